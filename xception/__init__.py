@@ -1,0 +1,28 @@
+"""One parameterised Xception network and all that it takes to train and measure it.
+
+Chollet 2017, *Xception: Deep Learning with Depthwise Separable Convolutions* (arXiv:1610.02357).
+Configs and presets are plain Python; the network, which needs torch, is imported on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xception import presets
+    from xception.config import XceptionConfig
+    from xception.model import Xception
+
+__all__ = ["Xception", "XceptionConfig", "presets"]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "Xception":
+        return importlib.import_module("xception.model").Xception
+    if name == "XceptionConfig":
+        return importlib.import_module("xception.config").XceptionConfig
+    if name == "presets":
+        return importlib.import_module("xception.presets")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

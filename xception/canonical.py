@@ -1,0 +1,294 @@
+"""Frozen configs: typed on construction, canonical as JSON, hashed to a key.
+
+A key is the SHA-256 of the canonical JSON. The canonical form leaves out fields at their default,
+sorts names and writes every number one way, so a field added later breaks no key that exists.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+import types
+import typing
+from typing import Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
+
+__all__ = ["Config", "canonical_json", "difference", "from_json", "from_plain", "key_of", "to_plain"]
+
+T = TypeVar("T")
+Plain = Any  # what JSON can hold: None, bool, int, float, str, list, dict
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Config:
+    """Base of every config: a subclass becomes a frozen, keyword-only dataclass with checked fields.
+
+    On construction each value is held against its annotation (an `int` is accepted where a `float`
+    is expected, a list where a tuple is), then `validate` is called for rules across fields.
+
+    Raises:
+        ValueError: a value is not of its field's type or not allowed; the field is named first.
+    """
+
+    # Name of the class in JSON where an annotation allows several configs; the class name unless set.
+    tag: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "tag" not in cls.__dict__:
+            cls.tag = cls.__name__
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+    def __post_init__(self) -> None:
+        hints = _hints(type(self))
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            name = f"{type(self).__name__}.{field.name}"
+            object.__setattr__(self, field.name, _checked(getattr(self, field.name), hints[field.name], name))
+        self.validate()
+
+    def validate(self) -> None:
+        """Check rules that concern several fields; raise ValueError where one is broken."""
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed, validated again."""
+        unknown = sorted(set(changes) - {f.name for f in dataclasses.fields(self)})  # type: ignore[arg-type]
+        if unknown:
+            raise ValueError(f"{type(self).__name__}: no field {', '.join(unknown)}; fields: {', '.join(_hints(type(self)))}")
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+    def replace_at(self, path: str, value: Any) -> Self:
+        """Return a copy with the field at a dotted path changed, as in `replace_at("middle.residual", "none")`."""
+        name, _, rest = path.partition(".")
+        if not rest:
+            return self.replace(**{name: value})
+        child = self.at(name)
+        if not isinstance(child, Config):
+            raise ValueError(f"{type(self).__name__}.{name}: {child!r} has no field {rest!r}")
+        return self.replace(**{name: child.replace_at(rest, value)})
+
+    def at(self, path: str) -> Any:
+        """Return the value at a dotted path."""
+        name, _, rest = path.partition(".")
+        if name not in _hints(type(self)):
+            raise ValueError(f"{type(self).__name__}: no field {name!r}; fields: {', '.join(_hints(type(self)))}")
+        value = getattr(self, name)
+        if not rest:
+            return value
+        if not isinstance(value, Config):
+            raise ValueError(f"{type(self).__name__}.{name}: {value!r} has no field {rest!r}")
+        return value.at(rest)
+
+
+def to_plain(value: Any) -> Plain:
+    """Return what JSON can hold for a config (or a tuple of them, or a scalar), without fields at their default."""
+    if isinstance(value, Config):
+        out: dict[str, Plain] = {}
+        hints = _hints(type(value))
+        for field in dataclasses.fields(value):  # type: ignore[arg-type]
+            item = getattr(value, field.name)
+            if _has_default(field) and item == _default(field):
+                continue
+            out[field.name] = _tagged(item, hints[field.name])
+        return out
+    if isinstance(value, tuple | list):
+        return [to_plain(v) for v in value]
+    return _number(value) if isinstance(value, float) else value
+
+
+def from_plain(annotation: type[T], plain: Plain) -> T:
+    """Build a config of the given type from plain values: the inverse of `to_plain`, strict about names and types.
+
+    Raises:
+        ValueError: a field is unknown, missing, or of the wrong type; the field is named.
+    """
+    return typing.cast(T, _parsed(plain, annotation, getattr(annotation, "__name__", str(annotation))))
+
+
+def from_json(annotation: type[T], text: str | bytes) -> T:
+    """Build a config of the given type from JSON text.
+
+    Raises:
+        ValueError: the text is not JSON, repeats a name, or does not describe such a config.
+    """
+    try:
+        plain = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_no_constant)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"not JSON: {type(error).__name__}") from None
+    try:
+        return from_plain(annotation, plain)
+    except RecursionError:
+        raise ValueError("not JSON: nested too deeply") from None
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text that stands for this value: sorted names, no blanks, no fields at their default."""
+    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def key_of(value: Any) -> str:
+    """Return the SHA-256 of the canonical JSON, in hexadecimal (64 characters)."""
+    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+
+
+def difference(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
+    """Return the dotted paths whose values differ between two configs, with both values; empty where they are equal."""
+    if type(a) is not type(b):
+        return {"": (a, b)}
+    out: dict[str, tuple[Any, Any]] = {}
+    for name in _hints(type(a)):
+        x, y = getattr(a, name), getattr(b, name)
+        if x == y:
+            continue
+        if isinstance(x, Config) and type(x) is type(y):
+            out |= {f"{name}.{path}": pair for path, pair in difference(x, y).items()}
+        else:
+            out[name] = (x, y)
+    return out
+
+
+@functools.cache
+def _hints(cls: type[Config]) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    """The alternatives of a union, or the annotation alone."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _configs(annotation: Any) -> list[type[Config]]:
+    return [m for m in _members(annotation) if isinstance(m, type) and issubclass(m, Config)]
+
+
+def _tagged(value: Any, annotation: Any) -> Plain:
+    """Plain form of a value; a config carries its tag where the annotation leaves a choice."""
+    if isinstance(value, Config) and len(_configs(annotation)) > 1:
+        return {"type": type(value).tag, **to_plain(value)}
+    if isinstance(value, tuple):
+        return [_tagged(v, a) for v, a in zip(value, _items(annotation, len(value)), strict=True)]
+    return to_plain(value)
+
+
+def _items(annotation: Any, length: int) -> list[Any]:
+    """The annotations of a tuple's items."""
+    for member in _members(annotation):
+        if typing.get_origin(member) is tuple:
+            args = typing.get_args(member)
+            if len(args) == 2 and args[1] is Ellipsis:
+                return [args[0]] * length
+            if len(args) == length:
+                return list(args)
+    return [Any] * length
+
+
+def _checked(value: Any, annotation: Any, name: str) -> Any:
+    """The value, coerced to its annotation; ValueError where it does not fit."""
+    for member in _members(annotation):
+        fits, result = _fit(value, member, name)
+        if fits:
+            return result
+    raise ValueError(f"{name}: {value!r} is not allowed; {_describe(annotation)}")
+
+
+def _fit(value: Any, member: Any, name: str) -> tuple[bool, Any]:
+    origin = typing.get_origin(member)
+    if member is Any:
+        return True, value
+    if member is None or member is type(None):
+        return value is None, None
+    if origin is Literal:
+        # True == 1 in Python; a bool must not pass for a literal 1
+        return any(value == a and type(value) is type(a) for a in typing.get_args(member)), value
+    if origin is tuple and isinstance(value, tuple | list):
+        args = typing.get_args(member)
+        if not (len(args) == 2 and args[1] is Ellipsis) and len(args) != len(value):
+            return False, None
+        items = zip(value, _items(member, len(value)), strict=True)
+        return True, tuple(_checked(v, a, f"{name}[{i}]") for i, (v, a) in enumerate(items))
+    if member is float:
+        ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return ok, (_as_float(value, name) if ok else None)
+    if member is int:
+        return isinstance(value, int) and not isinstance(value, bool), value
+    if isinstance(member, type):
+        return isinstance(value, member), value
+    return False, None
+
+
+def _as_float(value: float, name: str) -> float:
+    try:
+        return float(value) + 0.0  # -0.0 becomes 0.0: one number, one text
+    except OverflowError:
+        raise ValueError(f"{name}: an integer of {len(str(value))} digits is not allowed; a float") from None
+
+
+def _describe(annotation: Any) -> str:
+    words: list[str] = []
+    for member in _members(annotation):
+        if typing.get_origin(member) is Literal:
+            words += [repr(a) for a in typing.get_args(member)]
+        elif member is type(None):
+            words.append("None")
+        elif typing.get_origin(member) is not None:
+            words.append(str(member).replace("typing.", ""))
+        else:
+            words.append(getattr(member, "__name__", str(member)))
+    return "allowed: " + ", ".join(words)
+
+
+def _parsed(plain: Plain, annotation: Any, name: str) -> Any:
+    """A value of the annotated type, from plain JSON values."""
+    configs = _configs(annotation)
+    if isinstance(plain, dict) and configs:
+        return _parsed_config(plain, configs, name)
+    if isinstance(plain, list):
+        return _checked([_parsed(p, a, f"{name}[{i}]") for i, (p, a) in enumerate(zip(plain, _items(annotation, len(plain)), strict=True))],
+                        annotation, name)
+    return _checked(plain, annotation, name)
+
+
+def _parsed_config(plain: dict[str, Plain], configs: list[type[Config]], name: str) -> Config:
+    chosen = configs[0]
+    if len(configs) > 1:
+        tags = {c.tag: c for c in configs}
+        plain = dict(plain)
+        tag = plain.pop("type", None)
+        if not isinstance(tag, str) or tag not in tags:
+            raise ValueError(f"{name}.type: {tag!r} is not allowed; allowed: {', '.join(tags)}")
+        chosen = tags[tag]
+    hints = _hints(chosen)
+    for unknown in sorted(set(plain) - set(hints)):
+        raise ValueError(f"{name}.{unknown}: no such field; fields: {', '.join(hints)}")
+    for field in dataclasses.fields(chosen):  # type: ignore[arg-type]
+        if field.name not in plain and not _has_default(field):
+            raise ValueError(f"{name}.{field.name}: missing")
+    return chosen(**{key: _parsed(item, hints[key], f"{name}.{key}") for key, item in plain.items()})
+
+
+def _number(value: float) -> float | int:
+    """One text per number: 2.0 is written 2, and a float field reads it back as 2.0."""
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out = dict(pairs)
+    if len(out) != len(pairs):
+        raise ValueError("not JSON: a name occurs twice in one object")
+    return out
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"not JSON: {text}")
