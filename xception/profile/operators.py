@@ -1,0 +1,160 @@
+"""What one pass through a model runs: its layers with shapes and MACs, and its tensor operators with the bytes they move.
+
+MACs of a layer follow the closed form: a convolution multiplies each output element by its window,
+(in_channels / groups) × kernel area; a linear layer by its inputs. Bytes count every tensor that an
+operator reads or writes once, as if no cache held it between two operators: the traffic that eager execution
+asks of memory. Everything runs on the meta device.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ["Kind", "LayerCount", "Pass", "kind_of", "run_pass"]
+
+Kind = Literal["depthwise", "pointwise", "regular", "linear", "norm", "activation", "pooling", "other"]
+Shape = tuple[int, ...]
+
+_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
+_POOLS = (
+    nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.LPPool2d,
+    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d,
+)  # fmt: skip
+_MULTIPLYING = ("convolution", "addmm", "mm")  # what convolutions and linear layers become
+_UNCOUNTED = ("detach", "alias", "empty", "empty_like")  # neither computes nor moves values
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCount:
+    """What one layer costs for one example; shapes are without the batch, a layer called several times is summed."""
+
+    name: str
+    kind: Kind
+    calls: int
+    input_shape: Shape
+    output_shape: Shape
+    params: int
+    macs: int
+    activations: int
+    bytes_moved: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """One forward pass of one example: layers in order of their first call, and what the operators below them did."""
+
+    layers: tuple[LayerCount, ...]
+    counted_macs: Mapping[str, int]  # operator -> MACs of FlopCounterMode, convolutions and linear layers
+    other_macs: Mapping[str, int]  # operator -> MACs of FlopCounterMode, anything else (attention)
+    uncounted: Mapping[str, int]  # operator -> calls for which FlopCounterMode has no formula
+    bytes_moved: int
+
+
+def kind_of(module: nn.Module) -> Kind:
+    """Return what sort of layer a module is; grouped convolutions that are not depthwise count as regular."""
+    if isinstance(module, _ConvNd):
+        if module.groups > 1 and module.groups == module.in_channels:
+            return "depthwise"
+        return "pointwise" if module.groups == 1 and math.prod(module.kernel_size) == 1 else "regular"
+    if isinstance(module, nn.Linear):
+        return "linear"
+    if isinstance(module, _NORMS):
+        return "norm"
+    if isinstance(module, _POOLS):
+        return "pooling"
+    return "activation" if type(module).__module__ == "torch.nn.modules.activation" else "other"
+
+
+def run_pass(model: nn.Module, input_shape: Shape, dtype: torch.dtype) -> Pass:
+    """Run one example of shape (C, H, W) through a model on the meta device, without gradients, and count."""
+    calls: dict[str, list[tuple[Shape, Shape, int]]] = {}
+    handles = []
+    modules = dict(model.named_modules())
+
+    def record(name: str, module: nn.Module) -> Any:
+        def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            if args and isinstance(args[0], Tensor) and isinstance(output, Tensor):
+                calls.setdefault(name, []).append((tuple(args[0].shape[1:]), tuple(output.shape[1:]), _layer_macs(module, args[0], output)))
+
+        return hook
+
+    for name, module in modules.items():
+        if isinstance(module, _ConvNd | nn.Linear) or not any(module.children()):
+            handles.append(module.register_forward_hook(record(name, module)))
+    try:
+        # The log is the inner mode: it sees what is left after FlopCounterMode has decomposed an operator.
+        with torch.no_grad(), FlopCounterMode(display=False) as counter, _OperatorLog() as log:
+            model(torch.empty((1, *input_shape), dtype=dtype, device="meta"))
+    finally:
+        for handle in handles:
+            handle.remove()
+    counted = {str(op).removeprefix("aten."): flops // 2 for op, flops in counter.get_flop_counts().get("Global", {}).items()}
+    return Pass(
+        layers=tuple(_layer(name, modules[name], made, dtype.itemsize) for name, made in calls.items()),
+        counted_macs={op: n for op, n in counted.items() if op in _MULTIPLYING},
+        other_macs={op: n for op, n in counted.items() if op not in _MULTIPLYING},
+        uncounted={op: n for op, n in log.calls.items() if op not in counted},
+        bytes_moved=log.bytes_moved,
+    )
+
+
+def _layer(name: str, module: nn.Module, made: list[tuple[Shape, Shape, int]], itemsize: int) -> LayerCount:
+    params = sum(p.numel() for p in module.parameters())
+    held = params + sum(b.numel() for b in module.buffers())
+    moved = sum(math.prod(before) + math.prod(after) + held for before, after, _ in made)
+    return LayerCount(
+        name=name,
+        kind=kind_of(module),
+        calls=len(made),
+        input_shape=made[0][0],
+        output_shape=made[0][1],
+        params=params,
+        macs=sum(macs for _, _, macs in made),
+        activations=sum(math.prod(after) for _, after, _ in made) if isinstance(module, _ConvNd) else 0,
+        bytes_moved=moved * itemsize,
+    )
+
+
+def _layer_macs(module: nn.Module, before: Tensor, after: Tensor) -> int:
+    if isinstance(module, _ConvTransposeNd):
+        return before.numel() * module.out_channels // module.groups * math.prod(module.kernel_size)
+    if isinstance(module, _ConvNd):
+        return after.numel() * module.in_channels // module.groups * math.prod(module.kernel_size)
+    return after.numel() * module.in_features if isinstance(module, nn.Linear) else 0
+
+
+class _OperatorLog(TorchDispatchMode):
+    """Counts calls of each operator and the bytes of the tensors that it reads and writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+        self.bytes_moved = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        read = _tensors((args, kwargs))
+        written = _tensors(result)
+        storages = {t.untyped_storage()._cdata for t in read}
+        is_view = all(t.untyped_storage()._cdata in storages for t in written) and not func._schema.is_mutable
+        name = func.overloadpacket.__name__
+        if not is_view and name not in _UNCOUNTED:
+            self.calls[name] += 1
+            self.bytes_moved += sum(t.numel() * t.element_size() for t in (*read, *written))
+        return result
+
+
+def _tensors(tree: Any) -> list[Tensor]:
+    return list({id(leaf): leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)}.values())
