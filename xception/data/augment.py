@@ -1,0 +1,114 @@
+"""Training images changed at random and normalised, a batch at a time, on the device that they are on.
+
+Every draw comes from the generator that is passed, so the same generator state gives the same bits on one kind of device. Flip, crop and
+cutout differ between the images of a batch; RandAugment, mixup and CutMix are torchvision's v2 transforms, which draw once a call:
+RandAugment is called on groups of 16 images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from xception.data.config import AugmentConfig
+from xception.data.dataset import ChannelStatistics
+
+__all__ = ["augment", "normalise"]
+
+RANDAUGMENT_GROUP = 16
+
+
+def normalise(images: Tensor, statistics: ChannelStatistics) -> Tensor:
+    """Return uint8 images `(B, C, H, W)` as float32, each channel less its mean and over its deviation, in the images' memory format."""
+    scale, shift = _scale_and_shift(statistics, images.device)
+    return images.to(torch.float32).mul_(scale).add_(shift)
+
+
+@cache
+def _scale_and_shift(statistics: ChannelStatistics, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(x / 255 − mean) / std as x × scale + shift, each `(1, C, 1, 1)`."""
+    mean, std = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (statistics.mean, statistics.std))
+    return (1 / (255 * std)).float().to(device), (-mean / std).float().to(device)
+
+
+def augment(
+    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator, *, statistics: ChannelStatistics, num_classes: int
+) -> tuple[Tensor, Tensor]:
+    """Return augmented, normalised float32 images `(B, C, H, W)` and their labels.
+
+    Takes uint8 images `(B, C, H, W)`. Labels come back as they are, `(B,)` int64, or as probabilities `(B, num_classes)` float32 where
+    mixup or CutMix is on. Draws are made on the generator's device: a CPU generator gives the same augmentation on every device.
+    """
+    if config.flip:
+        mirrored = _draw(2, (len(images), 1, 1, 1), generator, images.device).bool()
+        images = torch.where(mirrored, images.flip(-1), images)
+    if config.crop_padding:
+        images = _crop(images, config.crop_padding, generator)
+    if config.randaugment_operations:
+        images = _randaugment(images, config, generator)
+    out = normalise(images, statistics)
+    if config.cutout:
+        out = _cutout(out, config.cutout, generator)
+    if config.mixes_labels:
+        return _mix(out, labels, config, generator, num_classes)
+    return out, labels
+
+
+def _draw(bound: int, shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Whole numbers from 0 to bound − 1."""
+    return torch.randint(bound, shape, generator=generator, device=generator.device).to(device, non_blocking=True)
+
+
+def _crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+    """Each image's window of the old size at its own place in the padded image."""
+    num, _, height, width = images.shape
+    places = _draw(2 * padding + 1, (2, num), generator, images.device)
+    padded = torch.nn.functional.pad(images, (padding,) * 4)
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (B, C, 2p + 1, 2p + 1, H, W), a view
+    return windows[torch.arange(num, device=images.device), :, places[0], places[1]]
+
+
+def _cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """A square set to 0, the mean colour after normalising; its centre is anywhere in the image, so it may reach beyond the edge."""
+    num, _, height, width = images.shape
+    inside = []
+    for length in (height, width):
+        start = _draw(length, (num, 1), generator, images.device) - side // 2
+        place = torch.arange(length, device=images.device)
+        inside.append((place >= start) & (place < start + side))
+    return images.masked_fill_((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 0.0)
+
+
+def _randaugment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    from torchvision.transforms import v2
+
+    transform = v2.RandAugment(num_ops=config.randaugment_operations, magnitude=config.randaugment_magnitude)
+    with _seeded(generator):
+        return torch.cat([transform(group) for group in torch.split(images, RANDAUGMENT_GROUP)])
+
+
+def _mix(images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator, num_classes: int) -> tuple[Tensor, Tensor]:
+    from torchvision.transforms import v2
+
+    choices: list[torch.nn.Module] = []
+    if config.mixup_alpha:
+        choices.append(v2.MixUp(alpha=config.mixup_alpha, num_classes=num_classes))
+    if config.cutmix_alpha:
+        choices.append(v2.CutMix(alpha=config.cutmix_alpha, num_classes=num_classes))
+    with _seeded(generator):
+        chosen = choices[int(torch.randint(len(choices), ()))]
+        mixed, soft = chosen(images, labels)
+    return mixed, soft
+
+
+@contextlib.contextmanager
+def _seeded(generator: torch.Generator) -> Iterator[None]:
+    """Seed the global CPU generator, which torchvision's transforms draw from, by a draw of ours; put it back afterwards."""
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

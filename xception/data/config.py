@@ -1,0 +1,88 @@
+"""What of the data goes into a trial's key: which images at which size, and how they are augmented.
+
+Plain Python, no torch. Every default is neutral (nothing left out, nothing augmented) and never changes,
+so that a key outlives the code.
+"""
+
+from __future__ import annotations
+
+import re
+
+from xception.canonical import Config
+
+__all__ = ["AugmentConfig", "DatasetConfig"]
+
+
+class DatasetConfig(Config):
+    """The part of a data set that a trial sees.
+
+    Raises:
+        ValueError: a size is out of range, or the fingerprint is no SHA-256.
+    """
+
+    fingerprint: str  # SHA-256 of the content, in hexadecimal; never a path
+    image_size: int  # height and width in pixels that the images are brought to
+    val_size: int  # images held out of the training set for every choice that is made
+    train_size: int | None = None  # images trained on; None: all that validation leaves
+    test_size: int | None = None  # images of the test set; None: all
+
+    def validate(self) -> None:
+        """Check the ranges."""
+        if not re.fullmatch(r"[0-9a-f]{64}", self.fingerprint):
+            raise ValueError(f"DatasetConfig.fingerprint: {self.fingerprint!r} is not allowed; 64 hexadecimal digits in lower case")
+        if not 1 <= self.image_size <= 4096:
+            raise ValueError(f"DatasetConfig.image_size: {self.image_size} is not allowed; 1 to 4096 pixels")
+        if self.val_size < 0:
+            raise ValueError(f"DatasetConfig.val_size: {self.val_size} is not allowed; 0 or more images")
+        for name in ("train_size", "test_size"):
+            size = getattr(self, name)
+            if size is not None and size < 1:
+                raise ValueError(f"DatasetConfig.{name}: {size} is not allowed; 1 or more images, or None for all")
+
+
+class AugmentConfig(Config):
+    """How training images are changed, in this order: flip, crop, RandAugment, cutout, then mixup or CutMix.
+
+    Raises:
+        ValueError: a value is out of range, or a magnitude is set where no operation would use it.
+    """
+
+    flip: bool = False  # mirrored left to right with probability 1/2
+    crop_padding: int = 0  # pixels of black around the image, before a crop of the old size at a random place; 0: none
+    cutout: int = 0  # side in pixels of a square set to the mean colour (DeVries and Taylor 2017); 0: none
+    randaugment_operations: int = 0  # operations in a row (Cubuk et al. 2020); 0: none
+    randaugment_magnitude: int = 9  # their strength, 0 to 30
+    mixup_alpha: float = 0.0  # Beta(alpha, alpha) of the mixing weight (Zhang et al. 2018); 0: none
+    cutmix_alpha: float = 0.0  # Beta(alpha, alpha) of the area kept (Yun et al. 2019); 0: none. With mixup: one of both, a batch each
+
+    def validate(self) -> None:
+        """Check the ranges and that no setting is without effect."""
+        for name, high in (("crop_padding", 1024), ("cutout", 4096), ("randaugment_operations", 16), ("randaugment_magnitude", 30)):
+            if not 0 <= getattr(self, name) <= high:
+                raise ValueError(f"AugmentConfig.{name}: {getattr(self, name)} is not allowed; 0 to {high}")
+        for name in ("mixup_alpha", "cutmix_alpha"):
+            alpha = getattr(self, name)
+            if alpha != 0 and not 0.01 <= alpha <= 100:
+                raise ValueError(f"AugmentConfig.{name}: {alpha} is not allowed; 0, or 0.01 to 100")
+        if self.randaugment_operations == 0 and self.randaugment_magnitude != 9:
+            raise ValueError(
+                f"AugmentConfig.randaugment_magnitude: {self.randaugment_magnitude} has no effect without operations; "
+                "set randaugment_operations to 1 or more"
+            )
+        if self.randaugment_operations and self.randaugment_magnitude == 0:
+            raise ValueError("AugmentConfig.randaugment_magnitude: 0 has no effect; 1 to 30, or randaugment_operations 0")
+
+    def check_size(self, image_size: int) -> None:
+        """Hold the lengths against the size of the images.
+
+        Raises:
+            ValueError: padding or cutout is larger than the image.
+        """
+        for name in ("crop_padding", "cutout"):
+            if getattr(self, name) > image_size:
+                raise ValueError(f"AugmentConfig.{name}: {getattr(self, name)} is not allowed; 0 to the image size of {image_size}")
+
+    @property
+    def mixes_labels(self) -> bool:
+        """Whether labels come out as probabilities `(N, num_classes)` rather than as class numbers `(N,)`."""
+        return self.mixup_alpha > 0 or self.cutmix_alpha > 0

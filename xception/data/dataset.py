@@ -1,0 +1,106 @@
+"""A data set in memory, or mapped into it: uint8 images that are on the training device, or stream from disk where they do not fit.
+
+The files of the cache are mapped, so worker processes share their pages. The limit is the disk, not the memory: N × 3 × S × S bytes for N
+images of S × S pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from xception.data.decoded import decoded
+from xception.data.errors import DataError
+from xception.data.source import Source, SplitName
+
+__all__ = ["ChannelStatistics", "Dataset", "Images", "load"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images and their labels, or some of them by index; the pixels may be a file mapped into memory."""
+
+    storage: torch.Tensor  # uint8 (M, C, H, W)
+    storage_labels: torch.Tensor  # int64 (M,)
+    index: torch.Tensor | None = None  # int64 (N,): which of the M, in order; None: all of them
+
+    def __len__(self) -> int:
+        return len(self.storage) if self.index is None else len(self.index)
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """Labels `(N,)`, int64."""
+        return self.storage_labels if self.index is None else self.storage_labels[self.index]
+
+    @property
+    def images(self) -> torch.Tensor:
+        """Images `(N, C, H, W)`, uint8. Where there is an index this gathers a copy each time: in a loop use `to` once, or `batch`."""
+        return self.storage if self.index is None else self.storage[self.index]
+
+    @property
+    def num_bytes(self) -> int:
+        """What the pixels take in the memory of a device."""
+        return len(self) * self.storage[0].numel()
+
+    def batch(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images `(B, C, H, W)` and labels `(B,)` at positions 0 … N−1, an int64 tensor on the storage's device."""
+        chosen = positions if self.index is None else self.index[positions]
+        return self.storage[chosen], self.storage_labels[chosen]
+
+    def select(self, positions: torch.Tensor) -> Images:
+        """Return some of these images, by position; nothing is copied."""
+        return Images(self.storage, self.storage_labels, positions if self.index is None else self.index[positions])
+
+    def to(self, device: torch.device | str) -> Images:
+        """Return these images alone, copied onto a device; they need no index there."""
+        return Images(self.images.to(device), self.labels.to(device))
+
+
+@dataclass(frozen=True)
+class ChannelStatistics:
+    """Mean and standard deviation of each channel over the whole training set, of pixels scaled to 0 … 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A decoded data set."""
+
+    source: Source
+    train: Images
+    test: Images
+    statistics: ChannelStatistics
+    num_broken: int  # image files that could not be decoded and were left out
+    broken: tuple[str, ...]  # 'split name: reason' of each, of the first thousand
+
+
+def load(source: Source, image_size: int | None = None) -> Dataset:
+    """Return a data set decoded to `(3, image_size, image_size)` uint8, from the cache where it is there and intact.
+
+    Several processes may call this at once: one decodes, the others wait.
+
+    Raises:
+        DataError: the cache cannot be written, the source changed since it was found, or no image can be decoded.
+    """
+    size = source.native_size if image_size is None else image_size
+    if not 1 <= size <= 4096:
+        raise DataError(f"image_size: {size} is not allowed; 1 to 4096 pixels")
+    folder, manifest = decoded(source, size)
+    return Dataset(
+        source=source,
+        train=_mapped(folder, "train", manifest["num_train"], size),
+        test=_mapped(folder, "test", manifest["num_test"], size),
+        statistics=ChannelStatistics(tuple(manifest["mean"]), tuple(manifest["std"])),
+        num_broken=manifest["num_broken"], broken=tuple(manifest["broken"]),
+    )
+
+
+def _mapped(folder: Path, split: SplitName, num: int, size: int) -> Images:
+    """The files of a split, mapped privately: pages are shared until written to, and the files never are."""
+    pixels = torch.from_file(str(folder / f"{split}-images"), shared=False, size=num * 3 * size * size, dtype=torch.uint8)
+    labels = torch.from_file(str(folder / f"{split}-labels"), shared=False, size=num, dtype=torch.int64)
+    return Images(pixels.view(num, 3, size, size), labels)

@@ -1,0 +1,213 @@
+"""The cache of decoded images: built once by one process, whole or not at all, and held against checksums whenever it is opened.
+
+A folder holds `train-images`, `train-labels`, `test-images` and `test-labels` (plain bytes, little-endian int64 labels) and, written last,
+`manifest.json` with the size and SHA-256 of each. What does not match is thrown away and decoded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xception.data.cache import cache_dir, lock, read_json, reason, sync_dir, write_json
+from xception.data.errors import DataError
+from xception.data.images import DECODER_VERSION, BrokenImageError, decode, quiet
+from xception.data.source import SPLITS, Example, Hasher, Source, SplitName
+
+__all__ = ["decoded"]
+
+FORMAT_VERSION = 1
+MAX_LISTED_BROKEN = 1000
+CHUNK = 64  # images decoded by one thread in one go
+
+Decoded = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]  # pixels (B, 3, S, S), labels (B,), broken
+
+
+def decoded(source: Source, image_size: int) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a data set decoded at a size, and its manifest; built where it is missing or damaged.
+
+    Raises:
+        DataError: the cache cannot be written, the source changed since it was found, or no image can be decoded.
+    """
+    from PIL import __version__ as pillow_version  # another JPEG library may give other pixels
+
+    root = cache_dir() / "decoded"
+    key = hashlib.sha256(f"{FORMAT_VERSION} {DECODER_VERSION} {pillow_version} {source.fingerprint} {image_size}".encode()).hexdigest()
+    folder = root / f"{key[:32]}-{image_size}"
+    manifest = _intact(folder)
+    if manifest is None:
+        try:
+            root.mkdir(exist_ok=True)
+        except OSError as error:
+            raise DataError(f"cache: {str(root)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE") from None
+        with lock(root / f"{folder.name}.lock"):
+            manifest = _intact(folder)  # another process may have built it while this one waited
+            if manifest is None:
+                _build(source, image_size, folder)
+                manifest = _intact(folder)
+    if manifest is None:
+        raise DataError(f"cache: {str(folder)!r} reads back other than it was written; name a folder on a sound disk in $XCEPTION_CACHE")
+    return folder, manifest
+
+
+def _intact(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder whose files all have the size and checksum that were written; else None."""
+    manifest: dict[str, Any] | None = read_json(folder / "manifest.json")
+    if manifest is None:
+        return None
+    files = {folder / name: expected for name, expected in manifest["files"].items()}
+    if any(not path.is_file() or path.stat().st_size != size for path, (size, _) in files.items()):
+        return None
+    with ThreadPoolExecutor(2) as pool:  # hashing lets go of the interpreter
+        sums = list(pool.map(_checksum, files))
+    return manifest if sums == [checksum for _, checksum in files.values()] else None
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _build(source: Source, image_size: int, folder: Path) -> None:
+    """Decode into a folder aside, then rename it into place. The caller holds the lock."""
+    aside = folder.with_name(f"{folder.name}.tmp")
+    try:
+        for stale in (aside, folder):  # left by a process that was killed, or damaged since
+            if stale.exists():
+                shutil.rmtree(stale)
+        aside.mkdir()
+        _check_space(aside, (source.num_train + source.num_test) * 3 * image_size**2)
+        write_json(aside / "manifest.json", _write_splits(source, image_size, aside))
+        os.replace(aside, folder)
+        sync_dir(folder.parent)
+    except OSError as error:
+        raise DataError(f"cache: {str(folder)!r} cannot be written ({reason(error)}); name a folder that can in $XCEPTION_CACHE") from None
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check_space(folder: Path, num_bytes: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if num_bytes > free:
+        raise DataError(f"cache: {str(folder)!r} has {free / 1e9:.1f} GB free, {num_bytes / 1e9:.1f} GB are needed; "
+                        "name a larger disk in $XCEPTION_CACHE, or take smaller images")
+
+
+def _write_splits(source: Source, image_size: int, folder: Path) -> dict[str, Any]:
+    """Write every split and return the manifest."""
+    hasher = Hasher()
+    files: dict[str, Any] = {}
+    nums: dict[SplitName, int] = {}
+    broken: list[str] = []
+    statistics = _Statistics()
+    for split in SPLITS:
+        hasher.begin(split)
+        nums[split] = 0
+        with _File(folder / f"{split}-images") as pixels_file, _File(folder / f"{split}-labels") as labels_file:
+            for pixels, labels, failures in _decoded_chunks(_hashed(source.reader.examples(split), hasher), image_size):
+                pixels_file.write(pixels.tobytes())
+                labels_file.write(labels.astype("<i8").tobytes())
+                if split == "train":
+                    statistics.add(pixels)
+                broken += [f"{split} {failure}" for failure in failures]
+                nums[split] += len(labels)
+            files |= {file.path.name: file.finish() for file in (pixels_file, labels_file)}
+        if not nums[split]:
+            raise DataError(f"{source.title}: no image of the {split} split can be decoded (first: {broken[-1]}); 1 or more")
+    if not source.generated and hasher.result() != source.fingerprint:
+        raise DataError(f"{source.title}: the files changed since they were found; begin again when nothing writes to them")
+    mean, std = statistics.result()
+    return {"files": files, "num_train": nums["train"], "num_test": nums["test"], "mean": mean, "std": std,
+            "num_broken": len(broken), "broken": broken[:MAX_LISTED_BROKEN]}
+
+
+def _hashed(examples: Iterator[Example], hasher: Hasher) -> Iterator[Example]:
+    for example in examples:
+        hasher.add(example)
+        yield example
+
+
+def _decoded_chunks(examples: Iterator[Example], image_size: int) -> Iterator[Decoded]:
+    """Decode in threads (the codecs let go of the interpreter), a few chunks ahead, in order."""
+    num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    waiting: deque[Future[Decoded]] = deque()
+    with quiet(), ThreadPoolExecutor(num_threads) as pool:
+        while chunk := list(islice(examples, CHUNK)):
+            waiting.append(pool.submit(_decode_chunk, chunk, image_size))
+            if len(waiting) > 2 * num_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _decode_chunk(chunk: list[Example], image_size: int) -> Decoded:
+    pixels, labels, broken = [], [], []
+    for example in chunk:
+        try:
+            pixels.append(decode(example.content, image_size))
+        except BrokenImageError as error:
+            broken.append(f"{example.name}: {error}")
+        else:
+            labels.append(example.label)
+    stacked = np.stack(pixels) if pixels else np.empty((0, 3, image_size, image_size), dtype=np.uint8)
+    return stacked, np.array(labels, dtype=np.int64), broken
+
+
+class _File:
+    """A new file that knows its checksum."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = open(path, "xb")  # noqa: SIM115 - closed on exit
+        self._hash = hashlib.sha256()
+
+    def __enter__(self) -> _File:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, raw: bytes) -> None:
+        """Append bytes."""
+        self._file.write(raw)
+        self._hash.update(raw)
+
+    def finish(self) -> tuple[int, str]:
+        """Bring the file to disk and return its size and SHA-256."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell(), self._hash.hexdigest()
+
+
+class _Statistics:
+    """Mean and standard deviation of each channel from whole-number histograms: the same bits in whatever order."""
+
+    def __init__(self) -> None:
+        self._histograms = np.zeros((3, 256), dtype=np.int64)
+
+    def add(self, pixels: npt.NDArray[np.uint8]) -> None:
+        """Count pixels `(B, 3, S, S)`."""
+        for channel in range(3):
+            self._histograms[channel] += np.bincount(pixels[:, channel].ravel(), minlength=256)
+
+    def result(self) -> tuple[list[float], list[float]]:
+        """Return both, of pixels scaled to 0 … 1; a channel without variance gets the deviation of one gray level."""
+        means, deviations = [], []
+        for histogram in self._histograms.tolist():
+            num = sum(histogram)
+            first = sum(level * count for level, count in enumerate(histogram))
+            second = sum(level * level * count for level, count in enumerate(histogram))
+            means.append(first / num / 255)
+            deviations.append(max(math.sqrt(num * second - first * first) / num, 1.0) / 255)
+        return means, deviations
