@@ -1,0 +1,144 @@
+"""From a frame of records to arrays of variants × seeds, with nothing dropped in silence.
+
+A diverged trial counts at chance accuracy, 1 / number of classes. A failed or missing one takes its pair out; both are counted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ablations.statistics.paired import Array
+from ablations.statistics.sequential import LOOKS
+
+__all__ = ["Measurements", "comparisons", "measure"]
+
+NEEDED = ("variant", "is_baseline", "seed", "status", "test_accuracy")
+IDENTITY = ("study", "plan", "dataset", "scale")  # one comparison each
+STATUSES = ("complete", "diverged", "failed", "missing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurements:
+    """One comparison as arrays of shape (variants, seeds), the baseline first.
+
+    `accuracy` is the test accuracy with diverged trials at chance, `completed` without them; NaN where there is none. `ended` says
+    which trials need no more waiting for. `rows` holds the frame's row of each trial that is in the frame. `margin` is δ, a fraction.
+    """
+
+    variants: tuple[str, ...]
+    seeds: tuple[int, ...]
+    accuracy: Array
+    completed: Array
+    ended: NDArray[np.bool_]
+    rows: dict[tuple[str, int], dict[str, Any]]
+    margin: float | None
+    is_sequential: bool
+
+    def count(self, variant: str, status: str) -> int:
+        """Return how many trials of a variant have a status."""
+        return sum(self.rows[key]["status"] == status for key in self.rows if key[0] == variant)
+
+    def of(self, variant: str) -> list[dict[str, Any]]:
+        """Return the rows of one variant in the order of seeds."""
+        return [self.rows[key] for key in sorted(self.rows) if key[0] == variant]
+
+    def constant(self, variant: str, column: str) -> Any:
+        """Return what a variant's trials have in a column: the first value there is, else NaN."""
+        return next((row[column] for row in self.of(variant) if _is_given(row.get(column))), math.nan)
+
+
+def comparisons(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the parts of a frame that are compared within themselves: one plan of one study on one data set at one scale."""
+    _need_columns(frame)
+    identity = [name for name in IDENTITY if name in frame and frame[name].notna().any()]
+    if not identity:
+        if len(frame):
+            yield frame
+        return
+    for _, part in frame.groupby(identity, sort=False, dropna=False):
+        yield part
+
+
+def measure(frame: pd.DataFrame, seeds_mode: str | None = None) -> Measurements:
+    """Return the measurements of one comparison; `seeds_mode` (`fixed`, `auto`) is the frame's own unless given.
+
+    Raises:
+        ValueError: a column is missing, there is not exactly one baseline, a trial occurs twice, an accuracy is not a fraction,
+            a diverged trial has no number of classes, or margins or modes differ within the comparison.
+    """
+    _need_columns(frame)
+    if "position" in frame and frame["position"].notna().all():
+        frame = frame.sort_values("position", kind="stable")
+    is_baseline = frame["is_baseline"].astype(bool)
+    baselines = list(dict.fromkeys(frame.loc[is_baseline, "variant"]))
+    if len(baselines) != 1:
+        raise ValueError(f"is_baseline: {len(baselines)} variants ({', '.join(baselines) or 'none'}) are not allowed; exactly one baseline")
+    variants = (*baselines, *(v for v in dict.fromkeys(frame["variant"]) if v != baselines[0]))
+    mode = seeds_mode or _only(frame, "seeds_mode") or "fixed"
+    if mode not in ("fixed", "auto"):
+        raise ValueError(f"seeds_mode: {mode!r} is not allowed; fixed or auto")
+    margin = _only(frame, "margin")
+    if margin is not None and not 0 < margin < 1:
+        raise ValueError(f"margin: {margin!r} is not allowed; between 0 and 1, as a fraction of test accuracy")
+
+    found = sorted({int(seed) for seed in frame["seed"]})
+    seeds = tuple(range(found[0], found[0] + LOOKS[-1].seeds)) if mode == "auto" else tuple(found)
+    shape = (len(variants), len(seeds))
+    accuracy, completed, ended = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for record in frame.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
+        variant, seed = str(row["variant"]), int(row["seed"])
+        if (variant, seed) in rows:
+            raise ValueError(f"seed: two trials of {variant!r} with seed {seed} are not allowed; one each in a comparison")
+        if seed not in seeds:
+            continue
+        rows[variant, seed] = row
+        at = variants.index(variant), seeds.index(seed)
+        completed[at], accuracy[at] = _accuracies(row)
+        ended[at] = row["status"] != "missing"
+    return Measurements(variants=variants, seeds=seeds, accuracy=accuracy, completed=completed, ended=ended, rows=rows,
+                        margin=None if margin is None else float(margin), is_sequential=mode == "auto")
+
+
+def _accuracies(row: dict[str, Any]) -> tuple[float, float]:
+    """Test accuracy of a completed trial, and what counts for it in means and verdicts."""
+    where = f"{row['variant']}, seed {row['seed']}"
+    status, accuracy = row["status"], row["test_accuracy"]
+    if status not in STATUSES:
+        raise ValueError(f"status: {status!r} of {where} is not allowed; {', '.join(STATUSES)}")
+    if status == "diverged":
+        classes = row.get("num_classes")
+        if classes is None or not _is_given(classes) or not classes >= 1:
+            raise ValueError(f"num_classes: {classes!r} of {where} is not allowed; a diverged trial counts at chance, 1 / num_classes")
+        return math.nan, 1 / float(classes)
+    if status != "complete" or not _is_given(accuracy):
+        return math.nan, math.nan
+    if not 0 <= accuracy <= 1:
+        raise ValueError(f"test_accuracy: {accuracy!r} of {where} is not allowed; a fraction, 0 to 1")
+    return float(accuracy), float(accuracy)
+
+
+def _need_columns(frame: pd.DataFrame) -> None:
+    absent = [name for name in NEEDED if name not in frame]
+    if absent:
+        raise ValueError(f"frame: columns {', '.join(absent)} are missing; it has {', '.join(map(str, frame.columns)) or 'none'}")
+
+
+def _only(frame: pd.DataFrame, column: str) -> Any:
+    """The one value of a column that must not vary within a comparison; None where it is absent or empty."""
+    values = list(dict.fromkeys(frame[column].dropna())) if column in frame else []
+    if len(values) > 1:
+        raise ValueError(f"{column}: {', '.join(map(str, values))} in one comparison are not allowed; one value")
+    return values[0] if values else None
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and value is not pd.NA and not (isinstance(value, float) and math.isnan(value))

@@ -1,0 +1,84 @@
+"""Paired effects, intervals, corrections, power, racing, verdicts: pure functions of arrays.
+
+`decisions.decide` is the one way from differences to a verdict and `sequential.race` runs it look by look; `ablations.compare`
+applies them to a frame of records and `benchmarks.statistics` to simulated studies.
+"""
+
+from __future__ import annotations
+
+from ablations.statistics.curves import Band, area_under_curve, curve_band, epochs_to_reach
+from ablations.statistics.decisions import ALPHA, EQUIVALENT, HELPS, HURTS, INCONCLUSIVE, VERDICTS, Decisions, decide
+from ablations.statistics.examples import Disagreement, crossed_interval, disagreement, pack_correct, seed_disagreement, unpack_correct
+from ablations.statistics.factorial import Contrast, contrasts, per_seed
+from ablations.statistics.matched import VerticalDistance, vertical_distance
+from ablations.statistics.multiplicity import holm
+from ablations.statistics.paired import (
+    Array,
+    Interval,
+    Moments,
+    bootstrap_interval,
+    difference_p,
+    equivalence_p,
+    hedges_g,
+    moments,
+    seed_correlation,
+    sign_flip_p,
+    t_interval,
+    wins,
+)
+from ablations.statistics.planning import difference_power, equivalence_power, more_seeds, sd_upper_limit, seeds_needed
+from ablations.statistics.sentences import points, probability, sentence, verdict_words
+from ablations.statistics.sequential import LOOKS, Look, Race, chance_of_verdict, race
+
+__all__ = [
+    "ALPHA",
+    "EQUIVALENT",
+    "HELPS",
+    "HURTS",
+    "INCONCLUSIVE",
+    "LOOKS",
+    "VERDICTS",
+    "Array",
+    "Band",
+    "Contrast",
+    "Decisions",
+    "Disagreement",
+    "Interval",
+    "Look",
+    "Moments",
+    "Race",
+    "VerticalDistance",
+    "area_under_curve",
+    "bootstrap_interval",
+    "chance_of_verdict",
+    "contrasts",
+    "crossed_interval",
+    "curve_band",
+    "decide",
+    "difference_p",
+    "difference_power",
+    "disagreement",
+    "epochs_to_reach",
+    "equivalence_p",
+    "equivalence_power",
+    "hedges_g",
+    "holm",
+    "moments",
+    "more_seeds",
+    "pack_correct",
+    "per_seed",
+    "points",
+    "probability",
+    "race",
+    "sd_upper_limit",
+    "seed_correlation",
+    "seed_disagreement",
+    "seeds_needed",
+    "sentence",
+    "sign_flip_p",
+    "t_interval",
+    "unpack_correct",
+    "verdict_words",
+    "vertical_distance",
+    "wins",
+]

@@ -1,0 +1,111 @@
+"""Seeds as needed: looks at n = 3, 5, 8 and 10 that share α = .05, each with Holm over all K comparisons of the study.
+
+Look k spends α_k, and the α_k sum to .05. At a look a variant that has stopped counts as a comparison with p = 1, so that K stays
+fixed. Errors of either kind are therefore at most Σ α_k over the study by the union bound, whatever decides who goes on: a
+stop for futility can only make errors rarer.
+
+A variant is stopped for futility where the chance of any verdict at the last look, given what was seen, is below 10 %:
+the predictive power of Spiegelhalter et al. 1986, with the standard deviation plugged in.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from ablations.statistics.decisions import ALPHA, INCONCLUSIVE, Decisions, decide
+from ablations.statistics.paired import Array
+
+__all__ = ["FUTILE", "FUTILITY", "LOOKS", "RUNNING", "SETTLED", "SPENT", "Look", "Race", "chance_of_verdict", "race"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One look at the data: after so many seeds, at this part of α."""
+
+    seeds: int
+    alpha: float
+
+
+LOOKS = (Look(seeds=3, alpha=0.005), Look(seeds=5, alpha=0.010), Look(seeds=8, alpha=0.015), Look(seeds=10, alpha=0.020))
+FUTILITY = 0.10
+
+RUNNING, SETTLED, FUTILE, SPENT = range(4)  # SPENT: all looks taken, still inconclusive
+
+
+@dataclass(frozen=True, kw_only=True)
+class Race:
+    """Where each comparison stands; every field, and every field of `decisions`, has shape (..., K).
+
+    `decisions` are those of the last look a variant took part in, with `p` and `equivalence_p` the smallest over its looks
+    of the Holm p × .05/α_k (at most 1): at most .05 exactly where some look rejected. `looks` counts the looks taken.
+    """
+
+    decisions: Decisions
+    state: NDArray[np.int8]
+    looks: NDArray[np.int64]
+    chance: Array
+
+
+def race(differences: ArrayLike, margin: float | None, resolved: NDArray[np.bool_] | None = None) -> Race:
+    """Return what the looks decide on differences (..., K, 10), in the order of seeds.
+
+    NaN is a pair that is out. `resolved`, of the same shape, says which pairs have ended, however they ended; a look is taken
+    once all pairs up to it of all variants that still run have, and only pairs up to a look are read at it.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    ended = np.ones(values.shape, dtype=np.bool_) if resolved is None else resolved
+    shape = values.shape[:-1]
+    state = np.full(shape, RUNNING, dtype=np.int8)
+    looks, chance = np.zeros(shape, dtype=np.int64), np.full(shape, np.nan)
+    decisions = decide(np.full((*shape, 1), np.nan), None)  # before any look
+    for index, look in enumerate(LOOKS):
+        running = state == RUNNING
+        ready = (ended[..., : look.seeds].all(axis=-1) | ~running).all(axis=-1, keepdims=True)
+        taken = running & ready & (looks == index)
+        if not taken.any():
+            break
+        new = decide(np.where(taken[..., np.newaxis], values[..., : look.seeds], np.nan), margin, look.alpha)
+        spent = {name: np.fmin(getattr(decisions, name), np.minimum(getattr(new, name) * ALPHA / look.alpha, 1.0))
+                 for name in ("p", "equivalence_p")}
+        new = dataclasses.replace(new, **spent)
+        decisions = _merged(taken, new, decisions)
+        state = np.where(taken & (new.verdict != INCONCLUSIVE), SETTLED, state).astype(np.int8)
+        looks = looks + taken
+        open_ = taken & (state == RUNNING)
+        if look is LOOKS[-1]:
+            state = np.where(open_, SPENT, state).astype(np.int8)
+        else:
+            predicted = chance_of_verdict(new, LOOKS[-1].seeds - look.seeds, margin, LOOKS[-1].alpha)
+            chance = np.where(taken, predicted, chance)
+            state = np.where(open_ & (predicted < FUTILITY), FUTILE, state).astype(np.int8)
+    return Race(decisions=decisions, state=state, looks=looks, chance=chance)
+
+
+def chance_of_verdict(now: Decisions, more: int, margin: float | None, alpha: float) -> Array:
+    """Return the predicted chance, of shape (..., K), that `more` pairs bring any verdict in one look at level α/K.
+
+    The mean to come is t distributed around the present one; its standard error then is taken to be what it is now per pair. NaN
+    where nothing can be predicted.
+    """
+    level = alpha / max(1, now.mean.shape[-1])
+    final = now.n + more
+    with np.errstate(invalid="ignore", divide="ignore"):
+        sd = np.where(now.sd > 0, now.sd, np.nan)
+        spread, error = sd * np.sqrt(1 / now.n - 1 / final), sd / np.sqrt(final)
+        degrees = np.where(now.n > 1, now.n - 1.0, np.nan)
+        different = special.stdtrit(final - 1.0, 1 - level / 2) * error
+        chance = special.stdtr(degrees, (now.mean - different) / spread) + special.stdtr(degrees, -(now.mean + different) / spread)
+        if margin is not None:
+            within = np.maximum(margin - special.stdtrit(final - 1.0, 1 - level) * error, 0.0)
+            inside = special.stdtr(degrees, (within - now.mean) / spread) - special.stdtr(degrees, (-within - now.mean) / spread)
+            chance = np.where(within >= different, 1.0, chance + inside)
+    return np.asarray(np.where(np.isnan(spread), np.nan, chance))
+
+
+def _merged(where: NDArray[np.bool_], new: Decisions, old: Decisions) -> Decisions:
+    return Decisions(**{f.name: np.where(where, getattr(new, f.name), getattr(old, f.name)) for f in dataclasses.fields(Decisions)})
