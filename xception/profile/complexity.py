@@ -3,9 +3,9 @@
 `macs` are multiply-accumulates of convolutions and linear layers: half of what `torch.utils.flop_counter.FlopCounterMode`
 calls FLOPs, which is held against the closed form summed over the layers. `fvcore_total` is fvcore's sum, which
 weighs normalisation and pooling besides (2 per element for batch norm in eval mode, 5 for group and layer norm);
-fvcore calls it FLOPs and means MACs. `activations` are the elements of all convolution outputs, as in
-Radosavovic et al. 2020, *Designing Network Design Spaces* (arXiv:2003.13678): fvcore's `ActivationCountAnalysis`
-has the same number under `conv`, and adds the outputs of linear layers to its total.
+fvcore calls it FLOPs and means MACs. `activations` are the elements of the outputs of all convolutions and linear layers,
+as pycls counts them (Radosavovic et al. 2020, *Designing Network Design Spaces*, arXiv:2003.13678, defines them for
+convolutions) and as fvcore's `ActivationCountAnalysis` does.
 
 Everything is for one example in eval mode. Counting works on copies: the model keeps its mode, hooks, gradients and buffers.
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from xception.profile.copies import cpu_copy, meta_copy
+from xception.profile.copies import meta_copy, real_copy
 from xception.profile.operators import LayerCount, kind_of, run_pass
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def complexity(model: nn.Module, input_shape: tuple[int, ...], *, fvcore: bool =
     left_out = [LeftOut(counter="FlopCounterMode", what=op, count=n, unit="calls") for op, n in sorted(counted.uncounted.items())]
     left_out += [LeftOut(counter="macs", what=op, count=n, unit="MACs") for op, n in sorted(counted.other_macs.items())]
     if of_layers != macs:
-        left_out.append(LeftOut(counter="closed form", what="products outside convolution and linear modules", count=macs - of_layers, unit="MACs"))
+        outside = "products outside convolution and linear modules"
+        left_out.append(LeftOut(counter="closed form", what=outside, count=macs - of_layers, unit="MACs"))
     total = own = None
     if fvcore:
         total, own, skipped = _fvcore(model, tuple(input_shape), dtype)
@@ -116,7 +117,7 @@ def complexity(model: nn.Module, input_shape: tuple[int, ...], *, fvcore: bool =
         parameters=_split(model),
         macs=macs,
         macs_of_layers=of_layers,
-        activations=sum(layer.activations for layer in counted.layers),
+        activations=counted.activations,
         bytes_moved=counted.bytes_moved,
         fvcore_total=total,
         fvcore_macs=own,
@@ -146,11 +147,11 @@ def _role(name: str, module: nn.Module) -> str:
 
 
 def _fvcore(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> tuple[int, int, list[LeftOut]]:
-    """fvcore's total, its convolution and linear entries, and what it says that it skipped."""
+    """The total of fvcore, its convolution and linear entries, and what it says that it skipped."""
     with _quiet():
         from fvcore.nn import FlopCountAnalysis
 
-        analysis = FlopCountAnalysis(cpu_copy(model).eval(), torch.zeros((1, *input_shape), dtype=dtype))
+        analysis = FlopCountAnalysis(real_copy(model, torch.device("cpu")).eval(), torch.zeros((1, *input_shape), dtype=dtype))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         with torch.no_grad():
             by_operator = analysis.by_operator()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["cpu_copy", "meta_copy"]
+__all__ = ["meta_copy", "real_copy"]
 
 
 def meta_copy(model: nn.Module) -> nn.Module:
@@ -16,17 +16,13 @@ def meta_copy(model: nn.Module) -> nn.Module:
     return _copy(model, lambda tensor: torch.empty_like(tensor, device="meta"))
 
 
-def cpu_copy(model: nn.Module) -> nn.Module:
-    """Return a copy on the CPU that shares the values of parameters and owns its buffers; values of meta tensors become zero."""
-    parameters = {id(p) for p in model.parameters()}
+def real_copy(model: nn.Module, device: torch.device) -> nn.Module:
+    """Return a copy on a device, with its own values; values of meta tensors become zero."""
 
-    def to_cpu(tensor: Tensor) -> Tensor:
-        if tensor.is_meta:
-            return torch.zeros_like(tensor, device="cpu")
-        there = tensor.detach().cpu()
-        return there if id(tensor) in parameters else there.clone()
+    def convert(tensor: Tensor) -> Tensor:
+        return torch.zeros_like(tensor, device=device) if tensor.is_meta else tensor.detach().to(device, copy=True)
 
-    return _copy(model, to_cpu)
+    return _copy(model, convert)
 
 
 def _copy(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:

@@ -1,13 +1,15 @@
 """What one pass through a model runs: its layers with shapes and MACs, and its tensor operators with the bytes they move.
 
 MACs of a layer follow the closed form: a convolution multiplies each output element by its window,
-(in_channels / groups) × kernel area; a linear layer by its inputs. Bytes count every tensor that an
+(in_channels / groups) × kernel area; a linear layer by its inputs. Leaf modules of other types that convolve or multiply inside
+(a blur with a fixed kernel) take what the counter saw during their call. Bytes count every tensor that an
 operator reads or writes once, as if no cache held it between two operators: the traffic that eager execution
 asks of memory. Everything runs on the meta device.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.hooks import RemovableHandle
 
 __all__ = ["Kind", "LayerCount", "Pass", "kind_of", "run_pass"]
 
@@ -59,6 +62,7 @@ class Pass:
     counted_macs: Mapping[str, int]  # operator -> MACs of FlopCounterMode, convolutions and linear layers
     other_macs: Mapping[str, int]  # operator -> MACs of FlopCounterMode, anything else (attention)
     uncounted: Mapping[str, int]  # operator -> calls for which FlopCounterMode has no formula
+    activations: int  # outputs of the operators in counted_macs
     bytes_moved: int
 
 
@@ -80,22 +84,26 @@ def kind_of(module: nn.Module) -> Kind:
 def run_pass(model: nn.Module, input_shape: Shape, dtype: torch.dtype) -> Pass:
     """Run one example of shape (C, H, W) through a model on the meta device, without gradients, and count."""
     calls: dict[str, list[tuple[Shape, Shape, int]]] = {}
-    handles = []
-    modules = dict(model.named_modules())
+    modules = {name: m for name, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear) or not any(m.children())}
+    # The log is the inner mode: it sees what is left after FlopCounterMode has decomposed an operator.
+    counter, log = FlopCounterMode(display=False), _OperatorLog()
+    before: dict[str, int] = {}
 
-    def record(name: str, module: nn.Module) -> Any:
-        def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            if args and isinstance(args[0], Tensor) and isinstance(output, Tensor):
-                calls.setdefault(name, []).append((tuple(args[0].shape[1:]), tuple(output.shape[1:]), _layer_macs(module, args[0], output)))
+    def enter(name: str, *_: Any) -> None:
+        before[name] = counter.get_total_flops()
 
-        return hook
+    def leave(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if args and isinstance(args[0], Tensor) and isinstance(output, Tensor):
+            macs = _layer_macs(module, args[0], output)
+            counted = (counter.get_total_flops() - before[name]) // 2
+            calls.setdefault(name, []).append((tuple(args[0].shape[1:]), tuple(output.shape[1:]), counted if macs is None else macs))
 
-    for name, module in modules.items():
-        if isinstance(module, _ConvNd | nn.Linear) or not any(module.children()):
-            handles.append(module.register_forward_hook(record(name, module)))
+    handles: list[RemovableHandle] = []
     try:
-        # The log is the inner mode: it sees what is left after FlopCounterMode has decomposed an operator.
-        with torch.no_grad(), FlopCounterMode(display=False) as counter, _OperatorLog() as log:
+        for name, module in modules.items():
+            handles.append(module.register_forward_pre_hook(functools.partial(enter, name)))
+            handles.append(module.register_forward_hook(functools.partial(leave, name)))
+        with torch.no_grad(), counter, log:
             model(torch.empty((1, *input_shape), dtype=dtype, device="meta"))
     finally:
         for handle in handles:
@@ -106,6 +114,7 @@ def run_pass(model: nn.Module, input_shape: Shape, dtype: torch.dtype) -> Pass:
         counted_macs={op: n for op, n in counted.items() if op in _MULTIPLYING},
         other_macs={op: n for op, n in counted.items() if op not in _MULTIPLYING},
         uncounted={op: n for op, n in log.calls.items() if op not in counted},
+        activations=log.activations,
         bytes_moved=log.bytes_moved,
     )
 
@@ -122,25 +131,27 @@ def _layer(name: str, module: nn.Module, made: list[tuple[Shape, Shape, int]], i
         output_shape=made[0][1],
         params=params,
         macs=sum(macs for _, _, macs in made),
-        activations=sum(math.prod(after) for _, after, _ in made) if isinstance(module, _ConvNd) else 0,
+        activations=sum(math.prod(after) for _, after, _ in made) if isinstance(module, _ConvNd | nn.Linear) else 0,
         bytes_moved=moved * itemsize,
     )
 
 
-def _layer_macs(module: nn.Module, before: Tensor, after: Tensor) -> int:
+def _layer_macs(module: nn.Module, before: Tensor, after: Tensor) -> int | None:
+    """The closed form, or None where there is none for this type."""
     if isinstance(module, _ConvTransposeNd):
         return before.numel() * module.out_channels // module.groups * math.prod(module.kernel_size)
     if isinstance(module, _ConvNd):
         return after.numel() * module.in_channels // module.groups * math.prod(module.kernel_size)
-    return after.numel() * module.in_features if isinstance(module, nn.Linear) else 0
+    return after.numel() * module.in_features if isinstance(module, nn.Linear) else None
 
 
-class _OperatorLog(TorchDispatchMode):
+class _OperatorLog(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts calls of each operator and the bytes of the tensors that it reads and writes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: Counter[str] = Counter()
+        self.activations = 0
         self.bytes_moved = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -152,6 +163,7 @@ class _OperatorLog(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if not is_view and name not in _UNCOUNTED:
             self.calls[name] += 1
+            self.activations += sum(t.numel() for t in written) if name in _MULTIPLYING else 0
             self.bytes_moved += sum(t.numel() * t.element_size() for t in (*read, *written))
         return result
 
