@@ -1,0 +1,156 @@
+"""`--study`: run a study from plan to results, or show what a run would do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from ablations.cost import duration, estimate_seconds, read_speed, write_speed
+from ablations.executors import Executor, LocalExecutor
+from ablations.output import write_results
+from ablations.plan import Options, StudyPlan, plan_study
+from ablations.progress import ProgressDisplay
+from ablations.runner import run_study
+from ablations.scales import default_scale
+from ablations.store import Store
+from ablations.studies import get_study
+from ablations.variant_costs import measure_costs
+
+__all__ = ["run"]
+
+DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+
+
+def run(*, study: str, options: Options, device: str, workers: int | None, threads: int, executor: str, dry_run: bool) -> int:
+    """Run a study and write its results; return the exit status."""
+    chosen = get_study(study)
+    if threads < 1:
+        raise ValueError(f"--threads: {threads} is not allowed; 1 or more")
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers: {workers} is not allowed; 1 or more")
+    device = resolve_device(device)
+    require_writable(options.out)
+    plan = plan_study(chosen, options)
+    if dry_run:
+        return _show(plan)
+    store = Store(options.store_url)
+    try:
+        return _run(plan, store, _executor(executor, workers, threads, device), device=device, threads=threads)
+    finally:
+        store.close()
+
+
+def _run(plan: StudyPlan, store: Store, executor: Executor, *, device: str, threads: int) -> int:
+    options = plan.options
+    print(first_line(plan), file=sys.stderr)
+    began = time.monotonic()
+    try:
+        with _interruptible(), ProgressDisplay() as display:
+            outcome = run_study(plan, store, executor, display, device=device, threads=threads)
+        training_seconds = time.monotonic() - began
+        measure_costs(plan.designs, store, device=device)
+        folder = write_results(store, outcome.plan, options.out)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print(f"\nInterrupted; what was finished is stored. Continue with: {plan.command}", file=sys.stderr)
+        return INTERRUPTED
+    if outcome.num_trained and training_seconds > 0:
+        write_speed(options.out, outcome.trained_macs / training_seconds)
+    trained = f"{outcome.num_trained} trials trained in {duration(training_seconds)}" if outcome.num_trained else "nothing was trained"
+    print(f"{trained}, {outcome.num_stored} were stored already", file=sys.stderr)
+    print((folder / "table.md").read_text())
+    print(f"Results: {folder}", file=sys.stderr)
+    if outcome.num_failed:
+        print(f"{outcome.num_failed} trials failed; try them again with: {plan.command}", file=sys.stderr)
+        return SOME_FAILED
+    return DONE
+
+
+def first_line(plan: StudyPlan) -> str:
+    """Return the sentence that says what is run on which data."""
+    text = f"Study {plan.study.name} on {plan.source.title} at scale {plan.scale.name}: {plan.study.question}"
+    return f"{plan.notice}\n{text}" if plan.notice else text
+
+
+def _show(plan: StudyPlan) -> int:
+    """Print the trials of a plan, which of them are stored, and the cost of the rest."""
+    url = plan.options.store_url
+    trials = plan.trials()
+    statuses: dict[str, str] = {}
+    database = url.removeprefix("sqlite:///")
+    if database == url or Path(database).is_file():
+        store = Store(url)
+        statuses = store.statuses(t.key for t in trials.values())
+        store.close()
+    print(first_line(plan), file=sys.stderr)
+    for (variant, seed), trial in trials.items():
+        print(f"{trial.key[:12]}  {statuses.get(trial.key, 'to train'):<9}  seed {seed}  {variant}")
+    rest = [t for t in trials.values() if statuses.get(t.key) not in ("complete", "diverged")]
+    seconds = estimate_seconds(rest, plan.source.num_train, read_speed(plan.options.out))
+    most = " at most" if plan.is_sequential else ""
+    cost = f"about {duration(seconds)}" if seconds is not None else "this machine's speed is measured in the first run"
+    print(f"{len(trials)} trials{most}, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}", file=sys.stderr)
+    return DONE
+
+
+def resolve_device(device: str) -> str:
+    """Return `cpu` or `cuda:N` for what was asked.
+
+    Raises:
+        ValueError: the name is unknown or the device is not there.
+    """
+    if device == "cpu" or (device == "auto" and default_scale() == "quick"):
+        return "cpu"
+    kind, _, index = device.partition(":")
+    if device != "auto" and (kind != "cuda" or (index and not index.isdecimal())):
+        raise ValueError(f"--device: {device!r} is not known; allowed: auto, cpu, cuda, cuda:N")
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == "auto" and count == 0:
+        return "cpu"
+    if int(index or 0) >= count:
+        raise ValueError(f"--device: {device!r} is not there; allowed on this machine: " + ", ".join(["cpu", *(f"cuda:{i}" for i in range(count))]))
+    return f"cuda:{index or 0}"
+
+
+def require_writable(folder: Path) -> None:
+    """Make the output folder where it is missing.
+
+    Raises:
+        ValueError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "permission denied")
+    except OSError as error:
+        raise ValueError(f"--out: {folder} cannot be written ({error.strerror}); allowed: a folder that can") from None
+
+
+def _executor(name: str, workers: int | None, threads: int, device: str) -> Executor:
+    if name != "local":
+        raise ValueError(f"--executor: {name!r} is not available in this version; allowed: local")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return LocalExecutor(num_workers=workers or (1 if device != "cpu" else max(1, cores // threads)))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        with suppress(TypeError):  # a handler that was not set from Python
+            signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,272 @@
+"""Records in a database: SQLite by default, PostgreSQL by URL; the only truth about what was trained.
+
+Records know no study: which trial serves which study stands in a table of its own. All tables
+begin with `xception_`, since the database may be Optuna's too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+
+from ablations.record import Member, Plan, Record
+
+__all__ = ["Store", "StoreError"]
+
+T = TypeVar("T")
+SCHEMA = 1
+_metadata = sa.MetaData()
+
+_schema = sa.Table("xception_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
+_records = sa.Table(
+    "xception_records",
+    _metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("trial", sa.Text, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("val_accuracy", sa.Double),
+    sa.Column("val_loss", sa.Double),
+    sa.Column("test_accuracy", sa.Double),
+    sa.Column("test_top5_accuracy", sa.Double),
+    sa.Column("test_loss", sa.Double),
+    sa.Column("num_test", sa.Integer),
+    sa.Column("num_classes", sa.Integer),
+    sa.Column("correct", sa.LargeBinary),
+    sa.Column("params", sa.BigInteger),
+    sa.Column("macs", sa.BigInteger),
+    sa.Column("curves", sa.Text, nullable=False),
+    sa.Column("train_seconds", sa.Double),
+    sa.Column("images_per_second", sa.Double),
+    sa.Column("device", sa.Text),
+    sa.Column("threads", sa.Integer),
+    sa.Column("environment", sa.Text, nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+)
+_plans = sa.Table(
+    "xception_plans",
+    _metadata,
+    sa.Column("plan", sa.String(64), primary_key=True),
+    sa.Column("study", sa.Text, nullable=False, index=True),
+    sa.Column("planned_at", sa.String(40), nullable=False),
+    sa.Column("options", sa.Text, nullable=False),
+)
+_members = sa.Table(
+    "xception_members",
+    _metadata,
+    sa.Column("plan", sa.String(64), primary_key=True),
+    sa.Column("variant", sa.String(255), primary_key=True),
+    sa.Column("seed", sa.BigInteger, primary_key=True),
+    sa.Column("stream", sa.BigInteger, primary_key=True),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("is_baseline", sa.Boolean, nullable=False),
+    sa.Column("key", sa.String(64), nullable=False, index=True),
+)
+_measurements = sa.Table(
+    "xception_measurements",
+    _metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("values", sa.Text, nullable=False),
+    sa.Column("measured_at", sa.String(40), nullable=False),
+)
+
+_JSON_COLUMNS = ("curves", "environment")
+
+
+class StoreError(ValueError):
+    """The store cannot be used: the message names it and says what is wrong, without any password."""
+
+
+class Store:
+    """The records under one database URL; tables are made on first use.
+
+    Raises:
+        StoreError: the URL is not understood, or the database cannot be opened or is not ours.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.url = sa.make_url(url)
+        except SQLAlchemyError:
+            raise StoreError("--store: not a database URL; allowed: sqlite:///PATH or postgresql://HOST/NAME") from None
+        backend = self.url.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise StoreError(f"--store: {backend!r} is not supported; allowed: sqlite:///PATH or postgresql://HOST/NAME")
+        if self.url.drivername == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        self.name = self.url.render_as_string(hide_password=True)
+        self._insert = sqlite.insert if backend == "sqlite" else postgresql.insert
+        try:
+            if backend == "sqlite":
+                self._engine = _sqlite_engine(self.url)
+            else:
+                self._engine = sa.create_engine(self.url, pool_pre_ping=True)
+        except ModuleNotFoundError as error:
+            raise StoreError(f"--store: {self.name} needs the package {error.name}; install the extra `postgres`") from None
+        self._writer = self._engine.execution_options(xception_writes=True)
+        self._told(self._create)
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self._engine.dispose()
+
+    # Records
+
+    def put(self, record: Record) -> bool:
+        """Write one record in one transaction; return False where a final one stood already, which stays."""
+        row = record.values()
+        row |= {name: json.dumps(row[name]) for name in _JSON_COLUMNS}
+        row["created_at"] = row["created_at"] or _now()
+        insert = self._insert(_records).values(row)
+        statement = insert.on_conflict_do_update(
+            index_elements=[_records.c.key],
+            set_={name: insert.excluded[name] for name in row if name != "key"},
+            where=_records.c.status == "failed",
+        )
+
+        def write() -> bool:
+            with self._writer.begin() as connection:
+                return bool(connection.execute(statement).rowcount)
+
+        return self._told(write)
+
+    def get(self, keys: Iterable[str] | None = None) -> dict[str, Record]:
+        """Return the records with the given keys (all records without them) by key."""
+        columns = sa.select(_records)
+        out: dict[str, Record] = {}
+        wanted = None if keys is None else list(dict.fromkeys(keys))
+        for chunk in [None] if wanted is None else [wanted[i : i + 500] for i in range(0, len(wanted), 500)]:
+            query = columns if chunk is None else columns.where(_records.c.key.in_(chunk))
+            for row in self._rows(query):
+                row |= {name: json.loads(row[name]) for name in _JSON_COLUMNS}
+                out[row["key"]] = Record(**row)
+        return out
+
+    def statuses(self, keys: Iterable[str]) -> dict[str, str]:
+        """Return the status of those of the keys that are stored."""
+        out: dict[str, str] = {}
+        wanted = list(dict.fromkeys(keys))
+        for i in range(0, len(wanted), 500):
+            query = sa.select(_records.c.key, _records.c.status).where(_records.c.key.in_(wanted[i : i + 500]))
+            out |= {row["key"]: row["status"] for row in self._rows(query)}
+        return out
+
+    # Plans
+
+    def put_plan(self, plan: Plan) -> None:
+        """Write a plan and its members; the same plan asked for again becomes the latest of its study."""
+        insert = self._insert(_plans).values(plan=plan.plan, study=plan.study, planned_at=plan.planned_at or _now(), options=json.dumps(plan.options))
+        replaced = insert.on_conflict_do_update(
+            index_elements=[_plans.c.plan], set_={"planned_at": insert.excluded.planned_at, "options": insert.excluded.options}
+        )
+        members = [{"plan": plan.plan, **vars(m)} for m in plan.members]
+
+        def write() -> None:
+            with self._writer.begin() as connection:
+                connection.execute(replaced)
+                connection.execute(sa.delete(_members).where(_members.c.plan == plan.plan))
+                if members:
+                    connection.execute(sa.insert(_members), members)
+
+        self._told(write)
+
+    def plans(self, study: str | None = None) -> list[Plan]:
+        """Return the plans of a study (of all studies without a name), the latest first."""
+        query = sa.select(_plans).order_by(_plans.c.planned_at.desc(), _plans.c.plan)
+        found = self._rows(query if study is None else query.where(_plans.c.study == study))
+        return [self._plan(row) for row in found]
+
+    def _plan(self, row: dict[str, Any]) -> Plan:
+        query = sa.select(_members).where(_members.c.plan == row["plan"]).order_by(_members.c.position, _members.c.seed, _members.c.stream)
+        members = tuple(Member(**{k: v for k, v in m.items() if k != "plan"}) for m in self._rows(query))
+        return Plan(plan=row["plan"], study=row["study"], options=json.loads(row["options"]), members=members, planned_at=row["planned_at"])
+
+    # Measurements
+
+    def put_measurement(self, key: str, kind: str, values: dict[str, Any]) -> None:
+        """Write what was measured of a network; a later measurement under the same key replaces it."""
+        row = {"key": key, "kind": kind, "values": json.dumps(values), "measured_at": _now()}
+        insert = self._insert(_measurements).values(row)
+        statement = insert.on_conflict_do_update(index_elements=[_measurements.c.key], set_={k: insert.excluded[k] for k in row if k != "key"})
+
+        def write() -> None:
+            with self._writer.begin() as connection:
+                connection.execute(statement)
+
+        self._told(write)
+
+    def measurement(self, key: str) -> dict[str, Any] | None:
+        """Return what was measured under a key, or None."""
+        rows = self._rows(sa.select(_measurements.c["values"]).where(_measurements.c.key == key))
+        return json.loads(rows[0]["values"]) if rows else None
+
+    def measurements(self, kind: str) -> list[dict[str, Any]]:
+        """Return all that was measured of one kind, the latest first."""
+        query = sa.select(_measurements.c["values"]).where(_measurements.c.kind == kind).order_by(_measurements.c.measured_at.desc())
+        return [json.loads(row["values"]) for row in self._rows(query)]
+
+    # Underneath
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[dict[str, Any]]:
+        def read() -> list[dict[str, Any]]:
+            with self._engine.connect() as connection:
+                return [dict(row) for row in connection.execute(query).mappings()]
+
+        return self._told(read)
+
+    def _create(self) -> None:
+        with self._writer.begin() as connection:
+            if self.url.get_backend_name() == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7268914)"))  # creating a table twice at once fails there
+            _metadata.create_all(connection)
+            version = connection.execute(sa.select(_schema.c.version)).scalar()
+            if version is None:
+                connection.execute(sa.insert(_schema).values(version=SCHEMA))
+            elif version != SCHEMA:
+                raise StoreError(f"--store: {self.name} has schema version {version}; this program reads version {SCHEMA}")
+
+    def _told(self, action: Callable[[], T]) -> T:
+        """Run an action; a database error becomes a StoreError in one line that shows no password."""
+        try:
+            return action()
+        except OperationalError as error:
+            raise StoreError(f"--store: {self.name} cannot be used: {_reason(error)}") from None
+        except DBAPIError as error:
+            raise StoreError(f"--store: {self.name} is not a store of records: {_reason(error)}") from None
+
+
+def _sqlite_engine(url: sa.URL) -> sa.Engine:
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"--store: the folder of {url.database} cannot be made: {error.strerror}; allowed: a path that can be written") from None
+    # Transactions are begun by us: the driver would begin them at the first write, too late to wait for a lock.
+    engine = sa.create_engine(url, connect_args={"timeout": 60, "isolation_level": None})
+
+    @sa.event.listens_for(engine, "connect")
+    def settle(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("xception_writes") else "BEGIN")
+
+    return engine
+
+
+def _reason(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

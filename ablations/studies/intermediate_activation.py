@@ -1,0 +1,21 @@
+"""Should there be an activation between depthwise and pointwise convolution?
+
+The paper's Figure 10 compares none, ReLU and ELU, and finds none best.
+
+    python run_ablation.py --study intermediate_activation
+
+Three variants.
+"""
+
+from __future__ import annotations
+
+from ablations.study import Study, one_at_a_time
+
+STUDY = Study(
+    name="intermediate_activation",
+    question="Does an activation between depthwise and pointwise convolution help or hurt?",
+    source="Chollet 2017, arXiv:1610.02357, Figure 10",
+    variants=one_at_a_time("model.operator.intermediate_activation", {"none": "none", "ReLU": "relu", "ELU": "elu"}),
+    baseline="none",
+    varies=("model.operator.intermediate_activation",),
+)

@@ -1,0 +1,91 @@
+"""What each variant of a study costs, measured once per network and machine and kept in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ablations.study import Design
+from ablations.trial import Trial, read_trial
+from xception.canonical import key_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablations.record import Plan
+from ablations.store import Store
+
+__all__ = ["COST_COLUMNS", "measure_costs", "stored_costs"]
+
+# Raised where a count comes to mean something else: stored counts are then made again.
+_COUNTER_VERSION = 1
+COST_COLUMNS = ("params", "macs", "fvcore_total", "activations", "latency_ms", "latency_device")
+
+
+def measure_costs(designs: Mapping[str, Design], store: Store, *, device: str) -> None:
+    """Count and time the networks of some designs where that was not done yet; run it while nothing trains.
+
+    Latency is that of the protocol's default: eager float32 inference of one image. All networks of the
+    study are timed interleaved, so a missing one has its siblings timed again with it.
+    """
+    from xception.model import build
+    from xception.profile.complexity import complexity
+    from xception.profile.latency import measure_latency, measurement_key
+    from xception.profile.protocol import LatencyProtocol
+
+    protocol = LatencyProtocol()
+    shapes = {name: _shape(design) for name, design in designs.items()}
+    for name, design in designs.items():
+        key = _count_key(design)
+        if store.measurement(key) is None:
+            counted = complexity(build(design.model), shapes[name])
+            values = {"params": counted.params, "macs": counted.macs, "fvcore_total": counted.fvcore_total, "activations": counted.activations}
+            store.put_measurement(key, "complexity", values)
+    keys = {name: measurement_key(design.model, shapes[name], device, protocol) for name, design in designs.items()}
+    if all(store.measurement(key) is not None for key in keys.values()):
+        return
+    distinct = {keys[name]: name for name in designs}
+    rows = measure_latency({name: designs[name].model for name in distinct.values()}, protocol, input_shape=shapes, device=device)
+    for row in rows:
+        values = {
+            "model_key": row.model_key,
+            "input_shape": list(row.input_shape),
+            "latency_ms": row.latency_ms,
+            "latency_device": row.latency_device,
+            "status": row.status,
+            "reason": row.reason,
+            "low_ms": row.low_ms,
+            "high_ms": row.high_ms,
+            "p5_ms": row.p5_ms,
+            "p95_ms": row.p95_ms,
+            "n": row.n,
+        }
+        store.put_measurement(keys[row.name], "latency", values)
+
+
+def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
+    """Return one row per variant with what the store has of its costs; None where it was not measured."""
+    import pandas as pd
+
+    latencies = {(row["model_key"], tuple(row["input_shape"])): row for row in reversed(store.measurements("latency"))}
+    first = {member.variant: member.key for member in reversed(plan.members)}
+    records = store.get(first.values())
+    rows: list[dict[str, Any]] = []
+    for variant, key in first.items():
+        row: dict[str, Any] = {"variant": variant, **dict.fromkeys(COST_COLUMNS)}
+        if key in records:
+            trial = read_trial(records[key].trial)
+            row |= store.measurement(_count_key(trial)) or {}
+            found = latencies.get((key_of(trial.model), _shape(trial)))
+            if found and found["latency_ms"] is not None:
+                row |= {"latency_ms": found["latency_ms"], "latency_device": found["latency_device"]}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=pd.Index(["variant", *COST_COLUMNS])).astype({"latency_ms": "float64"})
+
+
+def _shape(design: Design | Trial) -> tuple[int, int, int]:
+    return (design.model.in_channels, design.dataset.image_size, design.dataset.image_size)
+
+
+def _count_key(design: Design | Trial) -> str:
+    return key_of(["complexity", _COUNTER_VERSION, design.model, list(_shape(design))])

@@ -1,0 +1,126 @@
+"""The front door: run a study, list the catalogue, or make a report from what is stored.
+
+    python run_ablation.py --study residuals
+    python run_ablation.py --list
+    python run_ablation.py --report --study residuals
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from xception.command_line import parse, refuse
+
+if TYPE_CHECKING:
+    from ablations.plan import Options
+
+PROG = "run_ablation.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What can be asked for on the command line."""
+
+    study: str | None = None
+    """Name of a study (see --list), or the path of a study file that ends in .py."""
+    dataset: str | None = None
+    """cifar10, cifar100, imagenette, synthetic, folder:PATH or parquet:PATH. Without it CIFAR-10 where it is found, else synthetic."""
+    scale: Literal["smoke", "quick", "standard", "paper"] | None = None
+    """Size of network, data, epochs and seeds; standard where there is a GPU, else quick."""
+    seeds: str | None = None
+    """Number of paired seeds, or auto to stop as soon as a variant is settled."""
+    preset: str | None = None
+    """Network to start from, instead of the scale's."""
+    epochs: int | None = None
+    """Epochs per trial, instead of the scale's."""
+    train_size: int | None = None
+    """Training images, instead of the scale's."""
+    match: Literal["none", "params", "macs"] = "none"
+    """Bring every variant to the baseline's parameters or multiply-accumulates by its width."""
+    tune: int = 0
+    """Recipe-tuning trials given to every variant, the baseline included; 0 compares at the fixed recipe alone."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    workers: int | None = None
+    """Trials at a time; one per core without a GPU."""
+    threads: int = 1
+    """Threads of one trial on a CPU; part of the plan, since it changes the last bits of a result."""
+    executor: Literal["local", "ray"] = "local"
+    """Where trials run."""
+    store: str | None = None
+    """Database of records: sqlite:///PATH or postgresql://HOST/NAME; sqlite:///<out>/records.db without it."""
+    data_dir: Path | None = None
+    """Folder that holds the data sets; $XCEPTION_DATA or ./data without it."""
+    out: Path = Path("results/local")
+    """Folder for results, one folder per study in it."""
+    dry_run: bool = False
+    """Show the exact trials, which of them are stored, and what the rest will cost; train nothing."""
+    list: bool = False
+    """List the catalogue of studies."""
+    report: bool = False
+    """Write tables, figures and report again from the store; train nothing."""
+    json: bool = False
+    """With --list: print one JSON document."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    arguments = parse(Arguments, args, prog=PROG, description="Ablation studies of the Xception family: paired seeds, statistics, verdicts.")
+    try:
+        if arguments.list:
+            from ablations.commands.listing import list_studies
+
+            return list_studies(scale=arguments.scale, out=arguments.out, as_json=arguments.json)
+        if arguments.json:
+            raise ValueError("--json: goes with --list")
+        if arguments.report:
+            from ablations.commands.reporting import report
+
+            return report(study=arguments.study, out=arguments.out, store=arguments.store)
+        if arguments.study is None:
+            raise ValueError("--study: missing; give a name from --list, or use --list or --report")
+        from ablations.commands.running import run
+
+        return run(
+            study=arguments.study,
+            options=_options(arguments),
+            device=arguments.device,
+            workers=arguments.workers,
+            threads=arguments.threads,
+            executor=arguments.executor,
+            dry_run=arguments.dry_run,
+        )
+    except ValueError as error:
+        refuse(PROG, error)
+
+
+def _options(arguments: Arguments) -> Options:
+    from ablations.plan import Options
+    from ablations.scales import default_scale
+
+    seeds: int | Literal["auto"] | None
+    try:
+        seeds = "auto" if arguments.seeds == "auto" else None if arguments.seeds is None else int(arguments.seeds)
+    except ValueError:
+        raise ValueError(f"--seeds: {arguments.seeds!r} is not allowed; a number from 1, or auto") from None
+    return Options(
+        scale=arguments.scale or default_scale(),
+        dataset=arguments.dataset,
+        seeds=seeds,
+        preset=arguments.preset,
+        epochs=arguments.epochs,
+        train_size=arguments.train_size,
+        match=arguments.match,
+        tune=arguments.tune,
+        data_dir=arguments.data_dir,
+        out=arguments.out,
+        store=arguments.store,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Training one network: recipe, optimiser and schedule, the loop, evaluation."""

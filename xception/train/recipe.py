@@ -1,0 +1,156 @@
+"""How a network is trained: everything about the optimisation that is part of a trial.
+
+The paper's own recipe (Chollet 2017, section 4.3) is `PAPER`; the fields' defaults are what a
+small image classifier is commonly trained with today.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from xception.canonical import Config
+from xception.data.config import AugmentConfig
+
+__all__ = ["SGD", "AdamW", "Constant", "Cosine", "Exponential", "OneCycle", "Optimizer", "RMSprop", "Recipe", "Schedule"]
+
+
+def _require(condition: bool, name: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise ValueError(f"{name}: {value!r} is not allowed; {allowed}")
+
+
+class SGD(Config):
+    """Stochastic gradient descent with momentum; `learning_rate` is the schedule's peak."""
+
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+
+    def validate(self) -> None:
+        _require(self.learning_rate > 0, "SGD.learning_rate", self.learning_rate, "a number above 0")
+        _require(0 <= self.momentum < 1, "SGD.momentum", self.momentum, "0 to below 1")
+        _require(self.weight_decay >= 0, "SGD.weight_decay", self.weight_decay, "0 or more")
+        _require(not (self.nesterov and self.momentum == 0), "SGD.nesterov", True, "only with a momentum above 0")
+
+
+class RMSprop(Config):
+    """RMSprop with momentum (Tieleman and Hinton 2012), as PyTorch computes it: ε is added to the root."""
+
+    learning_rate: float = 0.001
+    momentum: float = 0.9
+    alpha: float = 0.9
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def validate(self) -> None:
+        _require(self.learning_rate > 0, "RMSprop.learning_rate", self.learning_rate, "a number above 0")
+        _require(0 <= self.momentum < 1, "RMSprop.momentum", self.momentum, "0 to below 1")
+        _require(0 <= self.alpha < 1, "RMSprop.alpha", self.alpha, "0 to below 1")
+        _require(self.epsilon > 0, "RMSprop.epsilon", self.epsilon, "a number above 0")
+        _require(self.weight_decay >= 0, "RMSprop.weight_decay", self.weight_decay, "0 or more")
+
+
+class AdamW(Config):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    learning_rate: float = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def validate(self) -> None:
+        _require(self.learning_rate > 0, "AdamW.learning_rate", self.learning_rate, "a number above 0")
+        _require(0 <= self.beta1 < 1, "AdamW.beta1", self.beta1, "0 to below 1")
+        _require(0 <= self.beta2 < 1, "AdamW.beta2", self.beta2, "0 to below 1")
+        _require(self.epsilon > 0, "AdamW.epsilon", self.epsilon, "a number above 0")
+        _require(self.weight_decay >= 0, "AdamW.weight_decay", self.weight_decay, "0 or more")
+
+
+class Constant(Config):
+    """The same rate at every step."""
+
+    def factor(self, step: int, num_steps: int, steps_per_epoch: int) -> float:
+        """Return the multiple of the peak rate at a step, counted from 0."""
+        return 1.0
+
+
+class OneCycle(Config):
+    """Linear rise from 0 over a fraction of the steps, then linear fall towards 0 at the end."""
+
+    warmup_fraction: float = 0.25
+
+    def validate(self) -> None:
+        _require(0 <= self.warmup_fraction < 1, "OneCycle.warmup_fraction", self.warmup_fraction, "0 to below 1")
+
+    def factor(self, step: int, num_steps: int, steps_per_epoch: int) -> float:
+        """Return the multiple of the peak rate at a step, counted from 0."""
+        rise = self.warmup_fraction * num_steps
+        if step + 1 <= rise:
+            return (step + 1) / rise
+        return (num_steps - step) / (num_steps - rise + 1)
+
+
+class Cosine(Config):
+    """Linear rise over some epochs, then half a cosine down towards 0 (Loshchilov and Hutter 2017)."""
+
+    warmup_epochs: float = 0.0
+
+    def validate(self) -> None:
+        _require(self.warmup_epochs >= 0, "Cosine.warmup_epochs", self.warmup_epochs, "0 or more")
+
+    def factor(self, step: int, num_steps: int, steps_per_epoch: int) -> float:
+        """Return the multiple of the peak rate at a step, counted from 0."""
+        rise = min(self.warmup_epochs * steps_per_epoch, num_steps)
+        if step + 1 <= rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(num_steps - rise, 1)))
+
+
+class Exponential(Config):
+    """The rate times `rate` once in every `every_epochs` epochs, in steps as the paper has it."""
+
+    rate: float = 0.94
+    every_epochs: int = 2
+
+    def validate(self) -> None:
+        _require(0 < self.rate <= 1, "Exponential.rate", self.rate, "above 0, 1 at most")
+        _require(self.every_epochs >= 1, "Exponential.every_epochs", self.every_epochs, "1 or more")
+
+    def factor(self, step: int, num_steps: int, steps_per_epoch: int) -> float:
+        """Return the multiple of the peak rate at a step, counted from 0."""
+        return float(self.rate ** (step // (self.every_epochs * steps_per_epoch)))
+
+
+Optimizer = SGD | RMSprop | AdamW
+Schedule = OneCycle | Cosine | Exponential | Constant
+
+
+class Recipe(Config):
+    """One training recipe: the same for every variant of a study unless the study is about it."""
+
+    epochs: int
+    batch_size: int = 128
+    optimizer: Optimizer = SGD()
+    schedule: Schedule = OneCycle()
+    # Weight decay on `weights` alone (matrices and kernels), or on `all` parameters, norms and biases included.
+    decay: Literal["weights", "all"] = "weights"
+    label_smoothing: float = 0.0
+    # Decay per step of the running average of weights that is evaluated (Polyak averaging); 0 evaluates the weights themselves.
+    ema_decay: float = 0.0
+    # Largest norm of the whole gradient; None leaves it as it is.
+    gradient_clip: float | None = None
+    augment: AugmentConfig = AugmentConfig()
+    # What convolutions and products compute in; weights, norms' statistics and the loss stay float32.
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+
+    def validate(self) -> None:
+        _require(self.epochs >= 1, "Recipe.epochs", self.epochs, "1 or more")
+        _require(self.batch_size >= 2, "Recipe.batch_size", self.batch_size, "2 or more")
+        _require(0 <= self.label_smoothing < 1, "Recipe.label_smoothing", self.label_smoothing, "0 to below 1")
+        _require(0 <= self.ema_decay < 1, "Recipe.ema_decay", self.ema_decay, "0 to below 1")
+        if self.gradient_clip is not None:
+            _require(self.gradient_clip > 0, "Recipe.gradient_clip", self.gradient_clip, "a number above 0, or None")
+        _require(not (self.decay == "all" and self.optimizer.weight_decay == 0), "Recipe.decay", "all", "only with a weight decay above 0")
