@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-from xception.data.cache import cache_dir, read_json, write_json
+from xception.data.cache import cache_dir, read_json, reason, write_json
 from xception.data.config import DatasetConfig
 from xception.data.errors import DataError
 from xception.data.images import header_size
@@ -147,7 +147,7 @@ def examine(reader: Reader) -> Facts:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise DataError(f"cache: {str(folder)!r} cannot be made ({error.strerror}); name a folder that can in $XCEPTION_CACHE") from None
+        raise DataError(f"cache: {str(folder)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE") from None
     write_json(memo, facts.__dict__)
     return facts
 

@@ -1,0 +1,122 @@
+"""Fetch one file whose hash is known: by one process at a time, under its name only once it is whole and is what it should be."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import queue
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xception.data.archive import extract
+from xception.data.cache import cache_dir, lock, reason, write_atomic
+from xception.data.errors import DataError
+
+__all__ = ["ANSWER_TIMEOUT_SECONDS", "DownloadError", "Remote", "fetch"]
+
+ANSWER_TIMEOUT_SECONDS = 10.0
+BLOCK = 1 << 20
+
+
+class DownloadError(DataError):
+    """What is not on disk could not be had from the network either."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """A file on the network, and the proof that it is the right one."""
+
+    url: str
+    algorithm: str  # 'sha256', or 'md5' where nobody published more
+    checksum: str
+    max_bytes: int  # no more than this is read
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the address."""
+        return self.url.rpartition("/")[2]
+
+
+def fetch(remote: Remote, top: str, folder: Path, *, max_bytes: int, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> Path:
+    """Return `folder / top`, unpacked from an archive that is downloaded where it does not lie in the folder yet.
+
+    Raises:
+        DownloadError: no answer within the timeout, or another content than the hash says.
+        DataError: the folder cannot be written, or the archive unpacks to more than `max_bytes` or to what it should not.
+    """
+    path = folder / remote.file_name
+    # The lock lies in the cache: where there is no answer, nothing is left in the data folder.
+    place = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    with lock(cache_dir() / f"download-{place}.lock"):
+        if not (folder / top).is_dir():  # it may have come while this process waited
+            if not (path.is_file() and _matches(path, remote)):
+                _download(remote, path, timeout_seconds)
+            extract(path, top, folder, max_bytes=max_bytes)
+    return folder / top
+
+
+def _matches(path: Path, remote: Remote) -> bool:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, remote.algorithm).hexdigest() == remote.checksum
+
+
+def _download(remote: Remote, path: Path, timeout_seconds: float) -> None:
+    digest = hashlib.new(remote.algorithm)
+    num = 0
+    with _opened(remote.url, timeout_seconds) as answer:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{str(path.parent)!r}: cannot be made ({reason(error)}); a data folder that can be written") from None
+        with write_atomic(path) as file:
+            for block in _blocks(answer, remote):
+                digest.update(block)
+                file.write(block)
+                num += len(block)
+            if digest.hexdigest() != remote.checksum:
+                raise DownloadError(f"{remote.url}: refused, {num} bytes of {remote.algorithm} {digest.hexdigest()}; "
+                                    f"{remote.checksum} is allowed")
+
+
+def _blocks(answer: Any, remote: Remote) -> Iterator[bytes]:
+    num = 0
+    while True:
+        try:
+            block = answer.read(BLOCK)
+        except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
+            raise DownloadError(f"{remote.url}: the download broke off after {num} bytes ({type(error).__name__}); run it again") from None
+        if not block:
+            return
+        num += len(block)
+        if num > remote.max_bytes:
+            raise DownloadError(f"{remote.url}: refused, more than {remote.max_bytes} bytes")
+        yield block
+
+
+def _opened(url: str, timeout_seconds: float) -> Any:
+    """The answer to a request. The time limit holds for the look-up of the name too, for which the system has none of its own."""
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(urllib.request.urlopen(url, timeout=timeout_seconds))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True, name="download").start()
+    try:
+        answer = answers.get(timeout=timeout_seconds)
+    except queue.Empty:
+        raise DownloadError(f"{url}: no answer within {timeout_seconds:g} s; put the files into the data folder by hand") from None
+    if isinstance(answer, urllib.error.HTTPError):
+        answer.close()
+    if isinstance(answer, Exception):
+        cause = answer.reason if isinstance(answer, urllib.error.URLError) else answer
+        words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+        raise DownloadError(f"{url}: cannot be downloaded ({str(words).lower()}); put the files into the data folder by hand")
+    return answer
