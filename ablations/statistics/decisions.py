@@ -2,8 +2,8 @@
 
 A variant *helps* or *hurts* where the paired t test against the baseline rejects under Holm's correction over the K
 comparisons of the study; it has *no meaningful effect* where two one-sided tests put it within ±margin under Holm's
-correction of their own, and that takes precedence. A true effect cannot be both nothing and as large as the margin, so
-neither kind of error adds to the other for one variant. Intervals are simultaneous, at 1 − α/K.
+correction of their own, and that takes precedence. Either kind of error is held at α over the study; as a true effect is not
+both nothing and as large as the margin, a single variant can only fall to one of them. Intervals are simultaneous, at 1 − α/K.
 """
 
 from __future__ import annotations

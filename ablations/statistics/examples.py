@@ -1,8 +1,8 @@
 """What the test examples add: packed correctness, an interval over seeds × examples, disagreement between networks.
 
-A seed interval holds for this test set; one over seeds × examples holds for test sets drawn like it. Both factors are crossed random
-effects (Cornfield and Tukey 1956), the degrees of freedom are Satterthwaite's (1946). Counting the examples on which exactly
-one of two networks is right is McNemar's (1947).
+A seed interval holds for this test set; one over seeds × examples holds for test sets drawn like it. Both factors are crossed
+random effects (Cornfield and Tukey 1956), and the half-widths of their two intervals add in squares (Howe 1974, *JASA* 69). Counting
+the examples on which exactly one of two networks is right is McNemar's (1947).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from ablations.statistics.paired import Array, Interval
+from ablations.statistics.paired import ROUNDING, Array, Interval
 
 __all__ = ["Disagreement", "crossed_interval", "disagreement", "pack_correct", "seed_disagreement", "unpack_correct"]
 
@@ -53,8 +53,8 @@ def unpack_correct(packed: bytes, num_examples: int) -> NDArray[np.bool_]:
 def crossed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     """Return the interval of the mean of (seeds, examples) for new seeds and new examples; NaN below two of either or without variance.
 
-    `values` are correctness, or per-example differences of it. The variance of the mean is (MS_seeds + MS_examples − MS_rest) /
-    (seeds · examples), where the last two together count as zero if negative: the variance is never less than that of seeds alone.
+    `values` are correctness, or per-example differences of it. Never narrower than the t interval over seeds alone, which has the
+    mean square of seeds; what examples add is the mean square of examples beyond that of the rest, if it is beyond.
     """
     x = np.asarray(values, dtype=np.float64)
     seeds, examples = x.shape
@@ -64,15 +64,11 @@ def crossed_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     square_seeds = examples * by_seed.var(ddof=1)
     square_examples = seeds * by_example.var(ddof=1)
     rest = ((x - mean) ** 2).sum() - (seeds - 1) * square_seeds - (examples - 1) * square_examples
-    square_rest = max(rest, 0.0) / ((seeds - 1) * (examples - 1))
-    terms = [(square_seeds, seeds - 1)]
-    if square_examples > square_rest:
-        terms += [(square_examples, examples - 1), (-square_rest, (seeds - 1) * (examples - 1))]
-    total = sum(square for square, _ in terms)
-    if total <= 0:
+    beyond = max(0.0, square_examples - max(rest, 0.0) / ((seeds - 1) * (examples - 1)))
+    if square_seeds < ROUNDING and beyond < ROUNDING:
         return Interval(low=np.asarray(np.nan), high=np.asarray(np.nan))
-    degrees = total**2 / sum(square**2 / df for square, df in terms)
-    half = special.stdtrit(degrees, (1 + level) / 2) * math.sqrt(total / x.size)
+    quantiles = special.stdtrit([seeds - 1, examples - 1], (1 + level) / 2)
+    half = math.sqrt((quantiles[0] ** 2 * square_seeds + quantiles[1] ** 2 * beyond) / x.size)
     return Interval(low=np.asarray(mean - half), high=np.asarray(mean + half))
 
 

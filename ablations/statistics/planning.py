@@ -22,11 +22,19 @@ def difference_power(effect: float, sd: float, n: int, alpha: float = 0.05) -> f
     return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
 
 
-def equivalence_power(margin: float, sd: float, n: int, alpha: float = 0.05) -> float:
-    """Return a lower bound of the power of two one-sided tests at no effect: one less what either side misses; close from .7 up."""
-    critical = float(special.stdtrit(n - 1, 1 - alpha))
-    missed = float(stats.nct.cdf(critical, n - 1, margin / sd * math.sqrt(n)))
-    return max(0.0, 1 - 2 * missed)
+def equivalence_power(margin: float, sd: float, n: int, alpha: float = 0.05, effect: float = 0.0) -> float:
+    """Return the power of two one-sided tests at n pairs: the chance to put `effect` within ±margin.
+
+    For each estimate of the standard deviation the mean must fall into what is left of ±margin; this is averaged over the quantiles of
+    the estimate by Gauss–Legendre quadrature.
+    """
+    error, critical, df = sd / math.sqrt(n), float(special.stdtrit(n - 1, 1 - alpha)), n - 1
+    reachable = float(special.chdtr(df, df * (margin / (critical * error)) ** 2))  # above this quantile nothing of ±margin is left
+    nodes, weights = np.polynomial.legendre.leggauss(96)
+    estimate = error * np.sqrt(special.chdtri(df, 1 - reachable * (1 + nodes) / 2) / df)
+    room = margin - critical * estimate
+    inside = special.ndtr((room - effect) / error) - special.ndtr((-room - effect) / error)
+    return float(reachable / 2 * (weights @ np.maximum(inside, 0.0)))
 
 
 def sd_upper_limit(sd: float, n: int, confidence: float = 0.8) -> float:
