@@ -98,7 +98,7 @@ class Measurement(Config):
 
 def measurement_key(config: Config, input_shape: Shape, device: str, protocol: LatencyProtocol) -> str:
     """Return the SHA-256 that two measurements share where config, input, device and protocol are the same."""
-    return _key(key_of(config), input_shape, device_title(device), protocol)
+    return _key(key_of(config), input_shape, device_title(str(check_device(device))), protocol)
 
 
 def check_device(device: str) -> torch.device:

@@ -55,6 +55,16 @@ class LayerCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Call:
+    """One call of a layer."""
+
+    input_shape: Shape
+    output_shape: Shape
+    macs: int
+    bytes_moved: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pass:
     """One forward pass of one example: layers in order of their first call, and what the operators below them did."""
 
@@ -83,20 +93,26 @@ def kind_of(module: nn.Module) -> Kind:
 
 def run_pass(model: nn.Module, input_shape: Shape, dtype: torch.dtype) -> Pass:
     """Run one example of shape (C, H, W) through a model on the meta device, without gradients, and count."""
-    calls: dict[str, list[tuple[Shape, Shape, int]]] = {}
+    calls: dict[str, list[_Call]] = {}
     modules = {name: m for name, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear) or not any(m.children())}
     # The log is the inner mode: it sees what is left after FlopCounterMode has decomposed an operator.
     counter, log = FlopCounterMode(display=False), _OperatorLog()
-    before: dict[str, int] = {}
+    before: dict[str, tuple[int, int]] = {}
 
     def enter(name: str, *_: Any) -> None:
-        before[name] = counter.get_total_flops()
+        before[name] = counter.get_total_flops(), log.bytes_moved
 
     def leave(name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if args and isinstance(args[0], Tensor) and isinstance(output, Tensor):
+            flops, moved = before[name]
             macs = _layer_macs(module, args[0], output)
-            counted = (counter.get_total_flops() - before[name]) // 2
-            calls.setdefault(name, []).append((tuple(args[0].shape[1:]), tuple(output.shape[1:]), counted if macs is None else macs))
+            call = _Call(
+                input_shape=tuple(args[0].shape[1:]),
+                output_shape=tuple(output.shape[1:]),
+                macs=(counter.get_total_flops() - flops) // 2 if macs is None else macs,
+                bytes_moved=log.bytes_moved - moved,
+            )
+            calls.setdefault(name, []).append(call)
 
     handles: list[RemovableHandle] = []
     try:
@@ -110,7 +126,7 @@ def run_pass(model: nn.Module, input_shape: Shape, dtype: torch.dtype) -> Pass:
             handle.remove()
     counted = {str(op).removeprefix("aten."): flops // 2 for op, flops in counter.get_flop_counts().get("Global", {}).items()}
     return Pass(
-        layers=tuple(_layer(name, modules[name], made, dtype.itemsize) for name, made in calls.items()),
+        layers=tuple(_layer(name, modules[name], made) for name, made in calls.items()),
         counted_macs={op: n for op, n in counted.items() if op in _MULTIPLYING},
         other_macs={op: n for op, n in counted.items() if op not in _MULTIPLYING},
         uncounted={op: n for op, n in log.calls.items() if op not in counted},
@@ -119,20 +135,18 @@ def run_pass(model: nn.Module, input_shape: Shape, dtype: torch.dtype) -> Pass:
     )
 
 
-def _layer(name: str, module: nn.Module, made: list[tuple[Shape, Shape, int]], itemsize: int) -> LayerCount:
-    params = sum(p.numel() for p in module.parameters())
-    held = params + sum(b.numel() for b in module.buffers())
-    moved = sum(math.prod(before) + math.prod(after) + held for before, after, _ in made)
+def _layer(name: str, module: nn.Module, calls: list[_Call]) -> LayerCount:
+    multiplies = isinstance(module, _ConvNd | nn.Linear)
     return LayerCount(
         name=name,
         kind=kind_of(module),
-        calls=len(made),
-        input_shape=made[0][0],
-        output_shape=made[0][1],
-        params=params,
-        macs=sum(macs for _, _, macs in made),
-        activations=sum(math.prod(after) for _, after, _ in made) if isinstance(module, _ConvNd | nn.Linear) else 0,
-        bytes_moved=moved * itemsize,
+        calls=len(calls),
+        input_shape=calls[0].input_shape,
+        output_shape=calls[0].output_shape,
+        params=sum(p.numel() for p in module.parameters()),
+        macs=sum(call.macs for call in calls),
+        activations=sum(math.prod(call.output_shape) for call in calls) if multiplies else 0,
+        bytes_moved=sum(call.bytes_moved for call in calls),
     )
 
 

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from xception.profile.protocol import LatencyProtocol
 from xception.profile.timing import DoesNotFitError
 
-__all__ = ["build_call", "cache_bytes", "numerics", "running_out_of_memory_is_told"]
+__all__ = ["build_call", "cache_bytes", "dtype_of", "numerics", "running_out_of_memory_is_told"]
 
 _DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _CPU_CACHE_BYTES = 32 * 2**20  # more than the last level that one core of a common server CPU fills
@@ -54,6 +54,11 @@ def running_out_of_memory_is_told() -> Iterator[None]:
         raise
 
 
+def dtype_of(protocol: LatencyProtocol) -> torch.dtype:
+    """Return the type that tensors have in memory under a protocol; TF32 is a way of multiplying float32."""
+    return _DTYPES[protocol.precision]
+
+
 def cache_bytes(device: torch.device) -> int:
     """Return the size of the cache that inputs must not be served from."""
     return torch.cuda.get_device_properties(device).L2_cache_size if device.type == "cuda" else _CPU_CACHE_BYTES
@@ -67,7 +72,7 @@ def build_call(
     The model is taken over: moved, cast, and in training updated. Inputs are (N, C, H, W), random from the protocol's seed, and
     unless their number is given together twice as large as the cache, so that none is found there when its turn comes.
     """
-    dtype = _DTYPES[protocol.precision]
+    dtype = dtype_of(protocol)
     training = protocol.mode == "training"
     layout = torch.channels_last if protocol.memory_format == "channels_last" and len(input_shape) == 3 else torch.contiguous_format
     # A forward pass runs in the precision itself; training keeps float32 weights and casts operators, as people train.
