@@ -27,11 +27,10 @@ def probability(p: float) -> str:
 
 def verdict_words(verdict: str, *, margin: float | None = None, at_least_margin: bool = False, more_seeds: int | None = None) -> str:
     """Return the verdict with what qualifies it: `helps by at least 0.5 pp`, `inconclusive: about 4 more seeds`."""
-    decimals = 1 if margin is None else _decimals(margin)
     if verdict in ("helps", "hurts") and at_least_margin and margin is not None:
-        return f"{verdict} by at least {points(margin, decimals=decimals)} pp"
+        return f"{verdict} by at least {100 * margin:.3g} pp"
     if verdict == "no meaningful effect" and margin is not None:
-        return f"{verdict} (within ±{points(margin, decimals=decimals)} pp)"
+        return f"{verdict} (within ±{100 * margin:.3g} pp)"
     if verdict == "inconclusive" and more_seeds is not None:
         return f"{verdict}: about {more_seeds} more seed{'s' if more_seeds != 1 else ''}"
     return verdict
