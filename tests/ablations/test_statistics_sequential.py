@@ -1,0 +1,141 @@
+"""Seeds as needed: what each look spends, who stops, and that the replay reads nothing but the past."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+from ablations.statistics import LOOKS, VERDICTS, chance_of_verdict, decide, holm, moments, race
+from ablations.statistics.paired import difference_p
+from ablations.statistics.sequential import FUTILE, RUNNING, SETTLED, SPENT
+
+MARGIN = 0.005
+
+
+def noise(seed=0, variants=3, sd=0.004):
+    return np.random.default_rng(seed).normal(0, sd, (variants, 10))
+
+
+def test_the_looks_spend_five_percent():
+    assert math.fsum(look.alpha for look in LOOKS) == pytest.approx(0.05)
+    assert [look.seeds for look in LOOKS] == [3, 5, 8, 10]
+
+
+def test_a_clear_effect_settles_at_once_and_reads_three_seeds():
+    data = noise() + np.array([[0.5], [0.0], [0.0]])
+    data[0, 3:] = math.nan  # never trained
+    found = race(data, MARGIN)
+    assert found.state[0] == SETTLED
+    assert found.looks[0] == 1
+    first = decide(data[:, :3], MARGIN, 0.005)
+    assert found.decisions.n[0] == 3
+    assert found.decisions.low[0] == first.low[0]  # 1 − .005/3
+    assert found.decisions.p[0] == pytest.approx(first.p[0] * 0.05 / 0.005)
+
+
+def test_the_future_changes_nothing_that_was_decided():
+    for seed in range(20):
+        data = noise(seed) + np.array([[0.02], [0.004], [0.0]])
+        found = race(data, MARGIN)
+        for k, looks in enumerate(found.looks):
+            other = data.copy()
+            other[k, LOOKS[looks - 1].seeds :] = 0.9
+            again = race(other, MARGIN)
+            assert again.looks[k] == looks
+            assert again.decisions.verdict[k] == found.decisions.verdict[k]
+            assert again.decisions.mean[k] == found.decisions.mean[k]
+
+
+def test_p_is_the_smallest_over_looks_with_stopped_variants_at_one():
+    """A replay by hand, look by look, of one study after another."""
+    kinds = set()
+    for seed in range(60):
+        data = noise(seed, sd=0.006) + np.array([[0.03], [0.006], [0.001]])
+        found = race(data, MARGIN)
+        smallest = np.ones(3)
+        for index, look in enumerate(LOOKS):
+            p = difference_p(moments(data[:, : look.seeds]))
+            in_look = found.looks > index
+            smallest = np.where(in_look, np.minimum(smallest, holm(np.where(in_look, p, 1.0)) * 0.05 / look.alpha), smallest)
+        np.testing.assert_allclose(found.decisions.p, np.minimum(smallest, 1.0))
+        kinds |= set(found.state.tolist())
+        helped = (found.decisions.p <= 0.05) & (found.decisions.equivalence_p > 0.05)
+        np.testing.assert_array_equal(helped, np.isin(found.decisions.verdict, (1, 2)))
+        for k in range(3):
+            look = LOOKS[found.looks[k] - 1]
+            own = decide(data[:, : look.seeds], MARGIN, look.alpha)
+            assert found.decisions.low[k] == pytest.approx(own.low[k])
+    assert kinds == {SETTLED, FUTILE, SPENT}
+
+
+def test_hopeless_variants_are_stopped():
+    data = noise(3, 1, sd=0.2)  # forty margins: nothing can come of ten seeds
+    found = race(data - data.mean(), MARGIN)
+    assert found.state[0] == FUTILE
+    assert found.chance[0] < 0.10
+    assert VERDICTS[found.decisions.verdict[0]] == "inconclusive"
+
+
+def test_a_look_waits_for_all_that_run():
+    data = noise(1) + np.array([[0.5], [0.003], [0.003]])
+    ended = np.zeros(data.shape, dtype=bool)
+    assert (race(data, MARGIN, ended).looks == 0).all()
+    assert (race(data, MARGIN, ended).state == RUNNING).all()
+    ended[:, :3] = True
+    first = race(data, MARGIN, ended)
+    assert first.looks.tolist() == [1, 1, 1]
+    assert first.state.tolist() == [SETTLED, RUNNING, RUNNING]
+    ended[1, :5] = True
+    assert race(data, MARGIN, ended).looks.tolist() == [1, 1, 1]  # the third is not there yet
+    ended[2, :5] = True
+    assert race(data, MARGIN, ended).looks.tolist() == [1, 2, 2]  # the first, settled, is not waited for
+
+
+def test_pairs_that_are_out_leave_the_look_to_the_others():
+    data = noise(1, 1) + 0.5
+    data[0, 1] = math.nan
+    found = race(data, MARGIN)
+    assert found.decisions.n[0] in (2, 4)
+    nothing = race(np.full((2, 10), math.nan), MARGIN)
+    assert (nothing.state == SPENT).all()
+    assert np.isnan(nothing.decisions.p).all()
+    assert [VERDICTS[v] for v in nothing.decisions.verdict] == ["inconclusive"] * 2
+
+
+def test_no_variants():
+    found = race(np.empty((0, 10)), MARGIN)
+    assert found.state.shape == (0,)
+
+
+def test_studies_side_by_side_are_decided_as_alone():
+    data = np.random.default_rng(5).normal(0.004, 0.006, (50, 3, 10))
+    together = race(data, MARGIN)
+    for index in range(50):
+        alone = race(data[index], MARGIN)
+        np.testing.assert_array_equal(together.state[index], alone.state)
+        np.testing.assert_array_equal(together.decisions.p[index], alone.decisions.p)
+
+
+def test_chance_of_a_verdict_against_quadrature():
+    values = 2 * np.array([[0.003, -0.001, 0.004, 0.0, 0.0015]])
+    now = decide(values, MARGIN, 0.01)
+    mean, sd = float(values.mean()), float(values.std(ddof=1))
+
+    def density(t):
+        return mpmath.gamma(2.5) / (mpmath.sqrt(4 * mpmath.pi) * mpmath.gamma(2)) * (1 + t * t / 4) ** mpmath.mpf(-2.5)
+
+    def quantile(q):
+        tail = lambda t: mpmath.betainc(4.5, 0.5, 0, 9 / (9 + t * t), regularized=True) / 2  # noqa: E731
+        return mpmath.findroot(lambda t: tail(t) - (1 - q), (0.01, 100), solver="bisect", tol=1e-20, maxsteps=100)
+
+    error, spread = sd / math.sqrt(10), sd * math.sqrt(1 / 5 - 1 / 10)
+    different, within = quantile(0.99) * error, MARGIN - quantile(0.98) * error
+    assert 0 < within < different
+    ends = [(e - mean) / spread for e in (-different, -within, within, different)]
+    missed = mpmath.quad(density, ends[:2]) + mpmath.quad(density, ends[2:])
+    assert float(chance_of_verdict(now, 5, MARGIN, 0.02)[0]) == pytest.approx(float(1 - missed), abs=1e-7)
+    assert chance_of_verdict(now, 5, 1.0, 0.02)[0] == 1
+    assert np.isnan(chance_of_verdict(decide(np.zeros((1, 5)), MARGIN), 5, MARGIN, 0.02))[0]
