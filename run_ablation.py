@@ -1,8 +1,8 @@
 """The front door: run a study, list the catalogue, or make a report from what is stored.
 
-    python run_ablation.py --study residuals
-    python run_ablation.py --list
-    python run_ablation.py --report --study residuals
+python run_ablation.py --study residuals
+python run_ablation.py --list
+python run_ablation.py --report --study residuals
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from xception.command_line import parse, refuse
 
 if TYPE_CHECKING:
+    from ablations.commands.running import Tuner
     from ablations.plan import Options
 
 PROG = "run_ablation.py"
@@ -69,7 +70,7 @@ class Arguments:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    arguments = parse(Arguments, args, prog=PROG, description="Ablation studies of the Xception family: paired seeds, statistics, verdicts.")
+    arguments = parse(Arguments, args, prog=PROG, description="Ablation studies of the Xception family.")
     try:
         if arguments.list:
             from ablations.commands.listing import list_studies
@@ -93,9 +94,18 @@ def main(args: Sequence[str] | None = None) -> int:
             threads=arguments.threads,
             executor=arguments.executor,
             dry_run=arguments.dry_run,
+            tuner=_tuner(arguments.tune) if arguments.tune else None,
         )
     except ValueError as error:
         refuse(PROG, error)
+
+
+def _tuner(num_trials: int) -> Tuner:
+    from search.tune import tune
+
+    return lambda plan, store, executor, display, device, threads: tune(
+        plan, store, executor, display, device=device, threads=threads, num_trials=num_trials
+    )
 
 
 def _options(arguments: Arguments) -> Options:

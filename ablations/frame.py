@@ -15,10 +15,11 @@ from ablations.store import Store
 __all__ = ["COLUMNS", "load", "plan_frame"]
 
 COLUMNS = (
-    "study variant is_baseline seed stream key status reason val_accuracy val_loss test_accuracy test_top5_accuracy test_loss "
-    "num_test num_classes correct params macs curves train_seconds images_per_second device threads dataset scale margin "
-    "seeds_mode position levels model_json recipe_json environment created_at plan"
-).split()
+    *("study", "variant", "is_baseline", "seed", "stream", "key", "status", "reason"),
+    *("val_accuracy", "val_loss", "test_accuracy", "test_top5_accuracy", "test_loss", "num_test", "num_classes", "correct"),
+    *("params", "macs", "curves", "train_seconds", "images_per_second", "device", "threads"),
+    *("dataset", "scale", "margin", "seeds_mode", "position", "levels", "model_json", "recipe_json", "environment", "created_at", "plan"),
+)
 
 
 def load(store: str | Path | Store, study: str | None = None) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.compare import compare
 from ablations.frame import plan_frame
-from ablations.tables import write_runs, write_tables
+from ablations.tables import csv_text, write_atomically, write_runs, write_tables
 from ablations.variant_costs import stored_costs
 
 if TYPE_CHECKING:
@@ -29,10 +29,11 @@ __all__ = ["comparison_with_costs", "write_results"]
 _PACKAGES = ("torch", "torchvision", "optuna", "fvcore", "numpy", "pandas", "scipy", "statsmodels", "seaborn", "sqlalchemy")
 
 
-def write_results(store: Store, plan: Plan, out: Path) -> Path:
+def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.DataFrame] | None = None) -> Path:
     """Write tables, runs, curves, figures, report and provenance of a plan; return the folder `<out>/<study>`.
 
-    The new folder takes the old one's place when it is whole, so that two runs are never mixed.
+    The new folder takes the old one's place when it is whole, so that two runs are never mixed. `tuned` is the plan of the same
+    study at tuned recipes, with the tuning trials: their tables stand beside the fixed ones, in files named `tuned`.
 
     Raises:
         OSError: the folder cannot be written.
@@ -45,11 +46,22 @@ def write_results(store: Store, plan: Plan, out: Path) -> Path:
     try:
         write_tables(comparison, made, title=plan.options["question"], label=f"tab:{plan.study}")
         write_runs(frame, made)
+        if tuned is not None:
+            _write_tuned(store, *tuned, made, title=plan.options["question"])
         (made / "provenance.json").write_text(json.dumps(_provenance(plan, frame), indent=1, ensure_ascii=False) + "\n")
         _replace(folder, made)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return folder
+
+
+def _write_tuned(store: Store, plan: Plan, trials: pd.DataFrame, folder: Path, *, title: str) -> None:
+    frame = plan_frame(store, plan)
+    beside = folder / "tuned"
+    caption = f"{title} Every variant at its own tuned recipe."
+    write_tables(comparison_with_costs(store, plan, frame), beside, title=caption, label=f"tab:{plan.study}")
+    write_runs(frame, beside)
+    write_atomically(beside / "tuning.csv", csv_text(trials))
 
 
 def comparison_with_costs(store: Store, plan: Plan, frame: pd.DataFrame) -> pd.DataFrame:
@@ -98,7 +110,12 @@ def _commit() -> str | None:
     """The commit of the code that made the results; None outside a checkout."""
     try:
         done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10, check=False
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

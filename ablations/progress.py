@@ -131,10 +131,11 @@ class ProgressDisplay:
             accuracies = self._finished.get(name, [])
             mean = sum(accuracies) / len(accuracies) if accuracies else None
             mark = " (best so far)" if mean is not None and mean == best and len(self._finished) > 1 else ""
-            running = [
-                f"seed {r.label.seed}: epoch {r.num_done}/{r.label.num_epochs}" + (f", val {r.val_accuracy:.1%}" if r.val_accuracy is not None else "")
-                for r in self._running.values()
-                if r.label.variant == name
-            ]
-            table.add_row(name, str(len(accuracies)), f"{mean:.2%}{mark}" if mean is not None else "", "; ".join(running))
+            running = "; ".join(_now(r) for r in self._running.values() if r.label.variant == name)
+            table.add_row(name, str(len(accuracies)), f"{mean:.2%}{mark}" if mean is not None else "", running)
         return Group(bar, table)
+
+
+def _now(running: _Running) -> str:
+    accuracy = f", val {running.val_accuracy:.1%}" if running.val_accuracy is not None else ""
+    return f"seed {running.label.seed}: epoch {running.num_done}/{running.label.num_epochs}{accuracy}"

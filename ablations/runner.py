@@ -87,7 +87,8 @@ def _execute(
     """Run trials, the costly ones first so that no long one is left alone at the end; return the work done in MACs."""
     costs = {trial.key: trial_macs(trial, plan.source.num_train) or 1.0 for trial in todo.values()}
     labels = {
-        trial.key: Label(variant=variant, seed=seed, num_epochs=trial.recipe.epochs, cost=costs[trial.key]) for (variant, seed), trial in todo.items()
+        trial.key: Label(variant=variant, seed=seed, num_epochs=trial.recipe.epochs, cost=costs[trial.key])
+        for (variant, seed), trial in todo.items()
     }
     display.expect(labels)
     ordered: Sequence[Trial] = sorted(todo.values(), key=lambda trial: -costs[trial.key])

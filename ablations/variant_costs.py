@@ -19,7 +19,8 @@ __all__ = ["COST_COLUMNS", "measure_costs", "stored_costs"]
 
 # Raised where a count comes to mean something else: stored counts are then made again.
 _COUNTER_VERSION = 1
-COST_COLUMNS = ("params", "macs", "fvcore_total", "activations", "latency_ms", "latency_device")
+_COUNTED = ("params", "macs", "fvcore_total", "activations")
+COST_COLUMNS = (*_COUNTED, "latency_ms", "latency_device")
 
 
 def measure_costs(designs: Mapping[str, Design], store: Store, *, device: str) -> None:
@@ -39,8 +40,7 @@ def measure_costs(designs: Mapping[str, Design], store: Store, *, device: str) -
         key = _count_key(design)
         if store.measurement(key) is None:
             counted = complexity(build(design.model), shapes[name])
-            values = {"params": counted.params, "macs": counted.macs, "fvcore_total": counted.fvcore_total, "activations": counted.activations}
-            store.put_measurement(key, "complexity", values)
+            store.put_measurement(key, "complexity", {column: getattr(counted, column) for column in _COUNTED})
     keys = {name: measurement_key(design.model, shapes[name], device, protocol) for name, design in designs.items()}
     if all(store.measurement(key) is not None for key in keys.values()):
         return

@@ -148,10 +148,15 @@ def difference(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
     return out
 
 
-@functools.cache
 def _hints(cls: type[Config]) -> dict[str, Any]:
+    """The annotations of a config's fields, resolved."""
+    return _resolved(typing.cast(Any, cls))  # mypy does not take a dataclass's type for hashable
+
+
+@functools.cache
+def _resolved(cls: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
-    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:

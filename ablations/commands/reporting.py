@@ -27,7 +27,9 @@ def report(*, study: str | None, out: Path, store: str | None) -> int:
             latest.setdefault(plan.study, plan)
         if not latest:
             known = ", ".join(sorted({plan.study for plan in opened.plans()})) or "none"
-            raise ValueError(f"--study: {study!r} is not in {opened.name}; studies there: {known}" if study else f"--store: {opened.name} holds no study")
+            if study is None:
+                raise ValueError(f"--store: {opened.name} holds no study yet; run one first")
+            raise ValueError(f"--study: {study!r} is not in {opened.name}; studies there: {known}")
         for plan in latest.values():
             print(f"Results: {write_results(opened, plan, out)}", file=sys.stderr)
     finally:

@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Protocol
 
 from ablations.cost import duration, estimate_seconds, read_speed, write_speed
 from ablations.executors import Executor, LocalExecutor
@@ -22,13 +23,43 @@ from ablations.store import Store
 from ablations.studies import get_study
 from ablations.variant_costs import measure_costs
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablations.record import Plan
+
+__all__ = ["TunedStudy", "Tuner", "run"]
 
 DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 
-def run(*, study: str, options: Options, device: str, workers: int | None, threads: int, executor: str, dry_run: bool) -> int:
-    """Run a study and write its results; return the exit status."""
+class TunedStudy(Protocol):
+    """What a tuner gives back: the study at each variant's own best recipe, and the trials that were spent on it."""
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row per tuning trial."""
+
+    def plan(self, plan: StudyPlan) -> StudyPlan:
+        """Return the study's plan with every variant at its best recipe."""
+
+
+# Called after the comparison at the fixed recipe; tuning lives above this package, so it is handed in.
+Tuner = Callable[[StudyPlan, Store, Executor, ProgressDisplay, str, int], TunedStudy]
+
+
+def run(
+    *,
+    study: str,
+    options: Options,
+    device: str,
+    workers: int | None,
+    threads: int,
+    executor: str,
+    dry_run: bool,
+    tuner: Tuner | None = None,
+) -> int:
+    """Run a study and write its results; return the exit status. With a tuner the study is run at tuned recipes as well."""
     chosen = get_study(study)
     if threads < 1:
         raise ValueError(f"--threads: {threads} is not allowed; 1 or more")
@@ -41,21 +72,22 @@ def run(*, study: str, options: Options, device: str, workers: int | None, threa
         return _show(plan)
     store = Store(options.store_url)
     try:
-        return _run(plan, store, _executor(executor, workers, threads, device), device=device, threads=threads)
+        return _run(plan, store, _executor(executor, workers, threads, device), device=device, threads=threads, tuner=tuner)
     finally:
         store.close()
 
 
-def _run(plan: StudyPlan, store: Store, executor: Executor, *, device: str, threads: int) -> int:
+def _run(plan: StudyPlan, store: Store, executor: Executor, *, device: str, threads: int, tuner: Tuner | None) -> int:
     options = plan.options
     print(first_line(plan), file=sys.stderr)
     began = time.monotonic()
     try:
         with _interruptible(), ProgressDisplay() as display:
             outcome = run_study(plan, store, executor, display, device=device, threads=threads)
+            tuned = _run_tuned(plan, store, executor, display, device, threads, tuner) if tuner else None
         training_seconds = time.monotonic() - began
         measure_costs(plan.designs, store, device=device)
-        folder = write_results(store, outcome.plan, options.out)
+        folder = write_results(store, outcome.plan, options.out, tuned=tuned)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         print(f"\nInterrupted; what was finished is stored. Continue with: {plan.command}", file=sys.stderr)
@@ -70,6 +102,14 @@ def _run(plan: StudyPlan, store: Store, executor: Executor, *, device: str, thre
         print(f"{outcome.num_failed} trials failed; try them again with: {plan.command}", file=sys.stderr)
         return SOME_FAILED
     return DONE
+
+
+def _run_tuned(
+    plan: StudyPlan, store: Store, executor: Executor, display: ProgressDisplay, device: str, threads: int, tuner: Tuner
+) -> tuple[Plan, pd.DataFrame]:
+    display.say(f"Tuning learning rate and weight decay: {plan.options.tune} trials for each of {len(plan.designs)} variants")
+    found = tuner(plan, store, executor, display, device, threads)
+    return run_study(found.plan(plan), store, executor, display, device=device, threads=threads).plan, found.trials
 
 
 def first_line(plan: StudyPlan) -> str:
@@ -116,7 +156,8 @@ def resolve_device(device: str) -> str:
     if device == "auto" and count == 0:
         return "cpu"
     if int(index or 0) >= count:
-        raise ValueError(f"--device: {device!r} is not there; allowed on this machine: " + ", ".join(["cpu", *(f"cuda:{i}" for i in range(count))]))
+        there = ", ".join(["cpu", *(f"cuda:{i}" for i in range(count))])
+        raise ValueError(f"--device: {device!r} is not there; allowed on this machine: {there}")
     return f"cuda:{index or 0}"
 
 
