@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ablations.compare import compare
+    from ablations.comparison import compare
     from ablations.frame import load
     from ablations.study import Study, Variant, factorial, one_at_a_time
 
 __all__ = ["Study", "Variant", "compare", "factorial", "load", "one_at_a_time"]
 
 _HOMES = {
-    "compare": "ablations.compare",
+    "compare": "ablations.comparison",
     "load": "ablations.frame",
     "Study": "ablations.study",
     "Variant": "ablations.study",
