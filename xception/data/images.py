@@ -18,7 +18,7 @@ __all__ = ["DECODER_VERSION", "BrokenImageError", "decode", "header_size", "quie
 
 DECODER_VERSION = 1  # raised where the same file comes to give other pixels
 # Only formats that are data through and through: Pillow hands EPS, for one, to an interpreter.
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 128 * 1024 * 1024
 # All that Pillow's readers were seen to raise on damaged files.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, EOFError,
@@ -35,6 +35,7 @@ def header_size(content: Any) -> tuple[int, int] | None:
         return int(content.shape[1]), int(content.shape[2])
     from PIL import Image
 
+    Image.init()  # registers all formats; does nothing the second time
     try:
         with quiet(), Image.open(io.BytesIO(content), formats=FORMATS) as image:
             return image.size[1], image.size[0]
@@ -59,6 +60,7 @@ def decode(content: Any, image_size: int) -> npt.NDArray[np.uint8]:
         if content.shape == (3, image_size, image_size):
             return np.ascontiguousarray(content)
         return _square(Image.fromarray(np.ascontiguousarray(content.transpose(1, 2, 0))), image_size)
+    Image.init()
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
