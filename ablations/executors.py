@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from ablations.record import Record
 from ablations.work import Task, carry_out, failed
 
-__all__ = ["Epoch", "Event", "Executor", "Finished", "LocalExecutor", "SerialExecutor", "Started"]
+__all__ = ["Epoch", "Event", "Executor", "Finished", "LocalExecutor", "SerialExecutor", "Started", "Upcoming"]
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,13 @@ Event = Started | Epoch | Finished
 
 
 class Executor(Protocol):
-    """Runs tasks and yields what happens; closing the iterator ends what still runs."""
+    """Runs tasks and yields what happens; closing the iterator ends what still runs.
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Event]:
+    A task is taken from the iterable only when there is room for it, so that what is run next can
+    depend on what has finished: a search asks then, and drivers that share a study claim then.
+    """
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until every task has a `Finished`."""
         ...
 
@@ -61,7 +65,7 @@ class Executor(Protocol):
 class SerialExecutor:
     """One task after the other in this process: the reference that all executors agree with to the bit."""
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Event]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until every task has a `Finished`."""
         from xception.train.process import prepare_process
 
@@ -92,37 +96,44 @@ class LocalExecutor:
     retries: int = 1
     _attempts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Event]:
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until every task has a `Finished`."""
-        waiting = deque(tasks)
+        upcoming = Upcoming(tasks)
         workers: list[_Worker] = []
         try:
-            while waiting or any(w.task for w in workers):
-                while waiting and len(workers) < self.num_workers:
-                    workers.append(_start_worker())
-                for worker in workers:
-                    if worker.task is None and waiting:
-                        yield from self._hand_out(worker, waiting)
-                busy: list[Any] = [w.pipe for w in workers if w.task] + [w.process.sentinel for w in workers if w.task]
-                ready = set(wait(busy))
-                for worker in [w for w in workers if w.task and (w.pipe in ready or w.process.sentinel in ready)]:
+            while True:
+                yield from self._fill(workers, upcoming)
+                busy = [w for w in workers if w.task]
+                if not busy:
+                    return
+                ends: list[Any] = [w.pipe for w in busy] + [w.process.sentinel for w in busy]
+                ready = set(wait(ends))
+                for worker in [w for w in busy if w.pipe in ready or w.process.sentinel in ready]:
                     event = _received(worker)
                     if event is not None:
                         yield event
                     elif not worker.process.is_alive() or worker.pipe.closed:
                         workers.remove(worker)
-                        yield from self._bury(worker, waiting)
+                        yield from self._bury(worker, upcoming)
         finally:
             _stop(workers)
 
-    def _hand_out(self, worker: _Worker, waiting: deque[Task]) -> Iterator[Event]:
-        task = waiting.popleft()
-        worker.task = task
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead worker is found by its sentinel
-            worker.pipe.send(task)
-        yield Started(task.key)
+    def _fill(self, workers: list[_Worker], upcoming: Upcoming) -> Iterator[Event]:
+        """Give every idle worker a task, and start workers as long as there are tasks for them."""
+        while any(w.task is None for w in workers) or len(workers) < self.num_workers:
+            task = upcoming.take()
+            if task is None:
+                return
+            worker = next((w for w in workers if w.task is None), None)
+            if worker is None:
+                worker = _start_worker()
+                workers.append(worker)
+            worker.task = task
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead worker is found by its sentinel
+                worker.pipe.send(task)
+            yield Started(task.key)
 
-    def _bury(self, worker: _Worker, waiting: deque[Task]) -> Iterator[Event]:
+    def _bury(self, worker: _Worker, upcoming: Upcoming) -> Iterator[Event]:
         task = worker.task
         worker.process.join()
         worker.pipe.close()
@@ -130,9 +141,25 @@ class LocalExecutor:
             return
         attempts = self._attempts[task.key] = self._attempts.get(task.key, 0) + 1
         if attempts <= self.retries:
-            waiting.appendleft(task)
+            upcoming.put_back(task)
         else:
             yield Finished(failed(task, f"its worker {_cause(worker.process.exitcode)}, {attempts} times"))
+
+
+class Upcoming:
+    """Tasks still to run: those whose worker was lost first, then whatever the iterable gives."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = iter(tasks)
+        self._lost: deque[Task] = deque()
+
+    def take(self) -> Task | None:
+        """Return the next task, or None where there is none now."""
+        return self._lost.popleft() if self._lost else next(self._tasks, None)
+
+    def put_back(self, task: Task) -> None:
+        """Let a task run again, before the others."""
+        self._lost.append(task)
 
 
 def _start_worker() -> _Worker:

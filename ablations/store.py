@@ -7,6 +7,7 @@ begin with `xception_`, since the database may be Optuna's too.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +77,13 @@ _measurements = sa.Table(
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("values", sa.Text, nullable=False),
     sa.Column("measured_at", sa.String(40), nullable=False),
+)
+_claims = sa.Table(
+    "xception_claims",
+    _metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False, index=True),
+    sa.Column("until", sa.Double, nullable=False),  # seconds since 1970, by the database's clock
 )
 
 _JSON_COLUMNS = ("curves", "environment")
@@ -159,6 +167,50 @@ class Store:
             out |= {row["key"]: row["status"] for row in self._rows(query)}
         return out
 
+    # Claims: which driver trains which key, where several work on the same store
+
+    def claim(self, key: str, owner: str, seconds: float) -> bool:
+        """Claim a key for a time; return False where another owner holds it or its record is final."""
+        now = self._clock()
+        insert = self._insert(_claims).values(key=key, owner=owner, until=now + seconds)
+        statement = insert.on_conflict_do_update(
+            index_elements=[_claims.c.key],
+            set_={"owner": insert.excluded.owner, "until": insert.excluded.until},
+            where=(_claims.c.until < now) | (_claims.c.owner == owner),
+        )
+        final = sa.select(_records.c.key).where(_records.c.key == key, _records.c.status != "failed")
+
+        def write() -> bool:
+            with self._writer.begin() as connection:
+                if not connection.execute(statement).rowcount:
+                    return False
+                if connection.execute(final).first() is None:
+                    return True
+                connection.execute(sa.delete(_claims).where(_claims.c.key == key))
+                return False
+
+        return self._told(write)
+
+    def renew_claims(self, owner: str, seconds: float) -> None:
+        """Let all claims of an owner last for a time from now."""
+        self._change(sa.update(_claims).where(_claims.c.owner == owner).values(until=self._clock() + seconds))
+
+    def release_claims(self, owner: str, key: str | None = None) -> None:
+        """Give up an owner's claim of a key, or all of the owner's claims."""
+        statement = sa.delete(_claims).where(_claims.c.owner == owner)
+        self._change(statement if key is None else statement.where(_claims.c.key == key))
+
+    def claim_owners(self) -> dict[str, str]:
+        """Return who holds each key that is claimed at present."""
+        rows = self._rows(sa.select(_claims.c.key, _claims.c.owner).where(_claims.c.until >= self._clock()))
+        return {row["key"]: row["owner"] for row in rows}
+
+    def _clock(self) -> sa.ColumnElement[float]:
+        """The time that claims are held against: the server's, since drivers may run on machines whose clocks differ."""
+        if self.url.get_backend_name() == "postgresql":
+            return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+        return sa.literal(time.time())
+
     # Plans
 
     def put_plan(self, plan: Plan) -> None:
@@ -214,6 +266,13 @@ class Store:
         return [json.loads(row["values"]) for row in self._rows(query)]
 
     # Underneath
+
+    def _change(self, statement: sa.Update | sa.Delete) -> None:
+        def write() -> None:
+            with self._writer.begin() as connection:
+                connection.execute(statement)
+
+        self._told(write)
 
     def _rows(self, query: sa.Select[Any]) -> Sequence[dict[str, Any]]:
         def read() -> list[dict[str, Any]]:
