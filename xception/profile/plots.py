@@ -139,8 +139,8 @@ def _along(axes: Axes, x: Any, roof: Any, text: str) -> None:
     if len(rising) > 1:
         at = rising[len(rising) // 2]
         angle = np.degrees(np.arctan2(roof[at], x[at]))  # of a straight line on two logarithmic axes
-        axes.text(x[at], roof[at] * 1.12, text, rotation=angle, transform_rotates_text=True, rotation_mode="anchor", ha="center", va="bottom",
-                  fontsize=6.5)
+        axes.text(x[at], roof[at] * 1.12, text, rotation=angle, transform_rotates_text=True, rotation_mode="anchor", ha="center",
+                  va="bottom", fontsize=6.5)
 
 
 def _on_edge(axes: Axes, rate: float) -> None:

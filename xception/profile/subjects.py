@@ -1,0 +1,113 @@
+"""What the commands measure: presets and config files, each with the input that it can take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from xception import presets
+from xception.canonical import from_json
+from xception.config import ModelConfig, XceptionConfig
+
+__all__ = ["Subject", "integers", "read_config", "read_subjects", "words"]
+
+T = TypeVar("T", bound=str)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A named network at an input size in pixels."""
+
+    name: str
+    config: ModelConfig
+    input_size: int
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of its input."""
+        return (self.config.in_channels, self.input_size, self.input_size)
+
+
+def read_subjects(preset: str | None, config: Path | None, input_size: int | None) -> list[Subject]:
+    """Return the networks of a comma-separated list of presets, then that of a config file, checked against their input size.
+
+    Raises:
+        ValueError: a preset or file is unknown or unreadable, a name occurs twice, or a network cannot take the input size.
+    """
+    if preset is None and config is None:
+        raise ValueError(f"--preset or --config is needed; presets: {', '.join((*presets.names(), *presets.torchvision_names()))}")
+    if input_size is not None and input_size < 1:
+        raise ValueError(f"--input-size: {input_size} is not allowed; a positive number of pixels")
+    found = [(name, presets.get(name), presets.input_size(name)) for name in _split(preset or "")]
+    if config is not None:
+        read = read_config(config)
+        own = read.input_size if isinstance(read, XceptionConfig) else None
+        small = read.stem.kind == "cifar" if isinstance(read, XceptionConfig) else read.stem == "cifar"
+        found.append((config.stem, read, own or (32 if small else 299)))
+    twice = {name for name, _, _ in found if [n for n, _, _ in found].count(name) > 1}
+    if twice:
+        raise ValueError(f"--preset: {', '.join(sorted(twice))} is named twice; each network once")
+    return [_checked(name, model, input_size or usual) for name, model, usual in found]
+
+
+def read_config(path: Path) -> ModelConfig:
+    """Return the model config in a JSON file; a torchvision network says `"type": "TorchvisionConfig"`.
+
+    Raises:
+        ValueError: the file cannot be read or holds no such config.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        plain = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not JSON"
+        raise ValueError(f"--config: {path} cannot be read: {reason}") from None
+    annotation: Any = ModelConfig if isinstance(plain, dict) and "type" in plain else XceptionConfig
+    try:
+        read: ModelConfig = from_json(annotation, text)
+    except ValueError as error:
+        raise ValueError(f"--config: {path}: {error}") from None
+    return read
+
+
+def integers(option: str, text: str) -> list[int]:
+    """Return the positive integers of a comma-separated list, each once.
+
+    Raises:
+        ValueError: an item is something else.
+    """
+    items = _split(text)
+    if not items or not all(item.isascii() and item.isdigit() and int(item) > 0 for item in items):
+        raise ValueError(f"{option}: {text!r} is not allowed; positive integers separated by commas")
+    return list(dict.fromkeys(int(item) for item in items))
+
+
+def words(option: str, text: str, allowed: Sequence[T]) -> list[T]:
+    """Return the words of a comma-separated list, each once and each one of those allowed; `all` stands for all of them.
+
+    Raises:
+        ValueError: an item is something else.
+    """
+    items = _split(text)
+    if items == ["all"]:
+        return list(allowed)
+    chosen = [word for item in dict.fromkeys(items) for word in allowed if word == item]
+    if not items or len(chosen) != len(set(items)):
+        raise ValueError(f"{option}: {text!r} is not allowed; all, or some of {', '.join(allowed)} separated by commas")
+    return chosen
+
+
+def _split(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",")] if text else []
+
+
+def _checked(name: str, config: ModelConfig, input_size: int) -> Subject:
+    from xception import closed_form
+
+    config = config.for_data(num_classes=config.num_classes, in_channels=config.in_channels, input_size=input_size)
+    if isinstance(config, XceptionConfig):
+        closed_form.complexity(config, input_size)
+    return Subject(name=name, config=config, input_size=input_size)
