@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
 
 from xception.config import XceptionConfig
 from xception.plan import (
@@ -29,7 +28,7 @@ from xception.plan import (
     network,
 )
 
-__all__ = ["Complexity", "Layer", "complexity", "last_map_size", "match_width", "spatial_size"]
+__all__ = ["Complexity", "Layer", "complexity", "last_map_size", "spatial_size"]
 
 Shape = tuple[int, ...]
 
@@ -92,48 +91,11 @@ def last_map_size(config: XceptionConfig, input_size: int) -> int:
     return size
 
 
-def match_width(
-    config: XceptionConfig, target: int, measure: Callable[[XceptionConfig], int], tolerance: float = 0.02
-) -> XceptionConfig:
-    """Return the config with the width multiplier at which `measure` comes closest to `target`.
-
-    `measure` is any count that grows with the width, such as `lambda c: complexity(c, 32).macs`. Bisection on the multiplier.
-
-    Raises:
-        ValueError: no multiplier comes within `tolerance` (a fraction of the target).
-    """
-    low, high, best = 1 / 64, 64.0, config
-    for _ in range(40):
-        middle = math.sqrt(low * high)
-        candidate = _at_width(config, middle)
-        count = measure(candidate)
-        if abs(count - target) < abs(measure(best) - target):
-            best = candidate
-        low, high = (low, middle) if count > target else (middle, high)
-        if count == target or high / low < 1 + 1e-7:
-            break
-    reached = measure(best)
-    if abs(reached - target) > tolerance * target:
-        raise ValueError(f"target: {target} is reached by no width multiplier; the closest, {best.width_multiplier:.4g}, gives {reached}")
-    return best
-
-
 def spatial_size(size: int, kernel_size: int, stride: int = 1, dilation: int = 1, padding: str = "symmetric") -> int:
     """The side of a map after a convolution or pooling, in pixels; `same` and `symmetric` give ⌈size / stride⌉."""
     if padding == "valid":
         return (size - dilation * (kernel_size - 1) - 1) // stride + 1
     return -(-size // stride)
-
-
-def _at_width(config: XceptionConfig, multiplier: float) -> XceptionConfig:
-    """The config at a multiplier; at 1.0 where the multiplier would change no width."""
-    plain = config.replace(width_multiplier=1.0) if config.width_multiplier != 1.0 else config
-    try:
-        return plain.replace(width_multiplier=multiplier)
-    except ValueError:
-        if abs(multiplier - 1) > 0.5:
-            raise
-        return plain
 
 
 def _walk(node: Node, name: str, shape: Shape) -> tuple[Shape, list[Layer]]:
@@ -152,7 +114,7 @@ def _walk(node: Node, name: str, shape: Shape) -> tuple[Shape, list[Layer]]:
         out, layers = _walk(node.branch, f"{name}.branch", shape)
         if node.shortcut is not None:
             layers += _walk(node.shortcut, f"{name}.shortcut", shape)[1]
-        layers.append(Layer(f"{name}", "join", out, out))
+        layers.append(Layer(name, "join", out, out))
         if node.norm is not None:
             layers += _walk(node.norm, f"{name}.norm", out)[1]
         return out, layers
@@ -198,8 +160,3 @@ def _checked(size: int, name: str) -> int:
     if size < 1:
         raise ValueError(f"input_size: the image is too small for this network; {name} would leave nothing of it")
     return size
-
-
-def flows(layers: tuple[Layer, ...]) -> Iterator[str]:
-    """The names of the stages that layers belong to, in order, such as `entry.0`."""
-    yield from dict.fromkeys(".".join(layer.name.split(".")[:2]) for layer in layers)

@@ -399,8 +399,8 @@ class XceptionConfig(Config):
         for path, nominal in widths.items():
             channels = self.channels(nominal)
             if channels % divisor:
-                raise ValueError(f"XceptionConfig.{path}: {nominal} is not allowed; a multiple of {divisor} "
-                                 f"(operator.segments={self.operator.segments}, norm groups: {self.norm.groups if self.norm.kind == 'group' else 1})")
+                raise ValueError(f"XceptionConfig.{path}: {nominal} is not allowed; a multiple of {divisor}, which operator.segments "
+                                 "and the groups of a group norm must divide")
             least = towers * divisor
             if channels < least and not path.startswith("stem"):
                 raise ValueError(f"XceptionConfig.{path}: {nominal} is not allowed with operator.kind={self.operator.kind!r}; "
@@ -418,9 +418,8 @@ class XceptionConfig(Config):
         if self.operator.segments > 1 and operated == {self.operator.segments}:
             raise ValueError(f"XceptionConfig.operator.segments: {self.operator.segments} is one segment per channel; "
                              "use operator.kind='pointwise_depthwise'")
-        if not operated:
-            if self.operator != OperatorConfig():
-                raise ValueError(f"XceptionConfig.operator: {self.operator!r} has no effect where no flow is left; leave it at the default")
+        if not operated and self.operator != OperatorConfig():
+            raise ValueError(f"XceptionConfig.operator: {self.operator!r} has no effect where no flow is left; leave it at the default")
 
     def _validate_residuals(self) -> None:
         modules = self.modules()

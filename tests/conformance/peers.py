@@ -1,0 +1,43 @@
+"""What the comparisons with public implementations share: drawn values that matter, and how far two outputs are apart."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def draw(model: nn.Module, seed: int = 0) -> None:
+    """Give a network weights and norm statistics far from their initial ones, so that every one of them shows in the logits."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        for name, value in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+            if not value.is_floating_point():
+                continue
+            if value.ndim >= 2:
+                fan_in = value[0].numel()
+                drawn = torch.randn(value.shape, generator=generator) * (2 / fan_in) ** 0.5
+            elif name == "running_var" or (name == "weight" and isinstance(module, nn.BatchNorm2d)):
+                # small variances make epsilon show
+                drawn = torch.rand(value.shape, generator=generator) * (0.1 if name == "running_var" else 1.0) + 0.05
+            else:
+                drawn = torch.randn(value.shape, generator=generator) * 0.2
+            value.copy_(drawn)
+
+
+def images(size: int, seed: int = 1) -> Tensor:
+    """Two images of smooth blobs and noise, (2, 3, size, size), in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(2, 3, 5, 5, generator=generator, dtype=torch.float64)
+    fine = torch.randn(2, 3, size, size, generator=generator, dtype=torch.float64)
+    return nn.functional.interpolate(coarse, (size, size), mode="bilinear") + 0.3 * fine
+
+
+def relative_error(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference over the largest value."""
+    return float((ours - theirs).abs().max() / theirs.abs().max())
+
+
+def spread(logits: Tensor) -> float:
+    """How far the logits of two images are apart, over the largest: 0 where a network ignores its input."""
+    return float((logits[0] - logits[1]).abs().max() / logits.abs().max())

@@ -1,0 +1,113 @@
+"""The same weights through ours and through keras.applications.Xception give the same logits, read from the files that Keras writes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from peers import draw, images, relative_error, spread
+from torch import nn
+
+from xception import presets
+from xception.model import Xception
+from xception.weights import load_pretrained
+
+os.environ["KERAS_BACKEND"] = "torch"
+# Keras 3.15 turns torch parameters into arrays by a protocol that NumPy 2 has changed.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+SIZES = [299, 128, 97]  # its own, an even and an odd one
+
+
+@pytest.fixture(scope="module")
+def keras_xception():
+    """Make Keras's network for images of a size, always with the same drawn weights."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import keras
+    drawn: list[np.ndarray] = []
+
+    def make(size):
+        model = keras.applications.Xception(weights=None, input_shape=(size, size, 3), classifier_activation=None)
+        if not drawn:
+            rng = np.random.default_rng(0)
+            for weight in model.weights:
+                shape = tuple(weight.shape)
+                kind = weight.path.rpartition("/")[2]
+                if len(shape) == 4:
+                    fan_in = shape[0] * shape[1] * (1 if "depthwise" in kind else shape[2])
+                    drawn.append(rng.normal(0, (2 / fan_in) ** 0.5, shape))
+                elif kind in ("gamma", "moving_variance"):
+                    drawn.append(rng.uniform(0.05, 1.05 if kind == "gamma" else 0.15, shape))
+                else:
+                    drawn.append(rng.normal(0, 0.2 if len(shape) == 1 else shape[0] ** -0.5, shape))
+        model.set_weights(drawn)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def checkpoint(keras_xception, tmp_path_factory):
+    """A `.weights.h5` file of Keras 3."""
+    path = tmp_path_factory.mktemp("keras") / "drawn.weights.h5"
+    keras_xception(128).save_weights(path)
+    return path
+
+
+def logits(keras_model, x):
+    return torch.from_numpy(np.asarray(keras_model(x.permute(0, 2, 3, 1).float(), training=False).detach()))
+
+
+def ours(checkpoint, config=None):
+    model = Xception(config or presets.get("keras"))
+    load_pretrained(model, checkpoint)
+    return model.eval()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_same_logits(keras_xception, checkpoint, size):
+    x = images(size)
+    with torch.inference_mode():
+        theirs = logits(keras_xception(size), x)
+        assert spread(theirs) > 0.05
+        assert relative_error(ours(checkpoint)(x.float()), theirs) <= 1e-5
+
+
+def test_same_logits_from_a_whole_model_file(keras_xception, checkpoint, tmp_path):
+    model = keras_xception(128)
+    path = tmp_path / "whole.h5"
+    model.save(path)
+    a, b = ours(path), ours(checkpoint)
+    for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        assert torch.equal(x, y), name
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("padding", "symmetric"), ("norm.epsilon", 1e-5)], ids=["symmetric padding", "epsilon 1e-5"]
+)
+def test_another_choice_shows(keras_xception, checkpoint, path, value):
+    x = images(128)
+    with torch.inference_mode():
+        theirs = logits(keras_xception(128), x)
+        other = ours(checkpoint, presets.get("keras").replace_at(path, value))(x.float())
+    assert relative_error(other, theirs) > 1e-3
+
+
+def test_a_moved_activation_shows(keras_xception, checkpoint):
+    """The first ReLU of a middle module, moved from before its depthwise convolution to after its norm."""
+    x = images(128)
+    model = ours(checkpoint)
+    unit = model.middle[3].branch[0]
+    model.middle[3].branch[0] = nn.Sequential(unit.convolution, unit.norm, nn.ReLU())
+    with torch.inference_mode():
+        assert relative_error(model(x.float()), logits(keras_xception(128), x)) > 1e-3
+
+
+def test_drawn_values_make_epsilon_and_input_show():
+    model = Xception(presets.get("keras"))
+    draw(model)
+    with torch.inference_mode():
+        assert spread(model.eval()(images(97).float())) > 0.05
