@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.compare import compare
+from ablations.comparison import compare
 from ablations.frame import plan_frame
 from ablations.tables import csv_text, write_atomically, write_runs, write_tables
 from ablations.variant_costs import stored_costs
