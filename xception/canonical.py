@@ -114,8 +114,10 @@ def from_json(annotation: type[T], text: str | bytes) -> T:
     """
     try:
         plain = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_no_constant)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"not JSON: {type(error).__name__}") from None
+    except UnicodeDecodeError:
+        raise ValueError("not JSON: the bytes are not UTF-8") from None
+    except RecursionError:
+        raise ValueError("not JSON: nested too deeply") from None
     try:
         return from_plain(annotation, plain)
     except RecursionError:
@@ -224,8 +226,10 @@ def _fit(value: Any, member: Any, name: str) -> tuple[bool, Any]:
         items = zip(value, _items(member, len(value)), strict=True)
         return True, tuple(_checked(v, a, f"{name}[{i}]") for i, (v, a) in enumerate(items))
     if member is float:
-        ok = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        return ok, (_as_float(value, name) if ok else None)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False, None
+        number = _as_float(value, name)
+        return math.isfinite(number), number
     if member is int:
         return isinstance(value, int) and not isinstance(value, bool), value
     if isinstance(member, type):
@@ -237,7 +241,7 @@ def _as_float(value: float, name: str) -> float:
     try:
         return float(value) + 0.0  # -0.0 becomes 0.0: one number, one text
     except OverflowError:
-        raise ValueError(f"{name}: an integer of {len(str(value))} digits is not allowed; a float") from None
+        raise ValueError(f"{name}: an integer beyond the range of a float is not allowed; allowed: float") from None
 
 
 def _describe(annotation: Any) -> str:
