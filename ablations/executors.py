@@ -42,9 +42,10 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial has ended, in whichever way its record says."""
+    """A trial has ended, in whichever way its record says; `elsewhere` where another driver on the same store trained it."""
 
     record: Record
+    elsewhere: bool = False
 
 
 Event = Started | Epoch | Finished

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ablations.cost import trial_macs
+from ablations.execute import execute
 from ablations.executors import Event, Executor, Finished
 from ablations.frame import plan_frame
 from ablations.plan import StudyPlan
@@ -65,8 +66,9 @@ def run_study(plan: StudyPlan, store: Store, executor: Executor, display: Displa
         todo = {place: trial for place, trial in trials.items() if trial.key not in final and trial.key not in trained}
         if final - trained:
             display.say(f"{len(final - trained)} of {len(trials)} trials are stored already and are not trained again")
-        macs += _execute(plan, todo, store, executor, display, device=device, threads=threads)
-        trained |= {trial.key for trial in todo.values()}
+        for key, work in _execute(plan, todo, store, executor, display, device=device, threads=threads).items():
+            trained.add(key)
+            macs += work
         more = None if seeds is None else _more_seeds(seeds, plan_frame(store, stored_plan), display)
         if more is None:
             break
@@ -83,8 +85,8 @@ def run_study(plan: StudyPlan, store: Store, executor: Executor, display: Displa
 
 def _execute(
     plan: StudyPlan, todo: dict[tuple[str, int], Trial], store: Store, executor: Executor, display: Display, *, device: str, threads: int
-) -> float:
-    """Run trials, the costly ones first so that no long one is left alone at the end; return the work done in MACs."""
+) -> dict[str, float]:
+    """Run trials, the costly ones first so that no long one is left alone at the end; return the MACs of each that was trained here."""
     costs = {trial.key: trial_macs(trial, plan.source.num_train) or 1.0 for trial in todo.values()}
     labels = {
         trial.key: Label(variant=variant, seed=seed, num_epochs=trial.recipe.epochs, cost=costs[trial.key])
@@ -93,13 +95,10 @@ def _execute(
     display.expect(labels)
     ordered: Sequence[Trial] = sorted(todo.values(), key=lambda trial: -costs[trial.key])
     tasks = [Task(trial=trial, source=plan.source, device=device, threads=threads) for trial in ordered]
-    if not tasks:
-        return 0.0
-    done = 0.0
-    for event in executor.run(tasks):
-        if isinstance(event, Finished):
-            store.put(event.record)
-            done += costs[event.record.key]
+    done = {}
+    for event in execute(tasks, store, executor, display.say):
+        if isinstance(event, Finished) and not event.elsewhere:
+            done[event.record.key] = costs[event.record.key]
         display.show(event)
     return done
 
