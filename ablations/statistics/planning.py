@@ -6,9 +6,11 @@ uncertain, so its upper 80 % confidence limit is used (Browne 1995).
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special, stats
 
 __all__ = ["difference_power", "equivalence_power", "more_seeds", "sd_upper_limit", "seeds_needed"]
@@ -30,11 +32,17 @@ def equivalence_power(margin: float, sd: float, n: int, alpha: float = 0.05, eff
     """
     error, critical, df = sd / math.sqrt(n), float(special.stdtrit(n - 1, 1 - alpha)), n - 1
     reachable = float(special.chdtr(df, df * (margin / (critical * error)) ** 2))  # above this quantile nothing of ±margin is left
-    nodes, weights = np.polynomial.legendre.leggauss(96)
+    nodes, weights = _quadrature()
     estimate = error * np.sqrt(special.chdtri(df, 1 - reachable * (1 + nodes) / 2) / df)
     room = margin - critical * estimate
     inside = special.ndtr((room - effect) / error) - special.ndtr((-room - effect) / error)
     return float(reachable / 2 * (weights @ np.maximum(inside, 0.0)))
+
+
+@functools.cache
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gauss–Legendre nodes and weights on [−1, 1]; making them takes longer than all else here."""
+    return np.polynomial.legendre.leggauss(96)
 
 
 def sd_upper_limit(sd: float, n: int, confidence: float = 0.8) -> float:
