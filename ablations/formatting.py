@@ -104,7 +104,7 @@ def aligned(cells: Sequence[str]) -> list[str]:
 
 def wrapped(name: str, width: int) -> str:
     """Return a name broken into lines of at most `width` characters, after blanks, `_`, `.`, `,`, `=`, `/` and `@` where it can be."""
-    pieces = [p for p in re.split(r"(?<=[\s_.,=/@-])", name) if p]
+    pieces = [p for p in re.split(r"(?<=[\s_,=/@-])|(?<=\.)(?!\d)", name) if p]
     lines = [""]
     for piece in pieces:
         if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:

@@ -60,7 +60,7 @@ def _curves(rng: np.random.Generator, accuracy: float, epochs: int, status: str)
     stop = {"complete": epochs, "diverged": 2}.get(status, 0)
     return [
         {
-            "epoch": e, "train_loss": 2.3 * np.exp(-e / 3) + 0.4, "val_loss": 2.3 * np.exp(-e / 3) + 0.5 + rng.normal(0, 0.02),
+            "epoch": e + 1, "train_loss": 2.3 * np.exp(-e / 3) + 0.4, "val_loss": 2.3 * np.exp(-e / 3) + 0.5 + rng.normal(0, 0.02),
             "val_accuracy": float(accuracy * (1 - np.exp(-(e + 1) / 1.7)) + rng.normal(0, 0.008)),
         }
         for e in range(stop)
@@ -88,45 +88,9 @@ def cases() -> dict[str, pd.DataFrame]:
 
 
 def comparison(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with the contract's columns, by plain t intervals: what figures and pages need, not what they mean."""
-    from scipy import stats
+    """Return the statistics of a frame with a made-up latency for all but the baseline."""
+    from ablations.comparison import compare
 
-    done = frame[frame.status == "complete"]
-    base_name = frame.loc[frame.is_baseline, "variant"].iloc[0]
-    base = done[done.variant == base_name].set_index("seed").test_accuracy
-    rows = []
-    for name, group in frame.groupby("variant", sort=False):
-        own = done[done.variant == name].set_index("seed").test_accuracy
-        differences = (own - base).dropna()
-        margin = float(group.margin.iloc[0])
-        mean, low, high = _interval(own, 0.95, stats)
-        delta, delta_low, delta_high = (np.nan,) * 3 if name == base_name else _interval(differences, 0.99, stats)
-        verdict = (
-            "baseline" if name == base_name else "inconclusive" if not np.isfinite(delta_low)
-            else "no meaningful effect" if -margin < delta_low and delta_high < margin
-            else "helps" if delta_low > 0 else "hurts" if delta_high < 0 else "inconclusive"
-        )
-        rows.append({
-            "variant": name, "n": len(own) if name == base_name else len(differences),
-            "test_accuracy_mean": mean, "test_accuracy_ci_low": low,
-            "test_accuracy_ci_high": high, "delta_mean": delta, "delta_ci_low": delta_low, "delta_ci_high": delta_high,
-            "p_adjusted": 0.004 if np.isfinite(delta_low) else np.nan, "verdict": verdict, "delta_margin": margin,
-            "at_least_margin": bool(delta_low > margin or delta_high < -margin),
-            "more_seeds": 7 if verdict == "inconclusive" else np.nan,
-            "params": group.params.iloc[0], "macs": group.macs.iloc[0], "fvcore_total": group.macs.iloc[0] * 1.01,
-            "latency_ms": np.nan if name == base_name else 1.5 + len(rows) % 7, "latency_device": "cpu",
-            "train_seconds": group.train_seconds.mean(),
-            "num_diverged": int((group.status == "diverged").sum()), "num_failed": int((group.status == "failed").sum()),
-            "dataset": group.dataset.iloc[0], "scale": group.scale.iloc[0],
-        })
-    return pd.DataFrame(rows)
-
-
-def _interval(values: pd.Series, level: float, stats: object) -> tuple[float, float, float]:
-    if len(values) == 0:
-        return (np.nan,) * 3
-    mean = float(values.mean())
-    if len(values) == 1:
-        return mean, np.nan, np.nan
-    half = float(stats.t.ppf((1 + level) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
-    return mean, mean - half, mean + half
+    table = compare(frame)
+    position = np.arange(len(table))
+    return table.assign(latency_ms=np.where(position > 0, 1.5 + position % 7, np.nan), latency_device="cpu", fvcore_total=table["macs"] + 1000)
