@@ -7,6 +7,7 @@ begin with `xception_`, since the database may be Optuna's too.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -17,12 +18,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
+from ablations.passwords import passwords_in, without_password
 from ablations.record import Member, Plan, Record
 
 __all__ = ["Store", "StoreError"]
 
 T = TypeVar("T")
 SCHEMA = 1
+_log = logging.getLogger(__name__)
 _metadata = sa.MetaData()
 
 _schema = sa.Table("xception_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -96,31 +99,41 @@ class StoreError(ValueError):
 class Store:
     """The records under one database URL; tables are made on first use.
 
+    A server that goes away while the store is in use is waited for, `patience_seconds` at most.
+
     Raises:
         StoreError: the URL is not understood, or the database cannot be opened or is not ours.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience_seconds: float = 300.0) -> None:
         try:
             self.url = sa.make_url(url)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, ValueError):  # ValueError: the port is no number
             raise StoreError("--store: not a database URL; allowed: sqlite:///PATH or postgresql://HOST/NAME") from None
+        if "@" in (self.url.host or ""):
+            raise StoreError("--store: more than one @ before the host; an @ in a name or password is written %40")
+        if self.url.password == "***":
+            raise StoreError("--store: *** stands for a password; leave it out of the URL and set PGPASSWORD or write ~/.pgpass")
+        self._secrets = passwords_in(url) | ({str(self.url.password)} if self.url.password else set())
+        self._patience_seconds = patience_seconds
+        self._is_open = False
         backend = self.url.get_backend_name()
         if backend not in ("sqlite", "postgresql"):
             raise StoreError(f"--store: {backend!r} is not supported; allowed: sqlite:///PATH or postgresql://HOST/NAME")
         if self.url.drivername == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")
-        self.name = self.url.render_as_string(hide_password=True)
+        self.name = without_password(url)
         self._insert = sqlite.insert if backend == "sqlite" else postgresql.insert
         try:
             if backend == "sqlite":
                 self._engine = _sqlite_engine(self.url)
             else:
-                self._engine = sa.create_engine(self.url, pool_pre_ping=True)
+                self._engine = sa.create_engine(self.url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
         except ModuleNotFoundError as error:
             raise StoreError(f"--store: {self.name} needs the package {error.name}; install the extra `postgres`") from None
         self._writer = self._engine.execution_options(xception_writes=True)
         self._told(self._create)
+        self._is_open = True
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -215,7 +228,8 @@ class Store:
 
     def put_plan(self, plan: Plan) -> None:
         """Write a plan and its members; the same plan asked for again becomes the latest of its study."""
-        insert = self._insert(_plans).values(plan=plan.plan, study=plan.study, planned_at=plan.planned_at or _now(), options=json.dumps(plan.options))
+        row = {"plan": plan.plan, "study": plan.study, "planned_at": plan.planned_at or _now(), "options": json.dumps(plan.options)}
+        insert = self._insert(_plans).values(row)
         replaced = insert.on_conflict_do_update(
             index_elements=[_plans.c.plan], set_={"planned_at": insert.excluded.planned_at, "options": insert.excluded.options}
         )
@@ -247,7 +261,8 @@ class Store:
         """Write what was measured of a network; a later measurement under the same key replaces it."""
         row = {"key": key, "kind": kind, "values": json.dumps(values), "measured_at": _now()}
         insert = self._insert(_measurements).values(row)
-        statement = insert.on_conflict_do_update(index_elements=[_measurements.c.key], set_={k: insert.excluded[k] for k in row if k != "key"})
+        changes = {name: insert.excluded[name] for name in row if name != "key"}
+        statement = insert.on_conflict_do_update(index_elements=[_measurements.c.key], set_=changes)
 
         def write() -> None:
             with self._writer.begin() as connection:
@@ -293,13 +308,42 @@ class Store:
                 raise StoreError(f"--store: {self.name} has schema version {version}; this program reads version {SCHEMA}")
 
     def _told(self, action: Callable[[], T]) -> T:
-        """Run an action; a database error becomes a StoreError in one line that shows no password."""
-        try:
-            return action()
-        except OperationalError as error:
-            raise StoreError(f"--store: {self.name} cannot be used: {_reason(error)}") from None
-        except DBAPIError as error:
-            raise StoreError(f"--store: {self.name} is not a store of records: {_reason(error)}") from None
+        """Run an action; a database error becomes a StoreError in one line that shows no password.
+
+        All actions may be run again: what a lost connection may or may not have written is written once more, to the same end.
+        """
+        deadline, delay = None, 0.05
+        while True:
+            try:
+                return action()
+            except DBAPIError as error:
+                now = time.monotonic()
+                if self._is_open and _will_pass(error) and (deadline is None or now < deadline):
+                    if deadline is None:
+                        deadline = now + self._patience_seconds
+                        _log.warning("%s does not answer; trying again for up to %g s", self.name, self._patience_seconds)
+                    time.sleep(delay)
+                    delay = min(2 * delay, 2.0)
+                    continue
+                what = "cannot be used" if isinstance(error, OperationalError) else "is not a store of records"
+                raise StoreError(f"--store: {self.name} {what}: {self._reason(error)}") from None
+
+    def _reason(self, error: DBAPIError) -> str:
+        text = " ".join(str(error.orig).split())
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _will_pass(error: DBAPIError) -> bool:
+    """Whether an error of PostgreSQL is that of a server that restarts or is full, or of two transactions that met; never so for SQLite."""
+    if error.orig is None or not hasattr(error.orig, "sqlstate"):
+        return False
+    state = error.orig.sqlstate
+    if state is None:  # the connection could not be made, or broke
+        return error.connection_invalidated or isinstance(error, OperationalError)
+    # Classes 08 and 57P: connection and server; 40: serialisation and deadlock; 53300: no connection free.
+    return state[:2] in ("08", "40") or state in ("57P01", "57P02", "57P03", "53300")
 
 
 def _sqlite_engine(url: sa.URL) -> sa.Engine:
@@ -307,7 +351,8 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"--store: the folder of {url.database} cannot be made: {error.strerror}; allowed: a path that can be written") from None
+            what = f"the folder of {url.database} cannot be made: {error.strerror}"
+            raise StoreError(f"--store: {what}; allowed: a path that can be written") from None
     # Transactions are begun by us: the driver would begin them at the first write, too late to wait for a lock.
     engine = sa.create_engine(url, connect_args={"timeout": 60, "isolation_level": None})
 
@@ -321,10 +366,6 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("xception_writes") else "BEGIN")
 
     return engine
-
-
-def _reason(error: DBAPIError) -> str:
-    return " ".join(str(error.orig).split())
 
 
 def _now() -> str:
