@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 import shutil
 import tarfile
@@ -32,13 +33,16 @@ def extract(archive: Path, top: str, into: Path, *, max_bytes: int) -> Path:
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        with tarfile.open(archive, "r:gz") as tar:
-            _write_members(tar, archive, top, aside, max_bytes)
+        with gzip.open(archive) as stream:
+            with tarfile.open(fileobj=stream, mode="r:") as tar:
+                _write_members(tar, archive, top, aside, max_bytes)
+            while stream.read(BLOCK):  # to the end, where the checksum is
+                pass
         if not (aside / top).is_dir():
             raise DataError(f"{str(archive)!r}: no folder {top!r} in it; an archive of that folder")
         os.replace(aside / top, target)
         sync_dir(into)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{str(archive)!r}: not a whole archive ({error}); a gzipped tar") from None
     except OSError as error:
         raise DataError(f"{str(archive)!r}: cannot be unpacked into {str(into)!r} ({reason(error)})") from None

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from xception.data import Source
 from xception.data.cifar import CIFAR10, CifarLayout
 
 NAMES = ("ant", "bee", "cat")
@@ -61,6 +62,13 @@ def image_folder(path: Path, num_train: int = 12, num_test: int = 6, test: str =
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
     return path
+
+
+def decoded_checksum(source: Source) -> str:
+    """Decode a source and return the checksum of its training images; imports no torch."""
+    from xception.data.decoded import decoded
+
+    return str(decoded(source, 32)[1]["files"]["train-images"][1])
 
 
 # The real layout, of any content.

@@ -123,7 +123,8 @@ def test_label_columns_of_the_hub_are_known_and_class_names_may_be_missing(tmp_p
     assert source.class_names == ("0", "1", "2")
 
 
-def test_default_is_cifar_where_it_is_and_says_so_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: None) -> None:
+@pytest.mark.usefixtures("no_network")
+def test_default_is_cifar_where_it_is_and_says_so_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet_folder(tmp_path / "data" / "cifar10", kind="JPEG")
     monkeypatch.chdir(tmp_path)
     source, notice = find_default()
@@ -137,7 +138,8 @@ def test_default_is_cifar_where_it_is_and_says_so_where_it_is_not(tmp_path: Path
     assert not (tmp_path / "data").exists()
 
 
-def test_damaged_cifar_is_an_error_and_no_reason_for_another_data_set(tmp_path: Path, no_network: None) -> None:
+@pytest.mark.usefixtures("no_network")
+def test_damaged_cifar_is_an_error_and_no_reason_for_another_data_set(tmp_path: Path) -> None:
     (tmp_path / "cifar10").mkdir()
     with pytest.raises(DataError, match="empty or of another layout"):
         find_default(tmp_path)
@@ -154,7 +156,7 @@ def test_config_of_a_source_holds_sizes_against_it(tmp_path: Path) -> None:
     source = find(f"parquet:{parquet_folder(tmp_path / 'set')}")
     assert source.config(val_size=4, train_size=8).image_size == 32
     for sizes in ({"val_size": 4, "train_size": 9}, {"val_size": 12}, {"test_size": 7}):
-        with pytest.raises(DataError, match="not allowed; the t(raining|est) set has"):
+        with pytest.raises(DataError, match=r"not allowed; the t(raining|est) set has"):
             source.config(**sizes)  # type: ignore[arg-type]
 
 
@@ -185,7 +187,8 @@ def test_synthetic_options(options: str) -> None:
     assert f"synthetic:{options} is not allowed; synthetic or synthetic:kappa=K with K from 0 to 1" in refused(f"synthetic:{options}")
 
 
-def test_folders_that_are_missing_empty_or_of_another_layout(tmp_path: Path, no_network: None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_network")
+def test_folders_that_are_missing_empty_or_of_another_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     (tmp_path / "file").write_text("x")
