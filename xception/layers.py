@@ -126,11 +126,16 @@ class GlobalPool(nn.Module):
 
     def __init__(self, kind: str) -> None:
         super().__init__()
-        self.reduce = torch.mean if kind == "average" else torch.amax
+        # the average as an operator of its own, which is how counters know it
+        self.reduce: Callable[[Tensor], Tensor] = partial(F.adaptive_avg_pool2d, output_size=1) if kind == "average" else _maximum
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C)."""
-        return self.reduce(x, (2, 3))
+        return self.reduce(x).flatten(1)
+
+
+def _maximum(x: Tensor) -> Tensor:
+    return x.amax((2, 3))
 
 
 def convolution(node: plan.Convolution) -> nn.Conv2d:
