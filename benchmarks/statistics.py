@@ -6,7 +6,7 @@
 Each study draws accuracies of one baseline and K variants on shared seeds, so differences share the baseline's noise
 as real ones do. Rates carry the 99 % Clopper–Pearson interval of the simulation itself. The exit status is 1 where a promise is
 broken: a family-wise error whose interval is wholly above 5 %, intervals under normality whose coverage is wholly below 95 %, or
-power more than 2 points from the analytic value.
+power more than 2 points from the analytic value. What seems broken is simulated again, with ten times as many fresh studies.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ FAMILIES, SEEDS = (1, 3, 8), (3, 5, 10)
 SPREADS = (0.1, 1.0, 10.0)  # standard deviation of a difference over the margin: with the last, equivalence is out of reach
 MOST = LOOKS[-1].seeds
 
+Promise = Callable[[dict[str, Any]], bool]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
 # Differences and their true mean; `collapse` is a variant of which one trial in ten ends at chance.
 DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {
@@ -95,6 +96,26 @@ def tally(simulate: Callable[[int], NDArray[np.bool_]], studies: int) -> dict[st
     return rate(sum(int(simulate(size).sum()) for size in sizes), studies)
 
 
+def promised(simulate: Callable[[int], NDArray[np.bool_]], studies: int, is_broken: Promise) -> dict[str, Any]:
+    """Return the rate of True, simulated again with ten times as many fresh studies where it seems to break a promise.
+
+    Of the cells whose true rate is exactly at the promise, one in two hundred has its first interval beyond it by chance; both
+    results are kept.
+    """
+    first = tally(simulate, studies)
+    return {**tally(simulate, 10 * studies), "first": first} if is_broken(first) else first
+
+
+def errs(cell: dict[str, Any]) -> bool:
+    """Whether an error rate is above α, its whole interval being so."""
+    return bool(cell["low"] > ALPHA)
+
+
+def misses(cell: dict[str, Any]) -> bool:
+    """Whether a coverage is below 1 − α, its whole interval being so."""
+    return bool(cell["high"] < 1 - ALPHA)
+
+
 def decided(data: Array, n: int | None, margin: float = MARGIN) -> Decisions:
     """Return the decisions on differences at n fixed seeds, or with seeds as needed (None)."""
     return race(data, margin).decisions if n is None else decide(data[..., :n], margin)
@@ -107,7 +128,7 @@ def family_wise_error(generator: np.random.Generator, studies: int) -> dict[str,
     come to more; it is reported and not held to the promise.
     """
 
-    def cell(n: int | None, k: int, spread: float, at_margin: NDArray[np.int64]) -> dict[str, Any]:
+    def cell(n: int | None, k: int, spread: float, at_margin: NDArray[np.int64], is_broken: Promise) -> dict[str, Any]:
         """Variants at no effect (0) or at ± the margin (±1); the error that each can make."""
 
         def simulate(size: int) -> NDArray[np.bool_]:
@@ -117,7 +138,7 @@ def family_wise_error(generator: np.random.Generator, studies: int) -> dict[str,
             return np.asarray(wrong.any(axis=-1))
 
         shape = {"variants": k, "sd_over_margin": spread} | ({} if n is None else {"n": n})
-        return shape | tally(simulate, studies)
+        return shape | promised(simulate, studies, is_broken)
 
     out: dict[str, dict[str, Any]] = {}
     for mode, counts in (("fixed", SEEDS), ("auto", (None,))):
@@ -125,10 +146,11 @@ def family_wise_error(generator: np.random.Generator, studies: int) -> dict[str,
         mixed: list[dict[str, Any]] = []
         for n, k, spread in itertools.product(counts, FAMILIES, SPREADS):
             signs = np.where(np.arange(k) % 2, -1, 1)
-            cells.append({"error": "helps or hurts at no effect"} | cell(n, k, spread, 0 * signs))
-            cells.append({"error": "no meaningful effect at exactly the margin"} | cell(n, k, spread, signs))
+            cells.append({"error": "helps or hurts at no effect"} | cell(n, k, spread, 0 * signs, errs))
+            cells.append({"error": "no meaningful effect at exactly the margin"} | cell(n, k, spread, signs, errs))
             if k > 1:
-                mixed.append({"error": "either, half the variants at each"} | cell(n, k, spread, (signs > 0).astype(np.int64)))
+                both = (signs > 0).astype(np.int64)
+                mixed.append({"error": "either, half the variants at each"} | cell(n, k, spread, both, lambda _: False))
         worst = max(cells, key=lambda c: float(c["low"]))
         out[mode] = {**{name: worst[name] for name in ("rate", "low", "high", "studies")}, "holds": worst["low"] <= ALPHA,
                      "cells": cells, "mixed": mixed}
@@ -144,8 +166,11 @@ def coverage(generator: np.random.Generator, studies: int) -> dict[str, list[dic
             def simulate(size: int, n: int = n, draw: Draw = draw, truth: float = truth) -> NDArray[np.bool_]:
                 interval = t_interval(moments(draw(generator, (size, n))))
                 return np.asarray((interval.low <= truth) & (truth <= interval.high))
-            row = {"interval": "paired t", "differences": name, "n": n, **tally(simulate, studies)}
-            (normal if name == "normal" else skewed).append(row)
+            row = {"interval": "paired t", "differences": name, "n": n}
+            if name == "normal":
+                normal.append(row | promised(simulate, studies, misses))
+            else:
+                skewed.append(row | tally(simulate, studies))
     for n, k in itertools.product((*SEEDS, None), FAMILIES[1:]):
         effects = MARGIN * np.linspace(-1, 4, k)  # some settle at once, some never
 
@@ -154,9 +179,9 @@ def coverage(generator: np.random.Generator, studies: int) -> dict[str, list[dic
             found = decided(data, n)
             return np.asarray(((found.low <= effects) & (effects <= found.high)).all(axis=-1))
         normal.append({"interval": "simultaneous", "differences": "normal", "variants": k, "n": "auto" if n is None else n,
-                       **tally(together, studies)})
+                       **promised(together, studies, misses)})
     normal.append({"interval": "seeds × examples", "differences": "of right and wrong answers", "n": 5, "examples": 400,
-                   **tally(lambda size: crossed(generator, size, seeds=5, examples=400), max(1000, studies // 20))})
+                   **promised(lambda size: crossed(generator, size, seeds=5, examples=400), max(1000, studies // 20), misses)})
     return {"normal": normal, "skewed": skewed}
 
 
@@ -219,8 +244,8 @@ def run(studies: int, seed: int) -> dict[str, Any]:
     generators = np.random.default_rng(seed).spawn(4)
     errors, covered = family_wise_error(generators[0], studies), coverage(generators[1], studies)
     found, saved = power(generators[2], studies), saving(generators[3], studies)
-    broken = [f"family-wise error, {mode}: {described(c)}" for mode in errors for c in errors[mode]["cells"] if c["low"] > ALPHA]
-    broken += [f"coverage: {described(c)}" for c in covered["normal"] if c["high"] < 1 - ALPHA]
+    broken = [f"family-wise error, {mode}: {described(c)}" for mode in errors for c in errors[mode]["cells"] if errs(c)]
+    broken += [f"coverage: {described(c)}" for c in covered["normal"] if misses(c)]
     broken += [f"power: {described(c)}" for c in found if abs(c["rate"] - c["analytic"]) > 0.02]
     return {"studies": studies, "seed": seed, "margin": MARGIN, "family_wise_error": errors, "coverage": covered, "power": found,
             "saving": saved, "broken": broken, "seconds": time.perf_counter() - begun}
@@ -228,11 +253,12 @@ def run(studies: int, seed: int) -> dict[str, Any]:
 
 def described(cell: dict[str, Any]) -> str:
     """Return one cell as a line: what was simulated, then the rate and its interval in percent."""
-    skipped = ("rate", "low", "high", "analytic", "studies")
+    skipped = ("rate", "low", "high", "analytic", "studies", "first")
     words = ", ".join(f"{value}" if isinstance(value, str) and name != "n" else f"{name.replace('_', ' ')} {value}"
                       for name, value in cell.items() if name not in skipped)
     analytic = f", analytic {100 * cell['analytic']:.2f} %" if "analytic" in cell else ""
-    return f"{words}: {100 * cell['rate']:.2f} % [{100 * cell['low']:.2f}, {100 * cell['high']:.2f}]{analytic}"
+    first = f", over {cell['studies']:,} studies after {described(cell['first']).lstrip(': ')}" if "first" in cell else ""
+    return f"{words}: {100 * cell['rate']:.2f} % [{100 * cell['low']:.2f}, {100 * cell['high']:.2f}]{analytic}{first}"
 
 
 def show(report: dict[str, Any]) -> None:
@@ -247,7 +273,7 @@ def show(report: dict[str, Any]) -> None:
             print(f"  {described(cell)}")
     print("\nCoverage of 95 % intervals, normal (promised)")
     for cell in report["coverage"]["normal"]:
-        print(f"  {described(cell)}" + (f" ({cell['studies']:,} studies)" if cell["studies"] != report["studies"] else ""))
+        print(f"  {described(cell)}" + (f" ({cell['studies']:,} studies)" if cell["studies"] < report["studies"] else ""))
     print("\nCoverage of 95 % intervals, skewed (as it is)")
     for cell in report["coverage"]["skewed"]:
         print(f"  {described(cell)}")
@@ -258,8 +284,7 @@ def show(report: dict[str, Any]) -> None:
     for row in report["saving"]:
         print(f"  effect {row['effect_over_margin']:g} margins, sd {row['sd_over_margin']:g}: {100 * row['saved']:.0f} % of trials saved, "
               f"{100 * row['concluded_auto']:.0f} % of variants concluded against {100 * row['concluded_fixed']:.0f} %")
-    for line in report["broken"] or ["none"]:
-        print(f"\nBroken promises: {line}")
+    print(f"\nBroken promises: {'; '.join(report['broken']) or 'none'}")
     print(f"{report['seconds']:.0f} s")
 
 

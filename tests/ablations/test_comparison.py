@@ -24,7 +24,8 @@ def record(variant, seed, accuracy, **more):
     row = {
         "study": "s", "variant": variant, "is_baseline": variant == "base", "seed": seed, "stream": 0, "status": "complete",
         "test_accuracy": math.nan if accuracy is None else accuracy, "num_classes": 10, "params": 1000, "macs": 2000,
-        "train_seconds": 2.0 + seed, "dataset": "synthetic", "scale": "smoke", "margin": 0.01, "seeds_mode": "fixed", "correct": None, "num_test": 100, "curves": [],
+        "train_seconds": 2.0 + seed, "dataset": "synthetic", "scale": "smoke", "margin": 0.01, "seeds_mode": "fixed",
+        "correct": None, "num_test": 100, "curves": [],
     }
     return row | more
 
