@@ -1,14 +1,16 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009) as their author ships them and torchvision keeps them: Python pickles, read without running one.
 
-A pickle may call any function while it is loaded. Here it may only build dicts, lists, texts and numbers; the names of numpy that the files
-use stand for inert records of what was written, from which the pixels are taken if they are what they should be.
+A pickle is a program that may call any function while it is loaded. Here it may only build dicts, lists, texts and numbers; the names of
+numpy that the files use stand for inert records of what was written, from which the pixels are taken if they are what they should be.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
-from collections.abc import Iterator
+import pickletools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,9 +136,11 @@ def read_pickle(raw: bytes, name: str) -> Any:
     Raises:
         DataError: it asks for anything else, or is damaged.
     """
-    import io
-
     try:
+        for operation, argument, _ in pickletools.genops(raw):
+            # An index into the memo makes room for as many entries: a file of ten bytes could ask for gigabytes.
+            if operation.name not in _OPERATIONS or (operation.name == "LONG_BINPUT" and int(argument or 0) > len(raw)):
+                raise pickle.UnpicklingError(f"the pickle's operation {operation.name} is refused")
         return _Unpickler(io.BytesIO(raw), encoding="latin1").load()
     except pickle.UnpicklingError as error:
         raise DataError(f"{name!r}: {error}; a pickle of plain values and uint8 arrays") from None
@@ -175,14 +179,6 @@ class _Kind:
         """Byte order and alignment say nothing about single bytes."""
 
 
-def _array(*arguments: Any) -> _Array:
-    return _Array(arguments)
-
-
-def _kind(*arguments: Any) -> _Kind:
-    return _Kind(arguments)
-
-
 def _encode(text: Any, encoding: Any) -> bytes:
     """Bytes as Python 3 writes them for Python 2."""
     if not isinstance(text, str) or encoding != "latin1":
@@ -190,17 +186,37 @@ def _encode(text: Any, encoding: Any) -> bytes:
     return text.encode("latin1")
 
 
-class _Marker:
-    """Stands for numpy.ndarray where it is named as the kind of array to build."""
+class _Name:
+    """Stands for a name that a pickle may use; it can be called, where that means something, and not be changed."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any] | None) -> None:
+        self._call = call
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._call is None:
+            raise pickle.UnpicklingError("a call of numpy.ndarray is refused")
+        return self._call(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("a change to a name is refused")
 
 
-_ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"): _array,
-    ("numpy._core.multiarray", "_reconstruct"): _array,
-    ("numpy", "ndarray"): _Marker,
-    ("numpy", "dtype"): _kind,
-    ("_codecs", "encode"): _encode,
+_NAMES = {
+    ("numpy.core.multiarray", "_reconstruct"): _Name(lambda *arguments: _Array(arguments)),
+    ("numpy._core.multiarray", "_reconstruct"): _Name(lambda *arguments: _Array(arguments)),
+    ("numpy", "ndarray"): _Name(None),
+    ("numpy", "dtype"): _Name(lambda *arguments: _Kind(arguments)),
+    ("_codecs", "encode"): _Name(_encode),
 }
+# What builds plain values, and the calls and states that make an array of them.
+_OPERATIONS = frozenset((
+    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINSTRING",
+    "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINUNICODE", "SHORT_BINUNICODE", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_TUPLE",
+    "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "SETITEM", "SETITEMS", "BINGET", "LONG_BINGET", "BINPUT", "LONG_BINPUT",
+    "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
+))  # fmt: skip
 
 
 class _Unpickler(pickle.Unpickler):
@@ -208,10 +224,6 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name. Raises UnpicklingError for any other."""
-        if (module, name) not in _ALLOWED:
+        if (module, name) not in _NAMES:
             raise pickle.UnpicklingError(f"the pickle asks for {module}.{name}, which is refused")
-        return _ALLOWED[module, name]
-
-    def persistent_load(self, pid: Any) -> Any:
-        """Refuse references to elsewhere."""
-        raise pickle.UnpicklingError("the pickle refers to something outside, which is refused")
+        return _NAMES[module, name]

@@ -9,7 +9,7 @@ from pathlib import Path
 from xception.data.cache import reason
 from xception.data.cifar import CIFAR10, CIFAR100, CifarLayout, open_cifar
 from xception.data.download import DownloadError, Remote, fetch
-from xception.data.errors import DataError
+from xception.data.errors import DataError, printable
 from xception.data.folder import open_folder
 from xception.data.parquet import open_parquet
 from xception.data.source import Reader, Source, examine
@@ -126,6 +126,7 @@ def _open_any(place: Path, display_names: dict[str, str] | None = None) -> Reade
 def _source(title: str, reader: Reader, *, name: str | None = None, mark_jpeg: bool = False) -> Source:
     """The source of a reader. `mark_jpeg`: the title says so where images that were not JPEG once come as JPEG."""
     facts = examine(reader)
+    title = printable(title)
     return Source(
         name=name or title, title=f"{title} (JPEG)" if mark_jpeg and facts.has_jpeg else title, fingerprint=facts.fingerprint,
         num_train=facts.num_train, num_test=facts.num_test, class_names=facts.class_names, native_size=facts.native_size, reader=reader,

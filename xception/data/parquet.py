@@ -56,7 +56,7 @@ class ParquetReader:
                             content = cell.get("bytes") if isinstance(cell, dict) else cell
                             yield Example(content or b"", label, f"{name} {path}" if path else name)
                             row += 1
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                 raise DataError(f"{str(file)!r}: damaged after row {row} ({_first_line(error)}); a whole Parquet file") from None
 
 
@@ -101,7 +101,7 @@ def _opened(file: Path) -> Any:
 
     try:
         return pa.parquet.ParquetFile(file, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{str(file)!r}: not a whole Parquet file ({_first_line(error)})") from None
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from xception.data.cache import cache_dir, read_json, reason, write_json
 from xception.data.config import DatasetConfig
-from xception.data.errors import DataError
+from xception.data.errors import DataError, printable
 from xception.data.images import header_size
 
 __all__ = ["SPLITS", "Content", "Example", "Facts", "Hasher", "Reader", "Source", "SplitName", "examine", "stamp_files"]
@@ -178,7 +178,7 @@ def _examined(reader: Reader) -> Facts:
         raise DataError("no image that can be read among the first; JPEG, PNG, BMP, GIF, WebP, TIFF or PPM")
     return Facts(
         fingerprint=hasher.result(), num_train=counts["train"], num_test=counts["test"],
-        class_names=names if names is not None else tuple(str(i) for i in range(highest + 1)),
+        class_names=tuple(printable(n) for n in names) if names is not None else tuple(str(i) for i in range(highest + 1)),
         native_size=int(statistics.median_low(sides)), has_jpeg=has_jpeg,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import shutil
 import subprocess
 import sys
@@ -248,6 +249,48 @@ def test_names_from_outside_cannot_break_a_line(tmp_path: Path) -> None:
     folder = image_folder(tmp_path / "set")
     shutil.copytree(folder / "test" / "ant", folder / "test" / "wasp\n\x1b[31m")
     assert "wasp" in refused(f"folder:{folder}")
+
+
+def test_names_of_classes_and_folders_from_outside_are_made_harmless(tmp_path: Path) -> None:
+    folder = image_folder(tmp_path / "set\n\x1b[31m")
+    bad = os.fsencode(folder / "train") + b"/wasp\xff\n"
+    os.mkdir(bad)
+    (folder / "train" / "ant" / "x\n\x1b.png").write_bytes(b"no image")
+    source = find(f"folder:{folder}")
+    assert source.title == source.name == "folder:set??[31m"
+    assert source.class_names == (*NAMES, "wasp??")
+    dataset = load(source)
+    assert dataset.num_broken == 1
+    assert dataset.broken[0].isprintable()
+
+
+def damage_tables(folder: Path, rounds: int) -> int:
+    """Damage a table at random; return how often it was refused. Anything but a source or DataError is a failure."""
+    train = folder / "train-00000-of-00001.parquet"
+    good = train.read_bytes()
+    rng = random.Random(0)
+    refusals = 0
+    for _ in range(rounds):
+        content = bytearray(good)
+        for _ in range(rng.randint(1, 6)):
+            content[rng.randrange(len(content)) if rng.random() < 0.5 else -rng.randint(1, 900)] = rng.randrange(256)
+        if rng.random() < 0.1:
+            del content[rng.randrange(len(content)) :]
+        train.write_bytes(content)
+        try:
+            assert find(f"parquet:{folder}").num_train > 0
+        except DataError:
+            refusals += 1
+    return refusals
+
+
+def test_damaged_tables_give_a_source_or_a_clean_error(tmp_path: Path) -> None:
+    assert damage_tables(parquet_folder(tmp_path / "set", 3, 3), 150) > 50
+
+
+@pytest.mark.long
+def test_many_damaged_tables(tmp_path: Path) -> None:
+    assert damage_tables(parquet_folder(tmp_path / "set", 3, 3), 20_000) > 5000
 
 
 # -- real data -------------------------------------------------------------------------------------------------------------
