@@ -11,7 +11,7 @@ import math
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -20,16 +20,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xception.data.cache import cache_dir, lock, read_json, reason, sync_dir, write_json
-from xception.data.errors import DataError
+from xception.data.cache import cache_dir, lock, read_json, reason, sync_dir, write_atomic, write_json
+from xception.data.errors import DataError, printable
 from xception.data.images import DECODER_VERSION, BrokenImageError, decode, quiet
 from xception.data.source import SPLITS, Example, Hasher, Source, SplitName
 
-__all__ = ["decoded"]
+__all__ = ["decoded", "install"]
 
 FORMAT_VERSION = 1
 MAX_LISTED_BROKEN = 1000
 CHUNK = 64  # images decoded by one thread in one go
+MAX_THREADS = 8  # more of them wait for the interpreter rather than decode
 
 Decoded = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]  # pixels (B, 3, S, S), labels (B,), broken
 
@@ -40,18 +41,10 @@ def decoded(source: Source, image_size: int) -> tuple[Path, dict[str, Any]]:
     Raises:
         DataError: the cache cannot be written, the source changed since it was found, or no image can be decoded.
     """
-    from PIL import __version__ as pillow_version  # another JPEG library may give other pixels
-
-    root = cache_dir() / "decoded"
-    key = hashlib.sha256(f"{FORMAT_VERSION} {DECODER_VERSION} {pillow_version} {source.fingerprint} {image_size}".encode()).hexdigest()
-    folder = root / f"{key[:32]}-{image_size}"
+    folder = _folder(source, image_size)
     manifest = _intact(folder)
     if manifest is None:
-        try:
-            root.mkdir(exist_ok=True)
-        except OSError as error:
-            raise DataError(f"cache: {str(root)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE") from None
-        with lock(root / f"{folder.name}.lock"):
+        with lock(folder.parent / f"{folder.name}.lock"):
             manifest = _intact(folder)  # another process may have built it while this one waited
             if manifest is None:
                 _build(source, image_size, folder)
@@ -61,16 +54,60 @@ def decoded(source: Source, image_size: int) -> tuple[Path, dict[str, Any]]:
     return folder, manifest
 
 
+def install(source: Source, image_size: int, files: Mapping[str, npt.NDArray[np.uint8]]) -> None:
+    """Put the files of a data set that another machine decoded into this one's cache; they are held against their checksums when opened.
+
+    Raises:
+        DataError: the cache cannot be written.
+    """
+    folder = _folder(source, image_size)
+    with lock(folder.parent / f"{folder.name}.lock"):
+        if _intact(folder) is not None:
+            return
+        aside = folder.with_name(f"{folder.name}.tmp")
+        try:
+            for stale in (aside, folder):
+                if stale.exists():
+                    shutil.rmtree(stale)
+            aside.mkdir()
+            _check_space(aside, sum(content.nbytes for content in files.values()))
+            for name, content in sorted(files.items(), key=lambda item: item[0] == "manifest.json"):
+                with write_atomic(aside / name) as file:
+                    content.tofile(file)
+            os.replace(aside, folder)
+            sync_dir(folder.parent)
+        except OSError as error:
+            raise DataError(f"cache: {str(folder)!r} cannot be written ({reason(error)}); name another in $XCEPTION_CACHE") from None
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _folder(source: Source, image_size: int) -> Path:
+    """Where a data set decoded at a size lies; the folder around it is made."""
+    from PIL import __version__ as pillow_version  # another JPEG library may give other pixels
+
+    root = cache_dir() / "decoded"
+    key = hashlib.sha256(f"{FORMAT_VERSION} {DECODER_VERSION} {pillow_version} {source.fingerprint} {image_size}".encode()).hexdigest()
+    try:
+        root.mkdir(exist_ok=True)
+    except OSError as error:
+        raise DataError(f"cache: {str(root)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE") from None
+    return root / f"{key[:32]}-{image_size}"
+
+
 def _intact(folder: Path) -> dict[str, Any] | None:
     """The manifest of a folder whose files all have the size and checksum that were written; else None."""
     manifest: dict[str, Any] | None = read_json(folder / "manifest.json")
     if manifest is None:
         return None
     files = {folder / name: expected for name, expected in manifest["files"].items()}
-    if any(not path.is_file() or path.stat().st_size != size for path, (size, _) in files.items()):
+    try:
+        if any(path.stat().st_size != size for path, (size, _) in files.items()):
+            return None
+        with ThreadPoolExecutor(2) as pool:  # hashing lets go of the interpreter
+            sums = list(pool.map(_checksum, files))
+    except OSError:  # gone, or cannot be read: as good as damaged
         return None
-    with ThreadPoolExecutor(2) as pool:  # hashing lets go of the interpreter
-        sums = list(pool.map(_checksum, files))
     return manifest if sums == [checksum for _, checksum in files.values()] else None
 
 
@@ -114,13 +151,13 @@ def _write_splits(source: Source, image_size: int, folder: Path) -> dict[str, An
     for split in SPLITS:
         hasher.begin(split)
         nums[split] = 0
-        with _File(folder / f"{split}-images") as pixels_file, _File(folder / f"{split}-labels") as labels_file:
+        with quiet(), _File(folder / f"{split}-images") as pixels_file, _File(folder / f"{split}-labels") as labels_file:
             for pixels, labels, failures in _decoded_chunks(_hashed(source.reader.examples(split), hasher), image_size):
                 pixels_file.write(pixels.tobytes())
                 labels_file.write(labels.astype("<i8").tobytes())
                 if split == "train":
                     statistics.add(pixels)
-                broken += [f"{split} {failure}" for failure in failures]
+                broken += [printable(f"{split} {failure}") for failure in failures]
                 nums[split] += len(labels)
             files |= {file.path.name: file.finish() for file in (pixels_file, labels_file)}
         if not nums[split]:
@@ -140,12 +177,12 @@ def _hashed(examples: Iterator[Example], hasher: Hasher) -> Iterator[Example]:
 
 def _decoded_chunks(examples: Iterator[Example], image_size: int) -> Iterator[Decoded]:
     """Decode in threads (the codecs let go of the interpreter), a few chunks ahead, in order."""
-    num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: deque[Future[Decoded]] = deque()
-    with quiet(), ThreadPoolExecutor(num_threads) as pool:
+    with ThreadPoolExecutor(min(num_cores, MAX_THREADS)) as pool:
         while chunk := list(islice(examples, CHUNK)):
             waiting.append(pool.submit(_decode_chunk, chunk, image_size))
-            if len(waiting) > 2 * num_threads:
+            if len(waiting) > 2 * MAX_THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
