@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ablations.passwords import hide_in_process_list
 from xception.command_line import parse, refuse
 
 if TYPE_CHECKING:
@@ -51,7 +52,13 @@ class Arguments:
     threads: int = 1
     """Threads of one trial on a CPU; part of the plan, since it changes the last bits of a result."""
     executor: Literal["local", "ray"] = "local"
-    """Where trials run."""
+    """Where trials run: worker processes on this machine, or a Ray cluster."""
+    ray_address: str | None = None
+    """With --executor ray: HOST:PORT of a cluster's head node, or auto for the one on this machine; starts its own without it."""
+    cpus_per_trial: float | None = None
+    """With --executor ray: cores of one trial, or a fraction of one; as many as --threads without it."""
+    gpus_per_trial: float | None = None
+    """With --executor ray: GPUs of one trial, or a fraction of one; 1 where the cluster has GPUs."""
     store: str | None = None
     """Database of records: sqlite:///PATH or postgresql://HOST/NAME; sqlite:///<out>/records.db without it."""
     data_dir: Path | None = None
@@ -70,6 +77,8 @@ class Arguments:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    if args is None:
+        hide_in_process_list(sys.argv)
     arguments = parse(Arguments, args, prog=PROG, description="Ablation studies of the Xception family.")
     try:
         if arguments.list:
@@ -85,14 +94,20 @@ def main(args: Sequence[str] | None = None) -> int:
         if arguments.study is None:
             raise ValueError("--study: missing; give a name from --list, or use --list or --report")
         from ablations.commands.running import run
+        from ablations.machines import Machines
 
         return run(
             study=arguments.study,
             options=_options(arguments),
-            device=arguments.device,
-            workers=arguments.workers,
-            threads=arguments.threads,
-            executor=arguments.executor,
+            machines=Machines(
+                device=arguments.device,
+                workers=arguments.workers,
+                threads=arguments.threads,
+                executor=arguments.executor,
+                ray_address=arguments.ray_address,
+                cpus_per_trial=arguments.cpus_per_trial,
+                gpus_per_trial=arguments.gpus_per_trial,
+            ),
             dry_run=arguments.dry_run,
             tuner=_tuner(arguments.tune) if arguments.tune else None,
         )

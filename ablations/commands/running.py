@@ -13,12 +13,12 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from ablations.cost import duration, estimate_seconds, read_speed, write_speed
-from ablations.executors import Executor, LocalExecutor
+from ablations.executors import Executor
+from ablations.machines import Machines, Place, check_machines, open_place
 from ablations.output import write_results
 from ablations.plan import Options, StudyPlan, plan_study
 from ablations.progress import ProgressDisplay
 from ablations.runner import run_study
-from ablations.scales import default_scale
 from ablations.store import Store
 from ablations.studies import get_study
 from ablations.variant_costs import measure_costs
@@ -52,48 +52,44 @@ def run(
     *,
     study: str,
     options: Options,
-    device: str,
-    workers: int | None,
-    threads: int,
-    executor: str,
+    machines: Machines,
     dry_run: bool,
     tuner: Tuner | None = None,
 ) -> int:
     """Run a study and write its results; return the exit status. With a tuner the study is run at tuned recipes as well."""
     chosen = get_study(study)
-    if threads < 1:
-        raise ValueError(f"--threads: {threads} is not allowed; 1 or more")
-    if workers is not None and workers < 1:
-        raise ValueError(f"--workers: {workers} is not allowed; 1 or more")
-    device = resolve_device(device)
+    check_machines(machines)
     require_writable(options.out)
     plan = plan_study(chosen, options)
     if dry_run:
         return _show(plan)
     store = Store(options.store_url)
     try:
-        return _run(plan, store, _executor(executor, workers, threads, device), device=device, threads=threads, tuner=tuner)
+        return _run(plan, store, open_place(machines), threads=machines.threads, tuner=tuner)
     finally:
         store.close()
 
 
-def _run(plan: StudyPlan, store: Store, executor: Executor, *, device: str, threads: int, tuner: Tuner | None) -> int:
-    options = plan.options
+def _run(plan: StudyPlan, store: Store, place: Place, *, threads: int, tuner: Tuner | None) -> int:
+    options, executor, device = plan.options, place.executor, place.device
     print(first_line(plan), file=sys.stderr)
     began = time.monotonic()
     try:
         with _interruptible(), ProgressDisplay() as display:
+            for line in plan.remarks:
+                display.say(line)
             outcome = run_study(plan, store, executor, display, device=device, threads=threads)
             tuned = _run_tuned(plan, store, executor, display, device, threads, tuner) if tuner else None
         training_seconds = time.monotonic() - began
-        measure_costs(plan.designs, store, device=device)
+        measure_costs(plan.designs, store, device=place.own_device)
         folder = write_results(store, outcome.plan, options.out, tuned=tuned)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         print(f"\nInterrupted; what was finished is stored. Continue with: {plan.command}", file=sys.stderr)
         return INTERRUPTED
-    if outcome.num_trained and training_seconds > 0:
-        write_speed(options.out, outcome.trained_macs / training_seconds)
+    if outcome.train_seconds > 0:
+        at_a_time = min(executor.num_workers, outcome.num_trained)
+        write_speed(options.out, work=outcome.training_work, work_per_second=at_a_time * outcome.training_work / outcome.train_seconds)
     trained = f"{outcome.num_trained} trials trained in {duration(training_seconds)}" if outcome.num_trained else "nothing was trained"
     print(f"{trained}, {outcome.num_stored} were stored already", file=sys.stderr)
     print((folder / "table.md").read_text())
@@ -131,34 +127,15 @@ def _show(plan: StudyPlan) -> int:
     print(first_line(plan), file=sys.stderr)
     for (variant, seed), trial in trials.items():
         print(f"{trial.key[:12]}  {statuses.get(trial.key, 'to train'):<9}  seed {seed}  {variant}")
+    for line in plan.remarks:
+        print(line, file=sys.stderr)
     rest = [t for t in trials.values() if statuses.get(t.key) not in ("complete", "diverged")]
-    seconds = estimate_seconds(rest, plan.source.num_train, read_speed(plan.options.out))
+    sizes = ((trial, plan.source_of(trial)) for trial in rest)
+    seconds = estimate_seconds(sizes, read_speed(plan.options.out))
     most = " at most" if plan.is_sequential else ""
     cost = f"about {duration(seconds)}" if seconds is not None else "this machine's speed is measured in the first run"
     print(f"{len(trials)} trials{most}, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}", file=sys.stderr)
     return DONE
-
-
-def resolve_device(device: str) -> str:
-    """Return `cpu` or `cuda:N` for what was asked.
-
-    Raises:
-        ValueError: the name is unknown or the device is not there.
-    """
-    if device == "cpu" or (device == "auto" and default_scale() == "quick"):
-        return "cpu"
-    kind, _, index = device.partition(":")
-    if device != "auto" and (kind != "cuda" or (index and not index.isdecimal())):
-        raise ValueError(f"--device: {device!r} is not known; allowed: auto, cpu, cuda, cuda:N")
-    import torch
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto" and count == 0:
-        return "cpu"
-    if int(index or 0) >= count:
-        there = ", ".join(["cpu", *(f"cuda:{i}" for i in range(count))])
-        raise ValueError(f"--device: {device!r} is not there; allowed on this machine: {there}")
-    return f"cuda:{index or 0}"
 
 
 def require_writable(folder: Path) -> None:
@@ -173,13 +150,6 @@ def require_writable(folder: Path) -> None:
             raise PermissionError(13, "permission denied")
     except OSError as error:
         raise ValueError(f"--out: {folder} cannot be written ({error.strerror}); allowed: a folder that can") from None
-
-
-def _executor(name: str, workers: int | None, threads: int, device: str) -> Executor:
-    if name != "local":
-        raise ValueError(f"--executor: {name!r} is not available in this version; allowed: local")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return LocalExecutor(num_workers=workers or (1 if device != "cpu" else max(1, cores // threads)))
 
 
 @contextmanager
