@@ -10,6 +10,7 @@ import pytest
 
 import ablations
 from ablations.comparison import COLUMNS
+from ablations.distances import distances
 from ablations.interactions import interactions
 from ablations.learning import curve_bands
 from ablations.measurements import measure
@@ -47,6 +48,7 @@ def row(table, variant):
 BASE = [0.70, 0.71, 0.69, 0.72, 0.70]
 BETTER = [0.75, 0.77, 0.74, 0.76, 0.76]
 SAME = [0.701, 0.710, 0.691, 0.719, 0.701]
+NUDGES = [0.001, -0.002, 0.0, 0.002, -0.001]
 NOISY = [0.75, 0.66, 0.74, 0.67, 0.71]
 
 
@@ -324,3 +326,18 @@ def test_auto_with_only_the_baseline_has_nothing_to_decide():
     assert step.is_finished
     assert step.num_seeds == {"base": 3}
     assert len(ablations.compare(frame({"base": BASE[:3]}, seeds_mode="auto"))) == 1
+
+
+def test_distance_from_the_baselines_curve():
+    results = {"base": BASE, "base@x2": [b + 0.04 for b in BASE], "odd": [b + 0.02 + e for b, e in zip(BASE, NUDGES, strict=True)],
+               "good": [b + 0.07 + e for b, e in zip(BASE, NUDGES, strict=True)]}
+    rows = frame(results)
+    rows["macs"] = rows.variant.map({"base": 1_000_000, "base@x2": 4_000_000, "odd": 2_000_000, "good": 2_000_000})
+    table = distances(rows, ["base@x2"])
+    assert table.variant.tolist() == ["odd", "good"]
+    assert table["mean"].tolist() == pytest.approx([0.0, 0.05], abs=1e-12)  # half way over log MACs
+    assert table.verdict.tolist() == ["no meaningful effect", "helps"]
+    with pytest.raises(ValueError, match="widths: 'base@x3' is not allowed"):
+        distances(rows, ["base@x3"])
+    with pytest.raises(ValueError, match="at least 2"):
+        distances(rows, [])
