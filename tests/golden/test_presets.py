@@ -1,0 +1,78 @@
+"""Presets are what they were: keys, parameters and MACs, in closed form and counted on the network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from xception import presets
+from xception.canonical import key_of
+from xception.closed_form import complexity
+from xception.config import XceptionConfig
+from xception.model import build
+
+GOLDEN = json.loads(Path(__file__).with_name("presets.json").read_text())
+# Parameters at 1000 classes as torchvision's documentation gives them; Inception V3's are less its auxiliary tower of 3,326,696.
+TORCHVISION = {
+    "torchvision:vgg16": 138_357_544,
+    "torchvision:resnet18": 11_689_512,
+    "torchvision:resnet50": 25_557_032,
+    "torchvision:resnet152": 60_192_808,
+    "torchvision:inception_v3": 27_161_264 - 3_326_696,
+}
+
+
+def test_all_presets_have_golden_counts():
+    assert set(GOLDEN) == set(presets.names())
+    assert set(TORCHVISION) == set(presets.torchvision_names())
+
+
+@pytest.mark.parametrize("name", presets.names())
+def test_counts(name):
+    golden, config = GOLDEN[name], presets.get(name)
+    assert isinstance(config, XceptionConfig)
+    assert key_of(config) == golden["key"]
+    assert presets.input_size(name) == golden["input_size"]
+    counted = complexity(config, golden["input_size"])
+    assert (counted.params, counted.macs, counted.activations) == (golden["params"], golden["macs"], golden["activations"])
+    with torch.device("meta"):
+        model = build(config).eval()
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == golden["params"]
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        model(torch.empty(1, 3, golden["input_size"], golden["input_size"], device="meta"))
+    assert flops.get_total_flops() == 2 * golden["macs"]
+
+
+def test_counts_published_for_the_paper_and_the_aligned_networks():
+    """Parameters from Chollet's Table 3 and timm, MACs at 299×299 in eval mode."""
+    published = {
+        "paper": (22_855_952, 8_357_403_496),
+        "keras": (22_855_952, 8_357_403_496),
+        "timm_legacy": (22_855_952, 8_357_403_496),
+        "aligned41": (26_969_560, 9_204_134_312),
+        "aligned65": (39_916_312, 13_852_682_216),
+        "aligned71": (42_338_736, 17_946_553_928),
+    }
+    assert {name: (GOLDEN[name]["params"], GOLDEN[name]["macs"]) for name in published} == published
+
+
+def test_paper_is_the_default():
+    assert presets.get("paper") == XceptionConfig()
+
+
+@pytest.mark.parametrize("name", presets.torchvision_names())
+def test_torchvision_counts(name):
+    with torch.device("meta"):
+        model = build(presets.get(name))
+    assert sum(p.numel() for p in model.parameters()) == TORCHVISION[name]
+
+
+def test_unknown_preset():
+    with pytest.raises(ValueError, match=r"preset: 'papre' is not allowed; allowed: paper, .*torchvision:vgg16"):
+        presets.get("papre")
+    with pytest.raises(ValueError, match="torchvision:alexnet"):
+        presets.input_size("torchvision:alexnet")
