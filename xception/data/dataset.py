@@ -6,6 +6,8 @@ images of S × S pixels.
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ class Images:
     storage: torch.Tensor  # uint8 (M, C, H, W)
     storage_labels: torch.Tensor  # int64 (M,)
     index: torch.Tensor | None = None  # int64 (N,): which of the M, in order; None: all of them
+    target: torch.device | None = None  # where `batch` copies what it takes out of the storage; None: it stays where that is
 
     def __len__(self) -> int:
         return len(self.storage) if self.index is None else len(self.index)
@@ -45,17 +48,33 @@ class Images:
         return len(self) * self.storage[0].numel()
 
     def batch(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return images `(B, C, H, W)` and labels `(B,)` at positions 0 … N−1, an int64 tensor on the storage's device."""
+        """Return images `(B, C, H, W)` and labels `(B,)` at positions 0 … N−1, an int64 tensor (best on the storage's device)."""
+        positions = positions.to(self.storage.device)
         chosen = positions if self.index is None else self.index[positions]
-        return self.storage[chosen], self.storage_labels[chosen]
+        images, labels = self.storage[chosen], self.storage_labels[chosen]
+        if self.target is None:
+            return images, labels
+        if self.target.type == "cuda":  # from pinned memory the copy runs beside the step that is under way
+            images, labels = images.pin_memory(), labels.pin_memory()
+        return images.to(self.target, non_blocking=True), labels.to(self.target, non_blocking=True)
 
     def select(self, positions: torch.Tensor) -> Images:
         """Return some of these images, by position; nothing is copied."""
-        return Images(self.storage, self.storage_labels, positions if self.index is None else self.index[positions])
+        return dataclasses.replace(self, index=positions if self.index is None else self.index[positions])
 
     def to(self, device: torch.device | str) -> Images:
         """Return these images alone, copied onto a device; they need no index there."""
         return Images(self.images.to(device), self.labels.to(device))
+
+    def place(self, device: torch.device | str, max_bytes: int | None = None) -> Images:
+        """Return these images on a device where they take at most `max_bytes` there (half of what is free, unless given).
+
+        Larger ones stay where they are, mapped from disk, and `batch` copies each batch to the device. Both give the same batches.
+        """
+        device = torch.device(device)
+        if self.num_bytes <= (_free_bytes(device) // 2 if max_bytes is None else max_bytes):
+            return self.to(device)
+        return dataclasses.replace(self, target=None if device.type == self.storage.device.type else device)
 
 
 @dataclass(frozen=True)
@@ -97,6 +116,13 @@ def load(source: Source, image_size: int | None = None) -> Dataset:
         statistics=ChannelStatistics(tuple(manifest["mean"]), tuple(manifest["std"])),
         num_broken=manifest["num_broken"], broken=tuple(manifest["broken"]),
     )
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in os.sysconf_names else "SC_PHYS_PAGES"  # macOS counts only all of them
+    return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _mapped(folder: Path, split: SplitName, num: int, size: int) -> Images:

@@ -66,6 +66,31 @@ def test_batches_come_from_the_part_alone(dataset: Dataset) -> None:
     assert part.num_bytes == 50 * 3 * 8 * 8
 
 
+def test_images_that_do_not_fit_are_streamed_with_the_same_batches(dataset: Dataset) -> None:
+    part = split(dataset, dataset.source.config(val_size=10), seed=0).train
+    positions = torch.tensor([3, 1, 49])
+    resident, streamed = part.place("cpu"), part.place("cpu", max_bytes=part.num_bytes - 1)
+    assert resident.index is None
+    assert resident.storage.data_ptr() != part.storage.data_ptr()
+    assert streamed.storage.data_ptr() == part.storage.data_ptr()
+    for a, b in zip(resident.batch(positions), streamed.batch(positions), strict=True):
+        assert torch.equal(a, b)
+    elsewhere = part.place("meta", max_bytes=0)
+    assert [t.device.type for t in elsewhere.batch(positions)] == ["meta", "meta"]
+    assert elsewhere.select(positions).target == torch.device("meta")
+
+
+@pytest.mark.gpu
+def test_streaming_to_a_gpu(dataset: Dataset) -> None:
+    part = split(dataset, dataset.source.config(val_size=10), seed=0).train
+    positions = torch.tensor([3, 1, 49])
+    for placed in (part.place("cuda"), part.place("cuda", max_bytes=0)):
+        images, labels = placed.batch(positions)
+        assert images.device.type == labels.device.type == "cuda"
+        assert torch.equal(images.cpu(), part.batch(positions)[0])
+        assert torch.equal(labels.cpu(), part.batch(positions)[1])
+
+
 @pytest.mark.parametrize("sizes", [{"val_size": 60}, {"val_size": 10, "train_size": 51}, {"val_size": 0, "test_size": 13}])
 def test_more_images_than_there_are(dataset: Dataset, sizes: dict[str, int]) -> None:
     config = dataset.source.config(val_size=1).replace(**sizes)
