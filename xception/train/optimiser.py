@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from xception.train.recipe import SGD, AdamW, Recipe, RMSprop
+from xception.transfer import ParameterGroup, rate_groups
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
@@ -23,14 +26,51 @@ def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    decayed, spared = [], []
-    for module in model.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            if parameter.requires_grad:
-                is_weight = name == "weight" and not isinstance(module, _NORMS)
-                (decayed if is_weight or recipe.decay == "all" else spared).append(parameter)
-    groups = ((decayed, recipe.optimizer.weight_decay), (spared, 0.0))
-    return [{"params": parameters, "weight_decay": decay} for parameters, decay in groups if parameters]
+    """Parameters by weight decay and, in a transfer, by rate; one that is frozen for now keeps its place."""
+    norms = {id(p) for m in model.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
+    rate = recipe.optimizer.learning_rate
+    parts = [ParameterGroup("network", dict(model.named_parameters()), 1.0)]
+    if recipe.transfer is not None:
+        parts = rate_groups(model, backbone=recipe.transfer.backbone_rate)
+    groups: list[dict[str, object]] = []
+    for part in parts:
+        decayed: list[nn.Parameter] = []
+        spared: list[nn.Parameter] = []
+        for name, parameter in part.parameters.items():
+            is_weight = name.rpartition(".")[2] == "weight" and id(parameter) not in norms
+            (decayed if is_weight or recipe.decay == "all" else spared).append(parameter)
+        for parameters, decay in ((decayed, recipe.optimizer.weight_decay), (spared, 0.0)):
+            if parameters:
+                groups.append({"params": parameters, "weight_decay": decay, "lr": rate * part.rate_factor})
+    return groups
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the optimiser's tensors, such as momentum, by the number of the parameter and their name."""
+    return {
+        f"{i}.{name}": value
+        for i, parameter in enumerate(_parameters(optimiser))
+        for name, value in optimiser.state.get(parameter, {}).items()
+        if isinstance(value, Tensor)
+    }
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    """Put back what `optimiser_state` returned.
+
+    What has a parameter's shape gets its memory layout too, as in the training that was left: another layout may
+    round differently. A step count stays on the CPU, where PyTorch keeps it.
+    """
+    parameters = _parameters(optimiser)
+    for path, value in state.items():
+        number, _, name = path.partition(".")
+        parameter = parameters[int(number)]
+        is_like = value.shape == parameter.shape and name != "step"
+        optimiser.state[parameter][name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value) if is_like else value.clone()
+
+
+def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 
 class WeightAverage:
