@@ -16,8 +16,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["BAND", "BLUE", "COLUMN_WIDTH", "DASHES", "FULL_WIDTH", "GREY", "INK", "MARKERS", "PALETTE", "SKY", "VERDICT_MARKS", "VERMILION", "Mark", "context",
-           "finish", "legible", "new_figure"]
+__all__ = [
+    "BAND",
+    "BLUE",
+    "COLUMN_WIDTH",
+    "DASHES",
+    "FULL_WIDTH",
+    "GREY",
+    "INK",
+    "MARKERS",
+    "PALETTE",
+    "SKY",
+    "VERDICT_MARKS",
+    "VERMILION",
+    "Mark",
+    "context",
+    "finish",
+    "legible",
+    "new_figure",
+]
 
 COLUMN_WIDTH = 3.3  # inches: one column of a two-column paper
 FULL_WIDTH = 6.9
@@ -54,16 +71,47 @@ def context() -> Iterator[None]:
 
     rc = {
         **sns.axes_style("ticks"),
-        "font.family": ["DejaVu Sans"], "font.size": 7, "axes.titlesize": 7, "axes.labelsize": 7, "xtick.labelsize": 6.5,
-        "ytick.labelsize": 6.5, "legend.fontsize": 6.5, "figure.titlesize": 8, "figure.titleweight": "bold", "figure.labelsize": 5.8,
-        "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
-        "xtick.minor.size": 1.5, "ytick.minor.size": 1.5, "xtick.minor.width": 0.4, "ytick.minor.width": 0.4,
-        "axes.edgecolor": INK, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#ececec", "grid.linewidth": 0.5,
-        "axes.axisbelow": True, "lines.linewidth": 1.1, "lines.markersize": 4, "legend.frameon": False, "figure.dpi": 100,
-        "savefig.dpi": 300, "savefig.facecolor": "white", "figure.facecolor": "white",
+        "font.family": ["DejaVu Sans"],
+        "font.size": 7,
+        "axes.titlesize": 7,
+        "axes.labelsize": 7,
+        "xtick.labelsize": 6.5,
+        "ytick.labelsize": 6.5,
+        "legend.fontsize": 6.5,
+        "figure.titlesize": 8,
+        "figure.titleweight": "bold",
+        "figure.labelsize": 5.8,
+        "axes.linewidth": 0.6,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "xtick.minor.size": 1.5,
+        "ytick.minor.size": 1.5,
+        "xtick.minor.width": 0.4,
+        "ytick.minor.width": 0.4,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": "#ececec",
+        "grid.linewidth": 0.5,
+        "axes.axisbelow": True,
+        "lines.linewidth": 1.1,
+        "lines.markersize": 4,
+        "legend.frameon": False,
+        "figure.dpi": 100,
+        "savefig.dpi": 300,
+        "savefig.facecolor": "white",
+        "figure.facecolor": "white",
         "text.parse_math": False,  # names are names, whatever dollars they hold
-        "svg.fonttype": "path", "svg.hashsalt": "xception", "path.simplify": True,
+        "svg.fonttype": "path",
+        "svg.hashsalt": "xception",
+        "path.simplify": True,
     }
     with mpl.rc_context(rc):
         yield
@@ -72,10 +120,9 @@ def context() -> Iterator[None]:
 def new_figure(height: float, *, width: float = COLUMN_WIDTH) -> Figure:
     """Return an empty figure of that size in inches, whose layout makes room for all labels."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)  # type: ignore[union-attr]
-    return figure
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.02))
 
 
 def finish(figure: Figure, *, title: str, note: str) -> Figure:

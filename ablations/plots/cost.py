@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COSTS", "cost_plot", "latency_plot", "pareto_front"]
+__all__ = ["COSTS", "cost_plot", "latency_plot", "pareto_front", "scaled_axis"]
 
 Cost = Literal["macs", "params", "latency_ms"]
 COSTS: dict[Cost, str] = {
-    "macs": "MACs per image (convolutions and linear layers)", "params": "trainable parameters", "latency_ms": "latency (ms, batch 1, float32)",
+    "macs": "MACs per image (convolutions and linear layers)",
+    "params": "trainable parameters",
+    "latency_ms": "latency (ms, batch 1, float32)",
 }
 NAMED = 12  # points; more names than these make no sense at column width
 
@@ -58,20 +60,32 @@ def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figu
         draw_seeds(axes, seeds["variant"].map(where), seeds["percent"], seeds["status"] == "diverged", size=4 if small else 9)
         _means(axes, table, x, y, small=small)
         axes.plot(x[front], y[front], drawstyle="steps-post", color=style.INK, linewidth=0.8, linestyle="--", zorder=1)
-        _cost_axis(axes, x, cost)
+        scaled_axis(axes, x, "x", counts=cost != "latency_ms")
         axes.set_xlabel(COSTS[cost])
         axes.set_ylabel("test accuracy (%)")
         axes.margins(x=0.09, y=0.12)
-        base = list(np.flatnonzero(table["verdict"] == "baseline"))
+        base = [int(i) for i in np.flatnonzero(table["verdict"] == "baseline")]
         chosen = sorted({*front, *base} if small else range(len(table)), key=lambda i: x[i])[: 2 * NAMED]
         bars = "; bars: 95 % confidence intervals of the means (Student t)" if table["test_accuracy_ci_low"].notna().any() else ""
         note = f"{data_note(frame)} {seeds_note(table)}; dashed: Pareto front of the means{bars}. {marks_note(table)}"
         lines = _along(x[front], y[front]) + [
-            (x[i], y[i] + part * (100 * float(edge) - y[i])) for i in range(len(x)) for part in np.linspace(0, 1, 6)
-            for edge in table.loc[i, ["test_accuracy_ci_low", "test_accuracy_ci_high"]] if f.is_number(edge)
+            (x[i], y[i] + part * (100 * edge - y[i]))
+            for i in range(len(x))
+            for part in np.linspace(0, 1, 6)
+            for edge in table[["test_accuracy_ci_low", "test_accuracy_ci_high"]].to_numpy(dtype=float)[i]
+            if np.isfinite(edge)
         ]
-        return _named(figure, axes, table, x, y, chosen, lines, title=titled(frame, f"accuracy against {_word(cost)}"), note=note + (
-            " Named: the front and the baseline." if small else ""))
+        return _named(
+            figure,
+            axes,
+            table,
+            x,
+            y,
+            chosen,
+            lines,
+            title=titled(frame, f"accuracy against {_word(cost)}"),
+            note=note + (" Named: the front and the baseline." if small else ""),
+        )
 
 
 def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
@@ -90,15 +104,19 @@ def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
         axes = figure.subplots()
         small = len(table) > NAMED
         _means(axes, table, x, y, small=small, bars=False)
-        _cost_axis(axes, x, "macs")
-        _scale(axes, y, "y")
+        scaled_axis(axes, x, "x", counts=True)
+        scaled_axis(axes, y, "y")
         axes.set_xlabel(COSTS["macs"])
         axes.set_ylabel("latency (ms)")
         axes.margins(x=0.09, y=0.12)
-        chosen = sorted({int(y.argmin()), int(y.argmax()), *np.flatnonzero(table["verdict"] == "baseline")} if small else range(len(table)),
-                        key=lambda i: x[i])
-        note = (f"{data_note(frame)} Latency: median, eager float32 inference, batch 1{', on ' + devices if devices else ''}. "
-                f"{marks_note(table)}")
+        chosen = sorted(
+            {int(y.argmin()), int(y.argmax()), *map(int, np.flatnonzero(table["verdict"] == "baseline"))} if small else range(len(table)),
+            key=lambda i: x[i],
+        )
+        note = (
+            f"{data_note(frame)} Latency: median, eager float32 inference, batch 1{', on ' + devices if devices else ''}. "
+            f"{marks_note(table)}"
+        )
         return _named(figure, axes, table, x, y, chosen, [], title=titled(frame, "latency against MACs"), note=note)
 
 
@@ -107,16 +125,38 @@ def _means(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray, *, sma
         mark = VERDICT_MARKS[str(row["verdict"])]
         at = int(str(i))
         if bars and f.is_number(row["test_accuracy_ci_low"]):
-            axes.plot([x[at]] * 2, [100 * row["test_accuracy_ci_low"], 100 * row["test_accuracy_ci_high"]], color=mark.colour,
-                      linewidth=0.4 if small else 0.9, zorder=3)
-        axes.plot([x[at]], [y[at]], linestyle="none", marker=mark.marker, markersize=2.2 if small else 4.5, color=mark.colour, zorder=4,
-                  markerfacecolor=mark.colour if mark.filled else "white", markeredgewidth=0.6,
-                  markeredgecolor=style.INK if mark.filled and not small else mark.colour)
+            axes.plot(
+                [x[at]] * 2,
+                [100 * row["test_accuracy_ci_low"], 100 * row["test_accuracy_ci_high"]],
+                color=mark.colour,
+                linewidth=0.4 if small else 0.9,
+                zorder=3,
+            )
+        axes.plot(
+            [x[at]],
+            [y[at]],
+            linestyle="none",
+            marker=mark.marker,
+            markersize=2.2 if small else 4.5,
+            color=mark.colour,
+            zorder=4,
+            markerfacecolor=mark.colour if mark.filled else "white",
+            markeredgewidth=0.6,
+            markeredgecolor=style.INK if mark.filled and not small else mark.colour,
+        )
 
 
 def _named(
-    figure: Figure, axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray, chosen: Sequence[int], lines: Sequence[tuple[float, float]],
-    *, title: str, note: str,
+    figure: Figure,
+    axes: Axes,
+    table: pd.DataFrame,
+    x: np.ndarray,
+    y: np.ndarray,
+    chosen: Sequence[int],
+    lines: Sequence[tuple[float, float]],
+    *,
+    title: str,
+    note: str,
 ) -> Figure:
     """Name the chosen points: by their names where these fit, else by numbers with a key in the note."""
     names = [str(table["variant"].iloc[i]) for i in chosen]
@@ -142,27 +182,20 @@ def _along(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
     return out
 
 
-def _cost_axis(axes: Axes, values: np.ndarray, cost: Cost) -> None:
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    _scale(axes, values, "x")
-    if cost != "latency_ms":
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f.count(value)))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _scale(axes: Axes, values: np.ndarray, axis: Literal["x", "y"]) -> None:
-    """A logarithmic axis from a factor of ten on, with round numbers; else few ticks on a linear one."""
+def scaled_axis(axes: Axes, values: np.ndarray, axis: Literal["x", "y"], *, counts: bool = False) -> None:
+    """Set an axis logarithmic from a factor of ten on, with round ticks, else linear with few; counts get SI prefixes."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     one = axes.xaxis if axis == "x" else axes.yaxis
     if values.min() > 0 and values.max() / values.min() >= 10:
         (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
         one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         one.set_minor_formatter(NullFormatter())
+        one.set_major_formatter(FuncFormatter(lambda value, _: f.count(value) if counts else f"{value:g}"))
     else:
         one.set_major_locator(MaxNLocator(4))
+        if counts:
+            one.set_major_formatter(FuncFormatter(lambda value, _: f.count(value)))
 
 
 def _word(cost: Cost) -> str:

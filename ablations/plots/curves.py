@@ -11,8 +11,8 @@ import numpy as np
 
 from ablations import formatting as f
 from ablations import style
-from ablations.plots.rows import data_note, titled
-from ablations.tables import curves_frame
+from ablations.plots.rows import titled
+from ablations.tables import curves_frame, data_sentence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["learning_curves"]
 
 Value = Literal["val_accuracy", "val_loss", "train_loss"]
-LABELS: dict[Value, str] = {"val_accuracy": "validation accuracy (%)", "val_loss": "validation loss (nats)", "train_loss": "training loss (nats)"}
+LABELS: dict[Value, str] = {
+    "val_accuracy": "validation accuracy (%)",
+    "val_loss": "validation loss (nats)",
+    "train_loss": "training loss (nats)",
+}
 TOGETHER = 4  # variants in one axes; more get a panel each
 PANELS = 12
 
@@ -45,9 +49,11 @@ def learning_curves(frame: pd.DataFrame, comparison: pd.DataFrame, value: Value 
     seeds = curves.groupby("variant")["seed"].nunique()
     with style.context():
         figure = _together(curves, names, broken, value) if len(names) <= TOGETHER else _panels(curves, names, comparison, broken, value)
-        note = (f"{data_note(frame)} n = {seeds.min()}{'' if seeds.min() == seeds.max() else f' to {seeds.max()}'} "
-                f"{'seed' if seeds.max() == 1 else 'seeds'}; bold line: mean over seeds; band: lowest to highest seed; thin lines: each seed"
-                f"{'; it ends where a run diverged' if broken & set(curves['key']) else ''}.")
+        note = (
+            f"{data_sentence(frame)} n = {seeds.min()}{'' if seeds.min() == seeds.max() else f' to {seeds.max()}'} "
+            f"{'seed' if seeds.max() == 1 else 'seeds'}; bold line: mean over seeds; band: lowest to highest seed; thin lines: each seed"
+            f"{'; a cross ends a run that diverged' if broken & set(curves['key']) else ''}."
+        )
         if len(names) > TOGETHER:
             note += f" Dashed grey: {_baseline(comparison, names)}."
         if len(names) > PANELS:
@@ -81,7 +87,6 @@ def _panels(curves: pd.DataFrame, names: list[str], comparison: pd.DataFrame, br
     tallest = max(text.count("\n") + 1 for text in lines.values())
     figure = style.new_figure(rows * (0.72 + 0.1 * tallest) + 0.35)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02)  # type: ignore[union-attr]
     for place, axes in enumerate(grid.flat):
         if place >= len(others):
             axes.set_axis_off()
@@ -109,14 +114,34 @@ def _draw(axes: Axes, curves: pd.DataFrame, broken: set[str], colour: str, dashe
 
     whole = curves[~curves["key"].isin(broken)]
     for key, one in curves.groupby("key", sort=False):
-        axes.plot(one["epoch"], one["shown"], color=colour, linewidth=0.4, alpha=0.45, zorder=2, marker="." if len(one) == 1 else None,
-                  markersize=2)
+        axes.plot(
+            one["epoch"],
+            one["shown"],
+            color=colour,
+            linewidth=0.4,
+            alpha=0.45,
+            zorder=2,
+            marker="." if len(one) == 1 else None,
+            markersize=2,
+        )
         if key in broken:
             axes.plot(one["epoch"].iloc[-1:], one["shown"].iloc[-1:], marker="x", color=colour, markersize=4, linestyle="none", zorder=4)
     if len(whole):
-        sns.lineplot(data=whole, x="epoch", y="shown", estimator="mean", errorbar=("pi", 100), color=colour, linestyle=dashes, ax=axes,
-                     err_kws={"alpha": 0.16, "linewidth": 0}, linewidth=1.3, zorder=3, legend=False,
-                     marker="o" if whole["epoch"].nunique() == 1 else None)
+        sns.lineplot(
+            data=whole,
+            x="epoch",
+            y="shown",
+            estimator="mean",
+            errorbar=("pi", 100),
+            color=colour,
+            linestyle=dashes,
+            ax=axes,
+            err_kws={"alpha": 0.16, "linewidth": 0},
+            linewidth=1.3,
+            zorder=3,
+            legend=False,
+            marker="o" if whole["epoch"].nunique() == 1 else None,
+        )
     if label is not None:
         axes.plot([], [], color=colour, linestyle=dashes, linewidth=1.3, label=label if not label.startswith("_") else f"\u200a{label}")
 

@@ -17,7 +17,20 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["CROWDED", "Rows", "counted", "data_note", "draw_seeds", "intervals_note", "lay_out", "marks_note", "seed_offsets", "seeds_note", "set_rows", "titled"]
+__all__ = [
+    "CROWDED",
+    "Rows",
+    "counted",
+    "data_note",
+    "draw_seeds",
+    "intervals_note",
+    "lay_out",
+    "marks_note",
+    "seed_offsets",
+    "seeds_note",
+    "set_rows",
+    "titled",
+]
 
 CROWDED = 40  # more rows cannot all be named at a readable size
 NAME_WIDTH = 24  # characters
@@ -38,7 +51,7 @@ class Rows:
 
 
 def counted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of trials that count, with accuracy in percent as `percent`: a diverged one counts at chance, as in the statistics.
+    """Return the rows of trials that count, accuracy in percent as `percent`: a diverged one counts at chance, as in the statistics.
 
     Raises:
         ValueError: no trial is complete or diverged.
@@ -55,9 +68,21 @@ def draw_seeds(axes: Axes, x: ArrayLike, y: ArrayLike, diverged: ArrayLike, *, s
     import seaborn as sns
 
     crosses, x, y = np.asarray(diverged, dtype=bool), np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    sns.scatterplot(x=x[~crosses], y=y[~crosses], ax=axes, s=size, color=style.SKY, edgecolor=style.BLUE, linewidth=0.3, alpha=0.9, zorder=2,
-                    legend=False)
-    axes.plot(x[crosses], y[crosses], marker="x", markersize=size**0.5, markeredgewidth=0.7, color=style.VERMILION, linestyle="none", zorder=2)
+    sns.scatterplot(
+        x=x[~crosses],
+        y=y[~crosses],
+        ax=axes,
+        s=size,
+        color=style.SKY,
+        edgecolor=style.BLUE,
+        linewidth=0.3,
+        alpha=0.9,
+        zorder=2,
+        legend=False,
+    )
+    axes.plot(
+        x[crosses], y[crosses], marker="x", markersize=size**0.5, markeredgewidth=0.7, color=style.VERMILION, linestyle="none", zorder=2
+    )
 
 
 def lay_out(comparison: pd.DataFrame, variants: Sequence[str], *, order_by: str) -> Rows:
@@ -83,7 +108,9 @@ def set_rows(axes: Axes, rows: Rows, baseline: str | None) -> None:
     axes.set_ylim(len(rows.variants) - 0.5, -0.5)
     if rows.crowded:
         at = rows.positions()
-        axes.set_yticks([at[baseline]] if baseline in at else [], [f.wrapped(style.legible(baseline), NAME_WIDTH)] if baseline in at else [])
+        axes.set_yticks(
+            [at[baseline]] if baseline in at else [], [f.wrapped(style.legible(baseline), NAME_WIDTH)] if baseline in at else []
+        )
         axes.set_ylabel(f"{len(rows.variants)} variants, best on top")
     else:
         axes.set_yticks(range(len(rows.labels)), list(rows.labels))
@@ -111,7 +138,8 @@ def marks_note(comparison: pd.DataFrame) -> str:
     """Return what the marks of the verdicts that occur stand for."""
     signs = {"baseline": "◆", "helps": "▲", "hurts": "▼", "no meaningful effect": "■", "inconclusive": "○"}
     counts = comparison["verdict"].value_counts()
-    return "Marks: " + ", ".join(f"{signs[v]} {v}{f' ({counts[v]})' if len(comparison) > CROWDED else ''}" for v in signs if v in counts) + "."
+    shown = [f"{signs[v]}\N{NO-BREAK SPACE}{v}" + (f" ({counts[v]})" if len(comparison) > CROWDED else "") for v in signs if v in counts]
+    return f"Marks: {', '.join(shown)}."
 
 
 def titled(frame: pd.DataFrame, text: str) -> str:

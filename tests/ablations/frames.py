@@ -93,4 +93,28 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
 
     table = compare(frame)
     position = np.arange(len(table))
-    return table.assign(latency_ms=np.where(position > 0, 1.5 + position % 7, np.nan), latency_device="cpu", fvcore_total=table["macs"] + 1000)
+    return table.assign(
+        latency_ms=np.where(position > 0, 1.5 + position % 7, np.nan), latency_device="cpu", fvcore_total=table["macs"] + 1000,
+    )
+
+
+def factorial(seeds: int = 4) -> pd.DataFrame:
+    """Return a full factorial of two factors with an interaction."""
+    depths, norms = ("0 modules", "4 modules", "8 modules"), ("batch", "group of 8", "none")
+    pairs = [(d, n) for d in depths for n in norms]
+    effects = [0.01 * depths.index(d) - 0.015 * norms.index(n) * depths.index(d) for d, n in pairs]
+    frame = records([f"{d}, {n}" for d, n in pairs], effects=effects, seeds=seeds, study="interactions")
+    levels = {f"{d}, {n}": {"depth of the middle flow": d, "normalisation": n} for d, n in pairs}
+    return frame.assign(levels=[levels[v] for v in frame["variant"]])
+
+
+def searched(trials: int = 60) -> pd.DataFrame:
+    """Return the trials of a search over two spaces, three of them not complete."""
+    rng = np.random.default_rng(3)
+    macs = 10 ** rng.uniform(6, 8, trials)
+    accuracy = 0.5 + 0.05 * np.log10(macs) + rng.normal(0, 0.02, trials)
+    status = np.where(np.isin(np.arange(trials), (5, 17, 30)), "failed", "complete")
+    return pd.DataFrame({
+        "space": np.where(np.arange(trials) % 2 == 0, "free_widths", "scaled_widths"), "status": status, "macs": macs,
+        "val_accuracy": np.where(status == "complete", accuracy, np.nan),
+    })
