@@ -47,7 +47,7 @@ def compare(frame: pd.DataFrame, *, seeds_mode: str | None = None) -> pd.DataFra
 
 
 def _compared(part: pd.DataFrame, measured: Measurements) -> list[dict[str, Any]]:
-    differences = measured.accuracy[1:] - measured.accuracy[:1]
+    differences, compared = measured.differences, measured.compared
     decisions, levels, stopped = _decided(differences, measured)
     curves = learning(measured)
     identity = {name: part[name].iloc[0] for name in IDENTITY if name in part}
@@ -59,13 +59,14 @@ def _compared(part: pd.DataFrame, measured: Measurements) -> list[dict[str, Any]
         row |= {f"num_{status}": measured.count(variant, status) for status in ("diverged", "failed", "missing")}
         row |= {"train_seconds": float(np.nanmean(seconds)) if np.isfinite(seconds).any() else math.nan}
         row |= _own_accuracy(measured, index) | curves[index]
-        if index == 0:
+        if index not in compared:
             rows.append(row | {"verdict": "baseline", "verdict_text": "baseline"})
             continue
-        alpha, looked_at = levels[index - 1]
-        used = ~np.isnan(differences[index - 1]) & (np.arange(len(measured.seeds)) < looked_at)
-        row |= _effect(decisions, index - 1, measured, used, alpha) | {"stopped": stopped[index - 1]}
-        rows.append(row | _examples(measured, variant, 1 - alpha))
+        k = compared.index(index)
+        alpha, looked_at = levels[k]
+        used = ~np.isnan(differences[k]) & (np.arange(len(measured.seeds)) < looked_at)
+        row |= _effect(decisions, k, measured, used, alpha) | {"stopped": stopped[k]}
+        rows.append(row | _examples(measured, index, 1 - alpha))
     return rows
 
 
@@ -75,7 +76,7 @@ def _decided(differences: st.Array, measured: Measurements) -> tuple[st.Decision
     if not measured.is_sequential:
         levels = [(st.ALPHA / family, len(measured.seeds))] * len(differences)
         return st.decide(differences, measured.margin), levels, [None] * len(differences)
-    raced = st.race(differences, measured.margin, measured.ended[1:] & measured.ended[:1])
+    raced = st.race(differences, measured.margin, measured.ended_pairs)
     running = raced.state == RUNNING
     reached = [st.LOOKS[int(taken) if waits else int(taken) - 1] for taken, waits in zip(raced.looks, running, strict=True)]
     decisions = raced.decisions
@@ -101,8 +102,9 @@ def _own_accuracy(measured: Measurements, index: int) -> dict[str, Any]:
 
 
 def _effect(decisions: st.Decisions, k: int, measured: Measurements, used: NDArray[np.bool_], alpha: float) -> dict[str, Any]:
-    variant, baseline = measured.accuracy[k + 1, used], measured.accuracy[0, used]
-    completed = (measured.completed[k + 1] - measured.completed[0])[used]
+    index, reference = measured.compared[k], measured.against[k]
+    variant, baseline = measured.accuracy[index, used], measured.accuracy[reference, used]
+    completed = (measured.completed[index] - measured.completed[reference])[used]
     n, mean, sd = int(decisions.n[k]), float(decisions.mean[k]), float(decisions.sd[k])
     low, high, p, equivalence_p = (float(getattr(decisions, name)[k]) for name in ("low", "high", "p", "equivalence_p"))
     verdict, at_least = st.VERDICTS[int(decisions.verdict[k])], bool(decisions.at_least_margin[k])
@@ -118,7 +120,7 @@ def _effect(decisions: st.Decisions, k: int, measured: Measurements, used: NDArr
         "seed_correlation": st.seed_correlation(variant, baseline), "sign_flip_p": st.sign_flip_p(variant - baseline),
         "n_completed": int(only_completed.n), "delta_mean_completed": float(only_completed.mean),
         "verdict_text": st.verdict_words(verdict, margin=measured.margin, at_least_margin=at_least, more_seeds=more),
-        "sentence": "; ".join([numbers, *_notes(measured, k + 1, n - int(only_completed.n), float(only_completed.mean), used)]),
+        "sentence": "; ".join([numbers, *_notes(measured, index, n - int(only_completed.n), float(only_completed.mean), used)]),
     }
 
 
@@ -128,20 +130,22 @@ def _notes(measured: Measurements, index: int, at_chance: int, completed: float,
     if at_chance:
         rest = "none completed" if math.isnan(completed) else f"{st.points(completed, signed=True)} pp over completed pairs"
         notes.append(f"{at_chance} pair{'s' if at_chance > 1 else ''} with a diverged trial at chance accuracy, {rest}")
-    begun = measured.ended[index] | measured.ended[0]
+    reference = measured.references[index]
+    begun = measured.ended[index] | measured.ended[reference]
     if measured.is_sequential:
         begun &= measured.ended[index]  # the baseline goes on without a variant that has stopped
-    out = int((begun & np.isnan(measured.accuracy[index] - measured.accuracy[0])).sum())
+    out = int((begun & np.isnan(measured.accuracy[index] - measured.accuracy[reference])).sum())
     if out:
         notes.append(f"{out} pair{'s' if out > 1 else ''} out, as a trial failed or is missing")
     return notes
 
 
-def _examples(measured: Measurements, variant: str, level: float) -> dict[str, Any]:
+def _examples(measured: Measurements, index: int, level: float) -> dict[str, Any]:
     """The secondary interval and the disagreement, where the correctness of every test example was kept."""
+    variant, baseline = measured.variants[index], measured.variants[measured.references[index]]
     pairs = []
     for seed in measured.seeds:
-        own, other = _correct(measured, variant, seed), _correct(measured, measured.variants[0], seed)
+        own, other = _correct(measured, variant, seed), _correct(measured, baseline, seed)
         if own is not None and other is not None:
             pairs.append((own, other))
     if not pairs or len({len(correct) for pair in pairs for correct in pair}) != 1:

@@ -18,7 +18,8 @@ COLUMNS = (
     *("study", "variant", "is_baseline", "seed", "stream", "key", "status", "reason"),
     *("val_accuracy", "val_loss", "test_accuracy", "test_top5_accuracy", "test_loss", "num_test", "num_classes", "correct"),
     *("params", "macs", "curves", "train_seconds", "images_per_second", "device", "threads"),
-    *("dataset", "scale", "margin", "seeds_mode", "position", "levels", "model_json", "recipe_json", "environment", "created_at", "plan"),
+    *("dataset", "scale", "margin", "seeds_mode"),
+    *("position", "reference", "levels", "model_json", "recipe_json", "environment", "created_at", "plan"),
 )
 
 
@@ -67,10 +68,11 @@ def plan_frame(store: Store, plan: Plan) -> pd.DataFrame:
 
     records = store.get(member.key for member in plan.members)
     shared = {name: plan.options.get(name) for name in ("dataset", "scale", "margin", "seeds_mode")}
-    levels = plan.options.get("levels", {})
+    levels, references = plan.options.get("levels", {}), plan.options.get("references", {})
     rows: list[dict[str, Any]] = []
     for member in plan.members:
-        row: dict[str, Any] = {"study": plan.study, "plan": plan.plan, **shared, **vars(member), "levels": levels.get(member.variant, {})}
+        row: dict[str, Any] = {"study": plan.study, "plan": plan.plan, **shared, **vars(member)}
+        row |= {"levels": levels.get(member.variant, {}), "reference": references.get(member.variant)}
         record = records.get(member.key)
         if record is None:
             row |= {"status": "missing", "curves": [], "environment": {}}

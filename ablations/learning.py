@@ -30,25 +30,31 @@ def curve_bands(measured: Measurements, column: str = "val_accuracy", level: flo
 
 def learning(measured: Measurements) -> list[dict[str, Any]]:
     """Return for each variant the area under its curves and how many epochs it takes to the baseline's final accuracy."""
-    epochs, base = _curves(measured, measured.variants[0], "val_accuracy")
-    finals = base[:, -1] if len(epochs) else np.empty(0)
-    target = float(np.nanmean(finals)) if np.isfinite(finals).any() else math.nan
-    base_area = st.area_under_curve(epochs, base) if len(epochs) else np.full(len(measured.seeds), np.nan)
+    baselines = {index: _baseline(measured, index) for index in set(measured.references)}
     out: list[dict[str, Any]] = []
     for index, variant in enumerate(measured.variants):
+        target, base_area = baselines[measured.references[index]]
         epochs, values = _curves(measured, variant, "val_accuracy")
         if not len(epochs):
             out.append({})
             continue
         area = st.area_under_curve(epochs, values)
         row: dict[str, Any] = {"area_under_curve": float(st.moments(area).mean)}
-        if index:
+        if index != measured.references[index]:
             of = st.moments(area - base_area)
             interval = st.t_interval(of)
             row |= {"delta_area_mean": float(of.mean), "delta_area_ci_low": float(interval.low), "delta_area_ci_high": float(interval.high)}
         reached = st.epochs_to_reach(epochs, values, target)
         out.append(row | {"epochs_to_baseline": float(st.moments(reached).mean), "num_reached_baseline": int(np.isfinite(reached).sum())})
     return out
+
+
+def _baseline(measured: Measurements, index: int) -> tuple[float, st.Array]:
+    """A baseline's mean final accuracy and the area under each seed's curve (seeds,)."""
+    epochs, values = _curves(measured, measured.variants[index], "val_accuracy")
+    finals = values[:, -1] if len(epochs) else np.empty(0)
+    target = float(np.nanmean(finals)) if np.isfinite(finals).any() else math.nan
+    return target, st.area_under_curve(epochs, values) if len(epochs) else np.full(len(measured.seeds), np.nan)
 
 
 def _curves(measured: Measurements, variant: str, column: str) -> tuple[st.Array, st.Array]:

@@ -56,8 +56,10 @@ class Match:
                 f"at width multiplier {self.config.width_multiplier:.6g}")
 
 
-def match(variant: XceptionConfig, baseline: XceptionConfig, measure: Measure, *, input_size: int) -> Match:
+def match(variant: XceptionConfig, baseline: XceptionConfig, measure: Measure, *, input_size: int, roughly: bool = False) -> Match:
     """Return the variant at the width whose parameters or MACs, at images of `input_size` pixels, are closest to the baseline's.
+
+    `roughly` takes one step by the square of the width in place of the search: enough for an estimate of cost.
 
     Raises:
         ValueError: the measure is neither, or no width of the variant can be built.
@@ -65,6 +67,11 @@ def match(variant: XceptionConfig, baseline: XceptionConfig, measure: Measure, *
     if measure not in ("params", "macs"):
         raise ValueError(f"measure: {measure!r} is not allowed; params or macs")
     target = size(baseline, measure, input_size)
+    if roughly:
+        guess = variant.width_multiplier * math.sqrt(target / size(variant, measure, input_size))
+        guessed = _at_width(variant, guess) or variant
+        reached = size(guessed, measure, input_size)
+        return Match(config=guessed, measure=measure, target=target, size=reached, ratio=reached / target)
     configs: dict[float, XceptionConfig] = {}
 
     def at(width_multiplier: float) -> int | None:

@@ -26,13 +26,15 @@ STATUSES = ("complete", "diverged", "failed", "missing")
 
 @dataclass(frozen=True, kw_only=True)
 class Measurements:
-    """One comparison as arrays of shape (variants, seeds), the baseline first.
+    """One comparison as arrays of shape (variants, seeds), each baseline before what is compared with it.
 
     `accuracy` is the test accuracy with diverged trials at chance, `completed` without them; NaN where there is none. `ended` says
     which trials need no more waiting for. `rows` holds the frame's row of each trial that is in the frame. `margin` is δ, a fraction.
+    `references` gives for each variant the index of its baseline; a baseline has its own.
     """
 
     variants: tuple[str, ...]
+    references: tuple[int, ...]
     seeds: tuple[int, ...]
     accuracy: Array
     completed: Array
@@ -40,6 +42,26 @@ class Measurements:
     rows: dict[tuple[str, int], dict[str, Any]]
     margin: float | None
     is_sequential: bool
+
+    @property
+    def compared(self) -> list[int]:
+        """The indices of the variants that are no baselines: the K comparisons, in order."""
+        return [index for index, reference in enumerate(self.references) if index != reference]
+
+    @property
+    def against(self) -> list[int]:
+        """The indices of the baselines that the K comparisons are made with."""
+        return [self.references[index] for index in self.compared]
+
+    @property
+    def differences(self) -> Array:
+        """Per-seed differences of the K comparisons, (K, seeds)."""
+        return self.accuracy[self.compared] - self.accuracy[self.against]
+
+    @property
+    def ended_pairs(self) -> NDArray[np.bool_]:
+        """Which pairs of the K comparisons need no more waiting for, (K, seeds)."""
+        return np.asarray(self.ended[self.compared] & self.ended[self.against])
 
     def count(self, variant: str, status: str) -> int:
         """Return how many trials of a variant have a status."""
@@ -70,7 +92,7 @@ def measure(frame: pd.DataFrame, seeds_mode: str | None = None) -> Measurements:
     """Return the measurements of one comparison; `seeds_mode` (`fixed`, `auto`) is the frame's own unless given.
 
     Raises:
-        ValueError: a column is missing, there is not exactly one baseline, a trial occurs twice, an accuracy is not a fraction,
+        ValueError: a column is missing, a variant has not exactly one baseline, a trial occurs twice, an accuracy is not a fraction,
             a diverged trial has no number of classes, or margins or modes differ within the comparison.
     """
     _need_columns(frame)
@@ -78,9 +100,9 @@ def measure(frame: pd.DataFrame, seeds_mode: str | None = None) -> Measurements:
         frame = frame.sort_values("position", kind="stable")
     is_baseline = frame["is_baseline"].astype(bool)
     baselines = list(dict.fromkeys(frame.loc[is_baseline, "variant"]))
-    if len(baselines) != 1:
-        raise ValueError(f"is_baseline: {len(baselines)} variants ({', '.join(baselines) or 'none'}) are not allowed; exactly one baseline")
-    variants = (*baselines, *(v for v in dict.fromkeys(frame["variant"]) if v != baselines[0]))
+    wanted = _references(frame, baselines)
+    variants = tuple(sorted(wanted, key=lambda v: (baselines.index(wanted[v]), v != wanted[v])))
+    references = tuple(variants.index(wanted[v]) for v in variants)
     mode = seeds_mode or _only(frame, "seeds_mode") or "fixed"
     if mode not in ("fixed", "auto"):
         raise ValueError(f"seeds_mode: {mode!r} is not allowed; fixed or auto")
@@ -104,8 +126,25 @@ def measure(frame: pd.DataFrame, seeds_mode: str | None = None) -> Measurements:
         at = variants.index(variant), seeds.index(seed)
         completed[at], accuracy[at] = _accuracies(row)
         ended[at] = row["status"] != "missing"
-    return Measurements(variants=variants, seeds=seeds, accuracy=accuracy, completed=completed, ended=ended, rows=rows,
-                        margin=None if margin is None else float(margin), is_sequential=mode == "auto")
+    return Measurements(variants=variants, references=references, seeds=seeds, accuracy=accuracy, completed=completed, ended=ended,
+                        rows=rows, margin=None if margin is None else float(margin), is_sequential=mode == "auto")
+
+
+def _references(frame: pd.DataFrame, baselines: list[str]) -> dict[str, str]:
+    """The baseline of each variant: that of the column `reference`, else the only one there is."""
+    variants = list(dict.fromkeys(frame["variant"]))
+    if "reference" not in frame or frame["reference"].isna().all():
+        if len(baselines) != 1:
+            shown = ", ".join(baselines) or "none"
+            raise ValueError(f"is_baseline: {len(baselines)} variants ({shown}) are not allowed; exactly one baseline")
+        return dict.fromkeys(variants, baselines[0])
+    given = frame.drop_duplicates(["variant", "reference"]).set_index("variant")["reference"]
+    for variant in variants:
+        own = given.loc[[variant]]
+        if len(own) != 1 or own.iloc[0] not in baselines or (variant in baselines and own.iloc[0] != variant):
+            shown = ", ".join(map(str, own))
+            raise ValueError(f"reference: {shown} of {variant!r} is not allowed; one of the baselines {', '.join(baselines) or '(none)'}")
+    return {variant: str(given[variant]) for variant in variants}
 
 
 def _accuracies(row: dict[str, Any]) -> tuple[float, float]:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ablations.scales import Scale, get_scale
+from ablations.matching import TOLERANCE, match
+from ablations.passwords import without_password
 from ablations.record import Member, Plan
-from ablations.study import Design, Study
+from ablations.scales import Scale, get_scale
+from ablations.study import Design, Match, Study
 from ablations.trial import Trial
 from xception import presets
 from xception.canonical import key_of
+from xception.config import ModelConfig, TorchvisionConfig, XceptionConfig
 from xception.data.names import find, find_default
+from xception.data.slices import parse_classes, select_classes
 from xception.data.source import Source
 
-__all__ = ["Options", "StudyPlan", "design_study", "plan_study"]
+__all__ = ["DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
 
-Match = Literal["none", "params", "macs"]
+# Networks for images up to this many pixels keep full resolution in their stem.
+_SMALL_IMAGES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +38,9 @@ class Options:
     preset: str | None = None
     epochs: int | None = None
     train_size: int | None = None
+    classes: str | None = None
     match: Match = "none"
+    weights: Path | None = None
     tune: int = 0
     data_dir: Path | None = None
     out: Path = Path("results/local")
@@ -51,18 +60,34 @@ class Options:
             ("--preset", self.preset),
             ("--epochs", self.epochs),
             ("--train-size", self.train_size),
+            ("--classes", self.classes),
             ("--match", None if self.match == "none" else self.match),
+            ("--weights", self.weights),
             ("--tune", self.tune or None),
             ("--data-dir", self.data_dir),
             ("--out", None if self.out == Path("results/local") else self.out),
-            ("--store", _without_password(self.store)),
+            ("--store", None if self.store is None else without_password(self.store)),
         ]
         return [word for name, value in pairs if value is not None for word in (name, str(value))]
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataSets:
+    """Where a plan gets its data from: replaced where a catalogue is listed without looking at any."""
+
+    find: Callable[[str, Path | None], Source] = find
+    find_default: Callable[[Path | None], tuple[Source, str | None]] = find_default
+    select_classes: Callable[[Source, Sequence[int]], Source] = select_classes
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """A study with its data, scale and designs: everything but which seeds are trained so far."""
+    """A study with its data, scale and designs: everything but which seeds are trained so far.
+
+    `sources` are all data sets by fingerprint, `mismatch` the remaining difference in size of each matched variant (a fraction of what
+    it is compared with), `merged` the matched variants left out because another's width is also theirs, `weights` the files that
+    transfers begin with, by what recipes call them.
+    """
 
     study: Study
     options: Options
@@ -70,7 +95,10 @@ class StudyPlan:
     notice: str | None
     scale: Scale
     designs: dict[str, Design]
-    mismatch: dict[str, float]
+    sources: dict[str, Source]
+    mismatch: dict[str, float] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, Path] = field(default_factory=dict)
 
     @property
     def is_sequential(self) -> bool:
@@ -84,7 +112,11 @@ class StudyPlan:
             return range(10)
         return range(self.scale.num_seeds if self.options.seeds is None else self.options.seeds)
 
-    def trials(self, seeds: dict[str, int] | None = None) -> dict[tuple[str, int], Trial]:
+    def source_of(self, trial: Trial) -> Source:
+        """The data set that a trial sees."""
+        return self.sources[trial.dataset.fingerprint]
+
+    def trials(self, seeds: Mapping[str, int] | None = None) -> dict[tuple[str, int], Trial]:
         """Return the trials by variant and seed; `seeds` gives the number of seeds per variant, all of them without it."""
         return {
             (variant, seed): design.trial(seed)
@@ -92,17 +124,28 @@ class StudyPlan:
             for seed in (self.seeds if seeds is None else range(seeds[variant]))
         }
 
-    def stored_plan(self, seeds: dict[str, int] | None = None) -> Plan:
+    def pretraining(self, places: Sequence[tuple[str, int]]) -> dict[str, Trial]:
+        """Return the trials whose networks the trials at (variant, seed) begin with, by what recipes call them."""
+        out: dict[str, Trial] = {}
+        for variant, seed in places:
+            design = self.designs[variant].pretraining
+            if design is not None:
+                trial = design.trial(seed)
+                out[f"trial:{trial.key}"] = trial
+        return out
+
+    def stored_plan(self, seeds: Mapping[str, int] | None = None) -> Plan:
         """Return what the store keeps of this plan."""
         trials = self.trials(seeds)
         positions = {variant: i for i, variant in enumerate(self.designs)}
+        baselines = set(self.study.references().values())
         members = tuple(
             Member(
                 variant=variant,
                 seed=seed,
                 stream=trial.stream,
                 position=positions[variant],
-                is_baseline=variant == self.study.baseline,
+                is_baseline=variant in baselines,
                 key=trial.key,
             )
             for (variant, seed), trial in trials.items()
@@ -123,16 +166,30 @@ class StudyPlan:
             "notice": self.notice,
             "command": self.command,
             "fingerprint": self.source.fingerprint,
+            "fingerprints": {source.title: fingerprint for fingerprint, source in self.sources.items()},
             "mismatch": self.mismatch,
+            "remarks": self.remarks,
             "match": self.options.match,
             "tune": self.options.tune,
-            "levels": {v.name: dict(v.levels) for v in self.study.variants if v.levels},
+            "levels": {v.title: dict(v.levels) for v in self.study.variants if v.levels},
+            "references": self.study.references(),
+            "factors": list(self.study.within),
         }
+
+    @property
+    def remarks(self) -> list[str]:
+        """What people should know before they read a result: sizes that could not be matched, and widths that serve twice."""
+        far = [
+            f"{variant} cannot be brought closer than {100 * (1 + off):.0f} % of its baseline's {variant.rpartition('@')[2]}"
+            for variant, off in self.mismatch.items()
+            if abs(off) > TOLERANCE
+        ]
+        return far + [f"{variant} is the same network as {other}, which stands for both" for variant, other in self.merged.items()]
 
     @property
     def command(self) -> str:
         """The command that asks for this run again."""
-        return shlex.join(["python", "run_ablation.py", "--study", self.study.name, *self.options.arguments()])
+        return shlex.join(["python", "run_ablation.py", "--study", self.study.path or self.study.name, *self.options.arguments()])
 
 
 def plan_study(study: Study, options: Options) -> StudyPlan:
@@ -141,45 +198,137 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
     Raises:
         ValueError: an option, the data or a variant does not fit; the message names it.
     """
-    _check(options)
+    _check(study, options)
     presets.get(options.preset or get_scale(options.scale).preset)  # a wrong name is told before any data is read
-    if options.dataset is None:
-        source, notice = find_default(options.data_dir)
-    else:
-        source, notice = find(options.dataset, options.data_dir), None
+    wanted = options.dataset or study.dataset
+    source, notice = find_default(options.data_dir) if wanted is None else (find(wanted, options.data_dir), None)
     return design_study(study, options, source, notice)
 
 
-def design_study(study: Study, options: Options, source: Source, notice: str | None) -> StudyPlan:
+def design_study(study: Study, options: Options, source: Source, notice: str | None, data: DataSets | None = None) -> StudyPlan:
     """Bring the scale's network to the data, and make every variant's design.
+
+    Without `data` the real data sets are looked for; with it, sizes are matched roughly, since it is for listing.
 
     Raises:
         ValueError: an option or a variant does not fit; the message names it.
     """
-    scale = get_scale(options.scale)
+    study, scale, sets = study.matched(options.match), get_scale(options.scale), data or DataSets()
+    if options.classes is not None:
+        source = sets.select_classes(source, parse_classes(options.classes, source.num_classes))
+    whole = source
+    halved = study.transfers and options.weights is None
+    if halved:
+        source = sets.select_classes(whole, _halves(whole)[1])
+    fractions = any(v.train_fraction != 1.0 for v in study.variants)
+    named = {v.dataset: sets.find(v.dataset, options.data_dir) for v in study.variants if v.dataset is not None}
+    bases: dict[str | None, Design] = {name: _base(options, scale, s, explicit=fractions) for name, s in named.items()}
+    bases[None] = _base(options, scale, source, explicit=fractions)
+    sources = {s.fingerprint: s for s in (source, *named.values())}
+    weights: dict[str, Path] = {}
+    designs = study.designs(bases)
+    if study.transfers:
+        if halved:
+            first = sets.select_classes(whole, _halves(whole)[0])
+            sources[first.fingerprint] = first
+            designs = _pretrained(designs, _base(options, scale, first, explicit=False))
+        else:
+            assert options.weights is not None
+            name = f"file:{_hash(options.weights)}"
+            weights[name] = options.weights
+            designs = {n: d if d.recipe.transfer is None else d.replace_at("recipe.transfer.source", name) for n, d in designs.items()}
+    designs, mismatch = _matched(study, designs, roughly=data is not None)
+    merged = _merge(study, designs)
+    study.require_distinct(designs)
+    return StudyPlan(
+        study=study, options=options, source=source, notice=notice, scale=scale, designs=designs, sources=sources, mismatch=mismatch,
+        merged=merged, weights=weights,
+    )
+
+
+def _base(options: Options, scale: Scale, source: Source, *, explicit: bool) -> Design:
+    """The design that variants change; with `explicit` it names the number of training images even where that is all."""
     preset = options.preset or scale.preset
     image_size = presets.input_size(preset) if scale.max_image_size is None else min(source.native_size, scale.max_image_size)
     train_size, val_size, test_size = scale.sizes(source, options.train_size)
-    is_whole = train_size == source.num_train - val_size
-    base = Design(
-        model=presets.get(preset).for_data(num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size),
+    is_whole = train_size == source.num_train - val_size and not explicit
+    return Design(
+        model=_network(preset, image_size).for_data(
+            num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size
+        ),
         recipe=scale.recipe.replace(epochs=options.epochs or scale.recipe.epochs, batch_size=scale.batch_size(train_size)),
         dataset=source.config(image_size=image_size, train_size=None if is_whole else train_size, val_size=val_size, test_size=test_size),
     )
-    return StudyPlan(study=study, options=options, source=source, notice=notice, scale=scale, designs=study.designs(base), mismatch={})
 
 
-def _check(options: Options) -> None:
+def _network(preset: str, image_size: int) -> ModelConfig:
+    """The preset; a ResNet gets the stem that is usual for small images."""
+    model = presets.get(preset)
+    if isinstance(model, TorchvisionConfig) and model.name.startswith("resnet") and image_size <= _SMALL_IMAGES:
+        return model.replace(stem="cifar")
+    return model
+
+
+def _matched(study: Study, designs: dict[str, Design], *, roughly: bool) -> tuple[dict[str, Design], dict[str, float]]:
+    """The designs with matched variants at their width, and the mismatch in size that remains."""
+    out, mismatch, references = dict(designs), {}, study.references()
+    for variant in study.variants:
+        if variant.match == "none":
+            continue
+        own, other = designs[variant.title], designs[references[variant.title]]
+        if not isinstance(own.model, XceptionConfig) or not isinstance(other.model, XceptionConfig):
+            raise ValueError(f"study {study.name}, variant {variant.title}: --match {variant.match} is for networks of ours, whose width "
+                             "can be chosen; use --match none")
+        found = match(own.model, other.model, variant.match, input_size=own.dataset.image_size, roughly=roughly)
+        out[variant.title] = own.replace(model=found.config)
+        mismatch[variant.title] = found.ratio - 1
+    return out, mismatch
+
+
+def _merge(study: Study, designs: dict[str, Design]) -> dict[str, str]:
+    """Take out matched variants that come to the network of the same variant matched otherwise; return which stands for which."""
+    matched = [v for v in study.variants if v.match != "none"]
+    merged: dict[str, str] = {}
+    for i, variant in enumerate(matched):
+        for other in matched[:i]:
+            if other.name == variant.name and other.title in designs and designs[other.title] == designs[variant.title]:
+                merged[variant.title] = other.title
+                del designs[variant.title]
+                break
+    return merged
+
+
+def _halves(source: Source) -> tuple[range, range]:
+    """The first and the second half of the classes."""
+    if source.num_classes < 4:
+        raise ValueError(f"--dataset: {source.title} has {source.num_classes} classes, too few to learn on one half and transfer to the "
+                         "other; 4 or more, or name a file with --weights")
+    middle = source.num_classes // 2
+    return range(middle), range(middle, source.num_classes)
+
+
+def _pretrained(designs: dict[str, Design], first: Design) -> dict[str, Design]:
+    """The designs, those that transfer with the design of the network that they begin with."""
+    return {name: d if d.recipe.transfer is None else d.replace(pretraining=first) for name, d in designs.items()}
+
+
+def _hash(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"--weights: {path} cannot be read ({error.strerror}); allowed: a file of weights") from None
+
+
+def _check(study: Study, options: Options) -> None:
     for name, value, least in (("--seeds", options.seeds, 1), ("--epochs", options.epochs, 1), ("--train-size", options.train_size, 2)):
         if isinstance(value, int) and value < least:
             raise ValueError(f"{name}: {value} is not allowed; {least} or more" + (", or auto" if name == "--seeds" else ""))
     if options.tune < 0:
         raise ValueError(f"--tune: {options.tune} is not allowed; 0 or more")
-
-
-def _without_password(url: str | None) -> str | None:
-    if url is None or "://" not in url:
-        return url
-    import sqlalchemy as sa
-
-    return sa.make_url(url).render_as_string(hide_password=True)
+    if options.tune and study.transfers:
+        raise ValueError(f"--tune: {options.tune} is not allowed with the study {study.name}, whose source networks stay as they are; 0")
+    if study.dataset is not None and options.dataset not in (None, study.dataset):
+        raise ValueError(f"--dataset: {options.dataset!r} is not allowed; the study {study.name} is about {study.dataset}")
+    if options.weights is not None and not study.transfers:
+        raise ValueError(f"--weights: the study {study.name} trains from scratch; leave it out, or use the study transfer")

@@ -56,10 +56,12 @@ def next_step(frame: pd.DataFrame) -> Step:
         ValueError: the frame is not that of one comparison.
     """
     measured = measure(frame, "auto")
-    baseline, *variants = measured.variants
-    raced = race(measured.accuracy[1:] - measured.accuracy[:1], measured.margin, measured.ended[1:] & measured.ended[:1])
-    num_seeds, reasons = {baseline: FIRST_SEEDS}, {baseline: "is what all others are compared with"}
-    for k, variant in enumerate(variants):
+    baselines = sorted(set(measured.references))
+    raced = race(measured.differences, measured.margin, measured.ended_pairs)
+    num_seeds = {measured.variants[index]: FIRST_SEEDS for index in baselines}
+    role = "is what all others are compared with" if len(baselines) == 1 else "is a baseline"
+    reasons = dict.fromkeys(num_seeds, role)
+    for k, variant in enumerate(measured.variants[index] for index in measured.compared):
         state, taken = int(raced.state[k]), int(raced.looks[k])
         verdict, chance = VERDICTS[int(raced.decisions.verdict[k])], float(raced.chance[k])
         look = LOOKS[taken] if state == RUNNING else LOOKS[taken - 1]
@@ -76,7 +78,10 @@ def next_step(frame: pd.DataFrame) -> Step:
             reasons[variant] = f"goes on to the first look at {look.seeds} seeds"
         else:
             reasons[variant] = f"has used all {MOST_SEEDS} seeds: inconclusive"
-    num_seeds[baseline] = max(num_seeds.values())
-    waiting = bool((raced.state == RUNNING).any()) or not measured.ended[0, : num_seeds[baseline]].all()
+    waiting = bool((raced.state == RUNNING).any())
+    for index in baselines:
+        own = measured.variants[index]
+        num_seeds[own] = max(num_seeds[measured.variants[k]] for k, reference in enumerate(measured.references) if reference == index)
+        waiting |= not measured.ended[index, : num_seeds[own]].all()
     saving = Saving(trials=sum(num_seeds.values()), fixed_trials=MOST_SEEDS * len(num_seeds))
     return Step(num_seeds=num_seeds, reasons=reasons, is_finished=not waiting, saving=saving)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ablations.cost import trial_macs
+from ablations.cost import training_work, trial_work
 from ablations.execute import execute
 from ablations.executors import Event, Executor, Finished
 from ablations.frame import plan_frame
 from ablations.plan import StudyPlan
 from ablations.progress import Label
-from ablations.record import Plan
+from ablations.record import Plan, Record
 from ablations.store import Store
-from ablations.trial import Trial
+from ablations.trial import Trial, read_trial
 from ablations.work import Task
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Outcome:
     num_trained: int
     num_stored: int
     num_failed: int
-    trained_macs: float
+    training_work: float
+    train_seconds: float
 
 
 def run_study(plan: StudyPlan, store: Store, executor: Executor, display: Display, *, device: str, threads: int) -> Outcome:
@@ -54,7 +56,7 @@ def run_study(plan: StudyPlan, store: Store, executor: Executor, display: Displa
     """
     trained: set[str] = set()
     found: set[str] = set()
-    macs = 0.0
+    work = seconds = 0.0
     seeds = _first_seeds(plan)
     while True:
         stored_plan = plan.stored_plan(seeds)
@@ -66,9 +68,12 @@ def run_study(plan: StudyPlan, store: Store, executor: Executor, display: Displa
         todo = {place: trial for place, trial in trials.items() if trial.key not in final and trial.key not in trained}
         if final - trained:
             display.say(f"{len(final - trained)} of {len(trials)} trials are stored already and are not trained again")
-        for key, work in _execute(plan, todo, store, executor, display, device=device, threads=threads).items():
-            trained.add(key)
-            macs += work
+        for record in _execute(plan, todo, store, executor, display, device=device, threads=threads):
+            trained.add(record.key)
+            if record.train_seconds is not None and record.status == "complete":
+                trial = read_trial(record.trial)
+                work += training_work(trial, plan.source_of(trial))
+                seconds += record.train_seconds
         more = None if seeds is None else _more_seeds(seeds, plan_frame(store, stored_plan), display)
         if more is None:
             break
@@ -79,28 +84,66 @@ def run_study(plan: StudyPlan, store: Store, executor: Executor, display: Displa
         num_trained=len(trained),
         num_stored=len(found),
         num_failed=sum(after.get(member.key, "failed") == "failed" for member in stored_plan.members),
-        trained_macs=macs,
+        training_work=work,
+        train_seconds=seconds,
     )
 
 
 def _execute(
     plan: StudyPlan, todo: dict[tuple[str, int], Trial], store: Store, executor: Executor, display: Display, *, device: str, threads: int
-) -> dict[str, float]:
-    """Run trials, the costly ones first so that no long one is left alone at the end; return the MACs of each that was trained here."""
-    costs = {trial.key: trial_macs(trial, plan.source.num_train) or 1.0 for trial in todo.values()}
+) -> list[Record]:
+    """Run trials, the costly ones first so that no long one is left alone at the end; return the records of those trained here."""
+    costs = {trial.key: trial_work(trial, plan.source_of(trial)) for trial in todo.values()}
+    weights = _source_networks(plan, list(todo), store, executor, display, device=device, threads=threads)
     labels = {
         trial.key: Label(variant=variant, seed=seed, num_epochs=trial.recipe.epochs, cost=costs[trial.key])
         for (variant, seed), trial in todo.items()
     }
     display.expect(labels)
     ordered: Sequence[Trial] = sorted(todo.values(), key=lambda trial: -costs[trial.key])
-    tasks = [Task(trial=trial, source=plan.source, device=device, threads=threads) for trial in ordered]
-    done = {}
+    tasks = [_task(plan, trial, weights, device=device, threads=threads) for trial in ordered]
+    done = []
     for event in execute(tasks, store, executor, display.say):
         if isinstance(event, Finished) and not event.elsewhere:
-            done[event.record.key] = costs[event.record.key]
+            done.append(event.record)
         display.show(event)
     return done
+
+
+def _source_networks(
+    plan: StudyPlan, places: Sequence[tuple[str, int]], store: Store, executor: Executor, display: Display, *, device: str, threads: int
+) -> dict[str, Path]:
+    """Train the networks that transfers begin with and that are not on disk; return the files of all, by what recipes call them.
+
+    Their records are kept as any other's, so a network whose weights were lost is trained again and its record stays.
+    """
+    pretraining = plan.pretraining(places)
+    folder = plan.options.out / "weights"
+    paths = {name: folder / f"{trial.key}.safetensors" for name, trial in pretraining.items()}
+    todo = {trial.key: trial for name, trial in pretraining.items() if not paths[name].is_file()}
+    if todo:
+        display.say(f"{len(todo)} source networks are trained first, on {plan.source_of(next(iter(todo.values()))).title}")
+        display.expect(
+            {
+                key: Label(
+                    variant="source network", seed=trial.seed, num_epochs=trial.recipe.epochs,
+                    cost=trial_work(trial, plan.source_of(trial)),
+                )
+                for key, trial in todo.items()
+            }
+        )  # fmt: skip
+        tasks = [replace(_task(plan, trial, {}, device=device, threads=threads), keep_weights=folder) for trial in todo.values()]
+        for event in executor.run(tasks):
+            if isinstance(event, Finished):
+                store.put(event.record)
+            display.show(event)
+    return {**plan.weights, **paths}
+
+
+def _task(plan: StudyPlan, trial: Trial, weights: Mapping[str, Path], *, device: str, threads: int) -> Task:
+    transfer = trial.recipe.transfer
+    begin = None if transfer is None or transfer.source is None else weights[transfer.source]
+    return Task(trial=trial, source=plan.source_of(trial), device=device, threads=threads, weights=begin)
 
 
 def _first_seeds(plan: StudyPlan) -> dict[str, int] | None:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ablations.record import Record
@@ -18,12 +19,17 @@ __all__ = ["Task", "carry_out", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A trial and where it runs: the data's source, the device and the threads of one operator."""
+    """A trial and where it runs: the data's source, the device and the threads of one operator.
+
+    `weights` is the file that a transfer begins with; into the folder `keep_weights` the trained network is written, named by key.
+    """
 
     trial: Trial
     source: Source
     device: str
     threads: int
+    weights: Path | None = None
+    keep_weights: Path | None = None
 
     @property
     def key(self) -> str:
@@ -35,6 +41,7 @@ def carry_out(task: Task, on_epoch: Callable[[dict[str, Any]], None]) -> Record:
     """Train the task's trial and return its record; an exception becomes a `failed` record with its reason."""
     from xception.data import DataError, load
     from xception.profile.complexity import complexity
+    from xception.train.checkpoint import save_weights
     from xception.train.loop import fit
 
     trial = task.trial
@@ -48,8 +55,12 @@ def carry_out(task: Task, on_epoch: Callable[[dict[str, Any]], None]) -> Record:
             seed=trial.seed,
             stream=trial.stream,
             device=task.device,
+            weights=task.weights,
             on_epoch=on_epoch,
         )
+        if task.keep_weights is not None and result.status == "complete":
+            task.keep_weights.mkdir(parents=True, exist_ok=True)
+            save_weights(result.model, task.keep_weights / f"{task.key}.safetensors")
         counted = complexity(result.model, (trial.model.in_channels, trial.dataset.image_size, trial.dataset.image_size), fvcore=False)
     except (DataError, ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]

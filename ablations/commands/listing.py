@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ablations import studies
 from ablations.cost import duration, estimate_seconds, read_speed
-from ablations.plan import Options, design_study
+from ablations.plan import DataSets, Options, design_study
 from ablations.scales import default_scale, get_scale
 from ablations.study import Study
 from xception.data.source import Source
@@ -18,7 +21,8 @@ from xception.data.synthetic import SyntheticReader
 __all__ = ["list_studies"]
 
 
-# Numbers of trials and costs are those on CIFAR-10; no data is looked for, so that listing answers at once.
+# Numbers of trials and costs are those on CIFAR-10, or on a stand-in of the size of the study's own data set; none is looked for, so
+# that listing answers at once.
 _CIFAR10 = Source(
     name="cifar10",
     title="CIFAR-10",
@@ -29,6 +33,23 @@ _CIFAR10 = Source(
     native_size=32,
     reader=SyntheticReader(kappa=0.0),
 )
+
+
+def _stand_in(name: str, data_dir: Path | None = None) -> Source:
+    """A data set of the name, known by it alone, with the sizes of the synthetic one."""
+    return replace(_CIFAR10, name=name, fingerprint=hashlib.sha256(name.encode()).hexdigest(), num_train=12_000, num_test=2_000)
+
+
+def _part(source: Source, classes: Sequence[int]) -> Source:
+    """A part of a stand-in, in proportion."""
+    share = len(classes) / source.num_classes
+    return replace(
+        _stand_in(f"{source.name} {classes}"), num_train=round(source.num_train * share), num_test=round(source.num_test * share),
+        class_names=tuple(source.class_names[label] for label in classes),
+    )
+
+
+_STAND_INS = DataSets(find=_stand_in, find_default=lambda folder: (_CIFAR10, None), select_classes=_part)
 
 
 def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
@@ -53,13 +74,15 @@ def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
 
 def _described(study: Study, scale: str, speed: float | None) -> dict[str, Any]:
     chosen = get_scale(scale)
-    plan = design_study(study, Options(scale=scale), _CIFAR10, None)
-    trials = list(plan.trials().values())
+    source = _CIFAR10 if study.dataset is None else _stand_in(study.dataset)
+    plan = design_study(study, Options(scale=scale), source, None, _STAND_INS)
+    places = plan.trials()
+    trials = [*places.values(), *plan.pretraining(list(places)).values()]
     return {
         "name": study.name,
         "question": study.question,
         "variants": list(plan.designs),
         "num_trials": len(trials),
-        "estimated_seconds": estimate_seconds(trials, plan.source.num_train, speed),
+        "estimated_seconds": estimate_seconds(((trial, plan.source_of(trial)) for trial in trials), speed),
         "scale": chosen.name,
     }

@@ -88,7 +88,7 @@ def _run(plan: StudyPlan, store: Store, place: Place, *, threads: int, tuner: Tu
         print(f"\nInterrupted; what was finished is stored. Continue with: {plan.command}", file=sys.stderr)
         return INTERRUPTED
     if outcome.train_seconds > 0:
-        at_a_time = min(executor.num_workers, outcome.num_trained)
+        at_a_time = max(1.0, outcome.train_seconds / training_seconds)
         write_speed(options.out, work=outcome.training_work, work_per_second=at_a_time * outcome.training_work / outcome.train_seconds)
     trained = f"{outcome.num_trained} trials trained in {duration(training_seconds)}" if outcome.num_trained else "nothing was trained"
     print(f"{trained}, {outcome.num_stored} were stored already", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+from dataclasses import replace
 from pathlib import Path
 
 from ablations.study import Study
@@ -46,4 +47,4 @@ def _from_file(path: Path) -> Study:
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         raise ValueError(f"--study: {path} defines no STUDY; it needs STUDY = Study(...)")
-    return study
+    return replace(study, path=str(path))

@@ -7,12 +7,13 @@ small image classifier is commonly trained with today.
 from __future__ import annotations
 
 import math
+import re
 from typing import Literal
 
 from xception.canonical import Config
 from xception.data.config import AugmentConfig
 
-__all__ = ["SGD", "AdamW", "Constant", "Cosine", "Exponential", "OneCycle", "Optimizer", "RMSprop", "Recipe", "Schedule"]
+__all__ = ["SGD", "AdamW", "Constant", "Cosine", "Exponential", "OneCycle", "Optimizer", "RMSprop", "Recipe", "Schedule", "Transfer"]
 
 
 def _require(condition: bool, name: str, value: object, allowed: str) -> None:
@@ -124,6 +125,34 @@ class Exponential(Config):
         return float(self.rate ** (step // (self.every_epochs * steps_per_epoch)))
 
 
+class Transfer(Config):
+    """Training that begins with the weights of another network, whose head is replaced.
+
+    `source` names them by content: `trial:KEY` for the network of a trial, `file:SHA-256` for a file; None until it is known.
+    `freeze` keeps the backbone (a linear probe) or the norms as they came, until `thaw_epoch` where one is given, counted
+    from 0. The backbone trains at `backbone_rate` times the learning rate.
+    """
+
+    source: str | None = None
+    freeze: Literal["none", "backbone", "norms"] = "none"
+    thaw_epoch: int | None = None
+    backbone_rate: float = 1.0
+
+    def validate(self) -> None:
+        if self.source is not None:
+            kind, _, name = self.source.partition(":")
+            _require(
+                kind in ("trial", "file") and re.fullmatch(r"[0-9a-f]{64}", name) is not None,
+                "Transfer.source", self.source, "trial: or file: and 64 hexadecimal digits, or None",
+            )
+        if self.thaw_epoch is not None:
+            _require(self.thaw_epoch >= 1, "Transfer.thaw_epoch", self.thaw_epoch, "1 or more, or None")
+            _require(self.freeze != "none", "Transfer.thaw_epoch", self.thaw_epoch, "only where something is frozen")
+        _require(self.backbone_rate > 0, "Transfer.backbone_rate", self.backbone_rate, "a number above 0")
+        probes = self.freeze == "backbone" and self.thaw_epoch is None
+        _require(not probes or self.backbone_rate == 1, "Transfer.backbone_rate", self.backbone_rate, "1 where the backbone is frozen")
+
+
 Optimizer = SGD | RMSprop | AdamW
 Schedule = OneCycle | Cosine | Exponential | Constant
 
@@ -145,6 +174,8 @@ class Recipe(Config):
     augment: AugmentConfig = AugmentConfig()
     # What convolutions and products compute in; weights, norms' statistics and the loss stay float32.
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    # Begin with another network's weights; None begins with random ones.
+    transfer: Transfer | None = None
 
     def validate(self) -> None:
         _require(self.epochs >= 1, "Recipe.epochs", self.epochs, "1 or more")
@@ -153,4 +184,7 @@ class Recipe(Config):
         _require(0 <= self.ema_decay < 1, "Recipe.ema_decay", self.ema_decay, "0 to below 1")
         if self.gradient_clip is not None:
             _require(self.gradient_clip > 0, "Recipe.gradient_clip", self.gradient_clip, "a number above 0, or None")
+        if self.transfer is not None and self.transfer.thaw_epoch is not None:
+            late = self.transfer.thaw_epoch >= self.epochs
+            _require(not late, "Transfer.thaw_epoch", self.transfer.thaw_epoch, f"below the {self.epochs} epochs of the recipe")
         _require(not (self.decay == "all" and self.optimizer.weight_decay == 0), "Recipe.decay", "all", "only with a weight decay above 0")

@@ -1,0 +1,22 @@
+"""Would the suite find an effect where there is none?
+
+Both variants are the same network with the same recipe on the same split; the second draws its initial values, order and augmentation
+anew. Any effect found is an error of the method, and the interval shows what such a study can resolve.
+
+    python run_ablation.py --study aa
+
+Two variants; any network can take it: `--preset torchvision:resnet18`.
+"""
+
+from __future__ import annotations
+
+from ablations.study import Study, Variant
+
+STUDY = Study(
+    name="aa",
+    question="Does the suite find an effect where there is none?",
+    source="Kohavi et al. 2009, Controlled experiments on the web: survey and practical guide (A/A test)",
+    variants=(Variant(name="first draw"), Variant(name="second draw", changes={"stream": 1})),
+    baseline="first draw",
+    varies=("stream",),
+)

@@ -1,0 +1,28 @@
+"""Do residual connections, operator and norm placement act on their own?
+
+The paper changes one thing at a time (Figures 9 and 10), which misses what two do together. Here three of its choices are crossed in full:
+main effects and interactions of two are told beside the table.
+
+    python run_ablation.py --study interactions
+
+Eight variants.
+"""
+
+from __future__ import annotations
+
+from ablations.study import Study, factorial
+
+STUDY = Study(
+    name="interactions",
+    question="Do residual connections, operator and norm placement act independently of each other?",
+    source="Chollet 2017, arXiv:1610.02357, Figures 5, 9 and 10; Box, Hunter and Hunter 2005, Statistics for Experimenters",
+    variants=factorial(
+        {
+            "residuals": {"residuals": {}, "no residuals": {"model.residual.kind": "none"}},
+            "operator": {"separable": {}, "regular": {"model.operator.kind": "regular"}},
+            "norm": {"norm after convolution": {}, "norm before activation": {"model.norm.placement": "before_activation"}},
+        }
+    ),
+    baseline="residuals, separable, norm after convolution",
+    varies=("model.residual.kind", "model.operator.kind", "model.norm.placement"),
+)

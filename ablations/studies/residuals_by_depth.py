@@ -1,0 +1,30 @@
+"""Does the effect of residual connections grow with depth?
+
+The paper shows the effect at one depth (Figure 9). If residual connections matter because they keep deep networks trainable
+(He et al. 2016, arXiv:1512.03385), it should grow with the middle flow: at each number of modules the network without is held
+against the network with, and the interaction of the two says by how much the effect changes.
+
+    python run_ablation.py --study residuals_by_depth
+
+Eight variants, a baseline for each of four depths.
+"""
+
+from __future__ import annotations
+
+from ablations.study import Study, factorial
+
+STUDY = Study(
+    name="residuals_by_depth",
+    question="Does the effect of residual connections grow with depth?",
+    source="Chollet 2017, arXiv:1610.02357, Figure 9; He et al. 2016, arXiv:1512.03385",
+    variants=factorial(
+        {
+            "middle modules": {str(n): {"model.middle.modules": n} for n in (2, 4, 8, 16)},
+            "residuals": {"with residuals": {}, "without residuals": {"model.residual.kind": "none"}},
+        },
+        names={"middle modules": "{} modules"},
+    ),
+    baseline="4 modules, with residuals",
+    varies=("model.middle.modules", "model.residual.kind"),
+    within=("middle modules",),
+)

@@ -1,0 +1,28 @@
+"""Which flow needs its residual connections?
+
+The paper removes all of them at once (Figure 9). Here they are removed from one flow at a time, beside the network with all and the
+network with none.
+
+    python run_ablation.py --study residuals_by_flow
+
+Five variants.
+"""
+
+from __future__ import annotations
+
+from ablations.study import Study, Variant
+
+STUDY = Study(
+    name="residuals_by_flow",
+    question="Which flow of the network needs its residual connections?",
+    source="Chollet 2017, arXiv:1610.02357, Figures 5 and 9",
+    variants=(
+        Variant(name="all flows"),
+        Variant(name="not in entry flow", changes={"model.entry.residual": "none"}),
+        Variant(name="not in middle flow", changes={"model.middle.residual": "none"}),
+        Variant(name="not in exit flow", changes={"model.exit.residual": "none"}),
+        Variant(name="in no flow", changes={"model.residual.kind": "none"}),
+    ),
+    baseline="all flows",
+    varies=("model.entry.residual", "model.middle.residual", "model.exit.residual", "model.residual.kind"),
+)

@@ -1,0 +1,33 @@
+"""How far should channels be separated?
+
+The paper's hypothesis sees a spectrum (Figures 1 to 4): a 1×1 convolution followed by spatial convolutions over segments of the
+channels, from one segment (a regular convolution) to one for each channel (the extreme, a depthwise convolution). The number of
+segments must divide every width of the network, which 1, 2, 4 and 8 do at all scales.
+
+    python run_ablation.py --study spectrum
+
+Five variants; more segments cost less, so ask for `--match params` or `--match macs` to compare at equal cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ablations.study import Study, Variant
+
+
+def _segmented(segments: int) -> dict[str, Any]:
+    return {"model.operator.kind": "segmented", **({"model.operator.segments": segments} if segments > 1 else {})}
+
+
+STUDY = Study(
+    name="spectrum",
+    question="How many segments of channels should have a spatial convolution of their own?",
+    source="Chollet 2017, arXiv:1610.02357, section 1.1, Figures 1 to 4",
+    variants=(
+        Variant(name="one per channel", changes={"model.operator.kind": "pointwise_depthwise"}),
+        *(Variant(name=f"{n} segment{'s' if n > 1 else ''}", changes=_segmented(n)) for n in (8, 4, 2, 1)),
+    ),
+    baseline="one per channel",
+    varies=("model.operator.kind", "model.operator.segments"),
+)
