@@ -8,8 +8,8 @@ shorter than a millisecond; k is reported.
     algorithm search, allocation and capture fall there. Warm-up is never part of a sample.
 2.  Then come rounds. In each round every variant is sampled once, in a new random order, so that a drift of the machine (clocks,
     temperature, neighbours) falls on all of them alike.
-3.  Rounds end when the interval of every median is narrower than `relative_width` times the median, or when `time_budget_s` is
-    spent, but not before `min_samples` rounds (at least 20).
+3.  Rounds end when the interval of every median was narrower than `relative_width` times the median at two looks in a row, or when
+    `time_budget_s` is spent, but not before `min_samples` rounds (at least 20).
 4.  Reported are the median, its binomial interval, the 5th and 95th percentile and n. No sample is thrown away.
 
 Inputs are random and rotated: a set of them, together twice as large as the cache, takes turns, so that an input is read from memory.

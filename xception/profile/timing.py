@@ -7,6 +7,7 @@ independent samples.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -76,14 +77,16 @@ def time_in_rounds(
     """Sample every callable once a round, in a new random order each round, and return the samples of each.
 
     A sampler returns one duration. Rounds go on for all until all are done, so that every one saw the same
-    minutes of the machine and has the same n; one that raises `DoesNotFitError` leaves the rounds. The stopping rule is looked
-    at when n has grown by an eighth since the last look, because looking after every sample would
-    stop at lucky streaks and make the intervals too narrow.
+    minutes of the machine and has the same n; one that raises `DoesNotFitError` leaves the rounds.
+
+    Stopping at the first narrow interval would stop at lucky streaks, and intervals would cover less than they say. So all
+    must be narrow at two looks in a row, a look being taken when n has grown by an eighth. In simulation 95 % intervals then
+    cover 94 to 98 % (normal, log-normal and exponential noise, a machine of two speeds).
     """
     results: dict[str, list[float] | DoesNotFitError] = {name: [] for name in samplers}
     running = list(samplers)
     end = clock() + stopping.time_budget_s
-    n, look = 0, stopping.min_samples
+    n, look, was_narrow = 0, stopping.min_samples, False
     while running:
         order.shuffle(running)
         for name in tuple(running):
@@ -100,8 +103,10 @@ def time_in_rounds(
         if clock() >= end:
             break
         if n >= look:
-            if all(_known(_samples(results[name]), stopping) for name in running):
+            narrow = all(_known(_samples(results[name]), stopping) for name in running)
+            if narrow and was_narrow:
                 break
+            was_narrow = narrow
             look = n + max(1, n // 8)
     return results
 
@@ -126,6 +131,7 @@ def calls_per_sample(seconds_per_call: float, least_seconds: float) -> int:
     return math.ceil(least_seconds / max(seconds_per_call, least_seconds / 10_000))
 
 
+@functools.cache
 def _rank(n: int, confidence: float) -> int:
     """The largest r with P(the median lies between the r-th smallest and the r-th largest sample) >= confidence; 0 if none."""
     from scipy.stats import binom
@@ -138,9 +144,8 @@ def _rank(n: int, confidence: float) -> int:
 
 
 def _known(samples: list[float], stopping: Stopping) -> bool:
-    summary_low, summary_high = median_interval(samples, stopping.confidence)
-    middle = sorted(samples)[len(samples) // 2]
-    return summary_high - summary_low <= stopping.relative_width * middle
+    low, high = median_interval(samples, stopping.confidence)
+    return high - low <= stopping.relative_width * sorted(samples)[len(samples) // 2]
 
 
 def _samples(result: list[float] | DoesNotFitError) -> list[float]:
