@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import re
 import socket
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,10 @@ def _from_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _from_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # a pickle that torch did not write; what it holds decides
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ValueError(f"weights: {str(path)!r} is refused: it holds more than tensors, and loading it could execute code") from None
     except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:

@@ -93,7 +93,7 @@ def test_branches_that_begin_at_zero_leave_their_shortcuts():
     model = Xception(TINY.replace_at("residual.zero_init", True)).eval()
     x = torch.randn(2, 64, 8, 8)
     assert torch.equal(model.middle[0](x), x)
-    scales = {name: float(p.abs().max()) for name, p in model.named_parameters() if p.ndim == 1 and name.endswith("weight")}
+    scales = {name: float(p.detach().abs().max()) for name, p in model.named_parameters() if p.ndim == 1 and name.endswith("weight")}
     zeros = {name for name, value in scales.items() if value == 0}
     assert zeros == {f"entry.{i}.branch.1.norm.weight" for i in range(2)} | {f"middle.{i}.branch.2.norm.weight" for i in range(4)} | {
         "exit.module.branch.1.norm.weight"}
