@@ -283,8 +283,9 @@ def _caption(table: pd.DataFrame, title: str, best: set[str], symmetric: bool) -
     base = table.loc[table["verdict"] == "baseline", "variant"]
     if len(table) > len(base) and len(base):
         k = len(table) - len(base)
+        from_what = _line(base.iloc[0]) if len(base) == 1 else "the baseline above"
         sentences.append(
-            f"Δ: mean of the per-seed differences from {_line(base.iloc[0])}, in percentage points (pp); its intervals hold together for "
+            f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp); its intervals hold together for "
             f"{'the one comparison' if k == 1 else f'all {k} comparisons'} at 95 %; p is Holm's."
         )
     margins = sorted({float(m) for m in table["delta_margin"].dropna()})
