@@ -14,20 +14,19 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ablations.executors import Epoch, Event, Finished, Started, Upcoming
-from ablations.moving import MissingData, data_files, find_data
-from ablations.work import Task, carry_out, failed
+from ablations.executors import Epoch, Event, Finished, Notice, Started, Upcoming
+from ablations.moving import Files, Mark, Missing, Outbox, absolute, data_files, file_names, find_data, keep, read_files, unpacked
+from ablations.work import Task, carry_out, failed, ran_out_of_memory
 
 if TYPE_CHECKING:
     import ray
 
 __all__ = ["RayExecutor", "connect_ray", "num_cluster_gpus"]
 
-_log = logging.getLogger(__name__)
 _LOOK_SECONDS = 5.0
 _PATIENCE_SECONDS = 300.0
 
@@ -83,6 +82,7 @@ class RayExecutor:
     """Ray tasks on the cluster that this process is connected to, each with its share of a node.
 
     `retries` is how often a trial whose worker or node was lost is begun again, from its last checkpoint where it has one.
+    Nodes that do not share the driver's storage send checkpoints back; with `is_storage_shared=False` all of them do.
 
     Raises:
         ValueError: no node of the cluster is large enough for one trial.
@@ -92,8 +92,10 @@ class RayExecutor:
     gpus_per_trial: float = 0.0
     num_workers: int | None = None
     retries: int = 3
+    is_storage_shared: bool | None = None  # None: each node finds out
     _attempts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
     _data: dict[tuple[str, int], ray.ObjectRef[Any]] = field(default_factory=dict, init=False, repr=False)
+    _sends_files: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self._num_slots():
@@ -110,26 +112,27 @@ class RayExecutor:
         upcoming = Upcoming(tasks)
         running: dict[Any, Task] = {}
         last_slots_at = time.monotonic()
-        try:
-            while True:
-                num_slots = self._num_slots()
-                while len(running) < max(num_slots, 1) and (task := upcoming.take()) is not None:
-                    running[self._submit(task)] = task
-                if not running:
-                    return
-                now = time.monotonic()
-                if num_slots:
-                    last_slots_at = now
-                elif now - last_slots_at > _PATIENCE_SECONDS:
-                    raise ValueError(self._shortage())
-                for stream in ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)[0]:
-                    yield from self._received(stream, running, upcoming)
-        finally:
-            for stream in running:
-                with contextlib.suppress(ray.exceptions.RayError):
-                    ray.cancel(stream, force=True)
+        with Mark() as mark:
+            try:
+                while True:
+                    num_slots = self._num_slots()
+                    while len(running) < max(num_slots, 1) and (task := upcoming.take()) is not None:
+                        running[self._submit(absolute(task), mark)] = task
+                    if not running:
+                        return
+                    now = time.monotonic()
+                    if num_slots:
+                        last_slots_at = now
+                    elif now - last_slots_at > _PATIENCE_SECONDS:
+                        raise ValueError(self._shortage())
+                    for stream in ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)[0]:
+                        yield from self._received(stream, running, upcoming)
+            finally:
+                for stream in running:
+                    with contextlib.suppress(ray.exceptions.RayError):
+                        ray.cancel(stream, force=True)
 
-    def _submit(self, task: Task) -> Any:
+    def _submit(self, task: Task, mark: Mark) -> Any:
         import ray
 
         work = ray.remote(_work).options(
@@ -139,7 +142,11 @@ class RayExecutor:
             num_gpus=self.gpus_per_trial,
             name=f"trial {task.key[:12]}",
         )
-        return work.remote(task, [self._data.get(_data_key(task))])
+        mark.leave(task)
+        has_files = bool(file_names(task))
+        files = ray.put(read_files(task)) if has_files and self._sends_files else None
+        name = "never left" if self.is_storage_shared is False else None if self.is_storage_shared else mark.name
+        return work.remote(task, name, has_files, [self._data.get(_data_key(task)), files])
 
     def _received(self, stream: Any, running: dict[Any, Task], upcoming: Upcoming) -> Iterator[Event]:
         """Yield what came out of a stream that has something, and take note where it has ended."""
@@ -155,25 +162,37 @@ class RayExecutor:
             yield Finished(failed(task, f"its Ray task failed: {' '.join(str(error).split())[-500:]}"))
         except ray.exceptions.RayError as error:
             del running[stream]
-            yield from self._bury(task, error, upcoming)
+            yield from self._bury(task, f"{type(error).__name__}: {' '.join(str(error).split()).partition('. ')[0]}", upcoming)
         else:
-            if not isinstance(event, MissingData):
-                yield event
-            elif _data_key(task) in self._data:
-                yield Finished(failed(task, f"the data cannot be put on its node: {event.reason}"))
-            else:
-                self._data[_data_key(task)] = ray.put(data_files(task.source, task.trial.dataset.image_size))
-                upcoming.put_back(task)
+            match event:
+                case Missing():
+                    yield from self._send(task, event, upcoming)
+                case Files():
+                    keep(task, event)
+                case Finished(record) if ran_out_of_memory(record) and self._attempts.get(task.key, 0) < self.retries:
+                    yield from self._bury(task, record.reason or "", upcoming)
+                case _:
+                    yield event
 
-    def _bury(self, task: Task, error: Exception, upcoming: Upcoming) -> Iterator[Event]:
-        attempts = self._attempts[task.key] = self._attempts.get(task.key, 0) + 1
-        text = " ".join(str(error).split()).partition(". ")[0]
-        what = f"{type(error).__name__}: {text}"
-        if attempts > self.retries:
-            yield Finished(failed(task, f"its worker was lost {attempts} times, at last by {what}"))
-            return
-        _log.warning("trial %s lost its worker and goes on elsewhere from its last checkpoint, if it has one (%s)", task.key[:12], what)
+    def _send(self, task: Task, missing: Missing, upcoming: Upcoming) -> Iterator[Event]:
+        """Let a task run again with what its machine lacked."""
+        import ray
+
+        if missing.what == "files":
+            self._sends_files = True
+        elif _data_key(task) not in self._data:
+            self._data[_data_key(task)] = ray.put(data_files(task.source, task.trial.dataset.image_size))
         upcoming.put_back(task)
+        yield Notice(task.key, f"its node is sent the {missing.what} ({missing.reason})")
+
+    def _bury(self, task: Task, what: str, upcoming: Upcoming) -> Iterator[Event]:
+        """Begin a trial again whose worker was lost, or give it up."""
+        attempts = self._attempts[task.key] = self._attempts.get(task.key, 0) + 1
+        if attempts > self.retries:
+            yield Finished(failed(task, f"its worker was lost {attempts} times, at last: {what}"))
+            return
+        upcoming.put_back(task)
+        yield Notice(task.key, f"its worker was lost and it goes on elsewhere, from its last checkpoint if there is one ({what})")
 
     def _num_slots(self) -> int:
         """How many trials the nodes that are there can hold at a time."""
@@ -204,35 +223,65 @@ def _data_key(task: Task) -> tuple[str, int]:
     return task.source.fingerprint, task.trial.dataset.image_size
 
 
-def _work(task: Task, sent: list[ray.ObjectRef[Any] | None]) -> Iterator[Event | MissingData]:
+def _work(task: Task, mark: str | None, has_files: bool, sent: list[ray.ObjectRef[Any] | None]) -> Iterator[Event | Missing | Files]:
     """The Ray task: carry a trial out in a thread, and stream what happens.
 
     What was sent comes in a list, so that Ray brings it to a node only when that node asks.
     """
+    data, files = (_fetching(reference) for reference in sent)
+    missing = find_data(task.source, task.trial.dataset.image_size, data)
+    if missing is not None:
+        yield Missing(task.key, "data", missing)
+        return
+    with unpacked(task, mark, files) as (own, sends_back):
+        if sends_back and has_files and files is None:
+            yield Missing(task.key, "files", "it does not see the driver's folders")
+            return
+        events: queue.SimpleQueue[Event | Files | BaseException] = queue.SimpleQueue()
+        outbox = Outbox(own) if sends_back else None
+        threading.Thread(target=_train, args=(own, outbox, events.put), daemon=True).start()
+        while True:
+            event = events.get()
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+            if isinstance(event, Finished):
+                return
+
+
+def _fetching(reference: ray.ObjectRef[Any] | None) -> Callable[[], Any] | None:
+    """How to bring what was sent to this node, where something was."""
     import ray
 
-    yield Started(task.key)
-    reference = sent[0]
-    missing = find_data(task.source, task.trial.dataset.image_size, None if reference is None else lambda: ray.get(reference))
-    if missing is not None:
-        yield MissingData(task.key, missing)
-        return
-    events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
-    threading.Thread(target=_train, args=(task, events), daemon=True).start()
-    while True:
-        event = events.get()
-        if isinstance(event, BaseException):
-            raise event
-        yield event
-        if isinstance(event, Finished):
-            return
+    return None if reference is None else lambda: ray.get(reference)
 
 
-def _train(task: Task, events: queue.SimpleQueue[Event | BaseException]) -> None:
+def _train(task: Task, outbox: Outbox | None, tell: Callable[[Event | Files | BaseException], None]) -> None:
     from xception.train.process import prepare_process
+
+    def send(*, at_end: bool = False) -> None:
+        files = None if outbox is None else outbox.collect(at_end=at_end)
+        if files is not None:
+            tell(files)
+
+    def on_epoch(row: dict[str, Any]) -> None:
+        tell(Epoch(task.key, row))
+        send()
+
+    def on_step() -> None:
+        if outbox is not None and outbox.is_due():
+            send()
 
     try:
         prepare_process(task.threads)  # in this thread: OpenMP keeps the number of threads by thread
-        events.put(Finished(carry_out(task, lambda row: events.put(Epoch(task.key, row)))))
+        record = carry_out(
+            task,
+            on_epoch,
+            on_step=on_step,
+            on_start=lambda: tell(Started(task.key)),
+            say=lambda line: tell(Notice(task.key, line)),
+        )
+        send(at_end=True)
+        tell(Finished(record))
     except BaseException as error:  # noqa: BLE001 - not swallowed: raised again where Ray sees it
-        events.put(error)
+        tell(error)
