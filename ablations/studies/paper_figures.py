@@ -1,0 +1,29 @@
+"""The paper's Figures 6 to 10: learning curves against Inception V3, without residual connections, and with an activation in between.
+
+Figure 6 (Inception V3 on ImageNet), Figure 9 (without residual connections) and Figure 10 (ReLU or ELU between depthwise and pointwise
+convolution) are drawn from the curves of this study's trials, on the data and at the scale of the run, Inception V3 as the same network of
+Inception modules at equal parameters. Figures 7 and 8 are of JFT, which is not public.
+
+    python run_ablation.py --study paper_figures
+
+Five variants; trials are those of `residuals`, `intermediate_activation` and `operators`, and none is trained twice.
+"""
+
+from __future__ import annotations
+
+from ablations.study import Study, Variant
+
+STUDY = Study(
+    name="paper_figures",
+    question="Do the learning curves of the paper's figures come out the same way here?",
+    source="Chollet 2017, arXiv:1610.02357, Figures 6 to 10",
+    variants=(
+        Variant(name="Xception"),
+        Variant(name="Inception modules", changes={"model.operator.kind": "inception"}, match="params"),
+        Variant(name="without residuals", changes={"model.residual.kind": "none"}),
+        Variant(name="ReLU between", changes={"model.operator.intermediate_activation": "relu"}),
+        Variant(name="ELU between", changes={"model.operator.intermediate_activation": "elu"}),
+    ),
+    baseline="Xception",
+    varies=("model.operator.kind", "model.operator.intermediate_activation", "model.residual.kind"),
+)
