@@ -1,28 +1,33 @@
 """Where trials run: in this process one after the other, or in worker processes of this machine.
 
-An executor takes tasks and yields events as they happen; it writes nothing. A worker that dies
-costs only the trial it was on.
+An executor takes tasks and yields events as they happen; it writes nothing. A worker that dies, hangs
+or runs out of memory costs only the trial it was on, which is begun again from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from types import FrameType
+from typing import Any, Protocol, cast
 
 from ablations.record import Record
-from ablations.work import Task, carry_out, failed
+from ablations.work import Task, carry_out, failed, ran_out_of_memory
 
-__all__ = ["Epoch", "Event", "Executor", "Finished", "LocalExecutor", "SerialExecutor", "Started", "Upcoming"]
+__all__ = ["Epoch", "Event", "Executor", "Finished", "LocalExecutor", "Notice", "SerialExecutor", "Started", "Upcoming"]
+
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,15 @@ class Finished:
     elsewhere: bool = False
 
 
-Event = Started | Epoch | Finished
+@dataclass(frozen=True)
+class Notice:
+    """Something about a trial that people should know, in a line."""
+
+    key: str
+    line: str
+
+
+Event = Started | Epoch | Finished | Notice
 
 
 class Executor(Protocol):
@@ -73,10 +86,24 @@ class SerialExecutor:
         for task in tasks:
             prepare_process(task.threads)
             yield Started(task.key)
-            rows: list[dict[str, Any]] = []
-            record = carry_out(task, rows.append)
-            yield from (Epoch(task.key, row) for row in rows)
+            events: list[Event] = []
+
+            def on_epoch(row: dict[str, Any], key: str = task.key, events: list[Event] = events) -> None:
+                events.append(Epoch(key, row))
+
+            def say(line: str, key: str = task.key, events: list[Event] = events) -> None:
+                events.append(Notice(key, line))
+
+            record = carry_out(task, on_epoch, say=say)
+            yield from events
             yield Finished(record)
+
+
+@dataclass(frozen=True)
+class _Alive:
+    """A worker's sign of life: it has the trial to itself, and then, again and again, that steps are being made."""
+
+    is_training: bool
 
 
 @dataclass(eq=False)
@@ -84,17 +111,25 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     task: Task | None = None
+    began: float | None = None  # when it had the trial to itself
+    heard: float | None = None  # when it last made a step
+    killed_for: str | None = None
 
 
 @dataclass
 class LocalExecutor:
     """Worker processes on this machine, each with its own interpreter, one task at a time.
 
-    `retries` is how often a trial whose worker died is begun again before it is reported as failed.
+    `retries` is how often a trial whose worker died, hung, or ran out of memory is begun again, from its last checkpoint, before it is
+    reported as failed. A worker that makes no step for `stall_seconds` counts as hung; `timeout_seconds` limits a trial as a whole.
+    A worker asked to stop has `stop_seconds` to save its state.
     """
 
     num_workers: int
     retries: int = 1
+    timeout_seconds: float | None = None
+    stall_seconds: float = 1800.0
+    stop_seconds: float = 60.0
     _attempts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
@@ -107,44 +142,73 @@ class LocalExecutor:
                 busy = [w for w in workers if w.task]
                 if not busy:
                     return
-                ends: list[Any] = [w.pipe for w in busy] + [w.process.sentinel for w in busy]
-                ready = set(wait(ends))
-                for worker in [w for w in busy if w.pipe in ready or w.process.sentinel in ready]:
-                    event = _received(worker)
-                    if event is not None:
-                        yield event
-                    elif not worker.process.is_alive() or worker.pipe.closed:
+                _wait(busy)
+                for worker in busy:
+                    was_alive = worker.process.is_alive()  # asked first: what it sent before it died is read below
+                    for event in _received(worker):
+                        if not isinstance(event, Finished) or self._is_accepted(event, worker, workers, upcoming):
+                            yield event
+                    self._end_if_overdue(worker)
+                    if worker.task and not was_alive:
                         workers.remove(worker)
                         yield from self._bury(worker, upcoming)
         finally:
-            _stop(workers)
+            _stop(workers, self.stop_seconds)
 
     def _fill(self, workers: list[_Worker], upcoming: Upcoming) -> Iterator[Event]:
         """Give every idle worker a task, and start workers as long as there are tasks for them."""
+        for worker in [w for w in workers if w.task is None and not w.process.is_alive()]:
+            workers.remove(worker)
+            worker.pipe.close()
         while any(w.task is None for w in workers) or len(workers) < self.num_workers:
             task = upcoming.take()
             if task is None:
                 return
-            worker = next((w for w in workers if w.task is None), None)
-            if worker is None:
-                worker = _start_worker()
+            worker = next((w for w in workers if w.task is None), None) or _start_worker()
+            if worker not in workers:
                 workers.append(worker)
-            worker.task = task
+            worker.task, worker.began, worker.heard = task, None, None
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead worker is found by its sentinel
                 worker.pipe.send(task)
             yield Started(task.key)
 
+    def _is_accepted(self, event: Finished, worker: _Worker, workers: list[_Worker], upcoming: Upcoming) -> bool:
+        """Free the worker; return whether the trial's end stands, and is not to be tried again."""
+        task = cast(Task, worker.task)
+        worker.task = None
+        if event.record.status == "failed":  # what made it fail may be wrong with the process, as after an error of CUDA
+            workers.remove(worker)
+            _stop([worker], self.stop_seconds)
+        if ran_out_of_memory(event.record) and self._is_tried_again(task.key):
+            upcoming.put_back(task)
+            return False
+        return True
+
+    def _end_if_overdue(self, worker: _Worker) -> None:
+        now = time.monotonic()
+        if worker.task is None or worker.killed_for:
+            return
+        if self.timeout_seconds is not None and worker.began is not None and now - worker.began > self.timeout_seconds:
+            worker.killed_for = f"was ended after the time limit of {self.timeout_seconds:g} s"
+        elif worker.heard is not None and now - worker.heard > self.stall_seconds:
+            worker.killed_for = f"hung: it made no step for {self.stall_seconds:g} s"
+        if worker.killed_for:
+            worker.process.kill()  # what hangs may not listen to anything less
+
     def _bury(self, worker: _Worker, upcoming: Upcoming) -> Iterator[Event]:
-        task = worker.task
+        task = cast(Task, worker.task)
         worker.process.join()
         worker.pipe.close()
-        if task is None:
-            return
-        attempts = self._attempts[task.key] = self._attempts.get(task.key, 0) + 1
-        if attempts <= self.retries:
+        cause = worker.killed_for or _cause(worker.process.exitcode)
+        if self._is_tried_again(task.key):
             upcoming.put_back(task)
+            yield Notice(task.key, f"its worker {cause}; it is tried again from its last checkpoint")
         else:
-            yield Finished(failed(task, f"its worker {_cause(worker.process.exitcode)}, {attempts} times"))
+            yield Finished(failed(task, f"its worker {cause}, at the last of {self._attempts[task.key]} attempts"))
+
+    def _is_tried_again(self, key: str) -> bool:
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+        return self._attempts[key] <= self.retries
 
 
 class Upcoming:
@@ -167,60 +231,133 @@ def _start_worker() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
-    process.start()
+    # Ctrl-C reaches the whole group; the parent alone answers it. A new process inherits what is blocked, from its first instruction.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return _Worker(process, ours)
 
 
-def _received(worker: _Worker) -> Event | None:
-    """The next event of a worker, or None where there is none, or its pipe has ended."""
-    try:
-        if not worker.pipe.poll():
-            return None
-        event: Event = worker.pipe.recv()
-    except (EOFError, ConnectionResetError):
-        worker.process.join()
-        return None
-    if isinstance(event, Finished):
-        worker.task = None
-    return event
+def _wait(busy: list[_Worker]) -> None:
+    """Wait until something happens, or it is time to look at the clock.
+
+    Where this process itself stood still meanwhile (Ctrl-Z, a suspended machine), its workers did too, and their clocks are put on.
+    """
+    began = time.monotonic()
+    wait([w.pipe for w in busy] + [w.process.sentinel for w in busy], timeout=_LOOK_SECONDS)
+    lost = time.monotonic() - began - _LOOK_SECONDS
+    if lost > _LOOK_SECONDS:
+        for worker in busy:
+            worker.began = None if worker.began is None else worker.began + lost
+            worker.heard = None if worker.heard is None else worker.heard + lost
 
 
-def _stop(workers: list[_Worker]) -> None:
+def _received(worker: _Worker) -> Iterator[Event]:
+    """Everything that a worker has sent; what it was sending when it died is lost with it."""
+    while worker.task is not None:
+        try:
+            if not worker.pipe.poll():
+                return
+            message: Event | _Alive = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join(timeout=_LOOK_SECONDS)
+            if worker.process.is_alive():  # it can tell nothing more
+                worker.process.kill()
+                worker.process.join()
+            return
+        if isinstance(message, _Alive):
+            now = time.monotonic()
+            worker.began = worker.began or now
+            worker.heard = now if message.is_training else worker.heard
+        else:
+            yield message
+
+
+def _stop(workers: list[_Worker], seconds: float) -> None:
+    """End workers: idle ones at once, busy ones after they saved their state."""
     for worker in workers:
         if worker.task is None:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 worker.pipe.send(None)
         else:
             worker.process.terminate()
+    deadline = time.monotonic() + seconds
     for worker in workers:
-        worker.process.join(timeout=10)
+        worker.process.join(timeout=max(deadline - time.monotonic(), 0))
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
         worker.pipe.close()
 
 
+class _Pulse:
+    """In a worker: tells the parent that steps are made, and ends the training when the process is asked to stop."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._told_at = -math.inf
+        self._is_training = False
+        self.is_asked_to_stop = False
+
+    def rest(self) -> None:
+        self._told_at, self._is_training = -math.inf, False
+
+    def on_step(self) -> None:
+        self._is_training = True
+        if self.is_asked_to_stop:
+            from xception.train.checkpoint import TrainingStopped
+
+            raise TrainingStopped
+        now = time.monotonic()
+        if now - self._told_at >= _LOOK_SECONDS:
+            self._told_at = now
+            self._pipe.send(_Alive(is_training=True))
+
+    def on_terminate(self, number: int, frame: FrameType | None) -> None:
+        self.is_asked_to_stop = True
+        if not self._is_training:
+            os._exit(128 + number)
+
+
 def _work(pipe: Connection, parent: int) -> None:
     """A worker's life: take a task, carry it out, send what happens, until told to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent alone answers it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
+    pulse = _Pulse(pipe)
+    signal.signal(signal.SIGTERM, pulse.on_terminate)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone, and all is on disk
+        _work_until_told(pipe, pulse)
+
+
+def _work_until_told(pipe: Connection, pulse: _Pulse) -> None:
+    from xception.train.checkpoint import TrainingStopped
     from xception.train.process import prepare_process
 
     is_prepared = False
-    while True:
-        try:
-            task: Task | None = pipe.recv()
-        except EOFError:
-            return
+    while not pulse.is_asked_to_stop:
+        task: Task | None = pipe.recv()
         if task is None:
             return
         if not is_prepared:
             prepare_process(task.threads)
             is_prepared = True
         key = task.key
-        record = carry_out(task, lambda row, key=key: pipe.send(Epoch(key, row)))  # type: ignore[misc]
+
+        def on_epoch(row: dict[str, Any], key: str = key) -> None:
+            pipe.send(Epoch(key, row))
+
+        def say(line: str, key: str = key) -> None:
+            pipe.send(Notice(key, line))
+
+        try:
+            record = carry_out(task, on_epoch, on_step=pulse.on_step, say=say, on_start=lambda: pipe.send(_Alive(is_training=False)))
+        except TrainingStopped:
+            sys.exit(128 + signal.SIGTERM)
         pipe.send(Finished(record))
+        pulse.rest()
 
 
 def _die_with(parent: int) -> None:
@@ -234,5 +371,6 @@ def _die_with(parent: int) -> None:
 
 def _cause(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
-        return f"was ended by signal {-exitcode} ({signal.Signals(-exitcode).name})"
+        hint = ", as the system does where memory runs out" if -exitcode == signal.SIGKILL else ""
+        return f"was ended by signal {-exitcode} ({signal.Signals(-exitcode).name}{hint})"
     return f"exited with status {exitcode}"

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from ablations.cost import duration
-from ablations.executors import Epoch, Event, Finished, Started
+from ablations.executors import Epoch, Event, Finished, Notice, Started
 
 __all__ = ["Label", "ProgressDisplay"]
 
@@ -92,6 +92,9 @@ class ProgressDisplay:
                 if key in self._running:
                     self._running[key].num_done = row["epoch"]
                     self._running[key].val_accuracy = row["val_accuracy"]
+            case Notice(key, line):
+                label = self._labels[key]
+                self.say(f"{label.variant}, seed {label.seed}: {line}")
             case Finished(record):
                 self._finish(record.key, record.status, record.test_accuracy, record.reason)
 

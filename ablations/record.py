@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+import base64
+import hashlib
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, get_args
 
 Status = Literal["complete", "diverged", "failed"]
 
@@ -47,6 +49,43 @@ class Record:
     def values(self) -> dict[str, Any]:
         """Return the fields as a mapping."""
         return asdict(self)
+
+
+def record_to_plain(record: Record) -> dict[str, Any]:
+    """Return a record as plain values, from which `record_from_plain` makes the same one."""
+    correct = None if record.correct is None else base64.b64encode(record.correct).decode("ascii")
+    return record.values() | {"correct": correct}
+
+
+def record_from_plain(plain: Any) -> Record:
+    """Return the record that plain values describe.
+
+    Raises:
+        ValueError: a field is missing, unknown or of another type, or the key is not that of the trial.
+    """
+    if not isinstance(plain, dict) or set(plain) != {f.name for f in fields(Record)}:
+        raise ValueError("record: not an object with the fields of a record")
+    for name, types in _TYPES.items():
+        if not isinstance(plain[name], types) or isinstance(plain[name], bool):
+            raise ValueError(f"record.{name}: {str(plain[name])[:60]!r} is not allowed; {types[0].__name__}")
+    if plain["status"] not in get_args(Status):
+        raise ValueError(f"record.status: {plain['status']!r} is not allowed; {', '.join(get_args(Status))}")
+    if hashlib.sha256(plain["trial"].encode()).hexdigest() != plain["key"]:
+        raise ValueError(f"record.key: {plain['key'][:64]!r} is not the SHA-256 of its trial")
+    if not all(isinstance(row, dict) for row in plain["curves"]):
+        raise ValueError("record.curves: not allowed; a list of objects")
+    correct = None if plain["correct"] is None else base64.b64decode(plain["correct"], validate=True)
+    return Record(**{**plain, "correct": correct})
+
+
+_NONE = type(None)
+_TEXT, _NUMBER, _COUNT = (str, _NONE), (float, int, _NONE), (int, _NONE)
+_TYPES: dict[str, tuple[type, ...]] = {
+    "key": (str,), "trial": (str,), "status": (str,), "created_at": (str,), "reason": _TEXT, "device": _TEXT, "correct": _TEXT,
+    "val_accuracy": _NUMBER, "val_loss": _NUMBER, "test_accuracy": _NUMBER, "test_top5_accuracy": _NUMBER, "test_loss": _NUMBER,
+    "train_seconds": _NUMBER, "images_per_second": _NUMBER, "num_test": _COUNT, "num_classes": _COUNT, "params": _COUNT, "macs": _COUNT,
+    "threads": _COUNT, "curves": (list,), "environment": (dict,),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablations.record import Record
 from ablations.trial import Trial
+from ablations.trial_folder import TrialFolder
 from xception.data.source import Source
 
-__all__ = ["Task", "carry_out", "failed"]
+if TYPE_CHECKING:
+    from xception.train.checkpoint import CheckpointFolder
+
+__all__ = ["Task", "carry_out", "failed", "ran_out_of_memory"]
+
+_OUT_OF_MEMORY = "out of memory"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +29,8 @@ class Task:
     """A trial and where it runs: the data's source, the device and the threads of one operator.
 
     `weights` is the file that a transfer begins with; into the folder `keep_weights` the trained network is written, named by key.
+    Below `trials` the trial has a folder of its own, with its checkpoints while it runs and its record for good; without, nothing
+    is kept on disk.
     """
 
     trial: Trial
@@ -30,41 +39,102 @@ class Task:
     threads: int
     weights: Path | None = None
     keep_weights: Path | None = None
+    trials: Path | None = None
 
     @property
     def key(self) -> str:
         """The trial's key."""
         return self.trial.key
 
+    @property
+    def weights_path(self) -> Path | None:
+        """Where the trained network is written, if anywhere."""
+        return None if self.keep_weights is None else self.keep_weights / f"{self.key}.safetensors"
 
-def carry_out(task: Task, on_epoch: Callable[[dict[str, Any]], None]) -> Record:
-    """Train the task's trial and return its record; an exception becomes a `failed` record with its reason."""
-    from xception.data import DataError, load
+
+def carry_out(
+    task: Task,
+    on_epoch: Callable[[dict[str, Any]], None],
+    *,
+    on_step: Callable[[], None] = lambda: None,
+    on_start: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Record:
+    """Train the task's trial and return its record; an exception becomes a `failed` record with its reason.
+
+    With a folder the trial continues from its last checkpoint; where it was finished already, by whichever process, its record is
+    returned and nothing is trained. `on_start` is called once no other process has the trial. `on_step` is called often; raising
+    `TrainingStopped` there saves a checkpoint first. `say` is told what people should know, in lines.
+
+    Raises:
+        TrainingStopped: `on_step` raised it.
+    """
+    from xception.data import DataError
+
+    try:
+        if task.trials is None:
+            on_start()
+            return _trained(task, None, on_epoch, on_step, say)
+        folder = TrialFolder(task.trials, task.key)
+        with folder.hold():
+            on_start()
+            return _finished(task, folder, on_epoch, on_step, say)
+    except (DataError, ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError) as error:
+        return failed(task, _reason(error))
+
+
+def _finished(
+    task: Task, folder: TrialFolder, on_epoch: Callable[[dict[str, Any]], None], on_step: Callable[[], None], say: Callable[[str], None]
+) -> Record:
+    """The record in the trial's folder, where it is there, else that of a training, which is then put there."""
+    from xception.data import DataError
+    from xception.train.checkpoint import CheckpointFolder
+
+    checkpoints = CheckpointFolder(path=folder.path, semantics=task.trial.semantics, say=say)
+    record = folder.read_record(say)
+    if record is None or (task.weights_path is not None and record.status == "complete" and not task.weights_path.is_file()):
+        trained = _trained(task, checkpoints, on_epoch, on_step, say)
+        record = record or trained
+        try:
+            folder.write_record(record)
+        except DataError as error:
+            say(f"the record is kept in the store alone: {error}")
+            return record
+    checkpoints.clear()
+    return record
+
+
+def _trained(
+    task: Task,
+    checkpoints: CheckpointFolder | None,
+    on_epoch: Callable[[dict[str, Any]], None],
+    on_step: Callable[[], None],
+    say: Callable[[str], None],
+) -> Record:
+    from xception.data import load
     from xception.profile.complexity import complexity
     from xception.train.checkpoint import save_weights
     from xception.train.loop import fit
 
     trial = task.trial
-    try:
-        dataset = load(task.source, trial.dataset.image_size)
-        result = fit(
-            model=trial.model,
-            recipe=trial.recipe,
-            dataset=dataset,
-            data=trial.dataset,
-            seed=trial.seed,
-            stream=trial.stream,
-            device=task.device,
-            weights=task.weights,
-            on_epoch=on_epoch,
-        )
-        if task.keep_weights is not None and result.status == "complete":
-            task.keep_weights.mkdir(parents=True, exist_ok=True)
-            save_weights(result.model, task.keep_weights / f"{task.key}.safetensors")
-        counted = complexity(result.model, (trial.model.in_channels, trial.dataset.image_size, trial.dataset.image_size), fvcore=False)
-    except (DataError, ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError) as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        return failed(task, f"{type(error).__name__}: {' '.join(str(error).split())[:500]} ({place.filename.rpartition('/')[2]}:{place.lineno})")
+    dataset = load(task.source, trial.dataset.image_size)
+    result = fit(
+        model=trial.model,
+        recipe=trial.recipe,
+        dataset=dataset,
+        data=trial.dataset,
+        seed=trial.seed,
+        stream=trial.stream,
+        device=task.device,
+        weights=task.weights,
+        checkpoints=checkpoints,
+        on_epoch=on_epoch,
+        on_step=on_step,
+    )
+    if task.weights_path is not None and result.status == "complete":
+        task.weights_path.parent.mkdir(parents=True, exist_ok=True)
+        save_weights(result.model, task.weights_path)
+    counted = complexity(result.model, (trial.model.in_channels, trial.dataset.image_size, trial.dataset.image_size), fvcore=False)
     return Record(
         key=task.key,
         trial=trial.to_json(),
@@ -85,14 +155,31 @@ def carry_out(task: Task, on_epoch: Callable[[dict[str, Any]], None]) -> Record:
         images_per_second=result.images_per_second,
         device=result.device,
         threads=task.threads,
-        environment=environment(),
+        environment=environment() | ({"changed": result.changed} if result.changed else {}),
         created_at=_now(),
     )
 
 
 def failed(task: Task, reason: str) -> Record:
     """Return the record of a trial that could not be carried out."""
-    return Record(key=task.key, trial=task.trial.to_json(), status="failed", reason=reason, device=task.device, threads=task.threads, created_at=_now())
+    trial = task.trial.to_json()
+    return Record(key=task.key, trial=trial, status="failed", reason=reason, device=task.device, threads=task.threads, created_at=_now())
+
+
+def ran_out_of_memory(record: Record) -> bool:
+    """Whether a trial failed for want of memory, which it may find when it is tried again."""
+    return record.status == "failed" and (record.reason or "").startswith(_OUT_OF_MEMORY)
+
+
+def _reason(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    text = " ".join(str(error).split())[:500]
+    what = f"{type(error).__name__}: {text} ({place.filename.rpartition('/')[2]}:{place.lineno})"
+    # torch.OutOfMemoryError for CUDA; a RuntimeError of the CPU's allocator; MemoryError of Python; ENOMEM of the system.
+    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    is_memory = is_memory or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    is_memory = is_memory or (isinstance(error, RuntimeError) and ("allocate memory" in text or "Cannot allocate" in text))
+    return f"{_OUT_OF_MEMORY}: {what}" if is_memory else what
 
 
 def environment() -> dict[str, Any]:
