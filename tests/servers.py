@@ -1,0 +1,76 @@
+"""Servers and clusters that tests start for themselves, on this machine alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import ROOT
+
+_SCRIPT = str(ROOT / ".ci" / "postgres")
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running PostgreSQL server with a password of its own."""
+
+    folder: Path
+    url: str
+
+    def restart(self) -> None:
+        """Stop it without waiting for its clients, and start it again."""
+        subprocess.run([_SCRIPT, "restart", str(self.folder)], check=True, timeout=120)
+
+    def crash(self) -> None:
+        """End it without a chance to clean up, and start it again."""
+        subprocess.run([_SCRIPT, "crash", str(self.folder)], check=True, timeout=120)
+
+    def database(self, name: str) -> str:
+        """Create a database and return its URL."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return self.url.rpartition("/")[0] + f"/{name}"
+
+    @property
+    def password(self) -> str:
+        """The password of its only user."""
+        return self.url.split(":")[2].split("@")[0]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A private server; the test is skipped where there is no PostgreSQL."""
+    pytest.importorskip("psycopg", reason="the package psycopg is not here: the extra `postgres` has it")
+    done = subprocess.run([_SCRIPT, "start", str(os.getpid())], capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode == 3:
+        pytest.skip("no PostgreSQL server on this machine: .ci/postgres install")
+    assert done.returncode == 0, done.stderr
+    folder, url = done.stdout.split()
+    yield Postgres(Path(folder), url)
+    subprocess.run([_SCRIPT, "stop", folder], check=True, timeout=60)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(own_cache: Path) -> Iterator[Any]:
+    """A Ray cluster of two nodes with one core each, on the loopback; this process is connected to it."""
+    pytest.importorskip("ray", reason="the package ray is not here: the extra `ray` has it")
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # nodes at 127.0.0.1
+    from ablations.ray_executor import connect_ray
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    connect_ray(cluster.address)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()

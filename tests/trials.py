@@ -1,0 +1,46 @@
+"""Trials that take a fraction of a second, for tests of whatever carries them about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ablations.executors import Event, Finished
+from ablations.record import Record
+from ablations.trial import SEMANTICS, Trial
+from ablations.work import Task
+from xception import presets
+from xception.data.names import find
+from xception.data.source import Source
+from xception.train.recipe import Recipe
+
+# What may differ between two runs of a trial: clocks.
+_CLOCKS = {"train_seconds", "images_per_second", "created_at"}
+
+
+def small_trial(seed: int, *, epochs: int = 2, batch_size: int = 32, source: Source | None = None) -> Trial:
+    """Return a trial of 64 images of 8 × 8 pixels."""
+    source = source or find("synthetic", None)
+    model = presets.get("cifar_tiny").for_data(num_classes=source.num_classes, in_channels=source.in_channels, input_size=8)
+    data = source.config(image_size=8, train_size=64, val_size=32, test_size=64)
+    return Trial(model=model, recipe=Recipe(epochs=epochs, batch_size=batch_size), dataset=data, seed=seed, semantics=SEMANTICS)
+
+
+def small_task(seed: int, *, epochs: int = 2, batch_size: int = 32, threads: int = 1, source: Source | None = None) -> Task:
+    """Return a task for the CPU; a batch of more than 64 images makes it fail."""
+    source = source or find("synthetic", None)
+    return Task(
+        trial=small_trial(seed, epochs=epochs, batch_size=batch_size, source=source), source=source, device="cpu", threads=threads
+    )
+
+
+def bits(record: Record) -> dict[str, Any]:
+    """Return all of a record but its clocks."""
+    return {name: value for name, value in record.values().items() if name not in _CLOCKS}
+
+
+def finished(events: Iterable[Event]) -> dict[str, Record]:
+    """Return the records of events by key; a key that ends twice fails the test."""
+    records = [event.record for event in events if isinstance(event, Finished)]
+    assert len({record.key for record in records}) == len(records)
+    return {record.key: record for record in records}
