@@ -41,8 +41,12 @@ class Arguments:
     """Epochs per trial, instead of the scale's."""
     train_size: int | None = None
     """Training images, instead of the scale's."""
+    classes: str | None = None
+    """Some classes of the data set alone: 5 for the first five, 5-9 for the sixth to the tenth."""
     match: Literal["none", "params", "macs"] = "none"
     """Bring every variant to the baseline's parameters or multiply-accumulates by its width."""
+    weights: Path | None = None
+    """File of weights that the study transfer begins with, instead of a network that it trains itself."""
     tune: int = 0
     """Recipe-tuning trials given to every variant, the baseline included; 0 compares at the fixed recipe alone."""
     device: str = "auto"
@@ -139,7 +143,9 @@ def _options(arguments: Arguments) -> Options:
         preset=arguments.preset,
         epochs=arguments.epochs,
         train_size=arguments.train_size,
+        classes=arguments.classes,
         match=arguments.match,
+        weights=arguments.weights,
         tune=arguments.tune,
         data_dir=arguments.data_dir,
         out=arguments.out,

@@ -51,12 +51,12 @@ SCALES: dict[str, Scale] = {
             name="smoke",
             preset="cifar_tiny",
             recipe=Recipe(
-                epochs=2, batch_size=64, optimizer=SGD(learning_rate=0.1, nesterov=True, weight_decay=5e-4), schedule=OneCycle(), augment=_FLIP_AND_CROP
+                epochs=2, batch_size=32, optimizer=SGD(learning_rate=0.1, nesterov=True, weight_decay=5e-4), schedule=OneCycle(), augment=_FLIP_AND_CROP
             ),
             num_seeds=2,
-            train_size=256,
-            val_size=128,
-            test_size=256,
+            train_size=128,
+            val_size=64,
+            test_size=128,
             max_image_size=32,
         ),
         Scale(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ablations.cost import duration, estimate_seconds, read_speed, write_speed
 from ablations.executors import Executor
+from ablations.extras import measure_extras
 from ablations.machines import Machines, Place, check_machines, open_place
 from ablations.output import write_results
 from ablations.plan import Options, StudyPlan, plan_study
@@ -75,13 +76,14 @@ def _run(plan: StudyPlan, store: Store, place: Place, *, threads: int, tuner: Tu
     print(first_line(plan), file=sys.stderr)
     began = time.monotonic()
     try:
-        with _interruptible(), ProgressDisplay() as display:
+        with ProgressDisplay() as display:
             for line in plan.remarks:
                 display.say(line)
             outcome = run_study(plan, store, executor, display, device=device, threads=threads)
             tuned = _run_tuned(plan, store, executor, display, device, threads, tuner) if tuner else None
         training_seconds = time.monotonic() - began
         measure_costs(plan.designs, store, device=place.own_device)
+        measure_extras(plan, store, device=place.own_device)
         folder = write_results(store, outcome.plan, options.out, tuned=tuned)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -150,18 +152,3 @@ def require_writable(folder: Path) -> None:
             raise PermissionError(13, "permission denied")
     except OSError as error:
         raise ValueError(f"--out: {folder} cannot be written ({error.strerror}); allowed: a folder that can") from None
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end a run as Ctrl-C does."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        with suppress(TypeError):  # a handler that was not set from Python
-            signal.signal(signal.SIGTERM, before)
