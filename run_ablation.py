@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ablations.commands.interruption import interruptible
 from ablations.passwords import hide_in_process_list
 from xception.command_line import parse, refuse
 
@@ -55,6 +56,8 @@ class Arguments:
     """Trials at a time; one per core without a GPU."""
     threads: int = 1
     """Threads of one trial on a CPU; part of the plan, since it changes the last bits of a result."""
+    trial_timeout: float | None = None
+    """Seconds after which a trial that is not done is ended and begun again from its last checkpoint, once; no limit without it."""
     executor: Literal["local", "ray"] = "local"
     """Where trials run: worker processes on this machine, or a Ray cluster."""
     ray_address: str | None = None
@@ -85,38 +88,47 @@ def main(args: Sequence[str] | None = None) -> int:
         hide_in_process_list(sys.argv)
     arguments = parse(Arguments, args, prog=PROG, description="Ablation studies of the Xception family.")
     try:
-        if arguments.list:
-            from ablations.commands.listing import list_studies
-
-            return list_studies(scale=arguments.scale, out=arguments.out, as_json=arguments.json)
-        if arguments.json:
-            raise ValueError("--json: goes with --list")
-        if arguments.report:
-            from ablations.commands.reporting import report
-
-            return report(study=arguments.study, out=arguments.out, store=arguments.store)
-        if arguments.study is None:
-            raise ValueError("--study: missing; give a name from --list, or use --list or --report")
-        from ablations.commands.running import run
-        from ablations.machines import Machines
-
-        return run(
-            study=arguments.study,
-            options=_options(arguments),
-            machines=Machines(
-                device=arguments.device,
-                workers=arguments.workers,
-                threads=arguments.threads,
-                executor=arguments.executor,
-                ray_address=arguments.ray_address,
-                cpus_per_trial=arguments.cpus_per_trial,
-                gpus_per_trial=arguments.gpus_per_trial,
-            ),
-            dry_run=arguments.dry_run,
-            tuner=_tuner(arguments.tune) if arguments.tune else None,
-        )
+        with interruptible([PROG, *(sys.argv[1:] if args is None else args)]):
+            return _answer(arguments)
     except ValueError as error:
         refuse(PROG, error)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        refuse(PROG, f"{place}{error.strerror or error}; what was finished is stored, and the same command goes on from there")
+
+
+def _answer(arguments: Arguments) -> int:
+    if arguments.list:
+        from ablations.commands.listing import list_studies
+
+        return list_studies(scale=arguments.scale, out=arguments.out, as_json=arguments.json)
+    if arguments.json:
+        raise ValueError("--json: goes with --list")
+    if arguments.report:
+        from ablations.commands.reporting import report
+
+        return report(study=arguments.study, out=arguments.out, store=arguments.store)
+    if arguments.study is None:
+        raise ValueError("--study: missing; give a name from --list, or use --list or --report")
+    from ablations.commands.running import run
+    from ablations.machines import Machines
+
+    return run(
+        study=arguments.study,
+        options=_options(arguments),
+        machines=Machines(
+            device=arguments.device,
+            workers=arguments.workers,
+            threads=arguments.threads,
+            executor=arguments.executor,
+            ray_address=arguments.ray_address,
+            cpus_per_trial=arguments.cpus_per_trial,
+            gpus_per_trial=arguments.gpus_per_trial,
+            trial_timeout=arguments.trial_timeout,
+        ),
+        dry_run=arguments.dry_run,
+        tuner=_tuner(arguments.tune) if arguments.tune else None,
+    )
 
 
 def _tuner(num_trials: int) -> Tuner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Literal
@@ -25,6 +26,7 @@ class Machines:
     ray_address: str | None = None
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
+    trial_timeout: float | None = None  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ def open_place(machines: Machines) -> Place:
     device = default_device(machines.device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     num_workers = machines.workers or (1 if device != "cpu" else max(1, cores // machines.threads))
-    return Place(executor=LocalExecutor(num_workers=num_workers), device=device, own_device=device)
+    return Place(executor=LocalExecutor(num_workers=num_workers, timeout_seconds=machines.trial_timeout), device=device, own_device=device)
 
 
 def is_distributed() -> bool:
@@ -93,6 +95,10 @@ def check_machines(machines: Machines) -> None:
         raise ValueError(f"--threads: {machines.threads} is not allowed; 1 or more")
     if machines.workers is not None and machines.workers < 1:
         raise ValueError(f"--workers: {machines.workers} is not allowed; 1 or more")
+    if machines.trial_timeout is not None and not 0 < machines.trial_timeout < math.inf:
+        raise ValueError(f"--trial-timeout: {machines.trial_timeout} is not allowed; seconds above 0")
+    if machines.trial_timeout is not None and (is_distributed() or machines.executor != "local"):
+        raise ValueError(f"--trial-timeout: {machines.trial_timeout:g} has no effect but with the local executor; leave it out")
     if is_distributed() and (machines.executor != "local" or machines.workers not in (None, 1)):
         raise ValueError("--executor, --workers: torchrun runs one trial at a time over all its processes; leave both out")
     if machines.executor == "ray":

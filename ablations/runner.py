@@ -143,7 +143,9 @@ def _source_networks(
 def _task(plan: StudyPlan, trial: Trial, weights: Mapping[str, Path], *, device: str, threads: int) -> Task:
     transfer = trial.recipe.transfer
     begin = None if transfer is None or transfer.source is None else weights[transfer.source]
-    return Task(trial=trial, source=plan.source_of(trial), device=device, threads=threads, weights=begin, trials=plan.options.out / "trials")
+    return Task(
+        trial=trial, source=plan.source_of(trial), device=device, threads=threads, weights=begin, trials=plan.options.out / "trials"
+    )
 
 
 def _first_seeds(plan: StudyPlan) -> dict[str, int] | None:

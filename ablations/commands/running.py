@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from ablations.cost import duration, estimate_seconds, read_speed, write_speed
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TunedStudy", "Tuner", "run"]
 
-DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+DONE, SOME_FAILED = 0, 1
 
 
 class TunedStudy(Protocol):
@@ -75,20 +72,15 @@ def _run(plan: StudyPlan, store: Store, place: Place, *, threads: int, tuner: Tu
     options, executor, device = plan.options, place.executor, place.device
     print(first_line(plan), file=sys.stderr)
     began = time.monotonic()
-    try:
-        with ProgressDisplay() as display:
-            for line in plan.remarks:
-                display.say(line)
-            outcome = run_study(plan, store, executor, display, device=device, threads=threads)
-            tuned = _run_tuned(plan, store, executor, display, device, threads, tuner) if tuner else None
-        training_seconds = time.monotonic() - began
-        measure_costs(plan.designs, store, device=place.own_device)
-        measure_extras(plan, store, device=place.own_device)
-        folder = write_results(store, outcome.plan, options.out, tuned=tuned)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print(f"\nInterrupted; what was finished is stored. Continue with: {plan.command}", file=sys.stderr)
-        return INTERRUPTED
+    with ProgressDisplay() as display:
+        for line in plan.remarks:
+            display.say(line)
+        outcome = run_study(plan, store, executor, display, device=device, threads=threads)
+        tuned = _run_tuned(plan, store, executor, display, device, threads, tuner) if tuner else None
+    training_seconds = time.monotonic() - began
+    measure_costs(plan.designs, store, device=place.own_device)
+    measure_extras(plan, store, device=place.own_device)
+    folder = write_results(store, outcome.plan, options.out, tuned=tuned)
     if outcome.train_seconds > 0:
         at_a_time = max(1.0, outcome.train_seconds / training_seconds)
         write_speed(options.out, work=outcome.training_work, work_per_second=at_a_time * outcome.training_work / outcome.train_seconds)
