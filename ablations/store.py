@@ -132,7 +132,11 @@ class Store:
         except ModuleNotFoundError as error:
             raise StoreError(f"--store: {self.name} needs the package {error.name}; install the extra `postgres`") from None
         self._writer = self._engine.execution_options(xception_writes=True)
-        self._told(self._create)
+        try:
+            self._told(self._create)
+        except StoreError:
+            self._engine.dispose()
+            raise
         self._is_open = True
 
     def close(self) -> None:
@@ -151,11 +155,11 @@ class Store:
             index_elements=[_records.c.key],
             set_={name: insert.excluded[name] for name in row if name != "key"},
             where=_records.c.status == "failed",
-        )
+        ).returning(_records.c.key)  # a row count is not told of such a statement on PostgreSQL
 
         def write() -> bool:
             with self._writer.begin() as connection:
-                return bool(connection.execute(statement).rowcount)
+                return connection.execute(statement).first() is not None
 
         return self._told(write)
 
@@ -190,12 +194,12 @@ class Store:
             index_elements=[_claims.c.key],
             set_={"owner": insert.excluded.owner, "until": insert.excluded.until},
             where=(_claims.c.until < now) | (_claims.c.owner == owner),
-        )
+        ).returning(_claims.c.key)
         final = sa.select(_records.c.key).where(_records.c.key == key, _records.c.status != "failed")
 
         def write() -> bool:
             with self._writer.begin() as connection:
-                if not connection.execute(statement).rowcount:
+                if connection.execute(statement).first() is None:
                     return False
                 if connection.execute(final).first() is None:
                     return True
