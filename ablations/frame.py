@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablations.record import Plan
-from ablations.store import Store
+    from ablations.store import Store
 
 __all__ = ["COLUMNS", "load", "plan_frame"]
 

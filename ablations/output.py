@@ -8,13 +8,17 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.comparison import compare
+from ablations.extras import write_extras
 from ablations.frame import plan_frame
+from ablations.plots import save_figures, study_figures
+from ablations.report import ReportContext, write_report, write_store_report
 from ablations.tables import csv_text, write_atomically, write_runs, write_tables
 from ablations.variant_costs import stored_costs
 
@@ -22,10 +26,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablations.record import Plan
-from ablations.store import Store
+    from ablations.store import Store
 
-__all__ = ["comparison_with_costs", "write_results"]
+__all__ = ["comparison_with_costs", "write_overview", "write_results"]
 
+_SHOWN = ("devices", "threads", "python", "machine", "packages", "commit", "fingerprint")
 _PACKAGES = ("torch", "torchvision", "optuna", "fvcore", "numpy", "pandas", "scipy", "statsmodels", "seaborn", "sqlalchemy")
 
 
@@ -38,30 +43,70 @@ def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.
     Raises:
         OSError: the folder cannot be written.
     """
-    frame = plan_frame(store, plan)
-    comparison = comparison_with_costs(store, plan, frame)
     folder = out / plan.study
     made = Path(tempfile.mkdtemp(dir=out, prefix=f".{plan.study}."))
     made.chmod(0o755)
     try:
-        write_tables(comparison, made, title=plan.options["question"], label=f"tab:{plan.study}")
-        write_runs(frame, made)
+        contexts = [_write_comparison(store, plan, made)]
         if tuned is not None:
-            _write_tuned(store, *tuned, made, title=plan.options["question"])
-        (made / "provenance.json").write_text(json.dumps(_provenance(plan, frame), indent=1, ensure_ascii=False) + "\n")
+            tuned_plan, trials = tuned
+            contexts.append(_write_comparison(store, tuned_plan, made / "tuned"))
+            write_atomically(made / "tuned" / "tuning.csv", csv_text(trials))
+        if len(contexts) == 1:
+            write_report(contexts[0], made / "report.html")
+        else:
+            write_store_report(contexts, made / "report.html", name=f"{plan.study}, at one recipe and at tuned ones")
         _replace(folder, made)
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return folder
 
 
-def _write_tuned(store: Store, plan: Plan, trials: pd.DataFrame, folder: Path, *, title: str) -> None:
+def write_overview(store: Store, plans: Sequence[Plan], out: Path) -> Path:
+    """Write one page about several plans, from figures that stand in their folders' place; return its path.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    with tempfile.TemporaryDirectory(dir=out, prefix=".report.") as scratch:
+        contexts = [_write_comparison(store, plan, Path(scratch) / str(i)) for i, plan in enumerate(plans)]
+        write_store_report(contexts, out / "report.html")
+    return out / "report.html"
+
+
+def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
+    """Write one plan's tables, runs, curves, figures and provenance; return what its page is made of."""
     frame = plan_frame(store, plan)
-    beside = folder / "tuned"
-    caption = f"{title} Every variant at its own tuned recipe."
-    write_tables(comparison_with_costs(store, plan, frame), beside, title=caption, label=f"tab:{plan.study}")
-    write_runs(frame, beside)
-    write_atomically(beside / "tuning.csv", csv_text(trials))
+    comparison = comparison_with_costs(store, plan, frame)
+    write_tables(comparison, folder, title=plan.options["question"], label=f"tab:{plan.study}")
+    write_runs(frame, folder)
+    write_extras(store, plan, frame, comparison, folder)
+    figures = save_figures(study_figures(frame, comparison), folder / "figures")
+    provenance = _provenance(plan, frame)
+    write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
+    return ReportContext(
+        study=plan.study,
+        question=plan.options["question"],
+        source=plan.options["source"],
+        command=plan.options["command"],
+        continue_command=plan.options["command"],
+        environment={name: provenance[name] for name in _SHOWN if provenance[name]},
+        frame=frame,
+        comparison=comparison,
+        figures=figures,
+        notices=[line for line in (plan.options.get("notice"), *plan.options.get("remarks", ())) if line],
+        fairness=_fairness(plan),
+    )
+
+
+def _fairness(plan: Plan) -> dict[str, str]:
+    """What the plan says of matching and tuning, beside what the records say of the budget."""
+    told: dict[str, str] = {}
+    if plan.options.get("mismatch"):
+        told["Sizes"] = "; ".join(f"{variant}: {ratio:+.2%} from the baseline" for variant, ratio in plan.options["mismatch"].items())
+    if plan.options.get("tune"):
+        told["Tuning"] = f"{plan.options['tune']} trials for each variant over learning rate and weight decay, on validation data of another seed"
+    return told
 
 
 def comparison_with_costs(store: Store, plan: Plan, frame: pd.DataFrame) -> pd.DataFrame:
@@ -109,9 +154,13 @@ def _version(package: str) -> str | None:
 def _commit() -> str | None:
     """The commit of the code that made the results; None outside a checkout."""
     try:
+        here = Path(__file__)
+        tracked = subprocess.run(["git", "ls-files", "--error-unmatch", here.name], cwd=here.parent, capture_output=True, timeout=10, check=False)
+        if tracked.returncode != 0:  # installed somewhere below another checkout
+            return None
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
+            cwd=here.parent,
             capture_output=True,
             text=True,
             timeout=10,

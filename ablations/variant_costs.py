@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablations.record import Plan
-from ablations.store import Store
+    from ablations.store import Store
 
 __all__ = ["COST_COLUMNS", "measure_costs", "stored_costs"]
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ablations.commands.running import require_writable
-from ablations.output import write_results
+from ablations.output import write_overview, write_results
 from ablations.record import Plan
 from ablations.store import Store
 
@@ -32,6 +32,8 @@ def report(*, study: str | None, out: Path, store: str | None) -> int:
             raise ValueError(f"--study: {study!r} is not in {opened.name}; studies there: {known}")
         for plan in latest.values():
             print(f"Results: {write_results(opened, plan, out)}", file=sys.stderr)
+        if study is None:
+            print(f"All studies: {write_overview(opened, list(latest.values()), out)}", file=sys.stderr)
     finally:
         opened.close()
     return 0
