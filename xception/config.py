@@ -380,9 +380,9 @@ class XceptionConfig(Config):
         self._validate_widths()
         self._validate_residuals()
         self._validate_spatial()
-        if self.norm.placement == "each_convolution" and self.operator.kind == "regular":
-            raise ValueError("XceptionConfig.norm.placement: 'each_convolution' has no effect with operator.kind='regular'; "
-                             "allowed there: 'after_convolution'")
+        if self.norm.placement == "each_convolution" and (self.operator.kind == "regular" or not self.modules()):
+            where = "with operator.kind='regular'" if self.modules() else "where no flow is left"
+            raise ValueError(f"XceptionConfig.norm.placement: 'each_convolution' has no effect {where}; use 'after_convolution'")
         tail = self.exit.tail_intermediate_activation if self.exit is not None else None
         if tail is not None and (self.operator.kind == "regular" or tail == self.operator.intermediate_activation):
             raise ValueError(f"XceptionConfig.exit.tail_intermediate_activation: {tail!r} has no effect with "

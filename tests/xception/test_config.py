@@ -56,6 +56,7 @@ REFUSED = [
     (SAME_SHAPES, "downsampling", "strided", "where no module has stride 2"),
     (SAME_SHAPES, "padding", "same", "where no padded layer has stride 2"),
     (NO_FLOWS, "operator.kernel_size", 5, "where no flow is left"),
+    (NO_FLOWS, "norm.placement", "each_convolution", "where no flow is left"),
     (NO_FLOWS, "residual.kind", "none", "use 'projection'"),
     (TINY.replace_at("stem.widths", (2,)).replace(entry=None), "operator.kind", "inception", "at least 4 channels"),
     (TINY.replace_at("head.pool", "flatten"), "input_size", 8, "the last map is 1×1"),

@@ -15,7 +15,7 @@ from xception.model import Xception
 from xception.plan import network
 
 quick = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-thorough = settings(quick, max_examples=1000)
+thorough = settings(quick, max_examples=400, derandomize=False)
 
 
 def images(config: XceptionConfig, count: int = 2, device: str = "cpu") -> torch.Tensor:
