@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ablations.comparison import compare
     from ablations.frame import load
+    from ablations.library import Results, run
     from ablations.study import Study, Variant, factorial, one_at_a_time
 
-__all__ = ["Study", "Variant", "compare", "factorial", "load", "one_at_a_time"]
+__all__ = ["Results", "Study", "Variant", "compare", "factorial", "load", "one_at_a_time", "run"]
 
 _HOMES = {
     "compare": "ablations.comparison",
     "load": "ablations.frame",
+    "Results": "ablations.library",
+    "run": "ablations.library",
     "Study": "ablations.study",
     "Variant": "ablations.study",
     "factorial": "ablations.study",

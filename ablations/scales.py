@@ -37,7 +37,8 @@ class Scale(Config):
         wanted = train_size if train_size is not None else self.train_size
         available = source.num_train - val_size
         if train_size is not None and train_size > available:
-            raise ValueError(f"--train-size: {train_size} is not allowed; {source.title} leaves 2 to {available} beside {val_size} for validation")
+            there = f"{source.title} leaves 2 to {available} beside {val_size} for validation"
+            raise ValueError(f"--train-size: {train_size} is not allowed; {there}")
         test_size = None if self.test_size is None or self.test_size >= source.num_test else self.test_size
         return min(wanted or available, available), val_size, test_size
 
@@ -51,7 +52,11 @@ SCALES: dict[str, Scale] = {
             name="smoke",
             preset="cifar_tiny",
             recipe=Recipe(
-                epochs=2, batch_size=32, optimizer=SGD(learning_rate=0.1, nesterov=True, weight_decay=5e-4), schedule=OneCycle(), augment=_FLIP_AND_CROP
+                epochs=2,
+                batch_size=32,
+                optimizer=SGD(learning_rate=0.1, nesterov=True, weight_decay=5e-4),
+                schedule=OneCycle(),
+                augment=_FLIP_AND_CROP,
             ),
             num_seeds=2,
             train_size=128,
