@@ -188,9 +188,9 @@ class _Variant:
         self._device = device
         with running_out_of_memory_is_told():
             copied = real_copy(model, torch.device("cpu")) if isinstance(model, nn.Module) else _built(model, protocol.seed)
-            if device.type == "cpu":
-                _need_memory(copied, shape, protocol)
             try:
+                if device.type == "cpu":
+                    _need_memory(copied, shape, protocol)
                 self._call = build_call(copied, shape, protocol, device)
                 seconds = warm_up(self._settled, seconds=protocol.warm_up_s, clock=clock)
             except torch._dynamo.exc.TorchDynamoException as error:

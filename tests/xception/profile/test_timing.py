@@ -164,7 +164,7 @@ def test_coverage_under_the_stopping_rule(name: str) -> None:
     A rule that looks at the data costs a little of the 95 %; asking for two looks in a row buys most of it back.
     """
     draw, true_median = DISTRIBUTIONS[name]
-    studies, covered = 300, 0
+    studies, covered = 2000, 0
     for study in range(studies):
         samples = measured(draw, seed=study)
         low, high = median_interval(samples, 0.95)
