@@ -1,0 +1,82 @@
+"""Which network of the whole family: depth, width, operators, shortcuts, norms and activations together?
+
+The union of the other spaces with the kinds of shortcuts (Chollet 2017, arXiv:1610.02357, Figure 9, has those of the paper and none),
+stochastic depth, and one width for the whole network.
+
+    python -m search --space family --trials 200 --objectives val_accuracy,macs --sampler nsga2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from search.space import Choice, Dimension, Integer, Real, Space, Value, When, changed, scaled
+from search.spaces.operators import DIMENSIONS as OPERATORS
+from search.spaces.operators import operator_changes
+from xception.config import XceptionConfig
+
+_HAS_MODULES = (When("middle.modules", tuple(range(1, 13))),)
+_NO_MODULES = (When("middle.modules", (0,)),)
+_WITHOUT_TOWERS = ("separable", "pointwise_depthwise", "segmented", "regular")
+_WITH_TOWERS = ("inception", "simplified_inception")
+
+
+def _operators() -> tuple[Dimension, ...]:
+    """The operators' dimensions without `after_sum`, which needs shortcuts."""
+    out: list[Dimension] = []
+    for dimension in OPERATORS:
+        if isinstance(dimension, Choice) and dimension.name.startswith("norm.placement"):
+            options = tuple(option for option in dimension.options if option != "after_sum")
+            out.append(Choice(name=dimension.name, options=options, when=dimension.when))
+        else:
+            out.append(dimension)
+    return tuple(out)
+
+
+DIMENSIONS: tuple[Dimension, ...] = (
+    Real(name="width", low=0.5, high=2.0, log=True),
+    Integer(name="entry.convolutions", low=1, high=3),
+    Integer(name="middle.modules", low=0, high=12),
+    Integer(name="middle.convolutions", low=1, high=4, when=_HAS_MODULES),
+    Choice(name="exit.tail", options=(True, False)),
+    Choice(name="residual.kind", options=("projection", "identity", "none"), when=_HAS_MODULES),
+    # Where every module changes the shape, shortcuts without projection come to none at all.
+    Choice(name="residual.kind.without_middle", options=("projection", "none"), when=_NO_MODULES),
+    Choice(name="residual.stochastic_depth", options=(0.0, 0.1, 0.2), when=(When("residual.kind", ("projection", "identity")),)),
+    *_operators(),
+    # Each tower of an Inception module is normalised by itself, and narrow ones have too few channels for groups.
+    Choice(name="norm.kind", options=("batch", "group", "layer"), when=(When("operator.kind", _WITHOUT_TOWERS),)),
+    Choice(name="norm.kind.towers", options=("batch", "layer"), when=(When("operator.kind", _WITH_TOWERS),)),
+)
+
+
+def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
+    """Return the network for the values; widths stay multiples of 8, which the groups and segments divide."""
+    ratio = float(values["width"])
+    changes = operator_changes(values)
+    changes |= {"stem.widths": tuple(scaled(w, ratio) for w in base.stem.widths)}
+    if base.entry is not None:
+        changes |= {"entry.widths": tuple(scaled(w, ratio) for w in base.entry.widths)}
+        changes |= {"entry.convolutions": values["entry.convolutions"]}
+    if base.exit is not None:
+        tail = base.exit.tail_widths if values["exit.tail"] else ()
+        changes |= {"exit.width": scaled(base.exit.width, ratio), "exit.tail_widths": tuple(scaled(w, ratio) for w in tail)}
+    modules = values["middle.modules"]
+    changes["middle"] = {"modules": modules, "convolutions": values["middle.convolutions"]} if modules else {"modules": 0}
+    changes["residual"] = {
+        "kind": values.get("residual.kind", values.get("residual.kind.without_middle")),
+        "stochastic_depth": values.get("residual.stochastic_depth", 0.0),
+    }
+    kind = values.get("norm.kind", values.get("norm.kind.towers"))
+    changes["norm"] = {"kind": kind, "placement": changes.pop("norm.placement")}
+    if kind == "batch":
+        changes["norm"] |= {"epsilon": base.norm.epsilon, "momentum": base.norm.momentum}
+    return changed(base, changes)
+
+
+SPACE = Space(
+    name="family",
+    question="Which network of the whole family: depth, width, operators, shortcuts, norms and activations together?",
+    dimensions=DIMENSIONS,
+    build=build,
+)

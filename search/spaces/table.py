@@ -1,0 +1,49 @@
+"""A space small enough to be trained whole: what do depth, shortcuts, kernel, the activation in between and width do together?
+
+48 networks: five axes of Chollet 2017 (arXiv:1610.02357), each with its two or three most telling values. Trained whole with several
+seeds it is the table on which search methods are compared (`search.tabular`), as NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326)
+is for cells.
+
+    python -m search exhaust --space table --seeds 3
+    python -m search replay --space table
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from search.space import Choice, Space, Value, changed, scaled
+from xception.config import XceptionConfig
+
+
+def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
+    """Return the network for the values; all widths are scaled alike."""
+    ratio = float(values["width"])
+    modules = values["middle.modules"]
+    changes: dict[str, object] = {
+        "middle": {"modules": modules},
+        "residual.kind": "projection" if values["residual"] else "none",
+        "operator": {"kernel_size": values["operator.kernel_size"], "intermediate_activation": values["operator.intermediate_activation"]},
+        "stem.widths": tuple(scaled(w, ratio) for w in base.stem.widths),
+        "exit.tail_intermediate_activation": None,
+    }
+    if base.entry is not None:
+        changes["entry.widths"] = tuple(scaled(w, ratio) for w in base.entry.widths)
+    if base.exit is not None:
+        changes["exit.width"] = scaled(base.exit.width, ratio)
+        changes["exit.tail_widths"] = tuple(scaled(w, ratio) for w in base.exit.tail_widths)
+    return changed(base, changes)
+
+
+SPACE = Space(
+    name="table",
+    question="What do depth, shortcuts, kernel size, the activation in between and width do together?",
+    dimensions=(
+        Choice(name="middle.modules", options=(0, 2, 4)),
+        Choice(name="residual", options=(True, False)),
+        Choice(name="operator.kernel_size", options=(3, 5)),
+        Choice(name="operator.intermediate_activation", options=("none", "relu")),
+        Choice(name="width", options=(0.5, 1.0)),
+    ),
+    build=build,
+)
