@@ -284,6 +284,31 @@ class Store:
         query = sa.select(_measurements.c["values"]).where(_measurements.c.kind == kind).order_by(_measurements.c.measured_at.desc())
         return [json.loads(row["values"]) for row in self._rows(query)]
 
+    # Tables of packages above this one
+
+    def create_tables(self, metadata: sa.MetaData) -> None:
+        """Make another package's tables where they are missing; their names begin with `xception_` too."""
+
+        def write(connection: sa.Connection) -> None:
+            if self.url.get_backend_name() == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7268914)"))  # as in _create
+            metadata.create_all(connection)
+
+        self.write(write)
+
+    def write(self, action: Callable[[sa.Connection], T]) -> T:
+        """Run an action in one transaction; it may be run again where the connection is lost."""
+
+        def write() -> T:
+            with self._writer.begin() as connection:
+                return action(connection)
+
+        return self._told(write)
+
+    def read(self, query: sa.Select[Any]) -> Sequence[dict[str, Any]]:
+        """Return the rows of a query."""
+        return self._rows(query)
+
     # Underneath
 
     def _change(self, statement: sa.Update | sa.Delete) -> None:
