@@ -6,10 +6,12 @@ begin with `xception_`, since the database may be Optuna's too.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +26,7 @@ from ablations.record import Member, Plan, Record
 __all__ = ["Store", "StoreError"]
 
 T = TypeVar("T")
-SCHEMA = 1
+SCHEMA = 2
 _log = logging.getLogger(__name__)
 _metadata = sa.MetaData()
 
@@ -53,6 +55,7 @@ _records = sa.Table(
     sa.Column("threads", sa.Integer),
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("digest", sa.String(64)),  # SHA-256 of the other columns: a bit that flipped on disk is not taken for a result
 )
 _plans = sa.Table(
     "xception_plans",
@@ -90,6 +93,9 @@ _claims = sa.Table(
 )
 
 _JSON_COLUMNS = ("curves", "environment")
+# What SQLite says of a file that is not as it was written.
+_DAMAGE = ("malformed", "disk I/O error", "Could not decode to UTF-8")
+_REBUILD = "move it aside and make it again with: python -m ablations rebuild --trials OUT/trials --store URL"
 
 
 class StoreError(ValueError):
@@ -126,7 +132,7 @@ class Store:
         self._insert = sqlite.insert if backend == "sqlite" else postgresql.insert
         try:
             if backend == "sqlite":
-                self._engine = _sqlite_engine(self.url)
+                self._engine = _sqlite_engine(self.url, min(patience_seconds, 60.0))
             else:
                 self._engine = sa.create_engine(self.url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
         except ModuleNotFoundError as error:
@@ -150,6 +156,7 @@ class Store:
         row = record.values()
         row |= {name: json.dumps(row[name]) for name in _JSON_COLUMNS}
         row["created_at"] = row["created_at"] or _now()
+        row["digest"] = _digest(row)
         insert = self._insert(_records).values(row)
         statement = insert.on_conflict_do_update(
             index_elements=[_records.c.key],
@@ -171,9 +178,34 @@ class Store:
         for chunk in [None] if wanted is None else [wanted[i : i + 500] for i in range(0, len(wanted), 500)]:
             query = columns if chunk is None else columns.where(_records.c.key.in_(chunk))
             for row in self._rows(query):
-                row |= {name: json.loads(row[name]) for name in _JSON_COLUMNS}
-                out[row["key"]] = Record(**row)
+                out[row["key"]] = self._record(row)
         return out
+
+    def _record(self, row: dict[str, Any]) -> Record:
+        digest = row.pop("digest")
+        if digest is not None and digest != _digest(row):
+            raise StoreError(f"--store: {self.name} is damaged: the record {row['key'][:12]} is not as it was written; {_REBUILD}")
+        return Record(**row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})
+
+    def check(self) -> None:
+        """Hold the database, and every record in it, against what was written.
+
+        Raises:
+            StoreError: something is damaged; the message says how to make the store again.
+        """
+        self.check_pages()
+        self.get()
+
+    def check_pages(self) -> None:
+        """Hold the pages and indices of an SQLite file against each other: a damaged index would hide records, which were trained again.
+
+        Raises:
+            StoreError: something is damaged; the message says how to make the store again.
+        """
+        if self.url.get_backend_name() == "sqlite":
+            found = self._rows(sa.text("PRAGMA integrity_check(1)"))[0]["integrity_check"]
+            if found != "ok":
+                raise StoreError(f"--store: {self.name} is damaged: {' '.join(found.split())}; {_REBUILD}")
 
     def statuses(self, keys: Iterable[str]) -> dict[str, str]:
         """Return the status of those of the keys that are stored."""
@@ -284,6 +316,11 @@ class Store:
         query = sa.select(_measurements.c["values"]).where(_measurements.c.kind == kind).order_by(_measurements.c.measured_at.desc())
         return [json.loads(row["values"]) for row in self._rows(query)]
 
+    def all_measurements(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Return key, kind and values of everything that was measured."""
+        query = sa.select(_measurements.c.key, _measurements.c.kind, _measurements.c["values"]).order_by(_measurements.c.key)
+        return [(row["key"], row["kind"], json.loads(row["values"])) for row in self._rows(query)]
+
     # Tables of packages above this one
 
     def create_tables(self, metadata: sa.MetaData) -> None:
@@ -318,7 +355,7 @@ class Store:
 
         self._told(write)
 
-    def _rows(self, query: sa.Select[Any]) -> Sequence[dict[str, Any]]:
+    def _rows(self, query: sa.Select[Any] | sa.TextClause) -> Sequence[dict[str, Any]]:
         def read() -> list[dict[str, Any]]:
             with self._engine.connect() as connection:
                 return [dict(row) for row in connection.execute(query).mappings()]
@@ -333,8 +370,12 @@ class Store:
             version = connection.execute(sa.select(_schema.c.version)).scalar()
             if version is None:
                 connection.execute(sa.insert(_schema).values(version=SCHEMA))
-            elif version != SCHEMA:
-                raise StoreError(f"--store: {self.name} has schema version {version}; this program reads version {SCHEMA}")
+            elif version > SCHEMA:
+                raise StoreError(f"--store: {self.name} has schema version {version}; this program reads versions 1 to {SCHEMA}")
+            elif version < SCHEMA:
+                for step in range(version, SCHEMA):
+                    _MIGRATIONS[step](connection)
+                connection.execute(sa.update(_schema).values(version=SCHEMA))
 
     def _told(self, action: Callable[[], T]) -> T:
         """Run an action; a database error becomes a StoreError in one line that shows no password.
@@ -345,7 +386,7 @@ class Store:
         while True:
             try:
                 return action()
-            except DBAPIError as error:
+            except (DBAPIError, sqlite3.Error) as error:  # the latter while a connection is made
                 now = time.monotonic()
                 if self._is_open and _will_pass(error) and (deadline is None or now < deadline):
                     if deadline is None:
@@ -354,19 +395,47 @@ class Store:
                     time.sleep(delay)
                     delay = min(2 * delay, 2.0)
                     continue
-                what = "cannot be used" if isinstance(error, OperationalError) else "is not a store of records"
-                raise StoreError(f"--store: {self.name} {what}: {self._reason(error)}") from None
+                reason = self._reason(error)
+                if any(words in reason for words in _DAMAGE):
+                    raise StoreError(f"--store: {self.name} is damaged: {reason}; {_REBUILD}") from None
+                what = "cannot be used" if isinstance(error, OperationalError | sqlite3.OperationalError) else "is not a store of records"
+                raise StoreError(f"--store: {self.name} {what}: {reason}") from None
 
-    def _reason(self, error: DBAPIError) -> str:
-        text = " ".join(str(error.orig).split())
+    def _reason(self, error: Exception) -> str:
+        text = " ".join(str(getattr(error, "orig", error)).split())
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
 
-def _will_pass(error: DBAPIError) -> bool:
+def _digest(row: Mapping[str, Any]) -> str:
+    """SHA-256 of a row of records, as every database gives it back."""
+    values: list[Any] = []
+    for column in _records.columns:
+        value = row.get(column.name)
+        if column.name == "digest" or value is None:
+            values.append(None)
+        elif isinstance(column.type, sa.LargeBinary):
+            values.append(bytes(value).hex())
+        else:
+            values.append(float(value) if isinstance(column.type, sa.Double) else value)
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _add_digests(connection: sa.Connection) -> None:
+    """From version 1 to 2: each record gets its digest."""
+    connection.execute(sa.text("ALTER TABLE xception_records ADD COLUMN digest VARCHAR(64)"))
+    for row in connection.execute(sa.select(_records)).mappings().all():
+        connection.execute(sa.update(_records).where(_records.c.key == row["key"]).values(digest=_digest(dict(row))))
+
+
+# By the version that they start from; each brings a store one version further, all in one transaction.
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_digests}
+
+
+def _will_pass(error: Exception) -> bool:
     """Whether an error of PostgreSQL is that of a server that restarts or is full, or of two transactions that met; never so for SQLite."""
-    if error.orig is None or not hasattr(error.orig, "sqlstate"):
+    if not isinstance(error, DBAPIError) or error.orig is None or not hasattr(error.orig, "sqlstate"):
         return False
     state = error.orig.sqlstate
     if state is None:  # the connection could not be made, or broke
@@ -375,7 +444,7 @@ def _will_pass(error: DBAPIError) -> bool:
     return state[:2] in ("08", "40") or state in ("57P01", "57P02", "57P03", "53300")
 
 
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, lock_seconds: float) -> sa.Engine:
     if url.database and url.database != ":memory:":
         try:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -383,11 +452,19 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
             what = f"the folder of {url.database} cannot be made: {error.strerror}"
             raise StoreError(f"--store: {what}; allowed: a path that can be written") from None
     # Transactions are begun by us: the driver would begin them at the first write, too late to wait for a lock.
-    engine = sa.create_engine(url, connect_args={"timeout": 60, "isolation_level": None})
+    engine = sa.create_engine(url, connect_args={"timeout": lock_seconds, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")
     def settle(connection: Any, _record: Any) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
+        deadline = time.monotonic() + lock_seconds
+        while True:  # changing the journal's mode does not wait for others by itself
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
         connection.execute("PRAGMA synchronous=FULL")
 
     @sa.event.listens_for(engine, "begin")

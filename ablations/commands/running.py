@@ -63,6 +63,7 @@ def run(
         return _show(plan)
     store = Store(options.store_url)
     try:
+        store.check_pages()
         return _run(plan, store, open_place(machines), threads=machines.threads, tuner=tuner)
     finally:
         store.close()

@@ -1,0 +1,96 @@
+"""Look after a store: check it, copy it, merge two, make one again from the folders of its trials.
+
+python -m ablations check   --store sqlite:///results/local/records.db
+python -m ablations export  --store sqlite:///results/local/records.db --file records.jsonl
+python -m ablations import  --store sqlite:///elsewhere.db --file records.jsonl
+python -m ablations merge   --store sqlite:///results/local/records.db --other sqlite:///elsewhere.db
+python -m ablations rebuild --store sqlite:///new.db --trials results/local/trials
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ablations.commands.interruption import interruptible
+from xception.command_line import parse, refuse
+
+PROG = "python -m ablations"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What can be done with a store."""
+
+    action: Literal["check", "export", "import", "merge", "rebuild"]
+    """What to do."""
+    store: str
+    """Database of records: sqlite:///PATH or postgresql://HOST/NAME."""
+    file: Path | None = None
+    """With export and import: the file."""
+    other: str | None = None
+    """With merge: the database whose records come in."""
+    trials: Path | None = None
+    """With rebuild: the folder `trials` of an output folder."""
+
+
+_NEEDED = {"check": None, "export": "file", "import": "file", "merge": "other", "rebuild": "trials"}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    words = list(sys.argv[1:] if args is None else args)
+    if words and words[0] in _NEEDED:
+        words.insert(0, "--action")
+    arguments = parse(Arguments, words, prog=PROG, description="Look after a store of records.")
+    try:
+        with interruptible(["-m", "ablations", *words[1:]]):
+            return _carry_out(arguments)
+    except ValueError as error:
+        refuse(PROG, error)
+    except OSError as error:
+        refuse(PROG, f"{error.filename}: {error.strerror}")
+
+
+def _carry_out(arguments: Arguments) -> int:
+    from ablations.exchange import export_file, import_file, merge, rebuild
+    from ablations.store import Store
+
+    needed = _NEEDED[arguments.action]
+    for name in ("file", "other", "trials"):
+        if (getattr(arguments, name) is None) == (name == needed):
+            what = "missing; it goes with" if name == needed else "does not go with"
+            raise ValueError(f"--{name}: {what} {arguments.action}")
+    is_read = arguments.action in ("check", "export")
+    database = arguments.store.removeprefix("sqlite:///")
+    if is_read and database != arguments.store and not Path(database).is_file():
+        raise ValueError(f"--store: {database} does not exist; a store of records")
+    if arguments.trials is not None and not arguments.trials.is_dir():
+        raise ValueError(f"--trials: {arguments.trials} is no folder; the folder `trials` of an output folder")
+    store = Store(arguments.store)
+    try:
+        if arguments.action == "check":
+            store.check()
+            print(f"{len(store.get())} records, all of them whole")
+        elif arguments.file is not None and arguments.action == "export":
+            print(f"{export_file(store, arguments.file)} records written to {arguments.file}")
+        else:
+            if arguments.file is not None:
+                copied = import_file(arguments.file, store)
+            elif arguments.other is not None:
+                other = Store(arguments.other)
+                copied = merge(other, store)
+                other.close()
+            else:
+                copied = rebuild(arguments.trials or Path(), store, lambda line: print(line, file=sys.stderr))
+            print(f"{copied.new} records came in, {copied.known} were there already, {copied.different} stayed, with another outcome")
+    finally:
+        store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
