@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xception import layers, plan
+from xception import layers, nodes
 
 __all__ = ["Chain", "ResidualSum", "TowerJoin", "build"]
 
@@ -21,14 +21,14 @@ __all__ = ["Chain", "ResidualSum", "TowerJoin", "build"]
 class Chain(nn.Sequential):
     """Children one after the other; the identity where there are none."""
 
-    def __init__(self, node: plan.Sequence) -> None:
+    def __init__(self, node: nodes.Sequence) -> None:
         super().__init__(OrderedDict((name, build(child)) for name, child in node.children))
 
 
 class TowerJoin(nn.Module):
     """Children side by side, joined along the channels."""
 
-    def __init__(self, node: plan.Towers) -> None:
+    def __init__(self, node: nodes.Towers) -> None:
         super().__init__()
         for name, child in node.children:
             self.add_module(name, build(child))
@@ -41,7 +41,7 @@ class TowerJoin(nn.Module):
 class ResidualSum(nn.Module):
     """A branch and its shortcut, added, then perhaps normalised."""
 
-    def __init__(self, node: plan.Residual) -> None:
+    def __init__(self, node: nodes.Residual) -> None:
         super().__init__()
         self.branch = build(node.branch)
         self.drop_path = layers.DropPath(node.drop_path) if node.drop_path else nn.Identity()
@@ -55,22 +55,22 @@ class ResidualSum(nn.Module):
 
 
 BUILDERS: dict[type, Callable[[Any], nn.Module]] = {
-    plan.Sequence: Chain,
-    plan.Towers: TowerJoin,
-    plan.Residual: ResidualSum,
-    plan.Convolution: layers.convolution,
-    plan.Norm: layers.norm,
-    plan.Activate: layers.activation,
-    plan.Pool: layers.pool,
-    plan.AntiAliasedPool: lambda node: layers.AntiAliasedPool2d(node.channels, node.padding),
-    plan.GlobalPool: lambda node: layers.GlobalPool(node.kind),
-    plan.FixedMap: lambda node: layers.FixedMap(node.size, node.input_size),
-    plan.Flatten: lambda node: nn.Flatten(),
-    plan.Dropout: lambda node: nn.Dropout(node.probability),
-    plan.Linear: lambda node: nn.Linear(node.in_features, node.out_features),
+    nodes.Sequence: Chain,
+    nodes.Towers: TowerJoin,
+    nodes.Residual: ResidualSum,
+    nodes.Convolution: layers.convolution,
+    nodes.Norm: layers.norm,
+    nodes.Activate: layers.activation,
+    nodes.Pool: layers.pool,
+    nodes.AntiAliasedPool: lambda node: layers.AntiAliasedPool2d(node.channels, node.padding),
+    nodes.GlobalPool: lambda node: layers.GlobalPool(node.kind),
+    nodes.FixedMap: lambda node: layers.FixedMap(node.size, node.input_size),
+    nodes.Flatten: lambda node: nn.Flatten(),
+    nodes.Dropout: lambda node: nn.Dropout(node.probability),
+    nodes.Linear: lambda node: nn.Linear(node.in_features, node.out_features),
 }
 
 
-def build(node: plan.Node) -> nn.Module:
+def build(node: nodes.Node) -> nn.Module:
     """Build the module that a node of the plan describes."""
     return BUILDERS[type(node)](node)

@@ -10,7 +10,7 @@ import dataclasses
 import math
 
 from xception.config import XceptionConfig
-from xception.plan import (
+from xception.nodes import (
     Activate,
     AntiAliasedPool,
     Convolution,
@@ -25,8 +25,8 @@ from xception.plan import (
     Residual,
     Sequence,
     Towers,
-    network,
 )
+from xception.plan import network
 
 __all__ = ["Complexity", "Layer", "complexity", "last_map_size", "spatial_size"]
 

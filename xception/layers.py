@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from xception import plan
+from xception import nodes
 
 __all__ = ["ACTIVATIONS", "AntiAliasedPool2d", "DropPath", "FixedMap", "GlobalPool", "SameConv2d", "SamePool2d"]
 
@@ -138,14 +138,14 @@ def _maximum(x: Tensor) -> Tensor:
     return x.amax((2, 3))
 
 
-def convolution(node: plan.Convolution) -> nn.Conv2d:
+def convolution(node: nodes.Convolution) -> nn.Conv2d:
     """Build a convolution."""
     kind = SameConv2d if node.padding == "same" else nn.Conv2d
     padding = node.dilation * (node.kernel_size - 1) // 2 if node.padding == "symmetric" else 0
     return kind(node.in_channels, node.out_channels, node.kernel_size, node.stride, padding, node.dilation, node.groups, node.bias)
 
 
-def norm(node: plan.Norm) -> nn.Module:
+def norm(node: nodes.Norm) -> nn.Module:
     """Build a norm; one that is to begin at scale 0 says so in `zero_init`, which initialisation reads."""
     built: nn.Module
     if node.kind == "batch":
@@ -156,12 +156,12 @@ def norm(node: plan.Norm) -> nn.Module:
     return built
 
 
-def activation(node: plan.Activate) -> nn.Module:
+def activation(node: nodes.Activate) -> nn.Module:
     """Build an activation."""
     return ACTIVATIONS[node.kind](node.in_place)
 
 
-def pool(node: plan.Pool) -> nn.Module:
+def pool(node: nodes.Pool) -> nn.Module:
     """Build a 3×3 pooling."""
     if node.padding == "same":
         return SamePool2d(node.kind, node.stride)

@@ -9,149 +9,28 @@ Names of children become the names of parameters; they do not depend on which ot
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
-from xception.config import FIXED_MAP_POOLS, TOWERS, MaybeActivation, ModuleShape, XceptionConfig
+from xception.config import ModuleShape, XceptionConfig
+from xception.config_parts import FIXED_MAP_POOLS
+from xception.nodes import (
+    Activate,
+    AntiAliasedPool,
+    Convolution,
+    Dropout,
+    FixedMap,
+    Flatten,
+    GlobalPool,
+    Linear,
+    Named,
+    Node,
+    Pool,
+    Residual,
+    Sequence,
+    Towers,
+)
+from xception.operators import norm_node, operator
 
-__all__ = [
-    "OPERATORS",
-    "Activate",
-    "AntiAliasedPool",
-    "Convolution",
-    "Dropout",
-    "FixedMap",
-    "Flatten",
-    "GlobalPool",
-    "Linear",
-    "Node",
-    "Norm",
-    "Pool",
-    "Residual",
-    "Sequence",
-    "Towers",
-    "network",
-]
-
-
-@dataclasses.dataclass(frozen=True)
-class Convolution:
-    """A square convolution; `padding` is `symmetric`, `same` or `valid`."""
-
-    in_channels: int
-    out_channels: int
-    kernel_size: int
-    stride: int = 1
-    dilation: int = 1
-    groups: int = 1
-    bias: bool = False
-    padding: str = "symmetric"
-
-
-@dataclasses.dataclass(frozen=True)
-class Norm:
-    """A normalisation over channels."""
-
-    kind: str
-    channels: int
-    epsilon: float
-    momentum: float
-    groups: int
-    zero_init: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Activate:
-    """An activation; in place where its input is needed by nothing else."""
-
-    kind: str
-    in_place: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Pool:
-    """A 3×3 pooling, `max` or `average`; the average leaves padding out."""
-
-    kind: str
-    stride: int
-    padding: str
-
-
-@dataclasses.dataclass(frozen=True)
-class AntiAliasedPool:
-    """A 3×3 maximum of stride 1, then a fixed binomial blur of stride 2 (Zhang 2019, arXiv:1904.11486)."""
-
-    channels: int
-    padding: str
-
-
-@dataclasses.dataclass(frozen=True)
-class GlobalPool:
-    """Pooling of the whole map, `average` or `max`, to (N, C)."""
-
-    kind: str
-
-
-@dataclasses.dataclass(frozen=True)
-class FixedMap:
-    """Lets maps of one size pass, in pixels of their side, and refuses others."""
-
-    size: int
-    input_size: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Flatten:
-    """(N, C, H, W) to (N, C·H·W)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Dropout:
-    """Sets values to zero with a probability while training."""
-
-    probability: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Linear:
-    """A fully connected layer with bias."""
-
-    in_features: int
-    out_features: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Sequence:
-    """Named children, one after the other; the identity where there are none."""
-
-    children: tuple[tuple[str, Node], ...]
-
-    def at(self, name: str) -> Sequence:
-        """The child of that name, itself a sequence."""
-        child = dict(self.children)[name]
-        assert isinstance(child, Sequence)
-        return child
-
-
-@dataclasses.dataclass(frozen=True)
-class Towers:
-    """Named children side by side, their outputs joined along the channels."""
-
-    children: tuple[tuple[str, Node], ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Residual:
-    """A branch and its shortcut (None is the identity), added, then perhaps normalised; `drop_path` is a probability."""
-
-    branch: Sequence
-    shortcut: Sequence | None
-    drop_path: float
-    norm: Norm | None
-
-
-Layer = Convolution | Norm | Activate | Pool | AntiAliasedPool | GlobalPool | FixedMap | Flatten | Dropout | Linear
-Node = Layer | Sequence | Towers | Residual
-Named = tuple[str, Node]
+__all__ = ["network"]
 
 
 def network(config: XceptionConfig) -> Sequence:
@@ -186,7 +65,7 @@ def _trunk(config: XceptionConfig) -> Sequence:
         activated = not pre_activation
     final: tuple[Named, ...] = ()
     if not activated:
-        norms = (("norm", _norm(config, config.trunk_channels)),) if pre_activation and config.norm.kind != "none" else ()
+        norms = (("norm", norm_node(config, config.trunk_channels)),) if pre_activation and config.norm.kind != "none" else ()
         final = (*norms, ("activation", Activate(config.activation)))
     parts = [(name, Sequence(tuple(children))) for name, children in flows.items()]
     return Sequence((("stem", stem), *parts, ("final", Sequence(final))))
@@ -231,7 +110,7 @@ def _module(config: XceptionConfig, shape: ModuleShape, activated: bool, drop_pa
     branch = Sequence(tuple(units))
     if shape.shortcut == "none":
         return Sequence((("branch", branch),))
-    norm = _norm(config, channels) if normed_sum and config.norm.kind != "none" else None
+    norm = norm_node(config, channels) if normed_sum and config.norm.kind != "none" else None
     return Residual(branch, _shortcut(config, shape), drop_path, norm)
 
 
@@ -240,7 +119,7 @@ def _shortcut(config: XceptionConfig, shape: ModuleShape) -> Sequence | None:
         return None
     bare = config.norm.kind == "none" or config.norm.placement in ("before_activation", "after_activation")
     convolution = Convolution(shape.in_channels, shape.out_channels, 1, shape.stride, bias=config.norm.kind == "none", padding="valid")
-    norms = () if bare else (("norm", _norm(config, shape.out_channels)),)
+    norms = () if bare else (("norm", norm_node(config, shape.out_channels)),)
     return Sequence((("convolution", convolution), *norms))
 
 
@@ -298,111 +177,8 @@ def _unit(config: XceptionConfig, convolution: Node, channels: int, width: int, 
             children.append(("convolution", convolution))
         elif config.norm.kind != "none":
             before = i < order.index("C")
-            children.append(("norm", _norm(config, channels if before else width, zero_init)))
+            children.append(("norm", norm_node(config, channels if before else width, zero_init)))
     return Sequence(tuple(children))
-
-
-def _norm(config: XceptionConfig, channels: int, zero_init: bool = False) -> Norm:
-    norm = config.norm
-    return Norm(norm.kind, channels, norm.epsilon, norm.momentum, norm.groups, zero_init)
-
-
-# Convolution operators: each returns a node from channels, channels out and stride.
-
-Operator = Callable[[XceptionConfig, int, int, int, MaybeActivation], Node]
-
-
-def operator(config: XceptionConfig, channels: int, width: int, stride: int, intermediate: MaybeActivation | None = None) -> Node:
-    """The config's convolution operator from `channels` to `width`."""
-    between = config.operator.intermediate_activation if intermediate is None else intermediate
-    return OPERATORS[config.operator.kind](config, channels, width, stride, between)
-
-
-def _separable(config: XceptionConfig, channels: int, width: int, stride: int, between: MaybeActivation) -> Node:
-    inner = channels * config.operator.depth_multiplier
-    depthwise = _spatial(config, channels, inner, stride, groups=channels, bias=_biased(config, between))
-    return Sequence((("depthwise", depthwise), *_between(config, inner, between), ("pointwise", _pointwise(config, inner, width))))
-
-
-def _pointwise_depthwise(config: XceptionConfig, channels: int, width: int, stride: int, between: MaybeActivation) -> Node:
-    first = _pointwise(config, channels, width, bias=_biased(config, between))
-    return Sequence((("pointwise", first), *_between(config, width, between), ("depthwise", _spatial(config, width, width, stride, width))))
-
-
-def _segmented(config: XceptionConfig, channels: int, width: int, stride: int, between: MaybeActivation) -> Node:
-    first = _pointwise(config, channels, width, bias=_biased(config, between))
-    spatial = _spatial(config, width, width, stride, config.operator.segments)
-    return Sequence((("pointwise", first), *_between(config, width, between), ("spatial", spatial)))
-
-
-def _regular(config: XceptionConfig, channels: int, width: int, stride: int, between: MaybeActivation) -> Node:
-    return _spatial(config, channels, width, stride)
-
-
-def _inception(config: XceptionConfig, channels: int, width: int, stride: int, between: MaybeActivation) -> Node:
-    one, three, double, pooled = _shares(config, width)
-    padding = config.padding if stride > 1 else "symmetric"
-    return Towers((
-        ("tower0", Sequence((("pointwise", _pointwise(config, channels, one, stride)),))),
-        ("tower1", _tower(config, channels, three, stride, between, 1)),
-        ("tower2", _tower(config, channels, double, stride, between, 2)),
-        ("tower3", Sequence((("pool", Pool("average", stride, padding)), ("pointwise", _pointwise(config, channels, pooled))))),
-    ))
-
-
-def _simplified_inception(config: XceptionConfig, channels: int, width: int, stride: int, between: MaybeActivation) -> Node:
-    shares = _shares(config, width)
-    return Towers(tuple((f"tower{i}", _tower(config, channels, share, stride, between, 1)) for i, share in enumerate(shares)))
-
-
-def _tower(config: XceptionConfig, channels: int, width: int, stride: int, between: MaybeActivation, num_spatial: int) -> Sequence:
-    """A 1×1 convolution followed by spatial ones, the last with the stride."""
-    children: list[Named] = [("pointwise", _pointwise(config, channels, width, bias=_biased(config, between)))]
-    for i in range(num_spatial):
-        last = i == num_spatial - 1
-        children += [(f"{name}{i}", node) for name, node in _between(config, width, between)]
-        bias = None if last else _biased(config, between)
-        children.append((f"spatial{i}", _spatial(config, width, width, stride if last else 1, bias=bias)))
-    return Sequence(tuple(children))
-
-
-OPERATORS: dict[str, Operator] = {
-    "separable": _separable,
-    "pointwise_depthwise": _pointwise_depthwise,
-    "segmented": _segmented,
-    "regular": _regular,
-    "inception": _inception,
-    "simplified_inception": _simplified_inception,
-}
-
-
-def _shares(config: XceptionConfig, width: int) -> list[int]:
-    """Channels of an operator's towers: as even as the channel divisor allows, the first ones larger."""
-    count, divisor = TOWERS[config.operator.kind], config.channel_divisor
-    units = width // divisor
-    return [(units // count + (i < units % count)) * divisor for i in range(count)]
-
-
-def _biased(config: XceptionConfig, between: MaybeActivation) -> bool:
-    """Whether a convolution inside an operator needs a bias: only where no norm does its work and something follows it."""
-    return config.norm.kind == "none" and between != "none"
-
-
-def _spatial(config: XceptionConfig, channels: int, width: int, stride: int, groups: int = 1, bias: bool | None = None) -> Convolution:
-    kernel_size = config.operator.kernel_size
-    padding = config.padding if stride > 1 and kernel_size > 1 else "symmetric"
-    biased = config.norm.kind == "none" if bias is None else bias
-    return Convolution(channels, width, kernel_size, stride, config.operator.dilation, groups, biased, padding)
-
-
-def _pointwise(config: XceptionConfig, channels: int, width: int, stride: int = 1, bias: bool | None = None) -> Convolution:
-    return Convolution(channels, width, 1, stride, bias=config.norm.kind == "none" if bias is None else bias, padding="valid")
-
-
-def _between(config: XceptionConfig, channels: int, activation: MaybeActivation) -> list[Named]:
-    """What lies between the convolutions of one operator."""
-    norms: list[Named] = [("inner_norm", _norm(config, channels))] if config.norm.placement == "each_convolution" else []
-    return norms if activation == "none" else [*norms, ("inner_activation", Activate(activation))]
 
 
 def _in_place(node: Node, fresh: bool = False) -> tuple[Node, bool]:

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from xception.blocks import build
 from xception.config import EntryFlowConfig, ExitFlowConfig, OperatorConfig, StemConfig, XceptionConfig
 from xception.layers import AntiAliasedPool2d, DropPath, FixedMap, SameConv2d, SamePool2d, same_padding
-from xception.plan import Convolution, Norm, operator
+from xception.nodes import Convolution, Norm
+from xception.operators import operator
 
 
 def config(**fields) -> XceptionConfig:
