@@ -131,6 +131,7 @@ def roofline(args: Sequence[str] | None = None) -> int:
             memory_format=words("--memory-format", asked.memory_format, MEMORY_FORMATS)[0],
             num_threads=asked.threads,
             time_budget_s=asked.time_budget,
+            warm_up_s=0.1,  # a layer has less to warm up than a network
         )
         subjects = read_subjects(asked.preset, asked.config, asked.input_size)
         _check_figure(asked.figure)
