@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from xception.data.config import AugmentConfig
 from xception.data.dataset import ChannelStatistics
 
-__all__ = ["augment", "normalise"]
+__all__ = ["Share", "augment", "normalise"]
 
 RANDAUGMENT_GROUP = 16
 
@@ -35,60 +36,105 @@ def _scale_and_shift(statistics: ChannelStatistics, device: torch.device) -> tup
     return (1 / (255 * std)).float().to(device), (-mean / std).float().to(device)
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which images of a whole batch one of several processes has: `start` to `stop` − 1 of `total`.
+
+    Every image comes out as it would from the whole batch. Where labels are mixed an image needs the one before it, which is read too
+    and left out of the result.
+    """
+
+    total: int
+    start: int
+    stop: int
+
+    def rows(self, config: AugmentConfig) -> Tensor:
+        """Return the places in the batch of the images to be read, `(B,)` or `(1 + B,)`, int64."""
+        first = self.start - 1 if config.mixes_labels else self.start
+        return torch.arange(first, self.stop) % self.total
+
+
 def augment(
-    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator, *, statistics: ChannelStatistics, num_classes: int
-) -> tuple[Tensor, Tensor]:
+    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator, *, statistics: ChannelStatistics, num_classes: int,
+    share: Share | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Return augmented, normalised float32 images `(B, C, H, W)` and their labels.
 
-    Takes uint8 images `(B, C, H, W)`. Labels come back as they are, `(B,)` int64, or as probabilities `(B, num_classes)` float32 where
-    mixup or CutMix is on. Draws are made on the generator's device: a CPU generator gives the same augmentation on every device.
+    Takes uint8 images `(B, C, H, W)`; with a share, those that its `rows` name. Labels come back as they are, `(B,)` int64, or as
+    probabilities `(B, num_classes)` float32 where mixup or CutMix is on. Draws are made on the generator's device: a CPU generator
+    gives the same augmentation on every device.
     """
+    if share is None:
+        batch = _Batch(len(images), None, generator, images.device)
+    else:
+        batch = _Batch(share.total, share.rows(config), generator, images.device)
     if config.flip:
-        mirrored = _draw(2, (len(images), 1, 1, 1), generator, images.device).bool()
-        images = torch.where(mirrored, images.flip(-1), images)
+        images = torch.where(batch.draw(2)[:, None, None, None].bool(), images.flip(-1), images)
     if config.crop_padding:
-        images = _crop(images, config.crop_padding, generator)
+        images = _crop(images, config.crop_padding, batch)
     if config.randaugment_operations:
-        images = _randaugment(images, config, generator)
+        images = _randaugment(images, config, batch)
     out = normalise(images, statistics)
     if config.cutout:
-        out = _cutout(out, config.cutout, generator)
+        out = _cutout(out, config.cutout, batch)
     if config.mixes_labels:
-        return _mix(out, labels, config, generator, num_classes)
+        out, labels = _mix(out, labels, config, generator, num_classes)
+        return (out, labels) if share is None else (out[1:], labels[1:])
     return out, labels
 
 
-def _draw(bound: int, shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
-    """Whole numbers from 0 to bound − 1."""
-    return torch.randint(bound, shape, generator=generator, device=generator.device).to(device, non_blocking=True)
+@dataclass(frozen=True)
+class _Batch:
+    """Draws for a whole batch, of which some images are here."""
+
+    total: int
+    rows: Tensor | None  # (B,): places in the batch of the images that are here; None: all of it
+    generator: torch.Generator
+    device: torch.device
+
+    def draw(self, bound: int, num: int | None = None) -> Tensor:
+        """Whole numbers from 0 to bound − 1 for each image that is here, `(B,)`, or `num` of them for each, `(num, B)`."""
+        shape = (self.total,) if num is None else (num, self.total)
+        drawn = torch.randint(bound, shape, generator=self.generator, device=self.generator.device)
+        here = drawn if self.rows is None else drawn[..., self.rows.to(drawn.device)]
+        return here.to(self.device, non_blocking=True)
 
 
-def _crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
+def _crop(images: Tensor, padding: int, batch: _Batch) -> Tensor:
     """Each image's window of the old size at its own place in the padded image."""
     num, _, height, width = images.shape
-    places = _draw(2 * padding + 1, (2, num), generator, images.device)
+    places = batch.draw(2 * padding + 1, 2)
     padded = torch.nn.functional.pad(images, (padding,) * 4)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # (B, C, 2p + 1, 2p + 1, H, W), a view
     return windows[torch.arange(num, device=images.device), :, places[0], places[1]]
 
 
-def _cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+def _cutout(images: Tensor, side: int, batch: _Batch) -> Tensor:
     """A square set to 0, the mean colour after normalising; its centre is anywhere in the image, so it may reach beyond the edge."""
-    num, _, height, width = images.shape
+    _, _, height, width = images.shape
     inside = []
     for length in (height, width):
-        start = _draw(length, (num, 1), generator, images.device) - side // 2
+        start = batch.draw(length)[:, None] - side // 2
         place = torch.arange(length, device=images.device)
         inside.append((place >= start) & (place < start + side))
     return images.masked_fill_((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 0.0)
 
 
-def _randaugment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+def _randaugment(images: Tensor, config: AugmentConfig, batch: _Batch) -> Tensor:
     from torchvision.transforms import v2
 
     transform = v2.RandAugment(num_ops=config.randaugment_operations, magnitude=config.randaugment_magnitude)
-    with _seeded(generator):
-        return torch.cat([transform(group) for group in torch.split(images, RANDAUGMENT_GROUP)])
+    rows = torch.arange(batch.total) if batch.rows is None else batch.rows
+    out = torch.empty_like(images)
+    elsewhere = images.new_zeros((1, 3, 8, 8))  # a group without an image here draws all the same
+    with _seeded(batch.generator):
+        for start in range(0, batch.total, RANDAUGMENT_GROUP):
+            here = ((rows >= start) & (rows < start + RANDAUGMENT_GROUP)).nonzero()[:, 0].to(images.device)
+            if len(here):
+                out[here] = transform(images[here])
+            else:
+                transform(elsewhere)
+    return out
 
 
 def _mix(images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator, num_classes: int) -> tuple[Tensor, Tensor]:
