@@ -7,6 +7,8 @@ python run_ablation.py --report --study residuals
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,6 +88,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     if args is None:
         hide_in_process_list(sys.argv)
+    if os.environ.get("RANK", "0") != "0":
+        return _follow(args)
     arguments = parse(Arguments, args, prog=PROG, description="Ablation studies of the Xception family.")
     try:
         with interruptible([PROG, *(sys.argv[1:] if args is None else args)]):
@@ -95,6 +99,17 @@ def main(args: Sequence[str] | None = None) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         refuse(PROG, f"{place}{error.strerror or error}; what was finished is stored, and the same command goes on from there")
+
+
+def _follow(args: Sequence[str] | None) -> int:
+    """Be one of torchrun's other processes: the first one alone says what is wrong, and says what to do."""
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
+        arguments = parse(Arguments, args, prog=PROG, description="")
+    if arguments.study is not None and not (arguments.list or arguments.report or arguments.dry_run):
+        from ablations.distributed_executor import follow
+
+        follow(arguments.device)
+    return 0
 
 
 def _answer(arguments: Arguments) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from ablations.executors import Executor, LocalExecutor
 from ablations.scales import default_scale
 
-__all__ = ["Machines", "Place", "check_machines", "default_device", "is_distributed", "open_place"]
+__all__ = ["Machines", "Place", "check_machines", "default_device", "is_distributed", "is_follower", "open_place"]
 
 ExecutorName = Literal["local", "ray"]
 
@@ -31,11 +32,12 @@ class Machines:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where trials run: the executor, the device of a trial there, and the device of this process."""
+    """Where trials run: the executor, the device of a trial there, and the device of this process; `close` ends what waits there."""
 
     executor: Executor
     device: str
     own_device: str
+    close: Callable[[], None] = lambda: None
 
 
 def open_place(machines: Machines) -> Place:
@@ -49,7 +51,7 @@ def open_place(machines: Machines) -> Place:
         from ablations.distributed_executor import DistributedExecutor
 
         executor = DistributedExecutor.join(machines.device)
-        return Place(executor=executor, device=executor.device, own_device=executor.device)
+        return Place(executor=executor, device=executor.device, own_device=executor.device, close=executor.close)
     if machines.executor == "ray":
         return _on_ray(machines)
     device = default_device(machines.device)
@@ -61,6 +63,11 @@ def open_place(machines: Machines) -> Place:
 def is_distributed() -> bool:
     """Whether torchrun started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def is_follower() -> bool:
+    """Whether another of torchrun's processes drives the study."""
+    return is_distributed() and os.environ.get("RANK", "0") != "0"
 
 
 def default_device(device: str) -> str:

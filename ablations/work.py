@@ -18,6 +18,7 @@ from xception.data.source import Source
 
 if TYPE_CHECKING:
     from xception.train.checkpoint import CheckpointFolder
+    from xception.train.distributed import Group
 
 __all__ = ["Task", "carry_out", "failed", "ran_out_of_memory"]
 
@@ -59,8 +60,11 @@ def carry_out(
     on_step: Callable[[], None] = lambda: None,
     on_start: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = lambda line: None,
+    group: Group | None = None,
 ) -> Record:
     """Train the task's trial and return its record; an exception becomes a `failed` record with its reason.
+
+    In a `group` of processes all of them carry the trial out together: the first, and the others once it has told them to.
 
     With a folder the trial continues from its last checkpoint; where it was finished already, by whichever process, its record is
     returned and nothing is trained. `on_start` is called once no other process has the trial. `on_step` is called often; raising
@@ -74,17 +78,22 @@ def carry_out(
     try:
         if task.trials is None:
             on_start()
-            return _trained(task, None, on_epoch, on_step, say)
+            return _trained(task, None, on_epoch, on_step, say, group)
         folder = TrialFolder(task.trials, task.key)
         with folder.hold():
             on_start()
-            return _finished(task, folder, on_epoch, on_step, say)
+            return _finished(task, folder, on_epoch, on_step, say, group)
     except (DataError, ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError) as error:
         return failed(task, _reason(error))
 
 
 def _finished(
-    task: Task, folder: TrialFolder, on_epoch: Callable[[dict[str, Any]], None], on_step: Callable[[], None], say: Callable[[str], None]
+    task: Task,
+    folder: TrialFolder,
+    on_epoch: Callable[[dict[str, Any]], None],
+    on_step: Callable[[], None],
+    say: Callable[[str], None],
+    group: Group | None,
 ) -> Record:
     """The record in the trial's folder, where it is there, else that of a training, which is then put there."""
     from xception.data import DataError
@@ -93,7 +102,7 @@ def _finished(
     checkpoints = CheckpointFolder(path=folder.path, semantics=task.trial.semantics, say=say)
     record = folder.read_record(say)
     if record is None or (task.weights_path is not None and record.status == "complete" and not task.weights_path.is_file()):
-        trained = _trained(task, checkpoints, on_epoch, on_step, say)
+        trained = _trained(task, checkpoints, on_epoch, on_step, say, group)
         record = record or trained
         try:
             folder.write_record(record)
@@ -110,12 +119,17 @@ def _trained(
     on_epoch: Callable[[dict[str, Any]], None],
     on_step: Callable[[], None],
     say: Callable[[str], None],
+    group: Group | None,
 ) -> Record:
     from xception.data import load
     from xception.profile.complexity import complexity
     from xception.train.checkpoint import save_weights
+    from xception.train.distributed import ALONE
     from xception.train.loop import fit
 
+    group = group or ALONE
+    if group.rank == 0:
+        group.from_first(lambda: task)  # the others wait for it
     trial = task.trial
     dataset = load(task.source, trial.dataset.image_size)
     result = fit(
@@ -128,6 +142,7 @@ def _trained(
         device=task.device,
         weights=task.weights,
         checkpoints=checkpoints,
+        group=group,
         on_epoch=on_epoch,
         on_step=on_step,
     )

@@ -64,7 +64,10 @@ def run(
     store = Store(options.store_url)
     try:
         store.check_pages()
-        return _run(plan, store, open_place(machines), threads=machines.threads, tuner=tuner)
+        place = open_place(machines)
+        status = _run(plan, store, place, threads=machines.threads, tuner=tuner)
+        place.close()
+        return status
     finally:
         store.close()
 

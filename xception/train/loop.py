@@ -28,6 +28,7 @@ from xception.data.splits import split
 from xception.initialisation import initialise
 from xception.model import build
 from xception.train.checkpoint import Checkpoint, CheckpointError, CheckpointFolder, TrainingStopped, difference
+from xception.train.distributed import ALONE, Group
 from xception.train.evaluate import Evaluation, evaluate
 from xception.train.optimiser import WeightAverage, build_optimiser, optimiser_state, restore_optimiser
 from xception.train.randomness import derive_seed
@@ -80,6 +81,7 @@ def fit(
     device: str | torch.device = "cpu",
     weights: Path | None = None,
     checkpoints: CheckpointFolder | None = None,
+    group: Group = ALONE,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
     on_step: Callable[[], None] = lambda: None,
 ) -> FitResult:
@@ -88,7 +90,8 @@ def fit(
     The seed draws the validation split; seed and stream draw initial values, the order of images,
     augmentation and dropout, so that two networks under the same seed see the same batches.
 
-    `weights` is the file that a recipe with `transfer` begins with.
+    `weights` is the file that a recipe with `transfer` begins with. All processes of a `group` call this alike, the first with the
+    checkpoints.
 
     With `checkpoints` the training continues from what its folder holds. `on_step` is called after each step and each evaluated
     batch; raising `TrainingStopped` there saves the state and ends the training.
@@ -98,14 +101,14 @@ def fit(
         CheckpointError: the folder holds a checkpoint of another training.
         TrainingStopped: `on_step` raised it.
     """
-    trainer = _Trainer(model, recipe, dataset, data, seed, stream, torch.device(device), weights, checkpoints, on_step)
+    trainer = _Trainer(model, recipe, dataset, data, seed, stream, torch.device(device), weights, checkpoints, group, on_step)
     trainer.resume()
     reason = None
     test: Evaluation | None = None
     try:
         while trainer.epoch < recipe.epochs:
             on_epoch(trainer.run_epoch())
-        test = trainer.evaluate(trainer.test)
+        test = trainer.evaluate(trainer.own_test, trainer.test)
     except _Diverged as diverged:
         reason = _with_last_finite(str(diverged), trainer.curves)
     except TrainingStopped:
@@ -175,9 +178,10 @@ class _Trainer:
         device: torch.device,
         weights: Path | None,
         checkpoints: CheckpointFolder | None,
+        group: Group,
         on_step: Callable[[], None],
     ) -> None:
-        self.recipe, self.seed, self.stream, self.device = recipe, seed, stream, device
+        self.recipe, self.seed, self.stream, self.device, self.group = recipe, seed, stream, device, group
         self.checkpoints, self.on_step = checkpoints, on_step
         parts = split(dataset, data, seed)
         self.num_train = len(parts.train)
@@ -186,12 +190,16 @@ class _Trainer:
                 f"Recipe.batch_size: {recipe.batch_size} is not allowed; at most the number of training images, {self.num_train}"
             )
         recipe.augment.check_size(data.image_size)
-        self.train, self.val, self.test = parts.train.to(device), parts.val.to(device), parts.test.to(device)
+        self.val, self.test = parts.val, parts.test
+        self.own_val, self.own_test = group.part(parts.val).to(device), group.part(parts.test).to(device)
+        # Several processes each read their share of a batch from the files that they all map.
+        self.train = parts.train.to(device) if group.size == 1 else parts.train
         self.statistics, self.num_classes = dataset.statistics, dataset.source.num_classes
 
         network = build(config)
         initialise(network, config.initialisation, seed=derive_seed("initial values", seed, stream))
         _begin_with(network, recipe, weights)
+        network = group.prepare(network, recipe, device)
         self.model: nn.Module = network.to(device).to(memory_format=torch.channels_last).train()
         self.optimiser = build_optimiser(self.model, recipe)
         self.peak_rates = [float(group["lr"]) for group in self.optimiser.param_groups]
@@ -213,6 +221,7 @@ class _Trainer:
         }  # fmt: skip
         self.conditions: dict[str, Any] = {
             "threads": torch.get_num_threads(), "device": _device_name(device), "torch": str(torch.__version__),
+            "processes": group.size,
         }  # fmt: skip
         self.changed: dict[str, list[Any]] = {}
 
@@ -226,7 +235,7 @@ class _Trainer:
         self._train_epoch()
         train_loss = float(self.losses.mean())
         _require_finite(self.losses, self.epoch)
-        held_out = self.evaluate(self.val)
+        held_out = self.evaluate(self.own_val, self.val)
         row = {"epoch": self.epoch + 1, "train_loss": train_loss, "val_loss": held_out.loss, "val_accuracy": held_out.accuracy}
         self.curves.append(row)
         if not math.isfinite(held_out.loss):
@@ -242,12 +251,13 @@ class _Trainer:
         self.model.train()
         if (transfer := self.recipe.transfer) is not None:
             freeze(self.model, transfer.freeze, epoch=self.epoch, thaw_epoch=transfer.thaw_epoch)
+        parallel = self.group.parallel(self.model)
         generator = torch.Generator().manual_seed(derive_seed("order", self.seed, self.stream, self.epoch))
-        order = torch.randperm(self.num_train, generator=generator).to(self.device)
+        order = torch.randperm(self.num_train, generator=generator).to(self.train.storage.device)
         size = self.recipe.batch_size
         with self.stopwatch:
             while self.step < self.steps_per_epoch:
-                self.losses[self.step] = self._train_step(order[self.step * size : (self.step + 1) * size])
+                self.losses[self.step] = self._train_step(parallel, order[self.step * size : (self.step + 1) * size])
                 self.step += 1
                 if self.device.type == "cpu" or self.step % 64 == 0:
                     _require_finite(self.losses[: self.step], self.epoch)
@@ -258,17 +268,21 @@ class _Trainer:
                     self.stopwatch.start()
             self.losses.sum().item()  # waits for the device, so that its work is counted
 
-    def _train_step(self, batch: Tensor) -> Tensor:
-        torch.manual_seed(derive_seed("step", self.seed, self.stream, self.epoch, self.step))  # for dropout and stochastic depth
+    def _train_step(self, parallel: nn.Module, batch: Tensor) -> Tensor:
+        share = self.group.share(len(batch))
+        others = (self.group.rank,) if self.group.rank else ()
+        torch.manual_seed(derive_seed("step", self.seed, self.stream, self.epoch, self.step, *others))  # for dropout, stochastic depth
         factor = self.recipe.schedule.factor(self.num_steps_done, self.num_steps, self.steps_per_epoch)
         for group, peak in zip(self.optimiser.param_groups, self.peak_rates, strict=True):
             group["lr"] = peak * factor
         generator = torch.Generator().manual_seed(derive_seed("augmentation", self.seed, self.stream, self.epoch, self.step))
+        own = batch if share is None else batch[share.rows(self.recipe.augment)]
+        images, labels = (part.to(self.device, non_blocking=True) for part in self.train.batch(own))
         images, target = augment(
-            *self.train.batch(batch), self.recipe.augment, generator, statistics=self.statistics, num_classes=self.num_classes
+            images, labels, self.recipe.augment, generator, statistics=self.statistics, num_classes=self.num_classes, share=share
         )
         with torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not None):
-            logits = self.model(images.contiguous(memory_format=torch.channels_last))
+            logits = parallel(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), target, label_smoothing=self.recipe.label_smoothing)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.recipe.gradient_clip is not None:
@@ -279,14 +293,15 @@ class _Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         if self.average is not None:
             self.average.update()
-        return loss.detach()
+        return self.group.mean(loss.detach())
 
-    def evaluate(self, part: Images) -> Evaluation:
-        """Evaluate the weights that count: the running average where there is one."""
+    def evaluate(self, own: Images, part: Images) -> Evaluation:
+        """Evaluate the weights that count, the running average where there is one, on some images, of which `own` are here."""
         if self.average is not None:
             self.average.swap()
         try:
-            return evaluate(self._logits, part)
+            self.group.level(self.model, self.recipe)
+            return self.group.whole(evaluate(self._logits, own), part)
         finally:
             if self.average is not None:
                 self.average.swap()
@@ -326,9 +341,8 @@ class _Trainer:
         Raises:
             CheckpointError: it belongs to another training.
         """
-        if self.checkpoints is None:
-            return
-        found = self.checkpoints.newest(self._complaint)
+        checkpoints = self.checkpoints
+        found = self.group.from_first(lambda: None if checkpoints is None else checkpoints.newest(self._complaint))
         if found is None:
             return
         with torch.no_grad():
@@ -343,10 +357,11 @@ class _Trainer:
         self.stopwatch.seconds = found.state["train_seconds"]
         self.changed = found.state["changed"]
         for name, now in self.conditions.items():
-            before = found.state["conditions"][name]
+            before = found.state["conditions"].get(name)
             if before != now:
                 self.changed[name] = [*self.changed.get(name, [before]), now]
-                self.checkpoints.say(f"continued under other conditions, the last bits may differ: {name} was {before}, is {now}")
+                if checkpoints is not None:
+                    checkpoints.say(f"continued under other conditions, the last bits may differ: {name} was {before}, is {now}")
 
     def _complaint(self, checkpoint: Checkpoint) -> str | None:
         """Why a checkpoint cannot be used, or None."""

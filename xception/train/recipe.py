@@ -172,6 +172,9 @@ class Recipe(Config):
     # Largest norm of the whole gradient; None leaves it as it is.
     gradient_clip: float | None = None
     augment: AugmentConfig = AugmentConfig()
+    # Batch norm takes its statistics over this many shares of a batch apart. 1: over all of it, synchronised between the GPUs of a
+    # training, so that a result does not depend on how many there are; more: exactly so many processes, each over its own share.
+    batch_norm_shares: int = 1
     # What convolutions and products compute in; weights, norms' statistics and the loss stay float32.
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     # Begin with another network's weights; None begins with random ones.
@@ -180,6 +183,8 @@ class Recipe(Config):
     def validate(self) -> None:
         _require(self.epochs >= 1, "Recipe.epochs", self.epochs, "1 or more")
         _require(self.batch_size >= 2, "Recipe.batch_size", self.batch_size, "2 or more")
+        fits = self.batch_norm_shares >= 1 and self.batch_size % self.batch_norm_shares == 0
+        _require(fits, "Recipe.batch_norm_shares", self.batch_norm_shares, f"1 or another divisor of the batch of {self.batch_size}")
         _require(0 <= self.label_smoothing < 1, "Recipe.label_smoothing", self.label_smoothing, "0 to below 1")
         _require(0 <= self.ema_decay < 1, "Recipe.ema_decay", self.ema_decay, "0 to below 1")
         if self.gradient_clip is not None:

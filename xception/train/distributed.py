@@ -1,0 +1,170 @@
+"""One training over several devices: the processes that torchrun started share each batch and average their gradients.
+
+A process reads, augments and computes its share of every batch, and the result is that of one process but for the order of sums: the
+batch is the recipe's as a whole, each image is augmented as in the whole batch, and batch norm takes its statistics over all of it.
+Gradients are averaged by DistributedDataParallel (Li et al. 2020, arXiv:2006.15704).
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from xception.data.augment import Share
+from xception.data.dataset import Images
+from xception.train.evaluate import Evaluation
+from xception.train.recipe import Recipe
+
+__all__ = ["ALONE", "Group", "join"]
+
+T = TypeVar("T")
+
+_BATCH_NORM = nn.modules.batchnorm._BatchNorm
+# The first process may be at other work for long, while the others wait for a task.
+_PATIENCE = datetime.timedelta(days=30)
+_SETTLE_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train together; rank 0 decides, writes and reports."""
+
+    rank: int = 0
+    size: int = 1
+    control: Any = None  # a gloo group for what is no tensor
+
+    # What a process has of the data
+
+    def share(self, batch_size: int) -> Share | None:
+        """Return which images of a batch are this process's; None where it is alone."""
+        each = batch_size // self.size
+        return None if self.size == 1 else Share(total=batch_size, start=self.rank * each, stop=(self.rank + 1) * each)
+
+    def part(self, images: Images) -> Images:
+        """Return this process's part of images to evaluate on; all of them where there are too few to share out."""
+        if self.size == 1 or len(images) < self.size:
+            return images
+        first, last = (len(images) * rank // self.size for rank in (self.rank, self.rank + 1))
+        return images.select(torch.arange(first, last, device=images.storage.device))
+
+    # What it computes
+
+    def prepare(self, network: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
+        """Return the network with batch norm over the whole batch, or over each process's share where the recipe wants that.
+
+        Raises:
+            ValueError: the recipe does not fit the number of processes or the device.
+        """
+        shares = recipe.batch_norm_shares
+        if recipe.batch_size % self.size:
+            raise ValueError(f"Recipe.batch_size: {recipe.batch_size} is not allowed over {self.size} processes; a multiple of {self.size}")
+        has_batch_norm = any(isinstance(module, _BATCH_NORM) for module in network.modules())
+        if not has_batch_norm:
+            if shares > 1:
+                raise ValueError(f"Recipe.batch_norm_shares: {shares} has no effect on a network without batch norm; 1")
+            return network
+        if shares not in (1, self.size):
+            raise ValueError(f"Recipe.batch_norm_shares: {shares} needs {shares} processes (torchrun --nproc-per-node {shares}), "
+                             f"there {'is' if self.size == 1 else 'are'} {self.size}")
+        if shares == self.size:  # also one process alone
+            return network
+        if device.type != "cuda":
+            raise ValueError(f"Recipe.batch_norm_shares: 1 is not allowed over {self.size} processes on a CPU, where batch norm cannot be "
+                             "synchronised; train in one process, or a network with group norm")
+        synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return synchronised
+
+    def parallel(self, network: nn.Module) -> nn.Module:
+        """Return what computes a step: the network whose gradients, of the parameters that learn at present, are averaged."""
+        if self.size == 1:
+            return network
+        device = next(network.parameters()).device
+        return nn.parallel.DistributedDataParallel(network, device_ids=None if device.type == "cpu" else [device], broadcast_buffers=False)
+
+    def level(self, network: nn.Module, recipe: Recipe) -> None:
+        """Average the running statistics of batch norms that each process took over its own share, before they are evaluated."""
+        if self.size > 1 and recipe.batch_norm_shares > 1:
+            for buffer in network.buffers():
+                if buffer.is_floating_point():
+                    self.mean(buffer)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Return the mean of a tensor over the processes, in its own place."""
+        if self.size > 1:
+            dist.all_reduce(value)
+            value /= self.size
+        return value
+
+    def whole(self, part: Evaluation, images: Images) -> Evaluation:
+        """Return the evaluation on all images from those of the parts."""
+        if self.size == 1 or len(images) < self.size:
+            return part
+        parts: list[Any] = [None] * self.size
+        dist.all_gather_object(parts, part, group=self.control)
+        num = len(images)
+        sizes = [len(p.correct) for p in parts]
+        correct = torch.cat([p.correct for p in parts])
+        return replace(
+            part,
+            loss=sum(p.loss * n for p, n in zip(parts, sizes, strict=True)) / num,
+            accuracy=int(correct.sum()) / num,
+            top5_accuracy=sum(round(p.top5_accuracy * n) for p, n in zip(parts, sizes, strict=True)) / num,
+            correct=correct,
+        )
+
+    # What it tells
+
+    def from_first(self, make: Callable[[], T]) -> T:
+        """Return what the first process makes, in all of them; its ValueError is raised in all of them."""
+        if self.size == 1:
+            return make()
+        told: list[Any] = [None]
+        if self.rank == 0:
+            try:
+                told = [make()]
+            except ValueError as error:
+                told = [error]
+        dist.broadcast_object_list(told, src=0, group=self.control)
+        if isinstance(told[0], ValueError):
+            raise told[0]
+        made: T = told[0]
+        return made
+
+    def settle(self) -> None:
+        """Meet the others after a failure.
+
+        Raises:
+            RuntimeError: they do not come, so that the processes are no longer at the same step.
+        """
+        if self.size > 1:
+            dist.monitored_barrier(self.control, timeout=datetime.timedelta(seconds=_SETTLE_SECONDS))
+
+
+ALONE = Group()
+
+
+def join(device: str) -> tuple[Group, torch.device]:
+    """Join the processes that torchrun started, and return the group with the device of this one: the GPU of its local rank, or the CPU.
+
+    Raises:
+        ValueError: there are fewer GPUs than processes on this machine.
+    """
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"--device: {device!r} is not allowed under torchrun, where each process has its own; auto, cpu, cuda")
+    count = torch.cuda.device_count() if device != "cpu" and torch.cuda.is_available() else 0
+    if device == "cuda" and count <= local:
+        raise ValueError(f"--device: 'cuda' needs a GPU for each process, there are {count}; torchrun --nproc-per-node {max(count, 1)}")
+    chosen = torch.device("cuda", local) if count > local else torch.device("cpu")
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", device_id=chosen if chosen.type == "cuda" else None)
+    control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    return Group(rank=dist.get_rank(), size=dist.get_world_size(), control=control), chosen
