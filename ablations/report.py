@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations import formatting as f
+from ablations.plots.rows import references
 from ablations.tables import Cell, Column, PeopleTable, data_sentence, people_table, write_atomically
 from ablations.templates import read, render
 
@@ -26,6 +27,7 @@ __all__ = ["ReportContext", "study_page", "write_report", "write_store_report"]
 
 CITATION = "Xception ablations: architecture ablations and searches around one parameterised Xception generator."
 LARGEST_SVG = 600_000  # bytes; a figure with more is put into the page as PNG
+LISTED = 12  # verdicts; of more, those that decide nothing are folded away
 VERDICTS = ("helps", "hurts", "no meaningful effect", "inconclusive")
 
 
@@ -91,21 +93,25 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
     if frame.empty or comparison.empty:
         raise ValueError(f"frame: study {context.study!r} has no trials; run it first")
     counts = {status: int((frame["status"] == status).sum()) for status in ("complete", "diverged", "failed", "missing")}
-    verdicts = [_verdict(row) for row in comparison.to_dict("records") if row["verdict"] != "baseline"]
-    base = comparison.loc[comparison["verdict"] == "baseline", "variant"]
+    baselines = references(frame)
+    verdicts = [_verdict(row, baselines) for row in comparison.to_dict("records") if row["verdict"] != "baseline"]
+    verdicts.sort(key=lambda one: VERDICTS.index(one["verdict"]))
+    decided = [one for one in verdicts if len(verdicts) <= LISTED or one["verdict"] in ("helps", "hurts")]
+    own = list(dict.fromkeys(baselines.values())) or [str(v) for v in comparison.loc[comparison["verdict"] == "baseline", "variant"]]
     return {
         "id": f"study-{number}",
         "context": context,
         "counts": counts,
         "total": len(frame),
         "data": data_sentence(comparison),
-        "baseline": str(base.iloc[0]) if len(base) else None,
-        "verdicts": verdicts,
+        "baselines": own,
+        "verdicts": decided,
+        "undecided": verdicts[len(decided) :],
         "tally": [(v, sum(one["verdict"] == v for one in verdicts)) for v in VERDICTS if any(one["verdict"] == v for one in verdicts)],
         "table": people_table(comparison, title=context.question),
         "figures": [_figure(figure) for figure in context.figures],
         "seeds": _seed_table(frame),
-        "fairness": _fairness_table(frame, comparison),
+        "fairness": _fairness_table(frame, comparison, baselines),
         "recipes": _recipe_sentence(frame),
         "troubles": [row for row in frame.to_dict("records") if row["status"] in ("diverged", "failed")],
         "missing": _missing(frame),
@@ -113,12 +119,13 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
     }
 
 
-def _verdict(row: Mapping[Any, Any]) -> dict[str, str]:
+def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, str]:
     text, sentence = row.get("verdict_text"), row.get("sentence")
     if not isinstance(sentence, str):
         sentence = f"{f.points(row['delta_mean'])} pp {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, n = {row['n']}"
     return {
         "variant": str(row["variant"]),
+        "baseline": baselines.get(str(row["variant"]), ""),
         "verdict": str(row["verdict"]),
         "text": text if isinstance(text, str) else str(row["verdict"]),
         "sentence": sentence,
@@ -127,7 +134,7 @@ def _verdict(row: Mapping[Any, Any]) -> dict[str, str]:
 
 def _figure(figure: SavedFigure) -> dict[str, str]:
     path, kind = (figure.svg, "svg+xml") if figure.svg.stat().st_size <= LARGEST_SVG else (figure.png, "png")
-    return {"name": figure.name.replace("_", " "), "alt": figure.alt, "kind": kind, "data": base64.b64encode(path.read_bytes()).decode()}
+    return {"alt": figure.alt, "kind": kind, "data": base64.b64encode(path.read_bytes()).decode()}
 
 
 def _seed_table(frame: pd.DataFrame) -> PeopleTable:
@@ -153,14 +160,14 @@ def _seed_table(frame: pd.DataFrame) -> PeopleTable:
     return PeopleTable(caption=caption, columns=columns, rows=tuple(rows))
 
 
-def _fairness_table(frame: pd.DataFrame, comparison: pd.DataFrame) -> PeopleTable:
+def _fairness_table(frame: pd.DataFrame, comparison: pd.DataFrame, baselines: Mapping[str, str]) -> PeopleTable:
     """What each variant was given and cost, beside the baseline."""
-    base = next((row for row in comparison.to_dict("records") if row["verdict"] == "baseline"), None)
     recipes = _recipes(frame)
-    own_recipe = recipes.get(str(base["variant"]), {}) if base else {}
+    by_name = {str(row["variant"]): row for row in comparison.to_dict("records")}
     rows = []
-    for row in comparison.to_dict("records"):
-        name = str(row["variant"])
+    for name, row in by_name.items():
+        base = by_name.get(baselines.get(name, name))
+        own_recipe = recipes.get(baselines.get(name, name), {})
         planned = int((frame["variant"] == row["variant"]).sum())
         different = [
             f"{key}: {recipes[name].get(key, 'default')}"

@@ -116,8 +116,11 @@ def best_variants(comparison: pd.DataFrame) -> set[str]:
     """Return the variants that the statistics let us call best: none where they do not.
 
     These are, of the variants that help, the one of the largest effect and those whose interval of the
-    effect overlaps its own; or the baseline where every other variant hurts.
+    effect overlaps its own; or the baseline where every other variant hurts. Effects against several baselines
+    do not compare, so there no variant is best.
     """
+    if (comparison["verdict"] == "baseline").sum() > 1:
+        return set()
     others = comparison[comparison["verdict"] != "baseline"]
     helping = others[others["verdict"] == "helps"]
     if len(helping):
@@ -283,11 +286,18 @@ def _caption(table: pd.DataFrame, title: str, best: set[str], symmetric: bool) -
     base = table.loc[table["verdict"] == "baseline", "variant"]
     if len(table) > len(base) and len(base):
         k = len(table) - len(base)
+        together = "the one comparison" if k == 1 else f"all {k} comparisons"
+        in_looks = "stopped" in table and table["stopped"].notna().any()
+        level = f"hold together for {together} at 95 %"
+        if in_looks:
+            level = f"have level 1 − α/{k}, α being that of the look where the variant stopped"
         from_what = _line(base.iloc[0]) if len(base) == 1 else "the baseline above"
         sentences.append(
-            f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp); its intervals hold together for "
-            f"{'the one comparison' if k == 1 else f'all {k} comparisons'} at 95 %; p is Holm's."
+            f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp); its intervals {level}; p is Holm's"
+            f"{', the smallest over looks' if in_looks else ''}."
         )
+    if (table["num_diverged"] > 0).any():
+        sentences.append("A diverged trial counts at chance accuracy; a failed one takes its pair out.")
     margins = sorted({float(m) for m in table["delta_margin"].dropna()})
     sentences += [f"Smallest difference that matters: δ = {f.percent(m)} pp." for m in margins]
     if best & set(base):

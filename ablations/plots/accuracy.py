@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ablations.plots.rows import (
     intervals_note,
     lay_out,
     marks_note,
+    references,
     seed_offsets,
     seeds_note,
     set_rows,
@@ -42,7 +43,7 @@ def strip_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
     at, table = rows.positions(), comparison.set_index("variant")
     rows_of = table.to_dict("index")
     base = comparison.loc[comparison["verdict"] == "baseline", "variant"]
-    baseline = str(base.iloc[0]) if len(base) else None
+    baseline = str(base.iloc[0]) if len(base) == 1 else None
     with style.context():
         figure = style.new_figure(rows.height)
         axes = figure.subplots()
@@ -77,10 +78,10 @@ def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
         ValueError: no trial has a result, or there is nothing to compare.
     """
     others = comparison[comparison["verdict"] != "baseline"]
-    base = comparison.loc[comparison["verdict"] == "baseline", "variant"]
-    if others.empty or base.empty:
+    baselines = references(frame)
+    if others.empty or not baselines:
         raise ValueError(f"comparison: {len(comparison)} variant without another to compare with; a baseline and at least one other")
-    differences = paired_differences(counted(frame), str(base.iloc[0]))
+    differences = paired_differences(counted(frame), baselines)
     if differences.empty:
         raise ValueError("frame: no seed has a result in both the baseline and another variant; a figure of differences needs one")
     rows = lay_out(comparison, list(others["variant"]), order_by="delta_mean")
@@ -115,7 +116,8 @@ def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
                     fontweight="bold" if row["verdict"] in ("helps", "hurts") else "normal",
                 )
         set_rows(axes, rows, None)
-        axes.set_xlabel(f.wrapped(f"difference from {style.legible(_short(base.iloc[0]))} (pp)", 46))
+        from_what = style.legible(_short(next(iter(baselines.values())))) if len(set(baselines.values())) == 1 else "its own baseline"
+        axes.set_xlabel(f.wrapped(f"difference from {from_what} (pp)", 46))
         band = f"; grey band: ±δ = ±{f.percent(margins[0])} pp" if len(margins) == 1 else ""
         return style.finish(
             figure,
@@ -126,10 +128,11 @@ def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
         )
 
 
-def paired_differences(done: pd.DataFrame, baseline: str) -> pd.DataFrame:
-    """Return `variant`, `seed`, `points` (the difference from the baseline with the same seed, in pp) and `diverged` (either trial)."""
+def paired_differences(done: pd.DataFrame, baselines: Mapping[str, str]) -> pd.DataFrame:
+    """Return `variant`, `seed`, `points` (the difference from its baseline with the same seed, in pp) and `diverged` (either trial)."""
     part = done[["variant", "seed", "percent", "status"]]
-    pairs = part[part["variant"] != baseline].merge(part[part["variant"] == baseline], on="seed", suffixes=("", "_baseline"))
+    own = part[part["variant"].isin(list(baselines))].assign(baseline=lambda rows: rows["variant"].map(baselines))
+    pairs = own.merge(part.rename(columns={"variant": "baseline"}), on=["baseline", "seed"], suffixes=("", "_baseline"))
     either = (pairs["status"] == "diverged") | (pairs["status_baseline"] == "diverged")
     return pairs.assign(points=pairs["percent"] - pairs["percent_baseline"], diverged=either)[["variant", "seed", "points", "diverged"]]
 

@@ -68,13 +68,12 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
     from ablations.plots.cost import COSTS, cost_plot, latency_plot
     from ablations.plots.curves import learning_curves
     from ablations.plots.factors import factor_heat_map, factor_pairs, interaction_plot
-    from ablations.plots.rows import counted
+    from ablations.plots.rows import counted, references
     from ablations.tables import curves_frame
 
     if not frame["status"].isin(["complete", "diverged"]).any():
         return
-    base = comparison.loc[comparison["verdict"] == "baseline", "variant"]
-    if len(base) and len(paired_differences(counted(frame), str(base.iloc[0]))):
+    if len(paired_differences(counted(frame), references(frame))):
         yield StudyFigure(name="differences", alt=_differences_text(comparison), figure=forest_plot(frame, comparison))
     yield StudyFigure(name="accuracy", alt=_accuracy_text(comparison), figure=strip_plot(frame, comparison))
     if curves_frame(frame)["val_accuracy"].notna().any():
@@ -127,7 +126,8 @@ def _differences_text(comparison: pd.DataFrame) -> str:
     return _spoken(
         "Paired differences from the baseline in percentage points, with intervals",
         [
-            f"{row['variant']} {f.points(row['delta_mean'])} {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, {row['verdict']}"
+            f"{row['variant']} {f.points(row['delta_mean'])} {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, "
+            f"{row['verdict']}"
             for row in comparison.to_dict("records")
             if row["verdict"] != "baseline" and f.is_number(row["delta_mean"])
         ],

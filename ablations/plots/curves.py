@@ -11,7 +11,7 @@ import numpy as np
 
 from ablations import formatting as f
 from ablations import style
-from ablations.plots.rows import titled
+from ablations.plots.rows import references, titled
 from ablations.tables import curves_frame, data_sentence
 
 if TYPE_CHECKING:
@@ -47,17 +47,23 @@ def learning_curves(frame: pd.DataFrame, comparison: pd.DataFrame, value: Value 
     broken = set(frame.loc[frame["status"] == "diverged", "key"])
     names = [v for v in comparison["variant"] if v in set(curves["variant"])]
     seeds = curves.groupby("variant")["seed"].nunique()
+    baselines = references(frame)
+    others = [n for n in names if n in baselines] or names
     with style.context():
-        figure = _together(curves, names, broken, value) if len(names) <= TOGETHER else _panels(curves, names, comparison, broken, value)
+        if len(names) <= TOGETHER:
+            figure = _together(curves, names, broken, value)
+        else:
+            figure = _panels(curves, _most_different(others, comparison), baselines, broken, value)
         note = (
             f"{data_sentence(frame)} n = {seeds.min()}{'' if seeds.min() == seeds.max() else f' to {seeds.max()}'} "
             f"{'seed' if seeds.max() == 1 else 'seeds'}; bold line: mean over seeds; band: lowest to highest seed; thin lines: each seed"
             f"{'; a cross ends a run that diverged' if broken & set(curves['key']) else ''}."
         )
         if len(names) > TOGETHER:
-            note += f" Dashed grey: {_baseline(comparison, names)}."
-        if len(names) > PANELS:
-            note += f" {PANELS} of {len(names)} variants: the baseline and those with the largest differences from it."
+            grey = set(baselines.values())
+            note += f" Dashed grey: {grey.pop() if len(grey) == 1 else 'the baseline of each'}."
+        if len(others) > PANELS:
+            note += f" {PANELS} of {len(others)} variants: those with the largest differences from the baseline."
         return style.finish(figure, title=titled(frame, LABELS[value].split(" (")[0] + " by epoch"), note=note)
 
 
@@ -75,13 +81,14 @@ def _together(curves: pd.DataFrame, names: list[str], broken: set[str], value: V
     return figure
 
 
-def _panels(curves: pd.DataFrame, names: list[str], comparison: pd.DataFrame, broken: set[str], value: Value) -> Figure:
-    base = _baseline(comparison, names)
-    others = [n for n in names if n != base]
-    if len(names) > PANELS:
-        size = comparison.set_index("variant")["delta_mean"].astype(float).abs().fillna(-np.inf)
-        largest = set(sorted(others, key=lambda n: -size[n])[: PANELS - 1])
-        others = [n for n in others if n in largest]
+def _most_different(others: list[str], comparison: pd.DataFrame) -> list[str]:
+    """The variants that get a panel, in their order: all, or those with the largest differences."""
+    size = comparison.set_index("variant")["delta_mean"].astype(float).abs().fillna(-np.inf)
+    largest = set(sorted(others, key=lambda n: -size[n])[:PANELS])
+    return [n for n in others if n in largest]
+
+
+def _panels(curves: pd.DataFrame, others: list[str], baselines: dict[str, str], broken: set[str], value: Value) -> Figure:
     columns, lines = 3, {n: f.wrapped(style.legible(n), 19) for n in others}
     rows = -(-len(others) // columns)
     tallest = max(text.count("\n") + 1 for text in lines.values())
@@ -91,7 +98,7 @@ def _panels(curves: pd.DataFrame, names: list[str], comparison: pd.DataFrame, br
         if place >= len(others):
             axes.set_axis_off()
             continue
-        _draw(axes, curves[curves["variant"] == base], broken, style.GREY, "--")
+        _draw(axes, curves[curves["variant"] == baselines.get(others[place])], broken, style.GREY, "--")
         _draw(axes, curves[curves["variant"] == others[place]], broken, style.BLUE, "-")
         axes.set_title(lines[others[place]], fontsize=5.4, pad=2, linespacing=1.0)
         _axes(axes, curves, few=True)
@@ -100,12 +107,6 @@ def _panels(curves: pd.DataFrame, names: list[str], comparison: pd.DataFrame, br
             axes.set_xlabel("epoch")
     figure.supylabel(LABELS[value], fontsize=7)
     return figure
-
-
-def _baseline(comparison: pd.DataFrame, names: list[str]) -> str:
-    """The baseline, or the first variant with a curve where the baseline has none."""
-    found = [v for v in comparison.loc[comparison["verdict"] == "baseline", "variant"] if v in names]
-    return str((found or names)[0])
 
 
 def _draw(axes: Axes, curves: pd.DataFrame, broken: set[str], colour: str, dashes: object, label: str | None = None) -> None:

@@ -26,6 +26,7 @@ __all__ = [
     "intervals_note",
     "lay_out",
     "marks_note",
+    "references",
     "seed_offsets",
     "seeds_note",
     "set_rows",
@@ -61,6 +62,16 @@ def counted(frame: pd.DataFrame) -> pd.DataFrame:
         raise ValueError("frame: no trial has ended with a result; a figure needs at least one")
     chance = 1 / done["num_classes"].astype(float)
     return done.assign(percent=100 * done["test_accuracy"].astype(float).where(done["status"] == "complete", chance))
+
+
+def references(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the baseline that each other variant is compared with: that of the column `reference`, else the only one there is."""
+    baselines = list(dict.fromkeys(frame.loc[frame["is_baseline"].astype(bool), "variant"].astype(str)))
+    variants = [str(v) for v in dict.fromkeys(frame["variant"]) if str(v) not in baselines]
+    if "reference" in frame and frame["reference"].notna().all():
+        given = dict(zip(frame["variant"].astype(str), frame["reference"].astype(str), strict=True))
+        return {variant: given[variant] for variant in variants}
+    return dict.fromkeys(variants, baselines[0]) if baselines else {}
 
 
 def draw_seeds(axes: Axes, x: ArrayLike, y: ArrayLike, diverged: ArrayLike, *, size: float) -> None:

@@ -83,6 +83,7 @@ def cases() -> dict[str, pd.DataFrame]:
         "all_missing": records(["full", "none"], missing=[(n, s) for n in ("full", "none") for s in range(5)]),
         "hostile": records(HOSTILE, effects=[0, 0.03, -0.02, 0.001, 0.015, -0.05, 0.0], dataset="Synthetic <b>shapes</b> & 50%"),
         "twelve_long": records(LONG, seeds=3),
+        "two_baselines": two_baselines(),
         "two_hundred": records(many, seeds=3),
     }
 
@@ -118,3 +119,11 @@ def searched(trials: int = 60) -> pd.DataFrame:
         "space": np.where(np.arange(trials) % 2 == 0, "free_widths", "scaled_widths"), "status": status, "macs": macs,
         "val_accuracy": np.where(status == "complete", accuracy, np.nan),
     })
+
+
+def two_baselines() -> pd.DataFrame:
+    """Return a study in which each of two sizes has a baseline of its own."""
+    names = ["small, with", "small, without", "large, with", "large, without", "large, half"]
+    frame = records(names, effects=[0, -0.05, 0.04, 0.03, 0.05], study="residuals_by_depth")
+    frame["is_baseline"] = frame["variant"].str.endswith(", with")
+    return frame.assign(reference=frame["variant"].str.split(",").str[0] + ", with")

@@ -1,0 +1,137 @@
+"""The page in a real headless browser: quiet console, nothing wider than the window, tables sorted from the keyboard, light and dark.
+
+It needs `chromium` and `chromedriver` on the path, which `.ci/browser` installs. With `XCEPTION_REQUIRE_BROWSER` set it is an error that
+they are not there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import frames
+import pytest
+
+from ablations import plots, report
+
+HERE = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
+pytestmark = pytest.mark.skipif(
+    None in HERE.values() and not os.environ.get("XCEPTION_REQUIRE_BROWSER"), reason="no chromium with chromedriver here; see .ci/browser"
+)
+webdriver = pytest.importorskip("selenium.webdriver")
+CASES = ("normal", "half_finished", "hostile", "all_missing", "two_baselines")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    contexts = []
+    for name in CASES:
+        frame = frames.cases()[name]
+        comparison = frames.comparison(frame)
+        figures = [f for f in plots.study_figures(frame, comparison) if f.name in ("differences", "accuracy")]
+        contexts.append(report.ReportContext(
+            study=name, question="Do residual connections help, " + "and_a_very_long_word_without_any_blank_" * 3 + "?",
+            source="Chollet 2017", command="python run_ablation.py " + "--long-option value " * 12,
+            continue_command="python run_ablation.py", environment={"machine": "x" * 200}, frame=frame, comparison=comparison,
+            figures=plots.save_figures(figures, folder / name),
+        ))
+        report.write_report(contexts[-1], folder / f"{name}.html")
+    report.write_store_report(contexts, folder / "store.html")
+    return {path.stem: path for path in folder.glob("*.html")}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(HERE["chromium"])
+    switches = ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking")
+    for switch in (*switches, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{switch}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(HERE["chromedriver"])))
+    yield driver
+    driver.quit()
+
+
+def _open(browser: webdriver.Chrome, page: Path, *, width: int = 1400, scheme: str = "light", media: str = "screen") -> None:
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    browser.get(page.as_uri())
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("name", [*CASES, "store"])
+def test_the_page_is_quiet_and_fits(browser: webdriver.Chrome, pages: dict[str, Path], name: str, width: int, scheme: str) -> None:
+    _open(browser, pages[name], width=width, scheme=scheme)
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert browser.execute_script("return innerWidth") == width
+    outside = browser.execute_script(
+        "return [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, pre') || e.matches('.scroll, pre'))"
+        ".filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert outside == []
+    assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
+    assert browser.execute_script("return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:')).length") == 0
+
+
+def test_light_and_dark_are_told_apart_and_both_readable(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
+    luminance = {}
+    for scheme in ("light", "dark"):
+        _open(browser, pages["normal"], scheme=scheme)
+        for part, what in (("paper", "backgroundColor"), ("ink", "color")):
+            text = browser.execute_script(f"return getComputedStyle(document.documentElement).{what}")
+            values = [int(v) / 255 for v in text[text.index("(") + 1 : -1].split(",")[:3]]
+            linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values]
+            luminance[scheme, part] = sum(w * v for w, v in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+        low, high = sorted((luminance[scheme, "paper"], luminance[scheme, "ink"]))
+        assert (high + 0.05) / (low + 0.05) > 7  # WCAG AAA
+    assert luminance["light", "paper"] > 0.9 > 0.1 > luminance["dark", "paper"]
+
+
+def test_a_table_sorts_from_the_keyboard_and_says_so(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    _open(browser, pages["half_finished"])
+    table = browser.find_element(By.ID, "study-1-comparison")
+
+    def column(number: int) -> list[str]:
+        rows = table.find_elements(By.CSS_SELECTOR, "tbody tr")
+        return [row.find_elements(By.CSS_SELECTOR, "th, td")[number].text.strip() for row in rows]
+
+    headers = table.find_elements(By.CSS_SELECTOR, "thead th")
+    assert {h.get_attribute("aria-sort") for h in headers} == {"none"}
+    accuracy = headers[2].find_element(By.TAG_NAME, "button")
+    browser.execute_script("arguments[0].focus()", accuracy)
+    for key, direction in ((Keys.ENTER, "ascending"), (Keys.SPACE, "descending")):
+        browser.switch_to.active_element.send_keys(key)
+        assert headers[2].get_attribute("aria-sort") == direction
+        numbers = [float(text.split()[0]) for text in column(2)]
+        assert numbers == sorted(numbers, reverse=direction == "descending")
+    delta = headers[3].find_element(By.TAG_NAME, "button")
+    assert browser.switch_to.active_element == accuracy
+    browser.switch_to.active_element.send_keys(Keys.TAB)
+    assert browser.switch_to.active_element == delta
+    for _ in range(2):
+        browser.switch_to.active_element.send_keys(Keys.ENTER)
+        assert column(3)[-1] == "–"  # the baseline has no difference: last either way
+    assert {h.get_attribute("aria-sort") for h in headers} == {"none", "descending"}
+
+
+def test_hostile_names_stay_names(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
+    _open(browser, pages["hostile"])
+    assert browser.execute_script("return document.querySelectorAll('main script, main b b, img[onerror]').length") == 0
+    text = browser.execute_script("return document.body.textContent")
+    for name in frames.HOSTILE:
+        assert name in text
+
+
+def test_on_paper_nothing_is_cut(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
+    _open(browser, pages["normal"], width=800, media="print")
+    assert browser.execute_script("return [...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth + 1)")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 800
