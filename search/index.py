@@ -160,7 +160,7 @@ class Index:
 
     def _replay(self, row: Row) -> None:
         """Ask for a row again, so that the sampler keeps what it kept; with several workers the ledger's values replace the suggestion."""
-        asked = self.ask()
+        asked = self.ask(row.params if row.given else None)
         for name, value in row.params.items():
             if asked.values[name] != value:
                 distribution = next(d.distribution() for d in self._space.dimensions if d.name == name)

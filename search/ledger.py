@@ -68,6 +68,7 @@ class Row:
     proxies: dict[str, float] = field(default_factory=dict)
     steps: tuple[tuple[int, float], ...] = ()
     told: tuple[float, ...] = ()  # what the sampler was told where that is not `values`
+    given: bool = False  # not the sampler's: chosen by a proxy, or drawn because the sampler found nothing new
     twin: int | None = None  # the earlier suggestion that a duplicate repeats
     trial_attributes: dict[str, Any] = field(default_factory=dict)
     search_attributes: dict[str, Any] = field(default_factory=dict)
@@ -78,6 +79,11 @@ class Row:
     def is_counted(self) -> bool:
         """Whether the suggestion is one of the trials that were asked for: it was evaluated, as far as it went."""
         return self.state in ("complete", "pruned", "failed")
+
+    @property
+    def is_turned_away(self) -> bool:
+        """Whether the suggestion was neither evaluated nor is about to be."""
+        return self.state != "asked" and not self.is_counted
 
 
 class Ledger:
@@ -132,7 +138,7 @@ class Ledger:
 
 
 def _content(row: Row) -> dict[str, Any]:
-    content = {name: value for name, value in vars(row).items() if name not in ("number", "state") and value not in ({}, (), None)}
+    content = {name: value for name, value in vars(row).items() if name not in ("number", "state") and value not in ({}, (), None, False)}
     return {"state": row.state, "content": json.dumps(content)}
 
 
