@@ -27,20 +27,28 @@ _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
 @contextmanager
 def numerics(protocol: LatencyProtocol) -> Iterator[None]:
     """Set threads and the precision of float32 products for the time of a measurement, and restore them."""
-    kept = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
-    before = [setting.fp32_precision for setting in kept]
-    threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
+    cudnn = torch.backends.cudnn
+    # Not through the fp32_precision settings: torch then refuses to read the older ones, which the compiler does.
+    before = (cudnn.allow_tf32, cudnn.benchmark)
+    products, threads = _product_precision(), torch.get_num_threads()
     try:
-        for setting in kept:
-            setting.fp32_precision = "tf32" if protocol.precision == "tf32" else "ieee"
-        torch.backends.cudnn.benchmark = True  # the fastest algorithm, found in the warm-up
+        torch.set_float32_matmul_precision("high" if protocol.precision == "tf32" else "highest")
+        cudnn.allow_tf32 = protocol.precision == "tf32"
+        cudnn.benchmark = True  # the fastest algorithm, found in the warm-up
         torch.set_num_threads(protocol.num_threads)
         yield
     finally:
-        for setting, value in zip(kept, before, strict=True):
-            setting.fp32_precision = value
-        torch.backends.cudnn.benchmark = benchmark
+        torch.set_float32_matmul_precision(products)
+        cudnn.allow_tf32, cudnn.benchmark = before
         torch.set_num_threads(threads)
+
+
+def _product_precision() -> str:
+    """The precision of float32 products as `set_float32_matmul_precision` takes it."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:  # what torch says where allow_tf32 was set, and set back
+        return "high" if torch.backends.cuda.matmul.allow_tf32 else "highest"
 
 
 @contextmanager

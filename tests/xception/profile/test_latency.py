@@ -232,9 +232,8 @@ def test_the_model_is_left_as_it_was(mode: Any) -> None:
 
 def test_global_settings_are_left_as_they_were_even_after_an_exception() -> None:
     def settings() -> tuple[Any, ...]:
-        cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-        conv: Any = cudnn.conv  # type: ignore[attr-defined]
-        return (torch.get_num_threads(), cuda.fp32_precision, conv.fp32_precision, cudnn.benchmark, torch.get_rng_state().tolist())
+        matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        return (torch.get_num_threads(), matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, torch.get_rng_state().tolist())
 
     class Broken(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -247,6 +246,22 @@ def test_global_settings_are_left_as_they_were_even_after_an_exception() -> None
     measured({"a": sleeper}, QUICK.replace(num_threads=2))
     measure_latency({"a": presets.get("cifar_tiny")}, QUICK, input_shape=SHAPE, clock=CLOCK_THAT_RUNS)
     assert settings() == before
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_float32_products_are_exact_unless_tf32_is_asked_for(legacy: bool) -> None:
+    """Both of torch's ways of saying so agree meanwhile, and what was set before holds again behind."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = legacy
+    try:
+        for precision in ("float32", "tf32"):
+            with numerics(QUICK.replace(precision=precision)):
+                tf32 = precision == "tf32"
+                assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == tf32
+                assert (torch.get_float32_matmul_precision() == "highest") == (not tf32)
+        assert torch.backends.cuda.matmul.allow_tf32 == legacy
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _running() -> float:
