@@ -39,7 +39,7 @@ class Arguments:
     seeds: str | None = None
     """Number of paired seeds, or auto to stop as soon as a variant is settled."""
     preset: str | None = None
-    """Network to start from, instead of the scale's."""
+    """Network to start from, instead of the scale's: a preset, or a file of a config that ends in .json."""
     epochs: int | None = None
     """Epochs per trial, instead of the scale's."""
     train_size: int | None = None

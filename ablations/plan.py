@@ -21,6 +21,7 @@ from xception.config import ModelConfig, TorchvisionConfig, XceptionConfig
 from xception.data.names import find, find_default
 from xception.data.slices import parse_classes, select_classes
 from xception.data.source import Source
+from xception.profile.subjects import read_subjects
 
 __all__ = ["DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
 
@@ -199,7 +200,7 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
         ValueError: an option, the data or a variant does not fit; the message names it.
     """
     _check(study, options)
-    presets.get(options.preset or get_scale(options.scale).preset)  # a wrong name is told before any data is read
+    _preset(options.preset or get_scale(options.scale).preset)  # a wrong name is told before any data is read
     wanted = options.dataset or study.dataset
     source, notice = find_default(options.data_dir) if wanted is None else (find(wanted, options.data_dir), None)
     return design_study(study, options, source, notice)
@@ -249,7 +250,7 @@ def design_study(study: Study, options: Options, source: Source, notice: str | N
 def _base(options: Options, scale: Scale, source: Source, *, explicit: bool) -> Design:
     """The design that variants change; with `explicit` it names the number of training images even where that is all."""
     preset = options.preset or scale.preset
-    image_size = presets.input_size(preset) if scale.max_image_size is None else min(source.native_size, scale.max_image_size)
+    image_size = _preset(preset)[1] if scale.max_image_size is None else min(source.native_size, scale.max_image_size)
     train_size, val_size, test_size = scale.sizes(source, options.train_size)
     is_whole = train_size == source.num_train - val_size and not explicit
     return Design(
@@ -261,9 +262,17 @@ def _base(options: Options, scale: Scale, source: Source, *, explicit: bool) -> 
     )
 
 
+def _preset(name: str) -> tuple[ModelConfig, int]:
+    """The network of a preset, or in a file that ends in .json, and the side in pixels of the images that it is meant for."""
+    if name.endswith(".json"):
+        subject = read_subjects(None, Path(name), None)[0]
+        return subject.config, subject.input_size
+    return presets.get(name), presets.input_size(name)
+
+
 def _network(preset: str, image_size: int) -> ModelConfig:
     """The preset; a ResNet gets the stem that is usual for small images."""
-    model = presets.get(preset)
+    model = _preset(preset)[0]
     if isinstance(model, TorchvisionConfig) and model.name.startswith("resnet") and image_size <= _SMALL_IMAGES:
         return model.replace(stem="cifar")
     return model
