@@ -1,0 +1,139 @@
+"""The fault matrix: each fault injected for real, and what was lost, trained twice, or came to other bits.
+
+python -m tests.faults [--short] [--json]
+
+The short form takes about a minute on one idle core; the long one kills a study fifty times and takes about half an hour.
+Exit status 1 where a promise was broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from tests.faults import checkpoints, hostile, runs, stores, workers
+from tests.faults.bench import Bench, Fault, LeftOutError, Outcome, UnexpectedError
+
+FAULTS = (
+    Fault("checkpoint: truncated", checkpoints.truncated),
+    Fault("checkpoint: bit flipped", checkpoints.bit_flipped),
+    Fault("checkpoint: both emptied", checkpoints.all_damaged),
+    Fault("checkpoint: pickle that runs a command", checkpoints.pickled),
+    Fault("checkpoint: SIGKILL while saving", checkpoints.killed_while_saving),
+    Fault("checkpoint: disk full (tmpfs)", checkpoints.disk_full),
+    Fault("checkpoint: read-only disk", checkpoints.disk_read_only),
+    Fault("checkpoint: ulimit -f", checkpoints.file_size_limited),
+    Fault("checkpoint: of another config", checkpoints.other_training),
+    Fault("checkpoint: of other semantics", checkpoints.other_semantics),
+    Fault("checkpoint: other number of threads", checkpoints.other_threads),
+    Fault("training: loss is NaN", checkpoints.diverged),
+    Fault("record: bit flipped beside the checkpoint", hostile.record_damaged),
+    Fault("store: lock held for a second", stores.locked_for_a_time),
+    Fault("store: lock held for ever", stores.locked_for_ever),
+    Fault("store: made by 8 processes at once", stores.created_at_once),
+    Fault("store: SIGKILL while writing", stores.killed_while_writing),
+    Fault("store: truncated", stores.truncated),
+    Fault("store: page overwritten", stores.page_overwritten),
+    Fault("store: bit flipped in a curve", stores.bit_flipped),
+    Fault("store: no database", stores.no_database),
+    Fault("store: of a later version", stores.later_version),
+    Fault("store: of version 1", stores.migrated),
+    Fault("store: disk full (tmpfs)", stores.disk_full),
+    Fault("store: failed, complete, failed again", stores.failed_then_final),
+    Fault("data: pickle that runs a command", hostile.pickle_in_data),
+    Fault("data: archive that writes elsewhere", hostile.archive_members),
+    Fault("data: download with another hash", hostile.wrong_hash),
+    Fault("data: downloads at once", hostile.downloads_at_once),
+    Fault("data: cache truncated, bit flipped", hostile.cache_damaged),
+    Fault("weights: pickle that runs a command", hostile.pickle_in_weights),
+    Fault("tables: names that are code", hostile.hostile_names),
+    Fault("worker: SIGKILL", workers.killed),
+    Fault("worker: SIGTERM", workers.terminated, is_short=False),
+    Fault("worker: SIGSEGV", workers.crashed, is_short=False),
+    Fault("worker: SIGSTOP, for ever", workers.hung, is_short=False),
+    Fault("worker: SIGSTOP and SIGCONT", workers.suspended, is_short=False),
+    Fault("worker: SIGKILL at every attempt", workers.killed_every_time, is_short=False),
+    Fault("worker: over its time limit", workers.over_time, is_short=False),
+    Fault("worker: out of memory (ulimit -v)", workers.out_of_memory, is_short=False),
+    Fault("worker: out of GPU memory", workers.out_of_gpu_memory, is_short=False),
+    Fault("run: SIGKILL at a random moment", runs.killed_at_random),
+    Fault("run: SIGKILL of the parent alone", runs.parent_killed, is_short=False),
+    Fault("run: SIGTERM", runs.terminated, is_short=False),
+    Fault("run: Ctrl-C", runs.interrupted_by_key),
+    Fault("run: Ctrl-C twice", runs.interrupted_twice, is_short=False),
+    Fault("run: terminal closed", runs.hung_up, is_short=False),
+    Fault("run: SIGSTOP and SIGCONT of all", runs.suspended, is_short=False),
+    Fault("run: started twice on one store", runs.started_twice, is_short=False),
+    Fault("run: two stores, the same trial folders", runs.two_stores_one_folder, is_short=False),
+    Fault("run: disk full (tmpfs)", runs.disk_full, is_short=False),
+    Fault("run: ulimit -f", runs.file_size_limited, is_short=False),
+    Fault("run: read-only output folder", runs.read_only),
+    Fault("run: output into a closed pipe", runs.nobody_listens, is_short=False),
+    Fault("run: Ctrl-C to a real study", runs.interrupted_command, is_short=False),
+)
+
+
+def main() -> int:
+    """Inject the faults and print the table; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Inject faults and count what was lost.")
+    parser.add_argument("--short", action="store_true", help="the faults that take little time, few times each")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--only", default="", metavar="WORDS", help="faults whose name holds these words")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
+    options = parser.parse_args()
+    import torch
+
+    torch.set_num_threads(1)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        os.environ["XCEPTION_CACHE"] = str(Path(folder, "cache"))
+        bench = Bench(Path(folder), short=options.short, seed=options.seed)
+        for fault in FAULTS:
+            if options.only in fault.name and (fault.is_short or not options.short):
+                rows.append(_row(fault, bench))
+                if not options.json:
+                    _print(rows[-1])
+    if options.json:
+        print(json.dumps(rows, indent=1))
+    else:
+        print(_summary(rows))
+    return int(any(row["lost"] or row["duplicated"] or row["broken"] for row in rows))
+
+
+def _row(fault: Fault, bench: Bench) -> dict[str, object]:
+    began = time.monotonic()
+    broken = False
+    try:
+        outcome = fault.inject(bench)
+        broken = outcome.bit_equal is not None and outcome.bit_equal != outcome.injected
+    except LeftOutError as left_out:
+        outcome = Outcome(injected=0, message=f"left out: {left_out}")
+    except (UnexpectedError, AssertionError) as error:
+        outcome, broken = Outcome(message=f"BROKEN: {' '.join(str(error).split())}"), True
+    seconds = round(time.monotonic() - began, 1)
+    return {"fault": fault.name, **vars(outcome), "broken": broken, "seconds": seconds}
+
+
+def _print(row: dict[str, object]) -> None:
+    equal = "" if row["bit_equal"] is None else f"{row['bit_equal']}/{row['injected']}"
+    mark = "BROKEN " if row["broken"] else ""
+    print(f"{row['fault']:<42} {row['injected']:>4} {row['lost']:>4} {row['duplicated']:>4} {equal:>7}  {mark}{str(row['message'])[:150]}", flush=True)
+
+
+def _summary(rows: list[dict[str, object]]) -> str:
+    injected = sum(int(str(row["injected"])) for row in rows)
+    lost, twice = (sum(int(str(row[name])) for row in rows) for name in ("lost", "duplicated"))
+    kinds = sum(row["injected"] != 0 for row in rows)
+    broken = sum(bool(row["broken"]) for row in rows)
+    return f"{kinds} kinds of fault, injected {injected} times: {lost} lost, {twice} trained twice, {broken} promises broken"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

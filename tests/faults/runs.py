@@ -1,0 +1,269 @@
+"""Faults of a whole run: killed, interrupted, started twice, out of space, out of reach."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+
+from ablations.record import Record
+from ablations.store import Store
+from tests.faults.bench import NUM_TRIALS, Bench, Outcome, last_line, require, small_disk, spawn
+
+TIMEOUT = 600
+
+
+def start(folder: Path, num_workers: int = 2) -> subprocess.Popen[str]:
+    return spawn("-m", "tests.faults.driver", str(folder), str(num_workers))
+
+
+def ended(process: subprocess.Popen[str], status: int) -> str:
+    """What a run said on standard error; it must have ended with a status, and without a traceback."""
+    _, err = process.communicate(timeout=TIMEOUT)
+    require(process.returncode == status, f"exit status {process.returncode} instead of {status}: {last_line(err)}")
+    require("Traceback" not in err, f"a traceback: {last_line(err)}")
+    return err
+
+
+def read_log(folder: Path) -> list[list[str]]:
+    path = folder / "log"
+    return [line.split(" ", 2) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def await_log(folder: Path, word: str, process: subprocess.Popen[str]) -> None:
+    """Wait until a line of the log begins with a word."""
+    deadline = time.monotonic() + TIMEOUT
+    while not any(line[0] == word for line in read_log(folder)):
+        require(process.poll() is None and time.monotonic() < deadline, f"no line {word!r} in the log")
+        select.select([], [], [], 0.01)
+
+
+def num_duplicated(folder: Path) -> int:
+    """Trials of which an epoch was trained after they had counted as finished."""
+    done: set[str] = set()
+    again: set[str] = set()
+    for word, key, *_ in read_log(folder):
+        if word == "finished":
+            done.add(key)
+        elif word == "epoch" and key in done:
+            again.add(key)
+    return len(again)
+
+
+def records_of(folder: Path) -> dict[str, Record]:
+    with closing(Store(f"sqlite:///{folder / 'records.db'}")) as store:
+        store.check()
+        return store.get()
+
+
+def judged(bench: Bench, folder: Path, *, message: str = "", injected: int = 1) -> Outcome:
+    """The outcome of a run that was continued to its end."""
+    records = records_of(folder)
+    promised = {line[1] for line in read_log(folder) if line[0] == "finished" and line[2] == "complete"}
+    lost = len(promised - {key for key, record in records.items() if record.status == "complete"}) + NUM_TRIALS - len(records)
+    equal = bench.num_equal(folder, records) == NUM_TRIALS
+    return Outcome(injected=injected, lost=lost, duplicated=num_duplicated(folder), bit_equal=injected if equal else 0, message=message)
+
+
+def killed_at_random(bench: Bench) -> Outcome:
+    """Each time a new run is killed with all its workers at a random moment, and then continued to its end."""
+    times = 2 if bench.short else 50
+    bench.reference  # noqa: B018 - made before the clock runs
+    folder = bench.new_folder()
+    began = time.monotonic()
+    ended(start(folder), 0)
+    whole = time.monotonic() - began
+    lost = duplicated = equal = 0
+    finished_before: list[int] = []
+    for _ in range(times):
+        folder = bench.new_folder()
+        process = start(folder)
+        try:
+            process.wait(timeout=bench.random.uniform(0.1, 1.0) * whole)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        finished_before.append(sum(line[0] == "finished" for line in read_log(folder)))
+        ended(start(folder), 0)
+        outcome = judged(bench, folder)
+        lost, duplicated, equal = lost + outcome.lost, duplicated + outcome.duplicated, equal + (outcome.bit_equal or 0)
+    shares = ", ".join(f"{finished_before.count(n)} after {n}" for n in range(NUM_TRIALS + 1) if n in finished_before)
+    return Outcome(injected=times, lost=lost, duplicated=duplicated, bit_equal=equal, message=f"killed {shares} of {NUM_TRIALS} finished trials")
+
+
+def parent_killed(bench: Bench) -> Outcome:
+    """SIGKILL reaches the parent alone; its workers must not go on by themselves."""
+    folder = bench.new_folder()
+    process = start(folder)
+    await_log(folder, "epoch", process)
+    process.kill()
+    process.communicate(timeout=TIMEOUT)
+    ended(start(folder), 0)
+    return judged(bench, folder, message="the workers went with their parent")
+
+
+def interrupted(bench: Bench, number: int, *, to_group: bool) -> Outcome:
+    folder = bench.new_folder()
+    process = start(folder)
+    await_log(folder, "epoch", process)
+    (os.killpg if to_group else os.kill)(process.pid, number)
+    message = last_line(ended(process, 130))
+    require("Continue with: python -m tests.faults.driver" in message, f"no line that continues: {message}")
+    ended(start(folder), 0)
+    return judged(bench, folder, message="Interrupted; what was finished is stored. Continue with: ...")
+
+
+def terminated(bench: Bench) -> Outcome:
+    return interrupted(bench, signal.SIGTERM, to_group=False)
+
+
+def interrupted_by_key(bench: Bench) -> Outcome:
+    return interrupted(bench, signal.SIGINT, to_group=True)
+
+
+def hung_up(bench: Bench) -> Outcome:
+    return interrupted(bench, signal.SIGHUP, to_group=True)
+
+
+def interrupted_twice(bench: Bench) -> Outcome:
+    """A second Ctrl-C while the run is being stopped: at once, with the line, without a traceback."""
+    folder = bench.new_folder()
+    process = start(folder)
+    await_log(folder, "epoch", process)
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    message = last_line(ended(process, 130))
+    require("Continue with:" in message, f"no line that continues: {message}")
+    ended(start(folder), 0)
+    return judged(bench, folder, message="Interrupted; what was finished is stored. Continue with: ...")
+
+
+def suspended(bench: Bench) -> Outcome:
+    """SIGSTOP and SIGCONT to the whole group, as Ctrl-Z and fg."""
+    folder = bench.new_folder()
+    process = start(folder)
+    await_log(folder, "epoch", process)
+    os.killpg(process.pid, signal.SIGSTOP)
+    select.select([], [], [], 2.0)
+    os.killpg(process.pid, signal.SIGCONT)
+    ended(process, 0)
+    notices = [line for line in read_log(folder) if line[0] == "notice"]
+    require(not notices, f"a worker was taken for lost: {notices}")
+    return judged(bench, folder, message="goes on as if nothing had been")
+
+
+def started_twice(bench: Bench) -> Outcome:
+    """Two runs of the same study on one store at once."""
+    folder = bench.new_folder()
+    runs = [start(folder, 1), start(folder, 1)]
+    for process in runs:
+        ended(process, 0)
+    times = [sum(line[:2] == ["finished", key] for line in read_log(folder)) for key in records_of(folder)]
+    outcome = judged(bench, folder, injected=1, message=f"each trial was trained {times} times")
+    return Outcome(**{**vars(outcome), "duplicated": outcome.duplicated + sum(n > 1 for n in times)})
+
+
+def two_stores_one_folder(bench: Bench) -> Outcome:
+    """Two runs that share the folders of their trials, and know nothing of each other's store."""
+    folder = bench.new_folder()
+    other = bench.new_folder()
+    (other / "trials").symlink_to(folder / "trials", target_is_directory=True)
+    (other / "weights").symlink_to(folder / "weights", target_is_directory=True)
+    (folder / "trials").mkdir()
+    (folder / "weights").mkdir()
+    for process in [start(folder, 1), start(other, 1)]:
+        ended(process, 0)
+    last = [line[1] for f in (folder, other) for line in read_log(f) if line[0] == "epoch" and line[2] == "8"]
+    twice = sum(last.count(key) > 1 for key in set(last))
+    outcome = judged(bench, folder)
+    both = bench.num_equal(folder, records_of(other)) == NUM_TRIALS and outcome.bit_equal
+    return Outcome(
+        lost=outcome.lost, duplicated=outcome.duplicated + twice, bit_equal=int(bool(both)), message="waits for the other's lock, takes its record"
+    )
+
+
+def disk_full(bench: Bench) -> Outcome:
+    """The disk of the whole output folder fills up, the store included; space is made, and the same command goes on."""
+    with small_disk(bench.folder / "full", "3m") as disk:
+        ballast = disk / "ballast"
+        folder = disk / "out"
+        folder.mkdir()
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        ballast.write_bytes(bytes(free - 200_000))
+        process = start(folder)
+        message = last_line(ended(process, 2))
+        require("--store: " in message, f"no word of the store: {message}")
+        ballast.unlink()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True, capture_output=True)
+        ended(start(folder), 0)
+        return judged(bench, folder, message=message.partition("cannot be used: ")[2] or message)
+
+
+def file_size_limited(bench: Bench) -> Outcome:
+    """`ulimit -f`: no file may grow beyond 100 kB, so checkpoints, weights and the store cannot be written."""
+    folder = bench.new_folder()
+    limit = (100_000, 100_000)
+    process = spawn(
+        "-m", "tests.faults.driver", str(folder), "1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    )
+    _, err = process.communicate(timeout=TIMEOUT)
+    require("Traceback" not in err, f"a traceback: {last_line(err)}")
+    told = [line[2] for line in read_log(folder) if line[0] == "notice"]
+    require(any("no checkpoint could be written" in line for line in told) or bool(err.strip()), "nothing was said")
+    ended(start(folder), 0)
+    return judged(bench, folder, message=last_line(err) or told[0])
+
+
+def ablate(*words: str, expect: int) -> str:
+    return ended(spawn("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", *words), expect)
+
+
+def read_only(bench: Bench) -> Outcome:
+    with small_disk(bench.folder / "read-only", "1m", read_only=True) as disk:
+        err = ablate("--out", str(disk / "out"), expect=2)
+    require(err.count("\n") == 1, f"more than a line: {err}")
+    return Outcome(message=err.strip().replace(str(bench.folder), ""))
+
+
+def nobody_listens(bench: Bench) -> Outcome:
+    """What a run says goes into a pipe that is closed, as with `| head`: it may stop, but nothing is lost."""
+    folder = bench.new_folder()
+    words = ("--train-size", "128", "--epochs", "1", "--seeds", "1", "--out", str(folder))
+    process = spawn("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", *words)
+    assert process.stderr is not None
+    process.stderr.readline()
+    process.stderr.close()
+    assert process.stdout is not None
+    process.stdout.close()
+    process.wait(timeout=TIMEOUT)
+    before = {key for key, record in records_of(folder).items() if record.is_final}
+    ablate(*words, expect=0)
+    after = records_of(folder)
+    runs = (folder / "residuals" / "provenance.json").read_text()
+    require(json.loads(runs)["num_trials"] == len(after) == 2, "the continued run is not whole")
+    return Outcome(lost=len(before - set(after)), message=f"exit status {process.returncode}, continued to the end")
+
+
+def interrupted_command(bench: Bench) -> Outcome:
+    """Ctrl-C to the real command line while it trains, and the printed line typed in again."""
+    folder = bench.new_folder()
+    words = ("--train-size", "256", "--epochs", "4", "--seeds", "1", "--workers", "1", "--out", str(folder))
+    process = spawn("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", *words)
+    deadline = time.monotonic() + TIMEOUT
+    while not list(folder.glob("trials/*/step-*.safetensors")):
+        require(process.poll() is None and time.monotonic() < deadline, "no checkpoint appeared")
+        select.select([], [], [], 0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    line = last_line(ended(process, 130))
+    before = {key for key, record in records_of(folder).items() if record.is_final}
+    command = line.partition("Continue with: python ")[2].split()
+    err = ended(spawn(*command), 0)
+    after = records_of(folder)
+    require(len(after) == 2 and all(record.status == "complete" for record in after.values()), f"not continued: {last_line(err)}")
+    return Outcome(lost=len(before - set(after)), message=line.replace(str(folder), "OUT"))

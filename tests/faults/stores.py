@@ -1,0 +1,233 @@
+"""Faults of a store: locked, damaged, full, started by many at once, killed while it writes."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from ablations.exchange import rebuild
+from ablations.record import Record
+from ablations.store import Store, StoreError
+from ablations.trial_folder import TrialFolder
+from tests.faults.bench import Bench, Outcome, forked, require, small_disk
+from tests.trials import small_trial
+
+
+@cache
+def record(seed: int) -> Record:
+    trial = small_trial(seed)
+    curves = [{"epoch": 1, "train_loss": 2.0, "val_loss": 1.0, "val_accuracy": 0.5}]
+    return Record(
+        key=trial.key, trial=trial.to_json(), status="complete", test_accuracy=0.1 + 0.2, correct=bytes(100), curves=curves, created_at="2026"
+    )
+
+
+def url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'records.db'}"
+
+
+def filled(folder: Path, num: int = 50) -> Path:
+    with closing(Store(url(folder))) as store:
+        for seed in range(num):
+            store.put(record(seed))
+    return folder / "records.db"
+
+
+def refused(folder: Path, *words: str) -> str:
+    """The one line with which a store is refused."""
+    try:
+        with closing(Store(url(folder), patience_seconds=0.5)) as store:
+            store.check()
+    except StoreError as error:
+        message = str(error).replace(str(folder), "FOLDER")
+        require("\n" not in message and all(word in message for word in words), message)
+        return message
+    raise AssertionError("the store was taken for whole")
+
+
+def locked_for_a_time(bench: Bench) -> Outcome:
+    folder = bench.new_folder()
+    filled(folder, 1)
+    with closing(sqlite3.connect(folder / "records.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(1.0, lambda: other.execute("ROLLBACK"))
+        release.start()
+        with closing(Store(url(folder))) as store:
+            store.put(record(1))
+            num = len(store.get())
+        release.join()
+    return Outcome(lost=2 - num, message="waits, then writes")
+
+
+def locked_for_ever(bench: Bench) -> Outcome:
+    folder = bench.new_folder()
+    filled(folder, 1)
+    with closing(sqlite3.connect(folder / "records.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        message = refused(folder, "database is locked")
+        other.execute("ROLLBACK")
+    with closing(Store(url(folder))) as store:
+        return Outcome(lost=1 - len(store.get()), message=message)
+
+
+def damaged(bench: Bench, damage: Callable[[bytearray], bytearray], *words: str) -> Outcome:
+    """The file is damaged, refused with the way to make it again, and made again from the folders of the trials."""
+    folder = bench.new_folder()
+    path = filled(folder)
+    for seed in range(50):
+        trial = TrialFolder(folder / "trials", record(seed).key)
+        trial.path.mkdir(parents=True)
+        trial.write_record(record(seed))
+    path.write_bytes(damage(bytearray(path.read_bytes())))
+    message = refused(folder, *words)
+    for name in ("records.db", "records.db-wal", "records.db-shm"):
+        (folder / name).unlink(missing_ok=True)
+    with closing(Store(url(folder))) as store:
+        rebuild(folder / "trials", store, lambda line: None)
+        found = store.get()
+    equal = all(found.get(record(seed).key) == record(seed) for seed in range(50))
+    return Outcome(lost=50 - len(found), bit_equal=int(equal), message=message)
+
+
+def truncated(bench: Bench) -> Outcome:
+    return damaged(bench, lambda content: content[: len(content) // 2], "is damaged", "python -m ablations rebuild")
+
+
+def page_overwritten(bench: Bench) -> Outcome:
+    def overwrite(content: bytearray) -> bytearray:
+        middle = len(content) // 2 // 4096 * 4096
+        content[middle : middle + 4096] = os.urandom(4096)
+        return content
+
+    return damaged(bench, overwrite, "is damaged", "python -m ablations rebuild")
+
+
+def bit_flipped(bench: Bench) -> Outcome:
+    """One bit of a loss in a curve, which SQLite itself does not see."""
+
+    def flip(content: bytearray) -> bytearray:
+        place = content.index(b'"val_loss": 1.0') + len(b'"val_loss": ')
+        content[place] ^= 1
+        return content
+
+    return damaged(bench, flip, "is damaged", "python -m ablations rebuild")
+
+
+def no_database(bench: Bench) -> Outcome:
+    return damaged(bench, lambda content: bytearray(b"not a database " * 1000), "is not a store of records")
+
+
+def later_version(bench: Bench) -> Outcome:
+    folder = bench.new_folder()
+    with closing(sqlite3.connect(filled(folder, 1))) as connection, connection:
+        connection.execute("UPDATE xception_schema SET version = 99")
+    return Outcome(message=refused(folder, "schema version 99"))
+
+
+def created_at_once(bench: Bench) -> Outcome:
+    """Eight processes make the same new store at once, and write the same ten records."""
+    times = 2 if bench.short else 25
+    lost = duplicated = 0
+    for seed in range(10):
+        record(seed)
+    for _ in range(times):
+        folder = bench.new_folder()
+        start, go = os.pipe()
+
+        def work(folder: Path = folder, start: int = start) -> None:
+            os.read(start, 1)
+            with closing(Store(url(folder))) as store:
+                new = sum(store.put(record(seed)) for seed in range(10))
+            (folder / f"new-{os.getpid()}").write_text(str(new))
+
+        pids = [forked(work) for _ in range(8)]
+        os.write(go, b"x" * 8)
+        statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+        os.close(start)
+        os.close(go)
+        require(statuses == [0] * 8, f"some could not: {statuses}")
+        new = sum(int(path.read_text()) for path in folder.glob("new-*"))
+        with closing(Store(url(folder))) as store:
+            store.check()
+            lost += 10 - len(store.get())
+        duplicated += new - 10
+    return Outcome(injected=8 * times, lost=lost, duplicated=duplicated, message="one makes it, each record is new once")
+
+
+def killed_while_writing(bench: Bench) -> Outcome:
+    """A process that writes records is killed at random moments: what it was told is written must be there, whole."""
+    times = 5 if bench.short else 50
+    lost = duplicated = 0
+    for seed in range(300):
+        record(seed)
+    for _ in range(times):
+        folder = bench.new_folder()
+        told, tell = os.pipe()
+
+        def work(folder: Path = folder, tell: int = tell) -> None:
+            with closing(Store(url(folder))) as store:
+                for seed in range(300):
+                    store.put(record(seed))
+                    os.write(tell, seed.to_bytes(2, "big"))
+
+        pid = forked(work)
+        os.read(told, 2)
+        select.select([], [], [], bench.random.uniform(0.0, 0.3))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(tell)
+        promised = 1 + len(os.read(told, 600)) // 2
+        os.close(told)
+        with closing(Store(url(folder))) as store:
+            store.check()
+            found = store.get()
+            lost += sum(found.get(record(seed).key) != record(seed) for seed in range(promised))
+            for seed in range(300):
+                store.put(record(seed))
+            duplicated += len(store.get()) - 300
+    return Outcome(injected=times, lost=lost, duplicated=duplicated, message="every record that was acknowledged is there and whole")
+
+
+def disk_full(bench: Bench) -> Outcome:
+    with small_disk(bench.folder / "store", "300k") as disk:
+        done = 0
+        message = ""
+        with closing(Store(url(disk))) as store:
+            try:
+                for seed in range(300):
+                    store.put(record(seed))
+                    done += 1
+            except StoreError as error:
+                message = str(error).replace(str(disk), "FOLDER")
+        require("full" in message and "\n" not in message, f"said: {message!r}")
+        with closing(Store(url(disk))) as store:
+            found = store.get()
+        return Outcome(lost=done - len(found), message=message)
+
+
+def failed_then_final(bench: Bench) -> Outcome:
+    """A failure is replaced by a result, a result by nothing."""
+    with closing(Store(url(bench.new_folder()))) as store:
+        first = replace(record(0), status="failed", reason="its worker was lost")
+        answers = [store.put(first), store.put(record(0)), store.put(replace(record(0), test_accuracy=0.9)), store.put(first)]
+        require(answers == [True, True, False, False], f"answers: {answers}")
+        return Outcome(lost=int(store.get()[record(0).key] != record(0)), message="the first final record stays")
+
+
+def migrated(bench: Bench) -> Outcome:
+    folder = bench.new_folder()
+    with closing(sqlite3.connect(filled(folder))) as connection, connection:
+        connection.execute("ALTER TABLE xception_records DROP COLUMN digest")
+        connection.execute("UPDATE xception_schema SET version = 1")
+    with closing(Store(url(folder))) as store:
+        store.check()
+        found = store.get()
+    return Outcome(lost=50 - len(found), bit_equal=int(all(found[record(s).key] == record(s) for s in range(50))), message="brought forward")
