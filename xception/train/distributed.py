@@ -8,6 +8,7 @@ Gradients are averaged by DistributedDataParallel (Li et al. 2020, arXiv:2006.15
 from __future__ import annotations
 
 import datetime
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,6 +26,10 @@ from xception.train.recipe import Recipe
 __all__ = ["ALONE", "Group", "join"]
 
 T = TypeVar("T")
+
+# Batch norm's running statistics are equal already, or kept apart until they are evaluated. PyTorch is renaming the argument.
+_NAMES = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+_SYNCHRONISE_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
 
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
 # The first process may be at other work for long, while the others wait for a task.
@@ -86,7 +91,8 @@ class Group:
         if self.size == 1:
             return network
         device = next(network.parameters()).device
-        return nn.parallel.DistributedDataParallel(network, device_ids=None if device.type == "cpu" else [device], broadcast_buffers=False)
+        settings: dict[str, Any] = {_SYNCHRONISE_BUFFERS: False, "device_ids": None if device.type == "cpu" else [device]}
+        return nn.parallel.DistributedDataParallel(network, **settings)
 
     def level(self, network: nn.Module, recipe: Recipe) -> None:
         """Average the running statistics of batch norms that each process took over its own share, before they are evaluated."""
