@@ -9,7 +9,8 @@ from ablations.study import Design
 from xception.canonical import Config, key_of
 
 __all__ = [
-    "COSTS", "LIMITS", "MAXIMISED", "MEASURED", "OBJECTIVES", "PROXIES", "PRUNERS", "SAMPLERS", "SEMANTICS", "Definition", "parse_amount",
+    "COSTS", "COUNTED", "LIMITS", "MAXIMISED", "MEASURED", "OBJECTIVES", "PROXIES", "PRUNERS", "SAMPLERS", "SEMANTICS", "Definition",
+    "parse_amount",
 ]  # fmt: skip
 
 # Known before training: closed forms, and what is measured of an untrained network.

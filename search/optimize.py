@@ -23,7 +23,7 @@ from search.front import dominates
 from search.index import Asked, Index
 from search.ledger import Ledger, Row, State
 from search.measure import measured_costs
-from search.plan import SearchPlan
+from search.plan import SearchPlan, warm_start
 from search.samplers import rungs, trial_seed
 from search.space import Values
 from xception.canonical import canonical_json, from_json
@@ -71,11 +71,10 @@ class Search:
         threads: int,
         workers: int = 1,
         scores: Scores | None = None,
-        warm: Callable[[], list[Values]] | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.plan, self._store, self._device, self._threads, self._workers = plan, store, device, threads, workers
-        self._scores, self._warm_values, self._say = scores, warm, say
+        self._scores, self._say = scores, say
         self._ledger = Ledger(store, plan.definition, plan.space.digest)
         self.rows = self._ledger.rows()
         self.index = Index(plan.definition, plan.space, self.rows)
@@ -143,14 +142,15 @@ class Search:
         return in_round or not self._running or not self.plan.definition.measured
 
     def _given(self) -> Values | None:
-        """The values of a suggestion that the sampler is not asked for: those that a proxy chose, or random ones where it repeats itself."""
+        """Values that the sampler is not asked for: those that a proxy chose, or random ones where the sampler repeats itself."""
         number = len(self.rows)
         if self._rejections >= FREE_DRAW:
             return self.plan.space.draw(random.Random(trial_seed(self.plan.definition.seed, number)))
-        if self._warm_values is None:
+        proxy, scores = self.plan.definition.warm_start, self._scores
+        if proxy is None or scores is None:
             return None
         if self._warm is None:
-            self._warm = self._warm_values()
+            self._warm = warm_start(self.plan, lambda network: scores(network)[proxy])
         return self._warm[number] if number < len(self._warm) else None
 
     # A suggestion, before training

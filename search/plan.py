@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.plan import Options, StudyPlan, plan_study
 from ablations.study import Design, Study, Variant
 from ablations.trial import Trial
-from search.definition import Definition
+from search.definition import COUNTED, Definition
 from search.samplers import check_sampler
-from search.space import Space
+from search.space import Space, Values
 from search.spaces import get_space
 from xception.closed_form import complexity
 from xception.config import XceptionConfig
 from xception.data.source import Source
 
-__all__ = ["BASELINE", "SearchPlan", "base_network", "plan_base", "plan_search"]
+__all__ = ["BASELINE", "SearchPlan", "base_network", "plan_base", "plan_search", "require_feasible", "warm_start"]
 
 BASELINE = "baseline"
+_TRIES = 1000
+_POOL, _KEPT = 64, 8  # networks that a warm start scores, and those that it begins with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,3 +132,50 @@ def plan_search(definition: Definition, base: StudyPlan) -> SearchPlan:
     for name, (least, most) in low.items():
         raise ValueError(f"--max-{name}: {most:g} is not allowed; the space {space.name} begins at {least:g}")
     return plan
+
+
+def require_feasible(plan: SearchPlan) -> None:
+    """Look for networks within the limits on what is counted, before anything is written.
+
+    Raises:
+        ValueError: there is none among many random ones.
+    """
+    limits = {name: bounds for name, bounds in plan.limits.items() if name in COUNTED}
+    if not limits:
+        return
+    closest, reason = math.inf, ""
+    for _, costs in itertools.islice(random_networks(plan), _TRIES):
+        excess = plan.excess(costs)
+        worst = max(excess, key=lambda name: excess[name])
+        if excess[worst] <= 0:
+            return
+        if excess[worst] < closest:
+            name = worst.removeprefix("least ")
+            bounds = " to ".join(f"{bound:,.0f}" for bound in limits[name])
+            closest, reason = excess[worst], f"the closest has {costs[name]:,.0f} {name}, allowed are {bounds}"
+    options = ", ".join(f"--max-{name}" for name, _ in plan.definition.limits) or "--space"
+    raise ValueError(f"{options}: none of {_TRIES:,} random networks of {plan.space.name} keeps the limits; {reason}")
+
+
+def random_networks(plan: SearchPlan) -> Iterator[tuple[Values, dict[str, float]]]:
+    """Yield random values and what is counted of their networks, without end; those that cannot take the images are passed over."""
+    generator = random.Random(plan.definition.seed)
+    while True:
+        values = plan.space.draw(generator)
+        try:
+            counted = complexity(plan.space.config(plan.network, values), plan.shape[1])
+        except ValueError:
+            continue
+        yield values, {"macs": float(counted.macs), "params": float(counted.params)}
+
+
+def warm_start(plan: SearchPlan, score: Callable[[XceptionConfig], float]) -> list[Values]:
+    """Return the values of the best networks of a random pool within the limits, by a score."""
+    pool: dict[XceptionConfig, Values] = {}
+    for values, costs in itertools.islice(random_networks(plan), _TRIES):
+        if all(excess <= 0 for excess in plan.excess(costs).values()):
+            pool.setdefault(plan.space.config(plan.network, values), values)
+        if len(pool) == _POOL:
+            break
+    ranked = sorted(pool, key=lambda network: -score(network))
+    return [pool[network] for network in ranked[:_KEPT]]

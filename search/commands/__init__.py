@@ -1,0 +1,1 @@
+"""What `python -m search` does, one module per command."""

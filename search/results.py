@@ -1,0 +1,151 @@
+"""What a search leaves in its folder: every suggestion, the front, counts, importances, figures, and the best configs as files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ablations.plots.collection import StudyFigure, save_figures
+from ablations.plots.search import front_over_time, history_plot, hypervolume_plot, importance_plot
+from ablations.tables import csv_text, write_atomically
+from search.confirm import losses
+from search.definition import MAXIMISED
+from search.front import front
+from search.importance import ped_anova
+from search.ledger import FINAL, Row
+from search.optimize import Search
+from search.proxies import rank_correlation
+
+__all__ = ["front_rows", "trials_frame", "write_search"]
+
+
+def trials_frame(search: Search) -> pd.DataFrame:
+    """Return one row per suggestion in order: state as `status`, dimensions by name, objectives, costs, proxies, network."""
+    definition = search.plan.definition
+    best = {row.number for row in front_rows(search)}
+    rows = []
+    for row in search.rows:
+        known: dict[str, Any] = dict(zip(definition.objectives, row.values or (None,) * len(definition.objectives), strict=True))
+        rows.append(
+            {
+                "number": row.number, "status": row.state, "is_on_front": row.number in best, **row.costs, **known,
+                **{dimension.name: row.params.get(dimension.name) for dimension in search.plan.space.dimensions},
+                **row.proxies, "same_as": row.twin, "is_given": row.given, "sampler_seconds": row.sampler_seconds, "reason": row.reason,
+                "keys": " ".join(row.keys), "model": row.model,
+            }
+        )  # fmt: skip
+    frame = pd.DataFrame(rows)
+    return frame.astype({"same_as": "Int64"}) if len(frame) else frame
+
+
+def front_rows(search: Search) -> list[Row]:
+    """Return the complete candidates that no other dominates, by the first objective."""
+    complete = [row for row in search.rows if row.state == "complete"]
+    points = [losses(row, search.plan.definition) for row in complete]
+    return sorted((complete[i] for i in front(points)), key=lambda row: (losses(row, search.plan.definition), row.number))
+
+
+def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Path:
+    """Write everything into `<out>/searches/<space>`; return the folder.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    plan = search.plan
+    folder = plan.out / "searches" / plan.space.name
+    for old in (*folder.glob("best/*.json"), *folder.glob("figures/*"), *folder.glob("*.csv")):
+        old.unlink()
+    (folder / "best").mkdir(parents=True, exist_ok=True)
+    frame = trials_frame(search)
+    write_atomically(folder / "trials.csv", csv_text(frame))
+    write_atomically(folder / "front.csv", csv_text(frame[frame["is_on_front"]] if len(frame) else frame))
+    states = search.states
+    counts = pd.DataFrame([{"state": state, "suggestions": states[state]} for state in FINAL])
+    write_atomically(folder / "counts.csv", csv_text(counts))
+    for row in dict.fromkeys(row.number for row in (*winners, *front_rows(search))):
+        write_atomically(folder / "best" / f"candidate_{row}.json", json.dumps(json.loads(search.rows[row].model), indent=1) + "\n")
+    shares = _importances(search)
+    if shares:
+        rows = [{"objective": o, "dimension": name, "importance": share} for o, part in shares.items() for name, share in part.items()]
+        write_atomically(folder / "importance.csv", csv_text(pd.DataFrame(rows)))
+    correlations = _correlations(search)
+    if correlations:
+        write_atomically(folder / "proxies.csv", csv_text(pd.DataFrame(correlations)))
+    save_figures(_figures(search, frame, shares), folder / "figures")
+    write_atomically(folder / "provenance.json", json.dumps(_provenance(search, winners, command), indent=1) + "\n")
+    return folder
+
+
+def _importances(search: Search) -> dict[str, dict[str, float]]:
+    out = {}
+    for i, objective in enumerate(search.plan.definition.objectives):
+        shares = ped_anova(search.index.study, i)
+        if shares:
+            out[objective] = shares
+    return out
+
+
+def _correlations(search: Search) -> list[dict[str, Any]]:
+    rows = [row for row in search.rows if row.state == "complete" and row.proxies]
+    if not rows or "val_accuracy" not in search.plan.definition.objectives:
+        return []
+    at = search.plan.definition.objectives.index("val_accuracy")
+    scores = {name: [row.proxies[name] for row in rows] for name in rows[0].proxies}
+    return rank_correlation(scores, [value for row in rows if (value := row.values[at]) is not None])
+
+
+def _figures(search: Search, frame: pd.DataFrame, shares: dict[str, dict[str, float]]) -> list[StudyFigure]:
+    """The figures that there are trials for; what was turned away is in none."""
+    definition, source = search.plan.definition, search.plan.source
+    if not (frame.get("status", pd.Series(dtype=str)) == "complete").any():
+        return []
+    taken = frame[frame["status"].isin(["complete", "pruned", "failed"])].reset_index(drop=True)
+    note = f"{source.title}, scale {search.plan.base.scale.name}, {definition.sampler}."
+    name, objectives = search.plan.space.name, definition.objectives
+    maximise = tuple(objective in MAXIMISED for objective in objectives)
+    out = []
+    for objective, is_large in zip(objectives, maximise, strict=True):
+        figure = history_plot(taken, objective, maximise=is_large, title=f"Search of {name}", note=note)
+        best = taken[objective].max() if is_large else taken[objective].min()
+        out.append(StudyFigure(name=f"history_{objective}", alt=f"{objective} of {len(taken)} candidates; best {best:.4g}", figure=figure))
+    for i in range(1, len(objectives)):
+        pair = (objectives[0], objectives[i])
+        figure = front_over_time(taken, pair, maximise=(maximise[0], maximise[i]), title=f"Front of {name}", note=note)
+        out.append(StudyFigure(name=f"front_{'_'.join(pair)}", alt=f"Pareto fronts of {pair[0]} over {pair[1]}", figure=figure))
+    if len(objectives) > 1:
+        figure = hypervolume_plot(taken, objectives, maximise=maximise, title=f"Hypervolume of {name}", note=note)
+        out.append(StudyFigure(name="hypervolume", alt=f"Hypervolume after each of {len(taken)} candidates", figure=figure))
+    for objective, part in shares.items():
+        figure = importance_plot(part, objective=objective, title=f"What matters in {name}", note=f"{note} PED-ANOVA.")
+        spoken = ", ".join(f"{dimension} {share:.2f}" for dimension, share in part.items())
+        out.append(StudyFigure(name=f"importance_{objective}", alt=f"Importance for {objective}: {spoken}", figure=figure))
+    return out
+
+
+def _provenance(search: Search, winners: Sequence[Row], command: str) -> dict[str, Any]:
+    plan, definition = search.plan, search.plan.definition
+    seconds = [row.sampler_seconds for row in search.rows if row.sampler_seconds is not None]
+    return {
+        "space": plan.space.name,
+        "space_digest": plan.space.digest,
+        "question": plan.space.question,
+        "command": command,
+        "search": definition.key,
+        "dataset": plan.source.title,
+        "fingerprint": plan.source.fingerprint,
+        "scale": plan.base.scale.name,
+        "sampler": definition.sampler,
+        "pruner": definition.pruner,
+        "objectives": list(definition.objectives),
+        "limits": {name: [low, high] for name, (low, high) in plan.limits.items()},
+        "seed": definition.seed,
+        "seeds_per_candidate": definition.seeds_per_candidate,
+        "counts": dict(search.states),
+        "winners": [row.number for row in winners],
+        "mean_sampler_seconds": sum(seconds) / len(seconds) if seconds else math.nan,
+    }
