@@ -14,7 +14,7 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,7 @@ class RayExecutor:
 
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
+    resources: Mapping[str, float] = field(default_factory=dict)  # whatever else the cluster's nodes declare, by name
     num_workers: int | None = None
     retries: int = 3
     is_storage_shared: bool | None = None  # None: each node finds out
@@ -140,6 +141,7 @@ class RayExecutor:
             max_retries=0,  # whether it is begun again is for us to say
             num_cpus=self.cpus_per_trial,
             num_gpus=self.gpus_per_trial,
+            resources=dict(self.resources),
             name=f"trial {task.key[:12]}",
         )
         mark.leave(task)
@@ -196,13 +198,14 @@ class RayExecutor:
 
     def _num_slots(self) -> int:
         """How many trials the nodes that are there can hold at a time."""
-        wanted = {"CPU": self.cpus_per_trial, "GPU": self.gpus_per_trial}
+        wanted = {"CPU": self.cpus_per_trial, "GPU": self.gpus_per_trial, **self.resources}
         slots = sum(int(min(have.get(name, 0.0) / need for name, need in wanted.items() if need) + 1e-9) for have in _resources())
         return slots if self.num_workers is None else min(slots, self.num_workers)
 
     def _shortage(self) -> str:
         there = "; ".join(f"{have.get('CPU', 0):g} cores, {have.get('GPU', 0):g} GPUs" for have in _resources()) or "none"
         wanted = f"{self.cpus_per_trial:g} cores and {self.gpus_per_trial:g} GPUs"
+        wanted += "".join(f" and {need:g} {name}" for name, need in self.resources.items())
         return f"--cpus-per-trial, --gpus-per-trial: {wanted} for one trial can never be met; the nodes of the cluster have: {there}"
 
 

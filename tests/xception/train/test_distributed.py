@@ -70,8 +70,8 @@ def train(folder: Path, num_processes: int) -> list[dict[str, Any]]:
     program.write_text(PROGRAM)
     command = [sys.executable, str(program), str(folder)]
     if num_processes > 1:
-        torchrun = [*"-m torch.distributed.run --rdzv-backend c10d --rdzv-endpoint 127.0.0.1:0 --nproc-per-node".split(), str(num_processes)]
-        command = [sys.executable, *torchrun, str(program), str(folder), "distributed"]
+        torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+        command = [sys.executable, *torchrun, "--nproc-per-node", str(num_processes), str(program), str(folder), "distributed"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
