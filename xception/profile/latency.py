@@ -249,7 +249,7 @@ def _row(name: str, model: ModelConfig | nn.Module, shape: Shape, device: torch.
 
 
 def _key(model_key: str, input_shape: Shape, device_name: str, protocol: LatencyProtocol) -> str:
-    return key_of([model_key, list(input_shape), device_name, protocol])
+    return key_of([model_key, list(input_shape), device_name, protocol.key])
 
 
 def _title(device: str, device_name: str, protocol: LatencyProtocol) -> str:

@@ -17,6 +17,8 @@ Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 MemoryFormat = Literal["nchw", "channels_last"]
 Execution = Literal["eager", "compiled", "cuda_graph"]
 
+_SEMANTICS = 1  # raised when the procedure comes to mean something else: what was stored is then measured again
+
 MODES: tuple[Mode, ...] = get_args(Mode)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 MEMORY_FORMATS: tuple[MemoryFormat, ...] = get_args(MemoryFormat)
@@ -38,10 +40,9 @@ class LatencyProtocol(Config):
     time_budget_s: float = 30.0  # for all variants together, after which timing ends if every one has min_samples
     warm_up_s: float = 0.5  # per variant
     seed: int = 0  # of the inputs and of the order within each round
-    semantics: int = 1  # raised when the procedure comes to mean something else
 
     def validate(self) -> None:
-        for name, least in (("batch_size", 1), ("num_threads", 1), ("min_samples", 20), ("seed", 0), ("semantics", 1)):
+        for name, least in (("batch_size", 1), ("num_threads", 1), ("min_samples", 20), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"LatencyProtocol.{name}: {getattr(self, name)} is not allowed; at least {least}")
         for name in ("relative_width", "time_budget_s", "warm_up_s"):
@@ -52,8 +53,8 @@ class LatencyProtocol(Config):
 
     @property
     def key(self) -> str:
-        """The SHA-256 of the canonical JSON of this protocol."""
-        return key_of(self)
+        """The SHA-256 of this protocol and of what the procedure means."""
+        return key_of([_SEMANTICS, self])
 
     def unavailable_on(self, device_type: str) -> str | None:
         """Return why a device of this type (`cpu`, `cuda`) cannot run this protocol, or None where it can."""

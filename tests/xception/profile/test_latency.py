@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from xception import presets
-from xception.canonical import from_plain, key_of, to_plain
+from xception.canonical import from_plain, to_plain
 from xception.profile import latency
 from xception.profile.environment import read_environment
 from xception.profile.latency import Measurement, check_device, measure_latency, measurement_key
@@ -135,7 +135,7 @@ def test_keys_change_with_config_input_device_and_protocol_alone() -> None:
 CHANGES: dict[str, Any] = {
     "mode": "training", "batch_size": 2, "precision": "bfloat16", "memory_format": "channels_last", "execution": "compiled",
     "num_threads": 2, "relative_width": 0.1,
-    "confidence": 0.9, "min_samples": 30, "time_budget_s": 1.0, "warm_up_s": 1.0, "seed": 1, "semantics": 2,
+    "confidence": 0.9, "min_samples": 30, "time_budget_s": 1.0, "warm_up_s": 1.0, "seed": 1,
 }  # fmt: skip
 
 
@@ -145,11 +145,18 @@ def test_every_field_of_the_protocol_changes_its_key() -> None:
     assert len(keys | {LatencyProtocol().key}) == len(CHANGES) + 1
 
 
+def test_a_change_of_meaning_changes_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = presets.get("cifar_tiny")
+    before = measurement_key(tiny, SHAPE, "cpu", QUICK)
+    monkeypatch.setattr("xception.profile.protocol._SEMANTICS", 2)
+    assert measurement_key(tiny, SHAPE, "cpu", QUICK) != before
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("batch_size", 0), ("batch_size", 1.5), ("num_threads", 0), ("min_samples", 19), ("relative_width", -0.1),
      ("time_budget_s", -1.0), ("confidence", 1.0), ("confidence", 0.2), ("precision", "int8"), ("mode", "sleep"), ("seed", -1),
-     ("warm_up_s", -1.0), ("semantics", 0)],
+     ("warm_up_s", -1.0)],
 )  # fmt: skip
 def test_impossible_protocols_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"LatencyProtocol.{field}"):
@@ -489,4 +496,3 @@ def test_a_graph_replays_the_network() -> None:
 
 def test_the_default_clock_is_monotonic() -> None:
     assert measure_latency.__kwdefaults__["clock"] is time.perf_counter
-    assert key_of(LatencyProtocol()) == LatencyProtocol().key
