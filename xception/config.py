@@ -94,7 +94,14 @@ class XceptionConfig(Config):
     initialisation: Initialisation = "he_normal"
 
     def for_data(self, *, num_classes: int, in_channels: int, input_size: int) -> XceptionConfig:
-        """Return this network for a data set: its classes, its channels and, where the head needs it, its image size in pixels."""
+        """Return this network for a data set: its classes, its channels and, where the head needs it, its image size in pixels.
+
+        Raises:
+            ValueError: the images are too small for the network, or leave its head nothing to pool.
+        """
+        from xception.closed_form import last_map_size
+
+        last_map_size(self, input_size)
         needed = input_size if self.head.pool in FIXED_MAP_POOLS else None
         return self.replace(num_classes=num_classes, in_channels=in_channels, input_size=needed)
 

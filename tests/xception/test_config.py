@@ -125,6 +125,12 @@ def test_for_data_gives_the_input_size_only_where_the_head_needs_it():
     assert flat.for_data(num_classes=7, in_channels=1, input_size=40).input_size == 40
 
 
+def test_images_too_small_are_refused():
+    with pytest.raises(ValueError, match="input_size: 4 is not allowed; the stem leaves nothing of such an image"):
+        presets.get("paper").for_data(num_classes=10, in_channels=3, input_size=4)
+    assert presets.get("paper").for_data(num_classes=10, in_channels=3, input_size=32) == XceptionConfig(num_classes=10)
+
+
 def test_torchvision_networks_refuse_images_too_small():
     config = presets.get("torchvision:inception_v3")
     with pytest.raises(ValueError, match="at least 75"):

@@ -70,7 +70,7 @@ def test_stages_follow_each_other_and_add_up(name):
     (["describe"], "--preset or --config is needed"),
     (["describe", "--preset", "papre"], "'papre' is not allowed; allowed: paper,"),
     (["describe", "--preset", "paper,keras"], "one network at a time"),
-    (["describe", "--preset", "paper", "--input-size", "2"], "too small"),
+    (["describe", "--preset", "paper", "--input-size", "2"], "input_size: 2 is not allowed; the stem leaves nothing"),
     (["describe", "--preset", "paper", "--input-size", "0"], "--input-size: 0 is not allowed"),
     (["describe", "--preset", "paper", "--input-size", "big"], "big"),
     (["describe", "--preset", "torchvision:inception_v3", "--input-size", "32"], "at least 75"),
