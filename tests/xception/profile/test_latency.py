@@ -407,7 +407,6 @@ def test_cuda_measures_every_combination(mode: Any, precision: Any, execution: A
 
 
 @pytest.mark.gpu
-@pytest.mark.long
 @pytest.mark.parametrize("mode", ["inference", "training"])
 def test_cuda_measures_compiled_networks(mode: Any) -> None:
     protocol = GPU.replace(mode=mode, execution="compiled", batch_size=4)
