@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from ablations.plots import StudyFigure
 
 LONG = [
     "baseline_with_all_residual_connections", "no_residual_connections_in_the_middle_flow",
@@ -51,7 +55,8 @@ def records(
                 "correct": np.packbits(rng.random(1000) < accuracy).tobytes() if done else None, "num_test": 1000,
                 "curves": _curves(rng, accuracy, epochs, status), "model_json": json.dumps({"num_classes": 10, "width": number}),
                 "recipe_json": json.dumps({"batch_size": 128, "epochs": epochs}),
-                "reason": {"diverged": "the loss was nan in epoch 2", "failed": "MemoryError: cannot allocate 3.1 GiB"}.get(status),
+                "reason": {"diverged": "the training loss is not finite in epoch 2",
+                           "failed": "MemoryError: cannot allocate 3.1 GiB"}.get(status),
             })
     return pd.DataFrame(rows)
 
@@ -127,3 +132,13 @@ def two_baselines() -> pd.DataFrame:
     frame = records(names, effects=[0, -0.05, 0.04, 0.03, 0.05], study="residuals_by_depth")
     frame["is_baseline"] = frame["variant"].str.endswith(", with")
     return frame.assign(reference=frame["variant"].str.split(",").str[0] + ", with")
+
+
+def few_figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[StudyFigure]:
+    """Return one figure of a study, where it has a result: enough for tests of what figures are put into."""
+    from ablations.plots import StudyFigure
+    from ablations.plots.accuracy import strip_plot
+
+    if not frame["status"].isin(["complete", "diverged"]).any():
+        return []
+    return [StudyFigure(name="accuracy", alt="Test accuracy of every seed.", figure=strip_plot(frame, comparison))]

@@ -219,10 +219,8 @@ def test_factors_are_drawn_for_factorial_studies_only() -> None:
 
 
 def test_figures_are_saved_as_both_kinds_and_the_same_twice(tmp_path: Path) -> None:
-    figures = plots.study_figures(CASES["normal"], COMPARISONS["normal"])
-    assert [f.name for f in figures][:3] == ["differences", "accuracy", "learning_curves"]
-    first = plots.save_figures(figures, tmp_path / "a")
-    second = plots.save_figures(plots.study_figures(CASES["normal"], COMPARISONS["normal"]), tmp_path / "b")
+    few = [plots.save_figures(frames.few_figures(CASES["normal"], COMPARISONS["normal"]), tmp_path / name) for name in ("a", "b")]
+    first, second = few
     for one, other in zip(first, second, strict=True):
         assert one.svg.read_bytes() == other.svg.read_bytes()
         assert one.png.read_bytes() == other.png.read_bytes()
@@ -231,11 +229,17 @@ def test_figures_are_saved_as_both_kinds_and_the_same_twice(tmp_path: Path) -> N
         assert one.alt.endswith(".")
 
 
+def test_a_study_gets_the_figures_it_has_data_for() -> None:
+    names = [figure.name for figure in plots.study_figures(CASES["normal"], COMPARISONS["normal"])]
+    costs = ["accuracy_macs", "accuracy_params", "accuracy_latency_ms", "macs_latency"]
+    assert names == ["differences", "accuracy", "learning_curves", *costs]
+
+
 def test_figures_leave_matplotlib_as_it_was(tmp_path: Path) -> None:
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    plots.save_figures(plots.study_figures(CASES["one_seed"], COMPARISONS["one_seed"]), tmp_path)
+    plots.save_figures(frames.few_figures(CASES["one_seed"], COMPARISONS["one_seed"]), tmp_path)
     assert dict(mpl.rcParams) == before
 
 

@@ -31,7 +31,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in CASES:
         frame = frames.cases()[name]
         comparison = frames.comparison(frame)
-        figures = [f for f in plots.study_figures(frame, comparison) if f.name in ("differences", "accuracy")]
+        figures = frames.few_figures(frame, comparison)
         contexts.append(report.ReportContext(
             study=name, question="Do residual connections help, " + "and_a_very_long_word_without_any_blank_" * 3 + "?",
             source="Chollet 2017", command="python run_ablation.py " + "--long-option value " * 12,
