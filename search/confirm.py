@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ablations.plan import StudyPlan
-from ablations.study import Study, Variant
+from ablations.study import Design, Study, Variant
 from search.definition import Definition
 from search.front import front
 from search.ledger import Row
@@ -19,28 +19,34 @@ from search.plan import BASELINE, SearchPlan
 from xception.canonical import from_json
 from xception.config import XceptionConfig
 
-__all__ = ["CONFIRMATION_SEED", "ConfirmationPlan", "confirmation_plan", "losses", "winners"]
+__all__ = ["CONFIRMATION_SEED", "FixedPlan", "confirmation_plan", "fixed_plan", "losses", "winners"]
 
 # Ablations and searches use seeds from 0, recipe tuning from 10,000.
 CONFIRMATION_SEED = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConfirmationPlan(StudyPlan):
-    """A study of fixed variants whose seeds begin at 20,000."""
+class FixedPlan(StudyPlan):
+    """The plan of a study that is in no catalogue: with given seeds, and the command that asks for it again."""
 
     asked_by: str
-    num_seeds: int
+    seed_range: range
 
     @property
     def seeds(self) -> range:
-        """The fresh seeds."""
-        return range(CONFIRMATION_SEED, CONFIRMATION_SEED + self.num_seeds)
+        """The seeds of every variant."""
+        return self.seed_range
 
     @property
     def command(self) -> str:
-        """The command that asks for the search again."""
+        """The command that asks for this run again."""
         return self.asked_by
+
+
+def fixed_plan(base: StudyPlan, study: Study, designs: dict[str, Design], *, seeds: range, command: str) -> FixedPlan:
+    """Return the plan of some designs on the data of another plan."""
+    kept = {field.name: getattr(base, field.name) for field in dataclasses.fields(StudyPlan)}
+    return FixedPlan(**{**kept, "study": study, "designs": designs, "asked_by": command, "seed_range": seeds})
 
 
 def losses(row: Row, definition: Definition) -> tuple[float, ...]:
@@ -62,14 +68,14 @@ def winners(rows: Sequence[Row], definition: Definition, number: int, baseline: 
     return out[:number]
 
 
-def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int, command: str) -> ConfirmationPlan:
+def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int, command: str) -> FixedPlan:
     """Return the study of the winners beside the network that the search began with."""
     variants = tuple(
         Variant(name=f"candidate {row.number}", changes={"model": from_json(XceptionConfig, row.model)}) for row in chosen
     )
     study = Study(
         name=f"search_{plan.space.name}",
-        question=f"Are the best {len(chosen)} of the search for {_lowered(plan.space.question)} better than the network it began with?",
+        question=f"{plan.space.question} Are the best {len(chosen)} of the search better than the network that it began with?",
         variants=(Variant(name=BASELINE), *variants),
         baseline=BASELINE,
         varies=("model",),
@@ -77,9 +83,6 @@ def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int
     )
     designs = study.designs(plan.design)
     study.require_distinct(designs)
-    base = {f.name: getattr(plan.base, f.name) for f in dataclasses.fields(plan.base)}
-    return ConfirmationPlan(**base | {"study": study, "designs": designs, "asked_by": command, "num_seeds": num_seeds})
+    seeds = range(CONFIRMATION_SEED, CONFIRMATION_SEED + num_seeds)
+    return fixed_plan(plan.base, study, designs, seeds=seeds, command=command)
 
-
-def _lowered(question: str) -> str:
-    return f'"{question}"'

@@ -49,7 +49,7 @@ def _memory(network: XceptionConfig, shape: tuple[int, int, int], store: Store, 
     from xception.profile.memory import measure_memory
     from xception.profile.protocol import LatencyProtocol
 
-    key = key_of(["memory", LatencyProtocol().semantics, network, list(shape), device_title(device)])
+    key = key_of(["memory", LatencyProtocol(), network, list(shape), device_title(device)])
     known = store.measurement(key)
     if known is None:
         used = measure_memory(build(network), shape, LatencyProtocol(), device=device)

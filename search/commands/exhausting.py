@@ -1,0 +1,95 @@
+"""`exhaust`: every network of a finite space trained with several seeds, and written as a table on which searches are replayed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from ablations.commands.running import require_writable
+from ablations.cost import duration, estimate_seconds, read_speed, write_speed
+from ablations.machines import Machines, check_machines, is_distributed, open_place
+from ablations.plan import Options
+from ablations.progress import ProgressDisplay
+from ablations.runner import run_study
+from ablations.store import Store
+from ablations.study import Design, Study, Variant
+from ablations.variant_costs import measure_costs
+from search.confirm import FixedPlan, fixed_plan
+from search.plan import BASELINE, base_network, plan_base
+from search.spaces import get_space
+from search.tabular import Table
+
+__all__ = ["exhaust"]
+
+DONE, SOME_FAILED = 0, 1
+_MOST = 1000
+
+
+def exhaust(
+    space_name: str, num_seeds: int, options: Options, machines: Machines, *, table: Path | None, dry_run: bool, command: str
+) -> int:
+    """Train what is missing of a finite space and write its table; return the exit status.
+
+    Raises:
+        ValueError: an option, the space or the data does not fit; the message names it.
+    """
+    if num_seeds < 1:
+        raise ValueError(f"--seeds: {num_seeds} is not allowed; 1 or more")
+    if is_distributed():
+        raise ValueError("python -m search exhaust: runs in one process, not under torchrun; use --workers")
+    check_machines(machines)
+    require_writable(options.out)
+    plan, design = _plan(space_name, num_seeds, options, command)
+    store = Store(options.store_url)
+    try:
+        trials = plan.trials()
+        statuses = store.statuses(trial.key for trial in trials.values())
+        rest = [trial for trial in trials.values() if statuses.get(trial.key) not in ("complete", "diverged")]
+        seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in rest), read_speed(options.out))
+        cost = "this machine's speed is not measured yet" if seconds is None else f"about {duration(seconds)}"
+        print(f"{plan.study.question} {len(plan.designs)} networks of {space_name} on {plan.source.title} at scale {plan.scale.name}, "
+              f"{num_seeds} seeds: {len(trials)} trials, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}", file=sys.stderr)
+        return DONE if dry_run else _train(plan, design, store, machines, table or options.out / f"{space_name}.parquet")
+    finally:
+        store.close()
+
+
+def _plan(space_name: str, num_seeds: int, options: Options, command: str) -> tuple[FixedPlan, Design]:
+    space = get_space(space_name)
+    base = plan_base(f"all_{space.name}", space.question, options)
+    design = base.designs[BASELINE]
+    network = base_network(design)
+    configs = {space.config(network, values): values for values in space.grid()}
+    if len(configs) > _MOST:
+        raise ValueError(f"--space: {space.name} has {len(configs):,} networks; a space with {_MOST:,} at most")
+    names = {config: ", ".join(f"{name} {value}" for name, value in values.items()) for config, values in configs.items()}
+    ordered = sorted(configs, key=lambda config: config != network)
+    study = Study(
+        name=f"all_{space.name}", question=space.question, baseline=names[ordered[0]], varies=("model",), source="a space trained whole",
+        variants=tuple(Variant(name=names[config], changes={"model": config}) for config in ordered),
+    )  # fmt: skip
+    designs = study.designs(design)
+    study.require_distinct(designs)
+    return fixed_plan(base, study, designs, seeds=range(num_seeds), command=command), design
+
+
+def _train(plan: FixedPlan, design: Design, store: Store, machines: Machines, path: Path) -> int:
+    place = open_place(machines)
+    began = time.monotonic()
+    with ProgressDisplay() as display:
+        outcome = run_study(plan, store, place.executor, display, device=place.device, threads=machines.threads)
+    wall = time.monotonic() - began
+    measure_costs(plan.designs, store, device=place.own_device)
+    place.close()
+    if outcome.train_seconds > 0:
+        rate = max(1.0, outcome.train_seconds / wall) * outcome.training_work / outcome.train_seconds
+        write_speed(plan.options.out, work=outcome.training_work, work_per_second=rate)
+    if outcome.num_failed:
+        print(f"{outcome.num_failed} trials failed; try them again with: {plan.command}", file=sys.stderr)
+        return SOME_FAILED
+    space = get_space(plan.study.name.removeprefix("all_"))
+    about = {"dataset": plan.source.title, "scale": plan.scale.name, "seeds": f"{len(plan.seeds)} seeds"}
+    Table.from_store(store, space, design, plan.seeds, about).write(path)
+    print(f"Table: {path}; replay searches on it with: python -m search replay --table {path}", file=sys.stderr)
+    return DONE
