@@ -28,6 +28,7 @@ from ablations.work import Task, carry_out, failed, ran_out_of_memory
 __all__ = ["Epoch", "Event", "Executor", "Finished", "LocalExecutor", "Notice", "SerialExecutor", "Started", "Upcoming"]
 
 _LOOK_SECONDS = 1.0
+_PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,7 @@ class LocalExecutor:
                 for worker in busy:
                     was_alive = worker.process.is_alive()  # asked first: what it sent before it died is read below
                     for event in _received(worker):
-                        if not isinstance(event, Finished) or self._is_accepted(event, worker, workers, upcoming):
-                            yield event
+                        yield self._concluded(event, worker, workers, upcoming) if isinstance(event, Finished) else event
                     self._end_if_overdue(worker)
                     if worker.task and not was_alive:
                         workers.remove(worker)
@@ -172,8 +172,8 @@ class LocalExecutor:
                 worker.pipe.send(task)
             yield Started(task.key)
 
-    def _is_accepted(self, event: Finished, worker: _Worker, workers: list[_Worker], upcoming: Upcoming) -> bool:
-        """Free the worker; return whether the trial's end stands, and is not to be tried again."""
+    def _concluded(self, event: Finished, worker: _Worker, workers: list[_Worker], upcoming: Upcoming) -> Event:
+        """Free the worker; return the trial's end, or a notice where it is tried again."""
         task = cast(Task, worker.task)
         worker.task = None
         if event.record.status == "failed":  # what made it fail may be wrong with the process, as after an error of CUDA
@@ -181,8 +181,8 @@ class LocalExecutor:
             _stop([worker], self.stop_seconds)
         if ran_out_of_memory(event.record) and self._is_tried_again(task.key):
             upcoming.put_back(task)
-            return False
-        return True
+            return Notice(task.key, f"{event.record.reason}; it is tried again in a fresh process")
+        return event
 
     def _end_if_overdue(self, worker: _Worker) -> None:
         now = time.monotonic()
@@ -263,7 +263,7 @@ def _received(worker: _Worker) -> Iterator[Event]:
                 return
             message: Event | _Alive = worker.pipe.recv()
         except (EOFError, OSError):
-            worker.process.join(timeout=_LOOK_SECONDS)
+            worker.process.join(timeout=_PATIENCE_SECONDS)
             if worker.process.is_alive():  # it can tell nothing more
                 worker.process.kill()
                 worker.process.join()
@@ -355,7 +355,7 @@ def _work_until_told(pipe: Connection, pulse: _Pulse) -> None:
         try:
             record = carry_out(task, on_epoch, on_step=pulse.on_step, say=say, on_start=lambda: pipe.send(_Alive(is_training=False)))
         except TrainingStopped:
-            sys.exit(128 + signal.SIGTERM)
+            os._exit(128 + signal.SIGTERM)  # all is on disk, and no one waits for a tidy end
         pipe.send(Finished(record))
         pulse.rest()
 
@@ -371,6 +371,6 @@ def _die_with(parent: int) -> None:
 
 def _cause(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
-        hint = ", as the system does where memory runs out" if -exitcode == signal.SIGKILL else ""
+        hint = ", which the system sends where memory runs out" if -exitcode == signal.SIGKILL else ""
         return f"was ended by signal {-exitcode} ({signal.Signals(-exitcode).name}{hint})"
     return f"exited with status {exitcode}"

@@ -25,7 +25,8 @@ def record(seed: int, **changes: object) -> Record:
     trial = small_trial(seed)
     values: dict[str, object] = {
         "key": trial.key, "trial": trial.to_json(), "status": "complete", "test_accuracy": 0.1 + 0.2, "val_accuracy": 1,
-        "correct": b"\x00\xff", "num_test": 16, "curves": [{"epoch": 1, "train_loss": 2.302585092994046, "val_loss": 1e-300, "val_accuracy": 0.5}],
+        "correct": b"\x00\xff", "num_test": 16,
+        "curves": [{"epoch": 1, "train_loss": 2.302585092994046, "val_loss": 1e-300, "val_accuracy": 0.5}],
         "environment": {"torch": "2"}, "created_at": "2026-01-01T00:00:00+00:00",
     }  # fmt: skip
     return Record(**{**values, **changes})  # type: ignore[arg-type]

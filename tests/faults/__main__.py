@@ -94,6 +94,8 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         os.environ["XCEPTION_CACHE"] = str(Path(folder, "cache"))
+        if not options.json:
+            print(f"{'fault':<42} injected lost duplicated bit-equal  message")
         bench = Bench(Path(folder), short=options.short, seed=options.seed)
         for fault in FAULTS:
             if options.only in fault.name and (fault.is_short or not options.short):
@@ -115,16 +117,18 @@ def _row(fault: Fault, bench: Bench) -> dict[str, object]:
         broken = outcome.bit_equal is not None and outcome.bit_equal != outcome.injected
     except LeftOutError as left_out:
         outcome = Outcome(injected=0, message=f"left out: {left_out}")
-    except (UnexpectedError, AssertionError) as error:
-        outcome, broken = Outcome(message=f"BROKEN: {' '.join(str(error).split())}"), True
+    except Exception as error:  # noqa: BLE001 - whatever it is, it breaks the promise, and the other faults are still to come
+        name = "" if isinstance(error, UnexpectedError) else f"{type(error).__name__}: "
+        outcome, broken = Outcome(message=f"{name}{' '.join(str(error).split())}"), True
     seconds = round(time.monotonic() - began, 1)
     return {"fault": fault.name, **vars(outcome), "broken": broken, "seconds": seconds}
 
 
 def _print(row: dict[str, object]) -> None:
     equal = "" if row["bit_equal"] is None else f"{row['bit_equal']}/{row['injected']}"
-    mark = "BROKEN " if row["broken"] else ""
-    print(f"{row['fault']:<42} {row['injected']:>4} {row['lost']:>4} {row['duplicated']:>4} {equal:>7}  {mark}{str(row['message'])[:150]}", flush=True)
+    mark = "BROKEN: " if row["broken"] else ""
+    counts = f"{row['injected']:>8} {row['lost']:>4} {row['duplicated']:>10} {equal:>9}"
+    print(f"{row['fault']:<42} {counts}  {mark}{str(row['message'])[:160]}", flush=True)
 
 
 def _summary(rows: list[dict[str, object]]) -> str:

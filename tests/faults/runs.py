@@ -94,7 +94,8 @@ def killed_at_random(bench: Bench) -> Outcome:
         outcome = judged(bench, folder)
         lost, duplicated, equal = lost + outcome.lost, duplicated + outcome.duplicated, equal + (outcome.bit_equal or 0)
     shares = ", ".join(f"{finished_before.count(n)} after {n}" for n in range(NUM_TRIALS + 1) if n in finished_before)
-    return Outcome(injected=times, lost=lost, duplicated=duplicated, bit_equal=equal, message=f"killed {shares} of {NUM_TRIALS} finished trials")
+    message = f"killed {shares} of {NUM_TRIALS} finished trials"
+    return Outcome(injected=times, lost=lost, duplicated=duplicated, bit_equal=equal, message=message)
 
 
 def parent_killed(bench: Bench) -> Outcome:
@@ -183,9 +184,8 @@ def two_stores_one_folder(bench: Bench) -> Outcome:
     twice = sum(last.count(key) > 1 for key in set(last))
     outcome = judged(bench, folder)
     both = bench.num_equal(folder, records_of(other)) == NUM_TRIALS and outcome.bit_equal
-    return Outcome(
-        lost=outcome.lost, duplicated=outcome.duplicated + twice, bit_equal=int(bool(both)), message="waits for the other's lock, takes its record"
-    )
+    message = "waits for the other's lock, takes its record"
+    return Outcome(lost=outcome.lost, duplicated=outcome.duplicated + twice, bit_equal=int(bool(both)), message=message)
 
 
 def disk_full(bench: Bench) -> Outcome:

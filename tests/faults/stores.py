@@ -25,9 +25,8 @@ from tests.trials import small_trial
 def record(seed: int) -> Record:
     trial = small_trial(seed)
     curves = [{"epoch": 1, "train_loss": 2.0, "val_loss": 1.0, "val_accuracy": 0.5}]
-    return Record(
-        key=trial.key, trial=trial.to_json(), status="complete", test_accuracy=0.1 + 0.2, correct=bytes(100), curves=curves, created_at="2026"
-    )
+    values = {"test_accuracy": 0.1 + 0.2, "correct": bytes(100), "curves": curves, "created_at": "2026"}
+    return Record(key=trial.key, trial=trial.to_json(), status="complete", **values)  # type: ignore[arg-type]
 
 
 def url(folder: Path) -> str:
@@ -230,4 +229,5 @@ def migrated(bench: Bench) -> Outcome:
     with closing(Store(url(folder))) as store:
         store.check()
         found = store.get()
-    return Outcome(lost=50 - len(found), bit_equal=int(all(found[record(s).key] == record(s) for s in range(50))), message="brought forward")
+    equal = all(found[record(seed).key] == record(seed) for seed in range(50))
+    return Outcome(lost=50 - len(found), bit_equal=int(equal), message="brought forward")

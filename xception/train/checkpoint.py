@@ -88,7 +88,8 @@ class CheckpointFolder:
                 old.unlink(missing_ok=True)
         except (DataError, OSError) as error:
             if not self._is_unwritable:
-                self.say(f"no checkpoint could be written; the training goes on without: {error}")
+                why = str(error).replace(f"/{name}", "")
+                self.say(f"no checkpoint could be written; the training goes on without: {why}")
             self._is_unwritable = True
         else:
             self._is_unwritable = False
