@@ -85,7 +85,7 @@ WRONG = [
     ([], "--preset or --config"),
     (["--preset", "cifar_tiny", "--device", "cuda:9"], "auto, cpu"),
     (["--preset", "cifar_tiny", "--device", "tpu"], "auto, cpu"),
-    (["--preset", "paper", "--input-size", "2"], "too small"),
+    (["--preset", "paper", "--input-size", "2"], "input_size"),
     (["--preset", "torchvision:inception_v3", "--input-size", "32"], "at least 75"),
     (["--preset", "cifar_tiny", "--input-size", "0"], "positive number of pixels"),
     (["--preset", "cifar_tiny", "--input-size", "many"], "many"),
