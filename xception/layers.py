@@ -138,9 +138,24 @@ def _maximum(x: Tensor) -> Tensor:
     return x.amax((2, 3))
 
 
+class SubsampledPointwise(nn.Conv2d):
+    """A strided 1×1 convolution as subsampling and a plain 1×1 convolution: the same values.
+
+    oneDNN 3.13 writes beyond its buffers in the backward pass of the strided one where images are channels-last and the input channels do
+    not fill a vector of 8 (on AVX2: `double free or corruption`, seen with 6 channels).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C', ⌈H/stride⌉, ⌈W/stride⌉)."""
+        down, right = self.stride
+        return F.conv2d(input[:, :, ::down, ::right], self.weight, self.bias, groups=self.groups)
+
+
 def convolution(node: nodes.Convolution) -> nn.Conv2d:
     """Build a convolution."""
     kind = SameConv2d if node.padding == "same" else nn.Conv2d
+    if node.kernel_size == 1 and node.stride > 1 and node.in_channels % 8 and node.padding != "same":
+        kind = SubsampledPointwise
     padding = node.dilation * (node.kernel_size - 1) // 2 if node.padding == "symmetric" else 0
     return kind(node.in_channels, node.out_channels, node.kernel_size, node.stride, padding, node.dilation, node.groups, node.bias)
 

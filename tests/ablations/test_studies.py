@@ -86,7 +86,7 @@ def test_docstring_has_question_source_and_command(name: str) -> None:
 
 
 def test_the_catalogue_is_complete() -> None:
-    assert NAMES == [
+    assert studies.names() == [
         *("aa", "activation", "augmentation", "averaging", "correlations", "depth", "downsampling", "dropout", "flows", "head"),
         *("interactions", "intermediate_activation", "kernel_size", "norm_kind", "norm_placement", "operation_order", "operators"),
         *("optimizer", "paper_figures", "paper_table1", "paper_table2", "paper_table3", "residuals", "residuals_by_depth"),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from xception.blocks import build
 from xception.config import EntryFlowConfig, ExitFlowConfig, OperatorConfig, StemConfig, XceptionConfig
-from xception.layers import AntiAliasedPool2d, DropPath, FixedMap, SameConv2d, SamePool2d, same_padding
+from xception.layers import AntiAliasedPool2d, DropPath, FixedMap, SameConv2d, SamePool2d, convolution, same_padding
 from xception.nodes import Convolution, Norm
 from xception.operators import operator
 
@@ -135,3 +135,16 @@ def test_inception_towers_share_the_channels(width, shares):
 def test_layer_norm_is_over_channels_and_positions():
     out = build(Norm("layer", 12, 1e-3, 0.1, 8)).double()(5 + 3 * images())
     torch.testing.assert_close(out.mean((1, 2, 3)), torch.zeros(2, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [3, 6, 8, 11])
+def test_a_strided_pointwise_convolution_is_that_of_torch(channels):
+    built = convolution(Convolution(channels, 12, 1, stride=2, padding="valid"))
+    assert (type(built) is torch.nn.Conv2d) == (channels == 8)
+    x = torch.randn(8, channels, 15, 16).contiguous(memory_format=torch.channels_last).requires_grad_()
+    built(x).square().sum().backward()
+    like = x.detach().contiguous().requires_grad_()
+    expected = torch.nn.functional.conv2d(like, built.weight, stride=2)
+    expected.square().sum().backward()
+    torch.testing.assert_close(built(x), expected)
+    torch.testing.assert_close(x.grad, like.grad)
