@@ -66,8 +66,9 @@ def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figu
         axes.margins(x=0.09, y=0.12)
         base = [int(i) for i in np.flatnonzero(table["verdict"] == "baseline")]
         chosen = sorted({*front, *base} if small else range(len(table)), key=lambda i: x[i])[: 2 * NAMED]
+        dashed = "; dashed: Pareto front of the means" if len(front) > 1 else ""
         bars = "; bars: 95 % confidence intervals of the means (Student t)" if table["test_accuracy_ci_low"].notna().any() else ""
-        note = f"{data_note(frame)} {seeds_note(table)}; dashed: Pareto front of the means{bars}. {marks_note(table)}"
+        note = f"{data_note(frame)} {seeds_note(table)}{dashed}{bars}. {marks_note(table)}"
         lines = _along(x[front], y[front]) + [
             (x[i], y[i] + part * (100 * edge - y[i]))
             for i in range(len(x))

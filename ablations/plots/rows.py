@@ -111,7 +111,8 @@ def lay_out(comparison: pd.DataFrame, variants: Sequence[str], *, order_by: str)
         remarks += [f"{int(row[c])} {w}" for c, w in (("num_diverged", "diverged"), ("num_failed", "failed")) if row[c] > 0]
         labels.append("\n".join([f.wrapped(style.legible(name), NAME_WIDTH), *([f"({', '.join(remarks)})"] if remarks else [])]))
     tallest = max(label.count("\n") + 1 for label in labels)
-    return Rows(variants=tuple(variants), labels=tuple(labels), height=len(labels) * max(0.2, 0.115 * tallest + 0.05) + 0.42, crowded=False)
+    height = max(0.6, len(labels) * max(0.2, 0.115 * tallest + 0.05)) + 0.42
+    return Rows(variants=tuple(variants), labels=tuple(labels), height=height, crowded=False)
 
 
 def set_rows(axes: Axes, rows: Rows, baseline: str | None) -> None:
