@@ -161,7 +161,8 @@ def _write_splits(source: Source, image_size: int, folder: Path) -> dict[str, An
                 nums[split] += len(labels)
             files |= {file.path.name: file.finish() for file in (pixels_file, labels_file)}
         if not nums[split]:
-            raise DataError(f"{source.title}: no image of the {split} split can be decoded (first: {broken[-1]}); 1 or more")
+            first = f" (first: {printable(broken[-1])})" if broken else ""
+            raise DataError(f"{source.title}: no image of the {split} split can be decoded{first}; 1 or more")
     if not source.generated and hasher.result() != source.fingerprint:
         raise DataError(f"{source.title}: the files changed since they were found; begin again when nothing writes to them")
     mean, std = statistics.result()
