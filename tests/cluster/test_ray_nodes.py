@@ -1,0 +1,103 @@
+"""Nodes that are lost, and nodes that see none of the driver's files: every trial has one record, the same as without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from trials import bits, finished, small_task
+
+from ablations.execute import execute
+from ablations.executors import Epoch, Event, Notice, SerialExecutor
+from ablations.ray_executor import RayExecutor
+from ablations.store import Store
+from ablations.work import Task
+from xception.data import load
+from xception.data.names import find
+
+
+def test_a_node_lost_in_the_middle_of_a_study_costs_no_record(ray_cluster: Any, tmp_path: Path) -> None:
+    expected = finished(SerialExecutor().run([small_task(seed, epochs=25) for seed in range(3)]))
+    store = Store(f"sqlite:///{tmp_path}/records.db")
+    tasks = [replace(small_task(seed, epochs=25), trials=tmp_path / "trials") for seed in range(3)]
+    doomed, other = ray_cluster.add_node(num_cpus=2, resources={"place": 2}), None
+    events: list[Event] = []
+    for event in execute(tasks, store, RayExecutor(resources={"place": 1})):
+        events.append(event)
+        if other is None and len({e.key for e in events if isinstance(e, Epoch)}) == 2:
+            ray_cluster.remove_node(doomed, allow_graceful=False)
+            other = ray_cluster.add_node(num_cpus=2, resources={"place": 2})
+    ray_cluster.remove_node(other, allow_graceful=False)
+    lost = [event.key for event in events if isinstance(event, Notice) and "worker was lost" in event.line]
+    assert len(lost) == len(set(lost)) == 2
+    for key in lost:  # they went on where they were
+        assert [event.row["epoch"] for event in events if isinstance(event, Epoch) and event.key == key].count(1) == 1
+    assert {key: bits(record) for key, record in finished(events).items()} == {key: bits(record) for key, record in expected.items()}
+    assert {key: bits(record) for key, record in store.get().items()} == {key: bits(record) for key, record in expected.items()}
+    assert store.claim_owners() == {}
+    store.close()
+
+
+def test_checkpoints_records_and_data_travel_where_storage_is_not_shared(
+    ray_cluster: Any, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    images = tmp_path / "images"
+    make_images(images)
+    source = find(f"folder:{images}", None)
+    task = replace(small_task(0, epochs=3, source=source), trials=tmp_path / "trials")
+    load(source, 8)  # the driver has it decoded, and then there is nothing more to decode
+    images.rename(tmp_path / "moved")
+    node = ray_cluster.add_node(num_cpus=1, resources={"far": 1}, env_vars={"XCEPTION_CACHE": str(tmp_path_factory.mktemp("far"))})
+    executor = RayExecutor(is_storage_shared=False, resources={"far": 0.5})
+    try:
+        first = list(executor.run([task]))
+        assert any("is sent the data" in event.line for event in first if isinstance(event, Notice))
+        record = finished(first)[task.key]
+        assert record.status == "complete", record.reason
+        folder = tmp_path / "trials" / task.key
+        assert (folder / "record.json").is_file()
+        # Lost from the database, it is found in the driver's folder by a node that was sent it.
+        again = list(executor.run([task]))
+        assert any("is sent the files" in event.line for event in again if isinstance(event, Notice))
+        assert finished(again)[task.key] == record
+        assert not any(isinstance(event, Epoch) for event in again)
+    finally:
+        ray_cluster.remove_node(node, allow_graceful=True)
+
+
+def make_images(folder: Path) -> None:
+    """Write a folder of images of two classes, in two splits."""
+    rng = np.random.default_rng(0)
+    for split, num in (("train", 100), ("val", 70)):
+        for i in range(num):
+            place = folder / split / f"class{i % 2}"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(place / f"{i}.png")
+
+
+def test_more_than_any_node_has_is_refused(ray_cluster: Any) -> None:
+    with pytest.raises(ValueError, match=r"5 cores and 0 GPUs for one trial can never be met; .* 1 cores, 0 GPUs"):
+        RayExecutor(cpus_per_trial=5)
+    with pytest.raises(ValueError, match=r"0\.5 GPUs"):
+        RayExecutor(gpus_per_trial=0.5)
+    with pytest.raises(ValueError, match="1 moon"):
+        RayExecutor(resources={"moon": 1})
+
+
+def test_a_fraction_of_a_core_makes_room_for_more_at_once(ray_cluster: Any) -> None:
+    taken: list[Task] = []
+
+    def tasks() -> Iterator[Task]:
+        for seed in range(9):
+            taken.append(small_task(seed, epochs=100_000))
+            yield taken[-1]
+
+    events = RayExecutor(cpus_per_trial=0.5).run(tasks())
+    next(events)
+    events.close()  # type: ignore[attr-defined]
+    assert len(taken) == 4  # two nodes of one core
