@@ -191,9 +191,9 @@ class _Trainer:
             )
         recipe.augment.check_size(data.image_size)
         self.val, self.test = parts.val, parts.test
-        self.own_val, self.own_test = group.part(parts.val).to(device), group.part(parts.test).to(device)
+        self.own_val, self.own_test = group.part(parts.val).place(device), group.part(parts.test).place(device)
         # Several processes each read their share of a batch from the files that they all map.
-        self.train = parts.train.to(device) if group.size == 1 else parts.train
+        self.train = parts.train.place(device) if group.size == 1 else parts.train
         self.statistics, self.num_classes = dataset.statistics, dataset.source.num_classes
 
         network = build(config)
