@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ablations.record import Plan
     from ablations.store import Store
 
-__all__ = ["comparison_with_costs", "write_overview", "write_results"]
+__all__ = ["broken_images", "comparison_with_costs", "write_overview", "write_results"]
 
 _SHOWN = ("devices", "threads", "python", "machine", "packages", "commit", "fingerprint")
 _PACKAGES = ("torch", "torchvision", "optuna", "fvcore", "numpy", "pandas", "scipy", "statsmodels", "seaborn", "sqlalchemy")
@@ -97,6 +97,17 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
         notices=[line for line in (plan.options.get("notice"), *plan.options.get("remarks", ())) if line],
         fairness=_fairness(plan),
     )
+
+
+def broken_images(frame: pd.DataFrame) -> list[str]:
+    """Return a sentence that counts and names the image files that no trial could read; nothing where there are none."""
+    for environment in frame["environment"]:
+        num = environment.get("num_broken_images", 0)
+        if num:
+            named = environment["broken_images"]
+            more = f" and {num - len(named)} more" if num > len(named) else ""
+            return [f"{num} image files cannot be decoded and were left out: {'; '.join(named)}{more}"]
+    return []
 
 
 def _fairness(plan: Plan) -> dict[str, str]:

@@ -17,11 +17,13 @@ from ablations.trial_folder import TrialFolder
 from xception.data.source import Source
 
 if TYPE_CHECKING:
+    from xception.data import Dataset
     from xception.train.checkpoint import CheckpointFolder
     from xception.train.distributed import Group
 
 __all__ = ["Task", "carry_out", "failed", "ran_out_of_memory"]
 
+_LISTED = 20  # broken images named in a record
 _OUT_OF_MEMORY = "out of memory"
 
 
@@ -170,9 +172,14 @@ def _trained(
         images_per_second=result.images_per_second,
         device=result.device,
         threads=task.threads,
-        environment=environment() | ({"changed": result.changed} if result.changed else {}),
+        environment=environment() | ({"changed": result.changed} if result.changed else {}) | _broken(dataset),
         created_at=_now(),
     )
+
+
+def _broken(dataset: Dataset) -> dict[str, Any]:
+    """How many image files were left out since they cannot be decoded, and the first of them."""
+    return {"num_broken_images": dataset.num_broken, "broken_images": list(dataset.broken[:_LISTED])} if dataset.num_broken else {}
 
 
 def failed(task: Task, reason: str) -> Record:

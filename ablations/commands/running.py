@@ -13,7 +13,8 @@ from ablations.cost import duration, estimate_seconds, read_speed, write_speed
 from ablations.executors import Executor
 from ablations.extras import measure_extras
 from ablations.machines import Machines, Place, check_machines, open_place
-from ablations.output import write_results
+from ablations.frame import plan_frame
+from ablations.output import broken_images, write_results
 from ablations.plan import Options, StudyPlan, plan_study
 from ablations.progress import ProgressDisplay
 from ablations.runner import run_study
@@ -88,6 +89,8 @@ def _run(plan: StudyPlan, store: Store, place: Place, *, threads: int, tuner: Tu
     if outcome.train_seconds > 0:
         at_a_time = max(1.0, outcome.train_seconds / training_seconds)
         write_speed(options.out, work=outcome.training_work, work_per_second=at_a_time * outcome.training_work / outcome.train_seconds)
+    for line in broken_images(plan_frame(store, outcome.plan)):
+        print(line, file=sys.stderr)
     trained = f"{outcome.num_trained} trials trained in {duration(training_seconds)}" if outcome.num_trained else "nothing was trained"
     print(f"{trained}, {outcome.num_stored} were stored already", file=sys.stderr)
     print((folder / "table.md").read_text())
