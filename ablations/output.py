@@ -116,7 +116,8 @@ def _fairness(plan: Plan) -> dict[str, str]:
     if plan.options.get("mismatch"):
         told["Sizes"] = "; ".join(f"{variant}: {ratio:+.2%} from the baseline" for variant, ratio in plan.options["mismatch"].items())
     if plan.options.get("tune"):
-        told["Tuning"] = f"{plan.options['tune']} trials for each variant over learning rate and weight decay, on validation data of another seed"
+        num = plan.options["tune"]
+        told["Tuning"] = f"{num} trials for each variant over learning rate and weight decay, on validation data of another seed"
     return told
 
 
@@ -166,7 +167,8 @@ def _commit() -> str | None:
     """The commit of the code that made the results; None outside a checkout."""
     try:
         here = Path(__file__)
-        tracked = subprocess.run(["git", "ls-files", "--error-unmatch", here.name], cwd=here.parent, capture_output=True, timeout=10, check=False)
+        known = ["git", "ls-files", "--error-unmatch", here.name]
+        tracked = subprocess.run(known, cwd=here.parent, capture_output=True, timeout=10, check=False)
         if tracked.returncode != 0:  # installed somewhere below another checkout
             return None
         done = subprocess.run(

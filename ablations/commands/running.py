@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 from ablations.cost import duration, estimate_seconds, read_speed, write_speed
 from ablations.executors import Executor
 from ablations.extras import measure_extras
-from ablations.machines import Machines, Place, check_machines, open_place
 from ablations.frame import plan_frame
+from ablations.machines import Machines, Place, check_machines, open_place
 from ablations.output import broken_images, write_results
 from ablations.plan import Options, StudyPlan, plan_study
 from ablations.progress import ProgressDisplay
