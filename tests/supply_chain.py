@@ -1,0 +1,119 @@
+"""What the project stands on: are dependencies bounded, what are their licences, is any known to be vulnerable?
+
+python -m tests.supply_chain [--json]
+
+Vulnerabilities are those that pip-audit finds for the installed versions; where it is not installed or reaches no database, that is
+said, and is no success: the exit status is then 3. It is 1 where a dependency has no upper bound, a licence that is not known to be
+free, or a vulnerability.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+_FREE = re.compile(r"\b(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|ISC|MPL|Mozilla|HPND|Zlib|CC0|LGPL|GPL|Public Domain)", re.IGNORECASE)
+# Not free, known, and what PyTorch's own wheels for NVIDIA GPUs bring along; a CPU build has none of them.
+_KNOWN = re.compile(r"^(nvidia-|cuda-)")
+
+
+def project() -> dict[str, Any]:
+    """The project's own table in pyproject.toml."""
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return table
+
+
+def unbounded() -> list[str]:
+    """Dependencies of users and of tests that allow any later version."""
+    table = project()
+    extras = table["optional-dependencies"]
+    lines = [*table["dependencies"], *(line for name, group in extras.items() if name != "lint" for line in group)]
+    return [line for line in lines if not any(s.operator in ("<", "<=", "==", "~=") for s in Requirement(line).specifier)]
+
+
+def tree() -> dict[str, metadata.Distribution]:
+    """The installed distributions that the project needs, directly or not, by normalised name."""
+    table = project()
+    waiting = [*table["dependencies"], *(line for group in table["optional-dependencies"].values() for line in group)]
+    found: dict[str, metadata.Distribution] = {}
+    while waiting:
+        requirement = Requirement(waiting.pop())
+        name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+            continue
+        try:
+            found[name] = metadata.distribution(requirement.name)
+        except metadata.PackageNotFoundError:
+            continue  # of an extra that is not installed here
+        waiting += found[name].requires or []
+    return dict(sorted(found.items()))
+
+
+def licence(distribution: metadata.Distribution) -> str:
+    """What a distribution says of its licence, in a few words."""
+    meta = distribution.metadata
+    classifiers = [c.rpartition(" :: ")[2] for c in meta.get_all("Classifier") or [] if c.startswith("License ::")]
+    text = meta.get("License-Expression") or "; ".join(c for c in classifiers if c != "OSI Approved") or (meta.get("License") or "").strip()
+    if not text:
+        files = [f for f in distribution.files or [] if "licen" in f.name.lower()]
+        text = next((line.strip() for file in files for line in file.read_text().splitlines() if line.strip()), "not stated")
+    return text.splitlines()[0][:80]
+
+
+def audit(distributions: dict[str, metadata.Distribution]) -> tuple[list[str], str | None]:
+    """Known vulnerabilities of installed versions, and why they could not be asked for, if so."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.writelines(f"{name}=={d.version.partition('+')[0]}\n" for name, d in distributions.items())
+        file.flush()
+        words = [sys.executable, "-m", "pip_audit", "--format", "json", "--no-deps", "--disable-pip", "--progress-spinner", "off"]
+        done = subprocess.run([*words, "--requirement", file.name], capture_output=True, text=True, check=False, timeout=900)
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        return [], lines[-1].strip()[:200] if lines else "no answer"
+    return [f"{d['name']} {d['version']}: {v['id']}" for d in answer["dependencies"] for v in d.get("vulns", [])], None
+
+
+def main() -> int:
+    """Print what was found; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.supply_chain", description="Bounds, licences and known vulnerabilities.")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--only", nargs="*", help="ask for vulnerabilities of these packages alone")
+    options = parser.parse_args()
+    distributions = tree()
+    licences = {name: licence(distribution) for name, distribution in distributions.items()}
+    unfree = [name for name, text in licences.items() if not _FREE.search(text) and not _KNOWN.match(name)]
+    asked = {name: d for name, d in distributions.items() if options.only is None or name in options.only}
+    vulnerable, unasked = audit(asked)
+    found = {
+        "unbounded": unbounded(), "licences": licences, "unfree": unfree, "vulnerable": vulnerable,
+        "audited": sorted(asked) if unasked is None else [], "not_audited_because": unasked,
+    }  # fmt: skip
+    if options.json:
+        print(json.dumps(found, indent=1))
+    else:
+        for name, text in licences.items():
+            print(f"{name:<36} {distributions[name].version:<24} {text}")
+        print(f"{len(distributions)} distributions; without an upper bound: {', '.join(unbounded()) or 'none'}")
+        print(f"licences that are not known to be free: {', '.join(unfree) or 'none'}, but for NVIDIA's libraries of PyTorch's GPU builds")
+        known = f"of {len(asked)} distributions: {', '.join(vulnerable) or 'none known'}"
+        print(f"vulnerabilities {f'could not be asked for: {unasked}' if unasked else known}")
+    if found["unbounded"] or unfree or vulnerable:
+        return 1
+    return 3 if unasked else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
