@@ -18,8 +18,6 @@ from ablations.trial import Trial
 from xception import presets
 from xception.canonical import key_of
 from xception.config import ModelConfig, TorchvisionConfig, XceptionConfig
-from xception.data.names import find, find_default
-from xception.data.slices import parse_classes, select_classes
 from xception.data.source import Source
 from xception.profile.subjects import read_subjects
 
@@ -76,9 +74,8 @@ class Options:
 class DataSets:
     """Where a plan gets its data from: replaced where a catalogue is listed without looking at any."""
 
-    find: Callable[[str, Path | None], Source] = find
-    find_default: Callable[[Path | None], tuple[Source, str | None]] = find_default
-    select_classes: Callable[[Source, Sequence[int]], Source] = select_classes
+    find: Callable[[str, Path | None], Source]
+    select_classes: Callable[[Source, Sequence[int]], Source]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +198,8 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
     """
     _check(study, options)
     _preset(options.preset or get_scale(options.scale).preset)  # a wrong name is told before any data is read
+    from xception.data.names import find, find_default
+
     wanted = options.dataset or study.dataset
     source, notice = find_default(options.data_dir) if wanted is None else (find(wanted, options.data_dir), None)
     return design_study(study, options, source, notice)
@@ -214,8 +213,10 @@ def design_study(study: Study, options: Options, source: Source, notice: str | N
     Raises:
         ValueError: an option or a variant does not fit; the message names it.
     """
-    study, scale, sets = study.matched(options.match), get_scale(options.scale), data or DataSets()
+    study, scale, sets = study.matched(options.match), get_scale(options.scale), data or _real_data()
     if options.classes is not None:
+        from xception.data.slices import parse_classes
+
         source = sets.select_classes(source, parse_classes(options.classes, source.num_classes))
     whole = source
     halved = study.transfers and options.weights is None
@@ -245,6 +246,13 @@ def design_study(study: Study, options: Options, source: Source, notice: str | N
         study=study, options=options, source=source, notice=notice, scale=scale, designs=designs, sources=sources, mismatch=mismatch,
         merged=merged, weights=weights,
     )
+
+
+def _real_data() -> DataSets:
+    from xception.data.names import find
+    from xception.data.slices import select_classes
+
+    return DataSets(find=find, select_classes=select_classes)
 
 
 def _base(options: Options, scale: Scale, source: Source, *, explicit: bool) -> Design:

@@ -49,7 +49,7 @@ def _part(source: Source, classes: Sequence[int]) -> Source:
     )
 
 
-_STAND_INS = DataSets(find=_stand_in, find_default=lambda folder: (_CIFAR10, None), select_classes=_part)
+_STAND_INS = DataSets(find=_stand_in, select_classes=_part)
 
 
 def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
@@ -76,13 +76,14 @@ def _described(study: Study, scale: str, speed: float | None) -> dict[str, Any]:
     chosen = get_scale(scale)
     source = _CIFAR10 if study.dataset is None else _stand_in(study.dataset)
     plan = design_study(study, Options(scale=scale), source, None, _STAND_INS)
-    places = plan.trials()
+    places = plan.trials(dict.fromkeys(plan.designs, 1))  # of one seed: the others cost the same
     trials = [*places.values(), *plan.pretraining(list(places)).values()]
+    seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in trials), speed)
     return {
         "name": study.name,
         "question": study.question,
         "variants": list(plan.designs),
-        "num_trials": len(trials),
-        "estimated_seconds": estimate_seconds(((trial, plan.source_of(trial)) for trial in trials), speed),
+        "num_trials": len(trials) * len(plan.seeds),
+        "estimated_seconds": None if seconds is None else seconds * len(plan.seeds),
         "scale": chosen.name,
     }
