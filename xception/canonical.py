@@ -280,7 +280,8 @@ def _parsed_config(plain: dict[str, Plain], configs: list[type[Config]], name: s
         chosen = tags[tag]
     hints = _hints(chosen)
     for unknown in sorted(set(plain) - set(hints)):
-        raise ValueError(f"{name}.{unknown}: no such field; fields: {', '.join(hints)}")
+        shown = unknown if unknown.isidentifier() else repr(unknown)  # a name from outside may hold a line break
+        raise ValueError(f"{name}.{shown}: no such field; fields: {', '.join(hints)}")
     for field in dataclasses.fields(chosen):  # type: ignore[arg-type]
         if field.name not in plain and not _has_default(field):
             raise ValueError(f"{name}.{field.name}: missing")
