@@ -74,6 +74,8 @@ class Arguments:
     """Folder that holds the data sets; $XCEPTION_DATA or ./data without it."""
     out: Path = Path("results/local")
     """Folder for results, one folder per study in it."""
+    tensorboard: bool = False
+    """Write each trial's curves for TensorBoard below <out>/tensorboard as they come."""
     dry_run: bool = False
     """Show the exact trials, which of them are stored, and what the rest will cost; train nothing."""
     list: bool = False
@@ -142,6 +144,7 @@ def _answer(arguments: Arguments) -> int:
             trial_timeout=arguments.trial_timeout,
         ),
         dry_run=arguments.dry_run,
+        tensorboard=arguments.tensorboard,
         tuner=_tuner(arguments.tune) if arguments.tune else None,
     )
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Protocol, Self, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,7 +17,7 @@ from rich.table import Table
 from ablations.cost import duration
 from ablations.executors import Epoch, Event, Finished, Notice, Started
 
-__all__ = ["Label", "ProgressDisplay"]
+__all__ = ["Label", "Log", "ProgressDisplay"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,16 @@ class Label:
     seed: int
     num_epochs: int
     cost: float
+
+
+class Log(Protocol):
+    """Something that keeps the events of a run, as TensorBoard does."""
+
+    def expect(self, labels: dict[str, Label]) -> None:
+        """Learn how trials are called."""
+
+    def show(self, event: Event) -> None:
+        """Keep one event."""
 
 
 @dataclass
@@ -41,10 +51,11 @@ class _Running:
 class ProgressDisplay:
     """Shows trials done, running and left, the time left, and the accuracy per variant; use it in a `with`.
 
-    On a terminal it is redrawn in place; elsewhere each finished trial gives one plain line.
+    On a terminal it is redrawn in place; elsewhere each finished trial gives one plain line. A `log` is handed every event.
     """
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
+    log: Log | None = None
     _labels: dict[str, Label] = field(default_factory=dict, init=False)
     _running: dict[str, _Running] = field(default_factory=dict, init=False)
     _finished: dict[str, list[float]] = field(default_factory=dict, init=False)
@@ -77,6 +88,8 @@ class ProgressDisplay:
         if not self._labels:
             self._began = time.monotonic()
         self._labels |= labels
+        if self.log:
+            self.log.expect(labels)
 
     def know(self, results: Iterable[tuple[str, float]]) -> None:
         """Add test accuracies that are stored already, as (variant, accuracy)."""
@@ -84,7 +97,9 @@ class ProgressDisplay:
             self._finished.setdefault(variant, []).append(accuracy)
 
     def show(self, event: Event) -> None:
-        """Take one event into the display."""
+        """Take one event into the display, and hand it to the log."""
+        if self.log:
+            self.log.show(event)
         match event:
             case Started(key):
                 self._running[key] = _Running(self._labels[key])

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,6 +21,7 @@ from ablations.progress import ProgressDisplay
 from ablations.runner import run_study
 from ablations.store import Store
 from ablations.studies import get_study
+from ablations.tensorboard import CurveLog
 from ablations.variant_costs import measure_costs
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def run(
     machines: Machines,
     dry_run: bool,
     tuner: Tuner | None = None,
+    tensorboard: bool = False,
 ) -> int:
     """Run a study and write its results; return the exit status. With a tuner the study is run at tuned recipes as well."""
     chosen = get_study(study)
@@ -62,24 +65,27 @@ def run(
     plan = plan_study(chosen, options)
     if dry_run:
         return _show(plan)
+    log = CurveLog(options.out / "tensorboard" / plan.study.name) if tensorboard else None
     store = Store(options.store_url)
     try:
         store.check_pages()
         place = open_place(machines)
-        status = _run(plan, store, place, threads=machines.threads, tuner=tuner)
+        with log or nullcontext():
+            status = _run(plan, store, place, ProgressDisplay(log=log), threads=machines.threads, tuner=tuner)
         place.close()
         return status
     finally:
         store.close()
 
 
-def _run(plan: StudyPlan, store: Store, place: Place, *, threads: int, tuner: Tuner | None) -> int:
+def _run(plan: StudyPlan, store: Store, place: Place, display: ProgressDisplay, *, threads: int, tuner: Tuner | None) -> int:
     options, executor, device = plan.options, place.executor, place.device
     print(first_line(plan), file=sys.stderr)
     began = time.monotonic()
-    with ProgressDisplay() as display:
+    with display:
         for line in plan.remarks:
             display.say(line)
+        display.know(_known(plan, store))
         outcome = run_study(plan, store, executor, display, device=device, threads=threads)
         tuned = _run_tuned(plan, store, executor, display, device, threads, tuner) if tuner else None
     training_seconds = time.monotonic() - began
@@ -99,6 +105,13 @@ def _run(plan: StudyPlan, store: Store, place: Place, *, threads: int, tuner: Tu
         print(f"{outcome.num_failed} trials failed; try them again with: {plan.command}", file=sys.stderr)
         return SOME_FAILED
     return DONE
+
+
+def _known(plan: StudyPlan, store: Store) -> list[tuple[str, float]]:
+    """The variant and test accuracy of every trial that is stored already."""
+    variants = {trial.key: variant for (variant, _), trial in plan.trials().items()}
+    records = store.get(variants).values()
+    return [(variants[r.key], r.test_accuracy) for r in records if r.test_accuracy is not None]
 
 
 def _run_tuned(
