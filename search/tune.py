@@ -118,7 +118,8 @@ def _accuracies(
             for name, trial in todo.items()
         }
     )
-    tasks = [Task(trial=trial, source=plan.source_of(trial), device=device, threads=threads) for trial in todo.values()]
+    folder = plan.options.out / "trials"
+    tasks = [Task(trial=trial, source=plan.source_of(trial), device=device, threads=threads, trials=folder) for trial in todo.values()]
     for event in executor.run(tasks) if tasks else ():
         if isinstance(event, Finished):
             store.put(event.record)
