@@ -173,3 +173,15 @@ def test_a_checkpoint_holds_tensors_and_plain_values_alone(tiny_training: Traini
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     state = json.loads(header["__metadata__"]["state"])
     assert (state["epoch"], state["step"], len(state["curves"])) == (1, 1, 1)
+
+
+@pytest.mark.gpu
+def test_half_precision_on_a_gpu_continues_with_its_scale(tiny_training: Training, tmp_path: Path) -> None:
+    recipe = tiny_recipe(precision="float16")
+    stopped(tiny_training, tmp_path, 6, recipe=recipe, device="cuda")
+    content = max(tmp_path.iterdir()).read_bytes()
+    state = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["state"])
+    result = tiny_training(checkpoints=CheckpointFolder(path=tmp_path, semantics=1), recipe=recipe, device="cuda")
+    assert state["scaler"]["scale"] > 0
+    assert result.status == "complete"
+    assert result.curves[0] == state["curves"][0]
