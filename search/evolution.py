@@ -22,6 +22,8 @@ from search.space import Space, Values
 
 __all__ = ["Evolution", "FromValues", "LocalSearch"]
 
+_LAYERS = 20  # of ever worse candidates that local search goes through before it draws at random
+
 
 class FromValues(BaseSampler):
     """A sampler whose suggestion is known as a whole, from the finished trials of the search."""
@@ -63,7 +65,7 @@ class Evolution:
 
 
 class LocalSearch:
-    """The neighbours of the best candidate in a random order, then a new random start."""
+    """An untried neighbour of the best candidate that has one: from a local optimum the search goes on at the next best."""
 
     def __init__(self, space: Space, seed: int, *, starts: int) -> None:
         self._space, self._starts = space, starts
@@ -71,14 +73,20 @@ class LocalSearch:
 
     def __call__(self, study: optuna.Study, trial: FrozenTrial) -> Values:
         """Return the next suggestion."""
-        finished = _finished(study)
-        if len(finished) < self._starts:
+        left = _finished(study)
+        if len(left) < self._starts:
             return self._space.draw(self._random)
         seen = {frozenset(t.params.items()) for t in study.get_trials(deepcopy=False) if t.number != trial.number}
-        for best in self._random.sample(top := _best(study, finished), len(top)):
-            fresh = [values for values in self._space.neighbours(best.params) if frozenset(values.items()) not in seen]
-            if fresh:
-                return self._random.choice(fresh)
+        for _ in range(_LAYERS):
+            layer = _best(study, left)
+            for best in self._random.sample(layer, len(layer)):
+                fresh = [values for values in self._space.neighbours(best.params) if frozenset(values.items()) not in seen]
+                if fresh:
+                    return self._random.choice(fresh)
+            numbers = {t.number for t in layer}
+            left = [t for t in left if t.number not in numbers]
+            if not left:
+                break
         return self._space.draw(self._random)
 
 

@@ -7,6 +7,7 @@ conditional dimensions. For a space that was trained whole: functional ANOVA (Hu
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,10 +27,12 @@ def ped_anova(study: optuna.Study, position: int) -> dict[str, float]:
     if len(complete) < LEAST or len({t.values[position] for t in complete}) < 2:
         return {}
     sign = 1.0 if study.directions[position] == optuna.study.StudyDirection.MINIMIZE else -1.0
-    # The evaluator takes an objective that is given as a function for one to be made small.
-    shares = optuna.importance.get_param_importances(
-        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator(), target=lambda t: sign * t.values[position]
-    )
+    with warnings.catch_warnings():
+        # The evaluator takes what is given as a function for something to be made small, as it is here, and says so.
+        warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes the importances of params to achieve low")
+        shares = optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.PedAnovaImportanceEvaluator(), target=lambda t: sign * t.values[position]
+        )
     return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 

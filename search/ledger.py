@@ -138,7 +138,8 @@ class Ledger:
 
 
 def _content(row: Row) -> dict[str, Any]:
-    content = {name: value for name, value in vars(row).items() if name not in ("number", "state") and value not in ({}, (), None, False)}
+    known = {name: value for name, value in vars(row).items() if name not in ("number", "state")}
+    content = {name: value for name, value in known.items() if value is not None and value is not False and value not in ({}, ())}
     return {"state": row.state, "content": json.dumps(content)}
 
 

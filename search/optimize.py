@@ -186,10 +186,10 @@ class Search:
             if not self._is_within(row):
                 self._settle(row, "infeasible")
                 return
-        if self._is_dominated(row):
-            self._settle(row, "dominated")
-        elif not self.plan.definition.is_trained:
+        if not self.plan.definition.is_trained:
             self._settle(row, "complete")
+        elif self._is_dominated(row):
+            self._settle(row, "dominated")
         else:
             if self._scores is not None:
                 row = replace(row, proxies=self._scores(network))

@@ -89,6 +89,7 @@ def rungs(epochs: int) -> tuple[int, ...]:
 
 def make_pruner(definition: Definition) -> optuna.pruners.BasePruner:
     """Return the pruner; its steps are epochs of whole trainings, or seeds for the Wilcoxon test."""
+    import optuna
     from optuna import pruners
 
     steps = rungs(definition.design.recipe.epochs)
@@ -100,6 +101,8 @@ def make_pruner(definition: Definition) -> optuna.pruners.BasePruner:
         case "median":
             return pruners.MedianPruner()
         case "wilcoxon":
-            return pruners.WilcoxonPruner()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return pruners.WilcoxonPruner()
         case _:
             return pruners.NopPruner()
