@@ -7,6 +7,7 @@ variant's size (`ablations.statistics.vertical_distance`).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -150,10 +151,17 @@ def find_width(at: SizeAt, target: int, *, start: float = 1.0) -> Width:
 
 def size(config: XceptionConfig, measure: Measure, input_size: int) -> int:
     """Return the parameters or MACs of a network, for images of `input_size` pixels, without building it."""
+    params, macs = _counted(config, input_size)
+    return params if measure == "params" else macs
+
+
+@functools.lru_cache(maxsize=512)
+def _counted(config: XceptionConfig, input_size: int) -> tuple[int, int]:
+    """Parameters and MACs; kept, since variants of one study meet the same widths again and again."""
     from xception.closed_form import complexity
 
     counted = complexity(config, input_size)
-    return int(counted.params if measure == "params" else counted.macs)
+    return counted.params, counted.macs
 
 
 def _at_width(config: XceptionConfig, width_multiplier: float) -> XceptionConfig | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import pkgutil
@@ -15,7 +16,7 @@ __all__ = ["get_study", "names"]
 
 def names() -> list[str]:
     """Return the names of all studies in the catalogue, in alphabetical order."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return list(_names())
 
 
 def get_study(name: str) -> Study:
@@ -31,6 +32,11 @@ def get_study(name: str) -> Study:
     study = importlib.import_module(f"ablations.studies.{name}").STUDY
     assert isinstance(study, Study)
     return study
+
+
+@functools.cache
+def _names() -> tuple[str, ...]:
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def _from_file(path: Path) -> Study:
