@@ -1,0 +1,227 @@
+"""What executors cost beside the training itself, how they scale, and what a large cluster would make of a study.
+
+    python -m benchmarks.executors            # minutes; Ray is left out where it is not installed
+    python -m benchmarks.executors --short
+
+`overhead`: trials per second and the time that is not the trial's own, with trials of a fraction of a second, through claims and
+records in an SQLite database; workers are warm. `scaling`: trials per second of two worker processes over one, in interleaved
+repeats. `simulation`: a study of 1,000 trials on 8 and 256 workers in the planner's order, on measured trial times: each network's
+time is what this machine took for its work, with the spread between repeats; starting a worker and the driver's share of every
+trial, which it does one at a time, are measured too. Efficiency is training over all the time of all workers, and what is missing
+is told by cause.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from ablations.cost import trial_work
+from ablations.execute import execute
+from ablations.executors import Executor, Finished, LocalExecutor, SerialExecutor
+from ablations.plan import Options, plan_study
+from ablations.store import Store
+from ablations.studies import get_study
+from ablations.trial import SEMANTICS, Trial
+from ablations.work import Task
+from xception import presets
+from xception.command_line import parse
+from xception.data.names import find
+from xception.data.source import Source
+from xception.train.recipe import Recipe
+
+WANTED = {8: 0.95, 256: 0.85}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arguments:
+    """What can be asked for."""
+
+    short: bool = False
+    """Fewer trials and repeats."""
+    json: Annotated[bool, tyro.conf.arg(help="Print one JSON document.")] = False
+    trials: int = 1000
+    """Trials of the simulated study."""
+    trial_seconds: float = 150.0
+    """Mean time of a simulated trial: that of scale quick on one core."""
+
+
+def tiny_tasks(source: Source, num: int, epochs: int) -> list[Task]:
+    """Return trials of 64 images of 8 × 8 pixels: milliseconds an epoch."""
+    model = presets.get("cifar_tiny").for_data(num_classes=source.num_classes, in_channels=3, input_size=8)
+    data = source.config(image_size=8, train_size=64, val_size=32, test_size=64)
+    recipe = Recipe(epochs=epochs, batch_size=32)
+    trials = [Trial(model=model, recipe=recipe, dataset=data, seed=seed, semantics=SEMANTICS) for seed in range(num)]
+    return [Task(trial=trial, source=source, device="cpu", threads=1) for trial in trials]
+
+
+def throughput(make: Callable[[], Executor], tasks: Sequence[Task], num_workers: int) -> tuple[float, float, float]:
+    """Return trials per second once every worker has ended one, the mean seconds of their training, and the seconds to the first end."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/records.db")
+        began, ends, own = time.perf_counter(), [], []
+        for event in execute(tasks, store, make()):
+            if isinstance(event, Finished):
+                ends.append(time.perf_counter())
+                own.append(event.record.train_seconds or 0.0)
+        store.close()
+    measured = len(ends) - num_workers
+    return measured / (ends[-1] - ends[num_workers - 1]), statistics.fmean(own), ends[0] - began
+
+
+def overhead(source: Source, num: int) -> list[dict[str, Any]]:
+    """Return a row per executor: trials per second, and milliseconds of a trial that are not training."""
+    makers: dict[str, tuple[Callable[[], Executor], int]] = {
+        "serial": (SerialExecutor, 1),
+        "processes": (lambda: LocalExecutor(num_workers=2), 2),
+    }
+    try:
+        import ray
+    except ModuleNotFoundError:
+        print("ray is not installed and is left out", file=sys.stderr)
+    else:
+        from ablations.ray_executor import RayExecutor, connect_ray
+
+        connect_ray(None)
+        makers["ray"] = (lambda: RayExecutor(num_workers=2), 2)
+    rows = []
+    for name, (make, num_workers) in makers.items():
+        rate, own, first = throughput(make, tiny_tasks(source, num + num_workers, 1), num_workers)
+        row = {"executor": name, "workers": num_workers, "trials_per_second": rate, "first_seconds": first}
+        rows.append(row | {"beside_training_ms": 1000 * (num_workers / rate - own)})
+    if "ray" in makers:
+        ray.shutdown()
+    return rows
+
+
+def scaling(source: Source, num: int, repeats: int) -> dict[str, float]:
+    """Return the ratio of trials per second of two workers over one, of interleaved repeats: median, lowest and highest."""
+    ratios = []
+    for _ in range(repeats):
+        one, _, _ = throughput(lambda: LocalExecutor(num_workers=1), tiny_tasks(source, num + 1, 30), 1)
+        two, _, _ = throughput(lambda: LocalExecutor(num_workers=2), tiny_tasks(source, 2 * num + 2, 30), 2)
+        ratios.append(two / one)
+    return {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios), "n": repeats}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a simulation is made of."""
+
+    work: list[float]  # of each network, in the planner's unit
+    seconds: list[list[float]]  # that each network took, once per repeat
+    start_seconds: float  # of a worker
+    driver_seconds: float  # of the driver for each trial: a claim, a record, a release
+
+
+def measure(source: Source, repeats: int) -> Measured:
+    """Train the variants of a study of unlike networks one after the other, and time what a driver does for each."""
+    plan = plan_study(get_study("operators"), Options(scale="smoke", dataset="synthetic", seeds=repeats, epochs=1))
+    tasks = [Task(trial=trial, source=source, device="cpu", threads=1) for trial in plan.trials().values()]
+    seconds: dict[str, list[float]] = {}
+    work: dict[str, float] = {}
+    records = []
+    for task in [tasks[0], *tasks]:  # the first warms up
+        began = time.perf_counter()
+        record = next(event.record for event in SerialExecutor().run([task]) if isinstance(event, Finished))
+        records.append((task, record, time.perf_counter() - began))
+    for task, _, taken in records[1:]:
+        network = json.dumps(json.loads(task.trial.to_json())["model"])
+        seconds.setdefault(network, []).append(taken)
+        work[network] = trial_work(task.trial, source)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"sqlite:///{folder}/records.db")
+        began = time.perf_counter()
+        for task, record, _ in records[1:]:
+            store.claim(task.key, "driver", 60)
+            store.put(record)
+            store.release_claims("driver", task.key)
+        driver = (time.perf_counter() - began) / len(tasks)
+        store.close()
+    _, _, first = throughput(lambda: LocalExecutor(num_workers=1), tiny_tasks(source, 3, 1), 1)
+    return Measured([work[n] for n in seconds], list(seconds.values()), first, driver)
+
+
+def simulate(
+    measured: Measured, num_trials: int, num_workers: int, trial_seconds: float, *, planned: bool, seed: int = 0
+) -> dict[str, float]:
+    """Return the efficiency of a study, and the shares of the workers' time that were lost, by cause.
+
+    The planner hands out by predicted work, the costly first; otherwise in the order of the study.
+    """
+    rng = np.random.default_rng(seed)
+    networks = np.arange(num_trials) % len(measured.work)
+    times = np.array([rng.choice(measured.seconds[network]) for network in networks])
+    times *= trial_seconds / times.mean()
+    predicted = np.array(measured.work)[networks]
+    order = np.argsort(-predicted, kind="stable") if planned else np.arange(num_trials)
+    free = [(measured.start_seconds, worker) for worker in range(num_workers)]
+    driver_free, waited, ends = 0.0, 0.0, np.zeros(num_workers)
+    for trial in order:
+        now, worker = heapq.heappop(free)
+        begins = max(now, driver_free)  # one driver claims and writes for all
+        driver_free = begins + measured.driver_seconds
+        waited += driver_free - now
+        ends[worker] = driver_free + times[trial]
+        heapq.heappush(free, (float(ends[worker]), worker))
+    makespan = float(ends.max())
+    total = makespan * num_workers
+    return {
+        "workers": num_workers,
+        "efficiency": float(times.sum()) / total,
+        "lost_at_the_end": float((makespan - ends).sum()) / total,
+        "lost_to_starting": measured.start_seconds * num_workers / total,
+        "lost_to_the_driver": waited / total,
+        "hours": makespan / 3600,
+    }
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return 1 where a simulated study is less efficient than it should be."""
+    arguments = parse(Arguments, args, prog="python -m benchmarks.executors", description="What executors cost and how they scale.")
+    source = find("synthetic", None)
+    told: dict[str, Any] = {
+        "overhead": overhead(source, 20 if arguments.short else 100),
+        "scaling": scaling(source, 4 if arguments.short else 12, 2 if arguments.short else 5),
+    }
+    measured = measure(source, 2 if arguments.short else 3)
+    told["simulation"] = {
+        "trials": arguments.trials,
+        "trial_seconds": arguments.trial_seconds,
+        "measured": asdict(measured),
+        "planned": [simulate(measured, arguments.trials, n, arguments.trial_seconds, planned=True) for n in WANTED],
+        "as_listed": [simulate(measured, arguments.trials, n, arguments.trial_seconds, planned=False) for n in WANTED],
+    }
+    if arguments.json:
+        print(json.dumps(told))
+    else:
+        _show(told)
+    return int(any(row["efficiency"] < WANTED[row["workers"]] for row in told["simulation"]["planned"]))
+
+
+def _show(told: dict[str, Any]) -> None:
+    for row in told["overhead"]:
+        print(f"{row['executor']:>10}, {row['workers']} at a time: {row['trials_per_second']:.2f} trials/s, "
+              f"{row['beside_training_ms']:.0f} ms of each beside training; first result after {row['first_seconds']:.1f} s")
+    ratio = told["scaling"]
+    print(f"two workers over one: {ratio['median']:.2f}× ({ratio['low']:.2f} to {ratio['high']:.2f}, {ratio['n']} repeats)")
+    simulation = told["simulation"]
+    for name in ("planned", "as_listed"):
+        for row in simulation[name]:
+            what = f"{simulation['trials']} trials of {simulation['trial_seconds']:.0f} s, {name.replace('_', ' ')}"
+            lost = ", ".join(f"{key.removeprefix('lost_').replace('_', ' ')} {row[key]:.1%}" for key in row if key.startswith("lost_"))
+            print(f"{what}, on {row['workers']} workers: efficiency {row['efficiency']:.1%}; lost {lost}; {row['hours']:.2f} h")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
