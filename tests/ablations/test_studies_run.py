@@ -22,8 +22,8 @@ pytestmark = pytest.mark.long
 # Less than smoke: one epoch of 64 images is enough to see that two trainings differ.
 SMALLER = {"scale": "smoke", "dataset": "synthetic", "epochs": 1, "train_size": 64, "seeds": 1}
 SETS_ITS_OWN_DATA = {"correlations"}
-# A network without norms, or with norms frozen before they have settled, may lose its loss at the common rate.
-MAY_DIVERGE = {"no norm", "norms frozen", "VGG-16"}
+# Without norms, with norms frozen before they have settled, or at 152 layers after two steps, a network may lose its loss.
+MAY_DIVERGE = {"no norm", "norms frozen", "VGG-16", "ResNet-152"}
 
 
 class Silent:
