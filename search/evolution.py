@@ -17,7 +17,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from search.front import dominates
+from search.front import front
 from search.space import Space, Values
 
 __all__ = ["Evolution", "FromValues", "LocalSearch"]
@@ -111,5 +111,4 @@ def _finished(study: optuna.Study) -> list[FrozenTrial]:
 def _best(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """The trials that no other dominates: with one objective, the best."""
     signs = [-1.0 if d == StudyDirection.MAXIMIZE else 1.0 for d in study.directions]
-    losses = [tuple(s * v for s, v in zip(signs, t.values, strict=True)) for t in trials]
-    return [t for t, own in zip(trials, losses, strict=True) if not any(dominates(other, own) for other in losses)]
+    return [trials[i] for i in front([[s * v for s, v in zip(signs, t.values, strict=True)] for t in trials])]

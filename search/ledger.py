@@ -119,14 +119,17 @@ class Ledger:
                 raise StoreError(f"--store: {self._store.name} lacks suggestion {number} of a search; give another --seed to begin anew")
         return rows
 
-    def add(self, row: Row) -> None:
-        """Write a new suggestion."""
-        values = {"search": self.search, "number": row.number, **_content(row), "asked_at": _now()}
-        values["told_at"] = None if row.state == "asked" else values["asked_at"]
+    def add(self, *rows: Row) -> None:
+        """Write new suggestions, all or none."""
+        now = _now()
+        values = [{"search": self.search, "number": row.number, **_content(row), "asked_at": now, "told_at": now} for row in rows]
+        for value in values:
+            value["told_at"] = None if value["state"] == "asked" else now
 
         def write(connection: sa.Connection) -> None:
-            connection.execute(sa.delete(_trials).where(_trials.c.search == self.search, _trials.c.number == row.number))
-            connection.execute(sa.insert(_trials).values(values))
+            for row in rows:
+                connection.execute(sa.delete(_trials).where(_trials.c.search == self.search, _trials.c.number == row.number))
+            connection.execute(sa.insert(_trials), values)
 
         self._store.write(write)
 

@@ -89,7 +89,7 @@ def synflow(model: nn.Module, shape: Sequence[int]) -> float:
             parameter.abs_()
     parameters = [p for p in model.parameters() if p.requires_grad]
     gradients = torch.autograd.grad(model(torch.ones(1, *shape, dtype=torch.float64)).sum(), parameters, allow_unused=True)
-    total = sum(float((p * g).abs().sum()) for p, g in zip(parameters, gradients, strict=True) if g is not None)
+    total = sum(float((p.detach() * g).abs().sum()) for p, g in zip(parameters, gradients, strict=True) if g is not None)
     return math.log(total) if 0 < total < math.inf else -math.inf if total == 0 else math.inf
 
 
