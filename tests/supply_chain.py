@@ -23,7 +23,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
-_FREE = re.compile(r"\b(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|ISC|MPL|Mozilla|HPND|Zlib|CC0|LGPL|GPL|Public Domain)", re.IGNORECASE)
+_FREE = re.compile(r"\b(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|ISC|MPL|Mozilla|HPND|Zlib|CC0|LGPL|GPL|Public Domain)", re.I)
 # Not free, known, and what PyTorch's own wheels for NVIDIA GPUs bring along; a CPU build has none of them.
 _KNOWN = re.compile(r"^(nvidia-|cuda-)")
 
@@ -67,7 +67,8 @@ def licence(distribution: metadata.Distribution) -> str:
     text = meta.get("License-Expression") or "; ".join(c for c in classifiers if c != "OSI Approved") or (meta.get("License") or "").strip()
     if not text:
         files = [f for f in distribution.files or [] if "licen" in f.name.lower()]
-        text = next((line.strip() for file in files for line in file.read_text().splitlines() if line.strip()), "not stated")
+        lines = [line.strip() for file in files for line in file.read_text().splitlines() if line.strip()]
+        text = next((line for line in lines if _FREE.search(line)), lines[0] if lines else "not stated")
     return text.splitlines()[0][:80]
 
 
