@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.executors import Epoch, Event, Finished, Notice, Started, Upcoming
@@ -39,12 +40,12 @@ def connect_ray(address: str | None) -> None:
     """
     # Read when Ray is imported. It tells no one that it is used, leaves devices as they are for tasks without GPUs, starts its own
     # nodes on the loopback, and leaves it to us to say what happens to nodes.
-    for name, value in (
-        ("RAY_USAGE_STATS_ENABLED", "0"),
-        ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"),
-        ("RAY_DEDUP_LOGS_SKIP_REGEX", "."),
-        *((("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"),) if address is None else ()),
-    ):
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+    if address is None:
+        settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    elif _has_token():  # which Ray leaves unused where an address is given, though its own head nodes ask for it
+        settings["RAY_AUTH_MODE"] = "token"
+    for name, value in settings.items():
         os.environ.setdefault(name, value)
     try:
         import ray
@@ -54,16 +55,21 @@ def connect_ray(address: str | None) -> None:
         return
     if address not in (None, "auto"):
         _require_listener(address)
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         if address is None:
-            ray.init(address="local", include_dashboard=False, **settings)
+            ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
         else:
-            ray.init(address=address, **settings)
-    except (ConnectionError, RuntimeError, OSError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except Exception as error:  # noqa: BLE001 - Ray raises Exception itself, where a node does not start in time
         reason = " ".join(str(error).split())[:300]
         where = f"--ray-address: {address!r} cannot be joined" if address else "--executor: no cluster could be started here"
         raise ValueError(f"{where}: {reason}") from None
+
+
+def _has_token() -> bool:
+    """Whether this user has the token of a Ray cluster."""
+    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    return named or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def _require_listener(address: str) -> None:

@@ -61,12 +61,14 @@ def postgres() -> Iterator[Postgres]:
 def ray_cluster(own_cache: Path) -> Iterator[Any]:
     """A Ray cluster of two nodes with one core each, on the loopback; this process is connected to it."""
     pytest.importorskip("ray", reason="the package ray is not here: the extra `ray` has it")
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # nodes at 127.0.0.1
-    from ablations.ray_executor import connect_ray
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Nodes at 127.0.0.1, which ask no one for a token, and tell no one that they are there.
+    settings = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     import ray
     from ray.cluster_utils import Cluster
+
+    from ablations.ray_executor import connect_ray
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     cluster.add_node(num_cpus=1)
@@ -74,3 +76,8 @@ def ray_cluster(own_cache: Path) -> Iterator[Any]:
     yield cluster
     ray.shutdown()
     cluster.shutdown()
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
