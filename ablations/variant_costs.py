@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 __all__ = ["COST_COLUMNS", "measure_costs", "stored_costs"]
 
 # Raised where a count comes to mean something else: stored counts are then made again.
-_COUNTER_VERSION = 1
+_COUNTER_VERSION = 2
 _COUNTED = ("params", "macs", "fvcore_total", "activations")
-COST_COLUMNS = (*_COUNTED, "latency_ms", "latency_device")
+_TIMED = ("latency_ms", "latency_device", "low_ms", "high_ms", "p5_ms", "p95_ms", "n")
+_MEMORY = ("inference_memory_bytes", "training_memory_bytes", "memory_method")
+COST_COLUMNS = (*_COUNTED, "latency_ms", "latency_device", "latency_ci_low_ms", "latency_ci_high_ms", "latency_n", *_MEMORY)
 
 
 def measure_costs(designs: Mapping[str, Design], store: Store, *, device: str) -> None:
     """Count and time the networks of some designs where that was not done yet; run it while nothing trains.
 
     Latency is that of the protocol's default: eager float32 inference of one image. All networks of the
-    study are timed interleaved, so a missing one has its siblings timed again with it.
+    study are timed interleaved, so a missing one has its siblings timed again with it. Peak memory is that of inference of one image
+    and of a float32 training step on a batch of the recipe's size: measured on a GPU, counted without allocating elsewhere.
     """
     from xception.model import build
     from xception.profile.complexity import complexity
@@ -41,26 +44,17 @@ def measure_costs(designs: Mapping[str, Design], store: Store, *, device: str) -
         if store.measurement(key) is None:
             counted = complexity(build(design.model), shapes[name])
             store.put_measurement(key, "complexity", {column: getattr(counted, column) for column in _COUNTED})
+        key = _memory_key(design)
+        if store.measurement(key) is None:
+            store.put_measurement(key, "memory", _memory(design, shapes[name], device))
     keys = {name: measurement_key(design.model, shapes[name], device, protocol) for name, design in designs.items()}
     if all(store.measurement(key) is not None for key in keys.values()):
         return
     distinct = {keys[name]: name for name in designs}
     rows = measure_latency({name: designs[name].model for name in distinct.values()}, protocol, input_shape=shapes, device=device)
     for row in rows:
-        values = {
-            "model_key": row.model_key,
-            "input_shape": list(row.input_shape),
-            "latency_ms": row.latency_ms,
-            "latency_device": row.latency_device,
-            "status": row.status,
-            "reason": row.reason,
-            "low_ms": row.low_ms,
-            "high_ms": row.high_ms,
-            "p5_ms": row.p5_ms,
-            "p95_ms": row.p95_ms,
-            "n": row.n,
-        }
-        store.put_measurement(keys[row.name], "latency", values)
+        told = {name: getattr(row, name) for name in ("model_key", "input_shape", "status", "reason", *_TIMED)}
+        store.put_measurement(keys[row.name], "latency", told)
 
 
 def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
@@ -76,11 +70,15 @@ def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
         if key in records:
             trial = read_trial(records[key].trial)
             row |= store.measurement(_count_key(trial)) or {}
+            row |= store.measurement(_memory_key(trial)) or {}
             found = latencies.get((key_of(trial.model), _shape(trial)))
             if found and found["latency_ms"] is not None:
-                row |= {"latency_ms": found["latency_ms"], "latency_device": found["latency_device"]}
+                row |= {"latency_ms": found["latency_ms"], "latency_device": found["latency_device"], "latency_n": found["n"]}
+                row |= {"latency_ci_low_ms": found["low_ms"], "latency_ci_high_ms": found["high_ms"]}
         rows.append(row)
-    return pd.DataFrame(rows, columns=pd.Index(["variant", *COST_COLUMNS])).astype({"latency_ms": "float64"})
+    return pd.DataFrame(rows, columns=pd.Index(["variant", *COST_COLUMNS])).astype(
+        {"latency_ms": "float64", "latency_ci_low_ms": "float64", "latency_ci_high_ms": "float64"}
+    )
 
 
 def _shape(design: Design | Trial) -> tuple[int, int, int]:
@@ -89,3 +87,30 @@ def _shape(design: Design | Trial) -> tuple[int, int, int]:
 
 def _count_key(design: Design | Trial) -> str:
     return key_of(["complexity", _COUNTER_VERSION, design.model, list(_shape(design))])
+
+
+def _memory(design: Design, shape: tuple[int, int, int], device: str) -> dict[str, Any]:
+    """Peak bytes of inference and of a training step; None where a network does not fit."""
+    from xception.model import build
+    from xception.profile.memory import measure_memory, predict_memory
+    from xception.profile.protocol import LatencyProtocol
+    from xception.profile.timing import DoesNotFitError
+
+    modes = {
+        "inference_memory_bytes": LatencyProtocol(),
+        "training_memory_bytes": LatencyProtocol(mode="training", batch_size=design.recipe.batch_size),
+    }
+    if device == "cpu":
+        told: dict[str, Any] = {name: predict_memory(build(design.model), shape, protocol) for name, protocol in modes.items()}
+        return told | {"memory_method": "tensors alive, counted without allocating"}
+    told = {"memory_method": "CUDA allocator"}
+    for name, protocol in modes.items():
+        try:
+            told[name] = measure_memory(build(design.model), shape, protocol, device=device).peak_bytes
+        except DoesNotFitError:
+            told[name] = None
+    return told
+
+
+def _memory_key(design: Design | Trial) -> str:
+    return key_of(["memory", _COUNTER_VERSION, design.model, list(_shape(design)), design.recipe.batch_size])
