@@ -19,6 +19,7 @@ from ablations.extras import write_extras
 from ablations.frame import plan_frame
 from ablations.plots import save_figures, study_figures
 from ablations.report import ReportContext, write_report, write_store_report
+from ablations.side_by_side import people_side_by_side, side_by_side
 from ablations.tables import csv_text, write_atomically, write_runs, write_tables
 from ablations.variant_costs import stored_costs
 
@@ -38,7 +39,8 @@ def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.
     """Write tables, runs, curves, figures, report and provenance of a plan; return the folder `<out>/<study>`.
 
     The new folder takes the old one's place when it is whole, so that two runs are never mixed. `tuned` is the plan of the same
-    study at tuned recipes, with the tuning trials: their tables stand beside the fixed ones, in files named `tuned`.
+    study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side by side in
+    `side_by_side.csv` and `.md`.
 
     Raises:
         OSError: the folder cannot be written.
@@ -52,6 +54,9 @@ def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.
             tuned_plan, trials = tuned
             contexts.append(_write_comparison(store, tuned_plan, made / "tuned"))
             write_atomically(made / "tuned" / "tuning.csv", csv_text(trials))
+            both = side_by_side(contexts[0].comparison, contexts[1].comparison, trials)
+            write_atomically(made / "side_by_side.csv", csv_text(both))
+            write_atomically(made / "side_by_side.md", people_side_by_side(both) + "\n")
         if len(contexts) == 1:
             write_report(contexts[0], made / "report.html")
         else:

@@ -100,6 +100,8 @@ def _run(plan: StudyPlan, store: Store, place: Place, display: ProgressDisplay, 
     trained = f"{outcome.num_trained} trials trained in {duration(training_seconds)}" if outcome.num_trained else "nothing was trained"
     print(f"{trained}, {outcome.num_stored} were stored already", file=sys.stderr)
     print((folder / "table.md").read_text())
+    if tuned is not None:
+        print((folder / "side_by_side.md").read_text())
     print(f"Results: {folder}", file=sys.stderr)
     if outcome.num_failed:
         print(f"{outcome.num_failed} trials failed; try them again with: {plan.command}", file=sys.stderr)
