@@ -53,6 +53,7 @@ class Index:
             pruner=make_pruner(definition),
         )
         self._id = self._storage.get_study_id_from_name(self.study.study_name)
+        self._distributions = {d.name: d.distribution() for d in space.dimensions}
         self._rows: list[Row] = []
         for row in rows:
             self._replay(row) if definition.sampler == "cmaes" else self._restore(row)
@@ -150,7 +151,7 @@ class Index:
         attributes = row.trial_attributes | {_CONSTRAINT + name: value for name, value in row.excess.items()}
         if state == TrialState.PRUNED and row.steps:
             values = [row.steps[-1][1]]  # as Optuna does where a trial is told to be pruned
-        distributions = {d.name: d.distribution() for d in self._space.dimensions if d.name in row.params}
+        distributions = {name: self._distributions[name] for name in row.params}
         self.study.add_trial(
             optuna.trial.create_trial(
                 state=state, values=values, params=row.params, distributions=distributions, intermediate_values=dict(row.steps),
@@ -163,7 +164,7 @@ class Index:
         asked = self.ask(row.params if row.given else None)
         for name, value in row.params.items():
             if asked.values[name] != value:
-                distribution = next(d.distribution() for d in self._space.dimensions if d.name == name)
+                distribution = self._distributions[name]
                 self._storage.set_trial_param(row.number, name, distribution.to_internal_repr(value), distribution)
         self._rows[row.number] = row
         for step, value in row.steps:

@@ -50,13 +50,13 @@ class _Candidate:
     row: Row
     stages: deque[list[tuple[int, Trial]]]  # (step, trial)
     step: int = 0
-    now: list[Trial] = field(default_factory=list)
+    now: tuple[str, ...] = ()  # keys of the stage's trials
     records: dict[str, Record] = field(default_factory=dict)
 
     @property
     def waits(self) -> bool:
         """Whether some training of this stage has not ended."""
-        return any(trial.key not in self.records for trial in self.now)
+        return any(key not in self.records for key in self.now)
 
 
 class Search:
@@ -263,19 +263,20 @@ class Search:
             if candidate.now and self._ends(candidate):
                 return
             stage = candidate.stages.popleft()
-            candidate.step, candidate.now = stage[0][0], [trial for _, trial in stage]
-            candidate.row = replace(candidate.row, keys=(*candidate.row.keys, *(trial.key for trial in candidate.now)))
-            stored = self._store.get(trial.key for trial in candidate.now)
-            for trial in candidate.now:
-                if trial.key in stored and stored[trial.key].is_final:
-                    candidate.records[trial.key] = stored[trial.key]
+            trials = {trial.key: trial for _, trial in stage}
+            candidate.step, candidate.now = stage[0][0], tuple(trials)
+            candidate.row = replace(candidate.row, keys=(*candidate.row.keys, *candidate.now))
+            stored = self._store.get(candidate.now)
+            for key, trial in trials.items():
+                if key in stored and stored[key].is_final:
+                    candidate.records[key] = stored[key]
                 else:
-                    self._by_key[trial.key] = candidate.row.number
+                    self._by_key[key] = candidate.row.number
                     self._ready.append(trial)
 
     def _ends(self, candidate: _Candidate) -> bool:
         """Whether a candidate ends with the stage that is complete; if so, that is told and written."""
-        records = [candidate.records[trial.key] for trial in candidate.now]
+        records = [candidate.records[key] for key in candidate.now]
         broken = next((r for r in records if r.status == "failed"), None)
         if broken is not None:
             self._finish(candidate, "failed", reason=broken.reason)
