@@ -8,12 +8,14 @@ itself pickled there: of it nothing is kept, and its suggestions are asked for a
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -118,7 +120,9 @@ class Index:
         written = optuna.create_study(
             storage=f"sqlite:///{path}", study_name=self.study.study_name, directions=self.study.directions
         )
-        written.set_metric_names(list(self._definition.objectives))
+        with warnings.catch_warnings():  # names only make the dashboard readable
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            written.set_metric_names(list(self._definition.objectives))
         written.add_trials(_plain(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished())
 
     @property
