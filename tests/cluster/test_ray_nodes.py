@@ -20,6 +20,8 @@ from ablations.work import Task
 from xception.data import load
 from xception.data.names import find
 
+pytestmark = pytest.mark.long  # a cluster is started, loses nodes and is joined again
+
 
 def test_a_node_lost_in_the_middle_of_a_study_costs_no_record(ray_cluster: Any, tmp_path: Path) -> None:
     expected = finished(SerialExecutor().run([small_task(seed, epochs=25) for seed in range(3)]))
