@@ -92,7 +92,8 @@ def _panels(curves: pd.DataFrame, others: list[str], baselines: dict[str, str], 
     columns, lines = 3, {n: f.wrapped(style.legible(n), 19) for n in others}
     rows = -(-len(others) // columns)
     tallest = max(text.count("\n") + 1 for text in lines.values())
-    figure = style.new_figure(rows * (0.72 + 0.1 * tallest) + 0.35)
+    # a single row must still be as high as the label of its axis is long
+    figure = style.new_figure(max(rows * (0.72 + 0.1 * tallest) + 0.35, 1.75))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for place, axes in enumerate(grid.flat):
         if place >= len(others):
