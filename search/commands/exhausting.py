@@ -48,8 +48,10 @@ def exhaust(
         rest = [trial for trial in trials.values() if statuses.get(trial.key) not in ("complete", "diverged")]
         seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in rest), read_speed(options.out))
         cost = "this machine's speed is not measured yet" if seconds is None else f"about {duration(seconds)}"
-        print(f"{plan.study.question} {len(plan.designs)} networks of {space_name} on {plan.source.title} at scale {plan.scale.name}, "
-              f"{num_seeds} seeds: {len(trials)} trials, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}", file=sys.stderr)
+        what = f"{len(plan.designs)} networks of {space_name} on {plan.source.title} at scale {plan.scale.name}"
+        seeds = f"{num_seeds} seed{'s' if num_seeds > 1 else ''}"
+        amount = f"{len(trials)} trials, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}"
+        print(f"{plan.study.question} {what}, {seeds}: {amount}", file=sys.stderr)
         return DONE if dry_run else _train(plan, design, store, machines, table or options.out / f"{space_name}.parquet")
     finally:
         store.close()
@@ -60,9 +62,10 @@ def _plan(space_name: str, num_seeds: int, options: Options, command: str) -> tu
     base = plan_base(f"all_{space.name}", space.question, options)
     design = base.designs[BASELINE]
     network = base_network(design)
-    configs = {space.config(network, values): values for values in space.grid()}
-    if len(configs) > _MOST:
-        raise ValueError(f"--space: {space.name} has {len(configs):,} networks; a space with {_MOST:,} at most")
+    grid = list(space.grid())
+    if len(grid) > _MOST:
+        raise ValueError(f"--space: {space.name} has {len(grid):,} networks; a space with {_MOST:,} at most")
+    configs = {space.config(network, values): values for values in grid}
     names = {config: ", ".join(f"{name} {value}" for name, value in values.items()) for config, values in configs.items()}
     ordered = sorted(configs, key=lambda config: config != network)
     study = Study(
