@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -57,6 +58,14 @@ def postgres() -> Iterator[Postgres]:
     subprocess.run([_SCRIPT, "stop", folder], check=True, timeout=60)
 
 
+def add_node(cluster: Any, **settings: Any) -> Any:
+    """Add a node to a Ray cluster; Ray gives a node 30 s to start, which a machine that is busy with other things may not."""
+    for _ in range(4):
+        with contextlib.suppress(Exception):  # Ray raises Exception itself
+            return cluster.add_node(**settings)
+    return cluster.add_node(**settings)
+
+
 @pytest.fixture(scope="session")
 def ray_cluster(own_cache: Path) -> Iterator[Any]:
     """A Ray cluster of two nodes with one core each, on the loopback; this process is connected to it."""
@@ -70,8 +79,9 @@ def ray_cluster(own_cache: Path) -> Iterator[Any]:
 
     from ablations.ray_executor import connect_ray
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
+    cluster = Cluster()
+    add_node(cluster, num_cpus=1, include_dashboard=False)
+    add_node(cluster, num_cpus=1)
     connect_ray(cluster.address)
     yield cluster
     ray.shutdown()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from servers import add_node
 from trials import bits, finished, small_task
 
 from ablations.execute import execute
@@ -27,13 +28,13 @@ def test_a_node_lost_in_the_middle_of_a_study_costs_no_record(ray_cluster: Any, 
     expected = finished(SerialExecutor().run([small_task(seed, epochs=25) for seed in range(3)]))
     store = Store(f"sqlite:///{tmp_path}/records.db")
     tasks = [replace(small_task(seed, epochs=25), trials=tmp_path / "trials") for seed in range(3)]
-    doomed, other = ray_cluster.add_node(num_cpus=2, resources={"place": 2}), None
+    doomed, other = add_node(ray_cluster, num_cpus=2, resources={"place": 2}), None
     events: list[Event] = []
     for event in execute(tasks, store, RayExecutor(resources={"place": 1})):
         events.append(event)
         if other is None and len({e.key for e in events if isinstance(e, Epoch)}) == 2:
             ray_cluster.remove_node(doomed, allow_graceful=False)
-            other = ray_cluster.add_node(num_cpus=2, resources={"place": 2})
+            other = add_node(ray_cluster, num_cpus=2, resources={"place": 2})
     ray_cluster.remove_node(other, allow_graceful=False)
     lost = [event.key for event in events if isinstance(event, Notice) and "worker was lost" in event.line]
     assert len(lost) == len(set(lost)) == 2
@@ -54,7 +55,7 @@ def test_checkpoints_records_and_data_travel_where_storage_is_not_shared(
     task = replace(small_task(0, epochs=3, source=source), trials=tmp_path / "trials")
     load(source, 8)  # the driver has it decoded, and then there is nothing more to decode
     images.rename(tmp_path / "moved")
-    node = ray_cluster.add_node(num_cpus=1, resources={"far": 1}, env_vars={"XCEPTION_CACHE": str(tmp_path_factory.mktemp("far"))})
+    node = add_node(ray_cluster, num_cpus=1, resources={"far": 1}, env_vars={"XCEPTION_CACHE": str(tmp_path_factory.mktemp("far"))})
     executor = RayExecutor(is_storage_shared=False, resources={"far": 0.5})
     try:
         first = list(executor.run([task]))
