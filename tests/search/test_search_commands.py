@@ -45,15 +45,12 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
     folder = tmp_path / "searches" / "table"
     assert (pd.read_csv(folder / "trials.csv")["status"] == "complete").sum() == 6
     assert (tmp_path / "optuna.db").is_file()
-    trained = len(simulated.trained)
-    assert main(words) == 0
-    assert len(simulated.trained) == trained
     best = sorted((folder / "best").glob("*.json"))
     described = json.loads(call("-m", "xception", "describe", "--config", str(best[0]), "--json").stdout)
     number = int(best[0].stem.removeprefix("candidate_"))
     trials = pd.read_csv(folder / "trials.csv").set_index("number")
     assert described["macs"] == trials.loc[number, "macs"]
-    dry = call("run_ablation.py", "--study", "residuals", *SMOKE, "--preset", str(best[0]), "--dry-run", "--out", str(tmp_path))
+    dry = call("run_ablation.py", "--study", "aa", *SMOKE, "--preset", str(best[0]), "--dry-run", "--out", str(tmp_path))
     assert len(dry.stdout.splitlines()) == 4
 
 
