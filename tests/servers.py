@@ -69,12 +69,11 @@ def add_node(cluster: Any, **settings: Any) -> Any:
 @pytest.fixture(scope="session")
 def ray_cluster(own_cache: Path) -> Iterator[Any]:
     """A Ray cluster of two nodes with one core each, on the loopback; this process is connected to it."""
-    pytest.importorskip("ray", reason="the package ray is not here: the extra `ray` has it")
     # Nodes at 127.0.0.1, which ask no one for a token, and tell no one that they are there.
     settings = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    import ray
+    os.environ.update(settings)  # read when Ray is imported
+    ray = pytest.importorskip("ray", reason="the package ray is not here: the extra `ray` has it")
     from ray.cluster_utils import Cluster
 
     from ablations.ray_executor import connect_ray
