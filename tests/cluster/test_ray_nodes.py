@@ -100,7 +100,9 @@ def test_a_fraction_of_a_core_makes_room_for_more_at_once(ray_cluster: Any) -> N
             taken.append(small_task(seed, epochs=100_000))
             yield taken[-1]
 
-    events = RayExecutor(cpus_per_trial=0.5).run(tasks())
+    node = add_node(ray_cluster, num_cpus=1, resources={"shared": 9})
+    events = RayExecutor(cpus_per_trial=0.5, resources={"shared": 1}).run(tasks())
     next(events)
     events.close()  # type: ignore[attr-defined]
-    assert len(taken) == 4  # two nodes of one core
+    ray_cluster.remove_node(node, allow_graceful=True)
+    assert len(taken) == 2
