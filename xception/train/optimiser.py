@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the optimiser over the model's trainable parameters, weight decay only where the recipe has it."""
     groups = _groups(model, recipe)
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        return _on_cuda(groups, recipe, device)
     match recipe.optimizer:
         case SGD() as o:
             return torch.optim.SGD(groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, foreach=True)
@@ -25,14 +29,31 @@ def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             return torch.optim.AdamW(groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, foreach=True)
 
 
-def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
+def _on_cuda(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
+    """An optimiser whose step a CUDA graph can hold: rates are tensors, and nothing is read back by the host.
+
+    Fused where PyTorch has it, since SGD in `foreach` form reads a rate that is a tensor back.
+    """
+    for group in groups:
+        group["lr"] = torch.tensor(group["lr"], device=device)
+    match recipe.optimizer:
+        case SGD() as o:
+            return torch.optim.SGD(groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, fused=True)
+        case RMSprop() as o:
+            settings: dict[str, Any] = {"momentum": o.momentum, "alpha": o.alpha, "eps": o.epsilon}
+            return torch.optim.RMSprop(groups, lr=o.learning_rate, foreach=True, capturable=True, **settings)
+        case AdamW() as o:
+            return torch.optim.AdamW(groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, fused=True, capturable=True)
+
+
+def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Parameters by weight decay and, in a transfer, by rate; one that is frozen for now keeps its place."""
     norms = {id(p) for m in model.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
     rate = recipe.optimizer.learning_rate
     parts = [ParameterGroup("network", dict(model.named_parameters()), 1.0)]
     if recipe.transfer is not None:
         parts = rate_groups(model, backbone=recipe.transfer.backbone_rate)
-    groups: list[dict[str, object]] = []
+    groups: list[dict[str, Any]] = []
     for part in parts:
         decayed: list[nn.Parameter] = []
         spared: list[nn.Parameter] = []
@@ -49,7 +70,7 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimiser's tensors, such as momentum, by the number of the parameter and their name."""
     return {
         f"{i}.{name}": value
-        for i, parameter in enumerate(_parameters(optimiser))
+        for i, (parameter, _) in enumerate(_parameters(optimiser))
         for name, value in optimiser.state.get(parameter, {}).items()
         if isinstance(value, Tensor)
     }
@@ -59,18 +80,26 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Tens
     """Put back what `optimiser_state` returned.
 
     What has a parameter's shape gets its memory layout too, as in the training that was left: another layout may
-    round differently. A step count stays on the CPU, where PyTorch keeps it.
+    round differently. A step count stays on the CPU, where PyTorch keeps it, unless the optimiser counts on the device.
     """
-    parameters = _parameters(optimiser)
     for path, value in state.items():
         number, _, name = path.partition(".")
-        parameter = parameters[int(number)]
-        is_like = value.shape == parameter.shape and name != "step"
-        optimiser.state[parameter][name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value) if is_like else value.clone()
+        parameter, on_device = _parameters(optimiser)[int(number)]
+        if name == "step":
+            optimiser.state[parameter][name] = value.to(parameter.device if on_device else "cpu", copy=True)
+        elif value.shape == parameter.shape:
+            optimiser.state[parameter][name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        else:
+            optimiser.state[parameter][name] = value.to(parameter.device, copy=True)
 
 
-def _parameters(optimiser: torch.optim.Optimizer) -> list[Tensor]:
-    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+def _parameters(optimiser: torch.optim.Optimizer) -> list[tuple[Tensor, bool]]:
+    """Parameters in order, each with whether the optimiser counts its steps on the device."""
+    return [
+        (parameter, bool(group.get("capturable") or group.get("fused")))
+        for group in optimiser.param_groups
+        for parameter in group["params"]
+    ]
 
 
 class WeightAverage:
@@ -84,13 +113,28 @@ class WeightAverage:
         self.num_updates = 0
         self._live = [t.detach() for t in model.state_dict(keep_vars=True).values() if t.is_floating_point()]
         self.average = [t.clone() for t in self._live]
+        # On CUDA a tensor, which a recorded step reads afresh each time.
+        device = self._live[0].device
+        self._weight: float | Tensor = torch.zeros((), device=device) if device.type == "cuda" else 0.0
+
+    def advance(self) -> None:
+        """Count an update, and set how far it goes."""
+        self.num_updates += 1
+        weight = 1 - min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
+        if isinstance(self._weight, Tensor):
+            self._weight.fill_(weight)
+        else:
+            self._weight = weight
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the average towards the model's present weights."""
-        self.num_updates += 1
-        decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
-        torch._foreach_lerp_(self.average, self._live, 1 - decay)
+        """Move the average towards the model's present weights, as far as `advance` set."""
+        if isinstance(self._weight, Tensor):
+            steps = torch._foreach_sub(self._live, self.average)
+            torch._foreach_mul_(steps, self._weight)
+            torch._foreach_add_(self.average, steps)
+        else:
+            torch._foreach_lerp_(self.average, self._live, self._weight)
 
     @torch.no_grad()
     def swap(self) -> None:

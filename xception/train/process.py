@@ -29,6 +29,18 @@ def keep_freed_memory() -> bool:
     return all(mallopt(name, value) for name, value in ((_M_MMAP_THRESHOLD, largest), (_M_TRIM_THRESHOLD, largest), (_M_TOP_PAD, 2**26)))
 
 
+def return_freed_memory() -> bool:
+    """Give what is free back to the system, between trials; return whether there was any.
+
+    What `keep_freed_memory` keeps is otherwise that of the largest trial so far, for as long as the process lives.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):  # another C library
+        return False
+    return bool(trim(ctypes.c_size_t(0)))
+
+
 def prepare_process(threads: int) -> None:
     """Set the number of threads of one operator and the allocator; call it once, before the first tensor."""
     import torch
