@@ -76,6 +76,7 @@ def carry_out(
         TrainingStopped: `on_step` raised it.
     """
     from xception.data import DataError
+    from xception.train.process import return_freed_memory
 
     try:
         if task.trials is None:
@@ -87,6 +88,8 @@ def carry_out(
             return _finished(task, folder, on_epoch, on_step, say, group)
     except (DataError, ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError) as error:
         return failed(task, _reason(error))
+    finally:
+        return_freed_memory()
 
 
 def _finished(
