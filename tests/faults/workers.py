@@ -62,7 +62,7 @@ def crashed(bench: Bench) -> Outcome:
 
 
 def hung(bench: Bench) -> Outcome:
-    return survived(bench, LocalExecutor(num_workers=1, stall_seconds=3.0), lambda: signal_workers(signal.SIGSTOP), "hung")
+    return survived(bench, LocalExecutor(num_workers=1, stall_seconds=20.0), lambda: signal_workers(signal.SIGSTOP), "hung")
 
 
 def suspended(bench: Bench) -> Outcome:
