@@ -66,7 +66,7 @@ BUILDERS: dict[type, Callable[[Any], nn.Module]] = {
     nodes.GlobalPool: lambda node: layers.GlobalPool(node.kind),
     nodes.FixedMap: lambda node: layers.FixedMap(node.size, node.input_size),
     nodes.Flatten: lambda node: nn.Flatten(),
-    nodes.Dropout: lambda node: nn.Dropout(node.probability),
+    nodes.Dropout: lambda node: layers.Dropout(node.probability),
     nodes.Linear: lambda node: nn.Linear(node.in_features, node.out_features),
 }
 

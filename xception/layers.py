@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from xception import nodes
 
-__all__ = ["ACTIVATIONS", "AntiAliasedPool2d", "DropPath", "FixedMap", "GlobalPool", "SameConv2d", "SamePool2d"]
+__all__ = ["ACTIVATIONS", "AntiAliasedPool2d", "DropPath", "Dropout", "FixedMap", "GlobalPool", "SameConv2d", "SamePool2d"]
 
 # In place where torch computes the gradient from the result, so that nothing is copied.
 ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
@@ -83,6 +83,19 @@ class AntiAliasedPool2d(nn.Module):
         return F.conv2d(F.pad(peaks, pads, mode="replicate"), self.blur, stride=2, groups=self.channels)
 
 
+def kept(out: Tensor, probability: float, generator: torch.Generator | None = None) -> Tensor:
+    """Fill a tensor with 0, with that probability, and else 1 / (1 − probability)."""
+    return out.bernoulli_(1 - probability, generator=generator).div_(1 - probability)
+
+
+class Dropout(nn.Dropout):
+    """Dropout whose draws are those of `Tensor.bernoulli_` on every device, so that they can come from any generator."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map any shape to the same shape."""
+        return input * kept(torch.empty_like(input), self.p) if self.training else input
+
+
 class DropPath(nn.Module):
     """Drops a branch for whole examples while training, and scales the others up (stochastic depth)."""
 
@@ -94,8 +107,7 @@ class DropPath(nn.Module):
         """Map (N, C, H, W) to the same shape."""
         if not self.training:
             return x
-        kept = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(1 - self.probability)
-        return x * (kept / (1 - self.probability))
+        return x * kept(x.new_empty(x.shape[0], 1, 1, 1), self.probability)
 
     def extra_repr(self) -> str:
         """The probability, for printing."""
