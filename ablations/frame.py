@@ -62,15 +62,20 @@ def load(store: str | Path | Store, study: str | None = None) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=pd.Index(COLUMNS))
 
 
-def plan_frame(store: Store, plan: Plan) -> pd.DataFrame:
-    """Return the rows of one plan, in the order of its variants and seeds."""
+def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFrame:
+    """Return the rows of one plan, in the order of its variants and seeds.
+
+    With `widths` also those of baselines at other widths, which are trained to hold variants against and are no variants themselves.
+    """
     import pandas as pd
 
-    records = store.get(member.key for member in plan.members)
+    baselines = {name: curve["baseline"] for curve in plan.options.get("curves", []) for name in curve["widths"]}
+    members = [member for member in plan.members if widths or member.variant not in baselines]
+    records = store.get(member.key for member in members)
     shared = {name: plan.options.get(name) for name in ("dataset", "scale", "margin", "seeds_mode")}
-    levels, references = plan.options.get("levels", {}), plan.options.get("references", {})
+    levels, references = plan.options.get("levels", {}), plan.options.get("references", {}) | baselines
     rows: list[dict[str, Any]] = []
-    for member in plan.members:
+    for member in members:
         row: dict[str, Any] = {"study": plan.study, "plan": plan.plan, **shared, **vars(member)}
         row |= {"levels": levels.get(member.variant, {}), "reference": references.get(member.variant)}
         record = records.get(member.key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,10 +86,12 @@ def match(variant: XceptionConfig, baseline: XceptionConfig, measure: Measure, *
     return Match(config=configs[found.width_multiplier], measure=measure, target=target, size=found.size, ratio=found.ratio)
 
 
-def baseline_widths(baseline: XceptionConfig, macs: int, *, input_size: int, count: int = 3) -> tuple[XceptionConfig, ...]:
-    """Return the baseline at about `count` widths, itself included, with MACs on both sides of `macs`: what to train for its curve.
+def baseline_widths(
+    baseline: XceptionConfig, macs: Sequence[int], *, input_size: int, count: int = 3
+) -> tuple[XceptionConfig, ...]:
+    """Return the baseline at about `count` widths, itself included, with MACs on both sides of all `macs`: what to train for its curve.
 
-    They lie evenly over log MACs from a little below the smaller of the two sizes to a little above the larger.
+    They lie evenly over log MACs from a little below the smallest of these sizes and its own to a little above the largest.
 
     Raises:
         ValueError: fewer than three widths are asked for, or the baseline cannot be built on both sides.
@@ -102,7 +104,7 @@ def baseline_widths(baseline: XceptionConfig, macs: int, *, input_size: int, cou
         return None if config is None else size(config, "macs", input_size)
 
     own = size(baseline, "macs", input_size)
-    low, high = min(own, macs) / 1.1, max(own, macs) * 1.1
+    low, high = min(own, *macs) / 1.1, max(own, *macs) * 1.1
     found: dict[int, XceptionConfig] = {}
     for step in range(count):
         width = find_width(at, round(low * (high / low) ** (step / (count - 1))), start=baseline.width_multiplier)
@@ -113,8 +115,9 @@ def baseline_widths(baseline: XceptionConfig, macs: int, *, input_size: int, cou
     if inner and own not in found:
         del found[inner[0]]  # the baseline itself stands in for its nearest neighbour
     found[own] = baseline
-    if not min(found) <= macs <= max(found):
-        raise ValueError(f"macs: {macs} is not allowed; {min(found)} to {max(found)}, what the baseline's widths can come to")
+    beyond = [value for value in macs if not min(found) <= value <= max(found)]
+    if beyond:
+        raise ValueError(f"macs: {beyond[0]} is not allowed; {min(found)} to {max(found)}, what the baseline's widths can come to")
     return tuple(found[key] for key in sorted(found))
 
 

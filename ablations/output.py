@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.comparison import compare
+from ablations.distances import write_distances
 from ablations.extras import write_extras
 from ablations.frame import plan_frame
-from ablations.plots import save_figures, study_figures
+from ablations.plots import distance_figures, save_figures, study_figures
 from ablations.report import ReportContext, write_report, write_store_report
 from ablations.side_by_side import people_side_by_side, side_by_side
 from ablations.tables import csv_text, write_atomically, write_runs, write_tables
@@ -84,10 +85,13 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     frame = plan_frame(store, plan)
     comparison = comparison_with_costs(store, plan, frame)
     write_tables(comparison, folder, title=plan.options["question"], label=f"tab:{plan.study}")
-    write_runs(frame, folder)
+    whole = plan_frame(store, plan, widths=True)
+    write_runs(whole, folder)
     write_extras(store, plan, frame, comparison, folder)
-    figures = save_figures(study_figures(frame, comparison), folder / "figures")
-    provenance = _provenance(plan, frame)
+    curves = plan.options.get("curves", [])
+    held = write_distances(whole, curves, folder) if curves else None
+    figures = save_figures([*study_figures(frame, comparison), *distance_figures(whole, curves, held)], folder / "figures")
+    provenance = _provenance(plan, whole)
     write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
     return ReportContext(
         study=plan.study,
@@ -100,7 +104,7 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
         comparison=comparison,
         figures=figures,
         notices=[line for line in (plan.options.get("notice"), *plan.options.get("remarks", ())) if line],
-        fairness=_fairness(plan),
+        fairness=_fairness(plan, held),
     )
 
 
@@ -115,11 +119,15 @@ def broken_images(frame: pd.DataFrame) -> list[str]:
     return []
 
 
-def _fairness(plan: Plan) -> dict[str, str]:
+def _fairness(plan: Plan, held: pd.DataFrame | None) -> dict[str, str]:
     """What the plan says of matching and tuning, beside what the records say of the budget."""
     told: dict[str, str] = {}
     if plan.options.get("mismatch"):
         told["Sizes"] = "; ".join(f"{variant}: {ratio:+.2%} from the baseline" for variant, ratio in plan.options["mismatch"].items())
+    if held is not None:
+        told["Held against the baseline's accuracy over MACs"] = "; ".join(
+            f"{row['variant']}: {row['verdict']}, {row['sentence']}" for row in held.to_dict("records")
+        )
     if plan.options.get("tune"):
         num = plan.options["tune"]
         told["Tuning"] = f"{num} trials for each variant over learning rate and weight decay, on validation data of another seed"

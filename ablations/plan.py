@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ablations.matching import TOLERANCE, match
+from ablations import formatting as f
+from ablations.matching import TOLERANCE
 from ablations.passwords import without_password
 from ablations.record import Member, Plan
 from ablations.scales import Scale, get_scale
+from ablations.sizes import Curve, all_widths, baseline_curves, bring_to_size
 from ablations.study import Design, Match, Study
 from ablations.trial import Trial
 from xception import presets
 from xception.canonical import key_of
-from xception.config import ModelConfig, TorchvisionConfig, XceptionConfig
+from xception.config import ModelConfig, TorchvisionConfig
 from xception.data.source import Source
 from xception.profile.subjects import read_subjects
 
@@ -83,8 +85,9 @@ class StudyPlan:
     """A study with its data, scale and designs: everything but which seeds are trained so far.
 
     `sources` are all data sets by fingerprint, `mismatch` the remaining difference in size of each matched variant (a fraction of what
-    it is compared with), `merged` the matched variants left out because another's width is also theirs, `weights` the files that
-    transfers begin with, by what recipes call them.
+    it is compared with), `merged` the matched variants left out because another's width is also theirs, `curves` the baselines at other
+    widths that stand in for sizes that no width of a variant meets, `weights` the files that transfers begin with, by what recipes call
+    them.
     """
 
     study: Study
@@ -96,6 +99,7 @@ class StudyPlan:
     sources: dict[str, Source]
     mismatch: dict[str, float] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
+    curves: tuple[Curve, ...] = ()
     weights: dict[str, Path] = field(default_factory=dict)
 
     @property
@@ -115,18 +119,30 @@ class StudyPlan:
         return self.sources[trial.dataset.fingerprint]
 
     def trials(self, seeds: Mapping[str, int] | None = None) -> dict[tuple[str, int], Trial]:
-        """Return the trials by variant and seed; `seeds` gives the number of seeds per variant, all of them without it."""
+        """Return the trials by variant and seed; `seeds` gives the number of seeds per variant, all of them without it.
+
+        A baseline at other widths gets as many seeds as the variants that are held against it.
+        """
+        if seeds is None:
+            counts = dict.fromkeys([*self.designs, *self.widths], len(self.seeds))
+        else:
+            counts = dict(seeds) | {
+                name: max(seeds[variant] for variant in curve.variants) for curve in self.curves for name in curve.widths
+            }
         return {
-            (variant, seed): design.trial(seed)
-            for variant, design in self.designs.items()
-            for seed in (self.seeds if seeds is None else range(seeds[variant]))
+            (name, seed): design.trial(seed) for name, design in (self.designs | self.widths).items() for seed in range(counts[name])
         }
+
+    @property
+    def widths(self) -> dict[str, Design]:
+        """The baselines at other widths, by title: trained, but no variants of the study."""
+        return all_widths(self.curves)
 
     def pretraining(self, places: Sequence[tuple[str, int]]) -> dict[str, Trial]:
         """Return the trials whose networks the trials at (variant, seed) begin with, by what recipes call them."""
         out: dict[str, Trial] = {}
         for variant, seed in places:
-            design = self.designs[variant].pretraining
+            design = (self.designs | self.widths)[variant].pretraining
             if design is not None:
                 trial = design.trial(seed)
                 out[f"trial:{trial.key}"] = trial
@@ -135,7 +151,7 @@ class StudyPlan:
     def stored_plan(self, seeds: Mapping[str, int] | None = None) -> Plan:
         """Return what the store keeps of this plan."""
         trials = self.trials(seeds)
-        positions = {variant: i for i, variant in enumerate(self.designs)}
+        positions = {variant: i for i, variant in enumerate([*self.designs, *self.widths])}
         baselines = set(self.study.references().values())
         members = tuple(
             Member(
@@ -149,7 +165,8 @@ class StudyPlan:
             for (variant, seed), trial in trials.items()
         )
         overrides = [str(w) for w in self.options.arguments() if w not in ("--out", "--store", "--data-dir")]
-        identity = [self.study.name, self.source.fingerprint, self.scale.name, *overrides, *(key_of(d) for d in self.designs.values())]
+        designs = (key_of(design) for design in (self.designs | self.widths).values())
+        identity = [self.study.name, self.source.fingerprint, self.scale.name, *overrides, *designs]
         return Plan(plan=key_of(identity), study=self.study.name, options=self.described(), members=members)
 
     def described(self) -> dict[str, Any]:
@@ -171,6 +188,9 @@ class StudyPlan:
             "tune": self.options.tune,
             "levels": {v.title: dict(v.levels) for v in self.study.variants if v.levels},
             "references": self.study.references(),
+            "curves": [
+                {"baseline": curve.baseline, "widths": list(curve.widths), "variants": list(curve.variants)} for curve in self.curves
+            ],
             "factors": list(self.study.within),
         }
 
@@ -181,6 +201,11 @@ class StudyPlan:
             f"{variant} cannot be brought closer than {100 * (1 + off):.0f} % of its baseline's {variant.rpartition('@')[2]}"
             for variant, off in self.mismatch.items()
             if abs(off) > TOLERANCE
+        ]
+        far += [
+            f"{f.join_words(curve.variants)} {'is' if len(curve.variants) == 1 else 'are'} held against {curve.baseline}'s accuracy over "
+            f"MACs as well, for which it is trained as {f.join_words(curve.widths)}"
+            for curve in self.curves
         ]
         return far + [f"{variant} is the same network as {other}, which stands for both" for variant, other in self.merged.items()]
 
@@ -239,12 +264,11 @@ def design_study(study: Study, options: Options, source: Source, notice: str | N
             name = f"file:{_hash(options.weights)}"
             weights[name] = options.weights
             designs = {n: d if d.recipe.transfer is None else d.replace_at("recipe.transfer.source", name) for n, d in designs.items()}
-    designs, mismatch = _matched(study, designs, roughly=data is not None)
-    merged = _merge(study, designs)
-    study.require_distinct(designs)
+    sizes = bring_to_size(study, designs, roughly=data is not None)
+    study.require_distinct(sizes.designs)
     return StudyPlan(
-        study=study, options=options, source=source, notice=notice, scale=scale, designs=designs, sources=sources, mismatch=mismatch,
-        merged=merged, weights=weights,
+        study=study, options=options, source=source, notice=notice, scale=scale, designs=sizes.designs, sources=sources,
+        mismatch=sizes.mismatch, merged=sizes.merged, curves=baseline_curves(study, sizes) if data is None else (), weights=weights,
     )
 
 
@@ -284,35 +308,6 @@ def _network(preset: str, image_size: int) -> ModelConfig:
     if isinstance(model, TorchvisionConfig) and model.name.startswith("resnet") and image_size <= _SMALL_IMAGES:
         return model.replace(stem="cifar")
     return model
-
-
-def _matched(study: Study, designs: dict[str, Design], *, roughly: bool) -> tuple[dict[str, Design], dict[str, float]]:
-    """The designs with matched variants at their width, and the mismatch in size that remains."""
-    out, mismatch, references = dict(designs), {}, study.references()
-    for variant in study.variants:
-        if variant.match == "none":
-            continue
-        own, other = designs[variant.title], designs[references[variant.title]]
-        if not isinstance(own.model, XceptionConfig) or not isinstance(other.model, XceptionConfig):
-            raise ValueError(f"study {study.name}, variant {variant.title}: --match {variant.match} is for networks of ours, whose width "
-                             "can be chosen; use --match none")
-        found = match(own.model, other.model, variant.match, input_size=own.dataset.image_size, roughly=roughly)
-        out[variant.title] = own.replace(model=found.config)
-        mismatch[variant.title] = found.ratio - 1
-    return out, mismatch
-
-
-def _merge(study: Study, designs: dict[str, Design]) -> dict[str, str]:
-    """Take out matched variants that come to the network of the same variant matched otherwise; return which stands for which."""
-    matched = [v for v in study.variants if v.match != "none"]
-    merged: dict[str, str] = {}
-    for i, variant in enumerate(matched):
-        for other in matched[:i]:
-            if other.name == variant.name and other.title in designs and designs[other.title] == designs[variant.title]:
-                merged[variant.title] = other.title
-                del designs[variant.title]
-                break
-    return merged
 
 
 def _halves(source: Source) -> tuple[range, range]:

@@ -43,7 +43,8 @@ class Tuned:
     def plan(self, plan: StudyPlan) -> StudyPlan:
         """Return the study's plan with every variant at its own best recipe, as a study of its own beside the fixed one."""
         designs = {name: design.replace(recipe=self.recipes[name]) for name, design in plan.designs.items()}
-        return replace(plan, designs=designs, study=replace(plan.study, name=f"{plan.study.name}@tuned"))
+        curves = tuple(curve.at_recipe(self.recipes[curve.baseline]) for curve in plan.curves)
+        return replace(plan, designs=designs, curves=curves, study=replace(plan.study, name=f"{plan.study.name}@tuned"))
 
 
 def tune(plan: StudyPlan, store: Store, executor: Executor, display: Display, *, device: str, threads: int, num_trials: int) -> Tuned:

@@ -5,6 +5,6 @@ Every function returns a `Figure`; nothing here touches pyplot's state, and matp
 
 from __future__ import annotations
 
-from ablations.plots.collection import SavedFigure, StudyFigure, save_figure, save_figures, study_figures
+from ablations.plots.collection import SavedFigure, StudyFigure, distance_figures, save_figure, save_figures, study_figures
 
-__all__ = ["SavedFigure", "StudyFigure", "save_figure", "save_figures", "study_figures"]
+__all__ = ["SavedFigure", "StudyFigure", "distance_figures", "save_figure", "save_figures", "study_figures"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ablations import formatting as f
 from ablations import style
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["SavedFigure", "StudyFigure", "save_figure", "save_figures", "study_figures"]
+__all__ = ["SavedFigure", "StudyFigure", "distance_figures", "save_figure", "save_figures", "study_figures"]
 
 SPOKEN = 12  # variants whose numbers an alternative text reads out
 PAIRS = 3  # pairs of factors that get figures
@@ -44,6 +44,22 @@ class SavedFigure:
 def study_figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[StudyFigure]:
     """Return the figures of one study, those first that answer its question; none where no trial has ended with a result."""
     return list(_figures(frame, comparison))
+
+
+def distance_figures(frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], held: pd.DataFrame | None) -> list[StudyFigure]:
+    """Return a figure for each baseline that was trained at several widths, from a frame with their rows and the variants' distances."""
+    from ablations.plots.size import size_plot
+
+    figures = []
+    for number, curve in enumerate(curves):
+        assert held is not None  # distances are computed wherever there are curves
+        own = held[held["variant"].isin(curve["variants"])]
+        figure = size_plot(frame, curve, own)
+        if figure is not None:
+            alt = f"Test accuracy against MACs of {curve['baseline']} at several widths, and of {f.join_words(curve['variants'])}; the " \
+                  "distances are in distances.csv."
+            figures.append(StudyFigure(name="distances" + (f"_{number + 1}" if number else ""), alt=alt, figure=figure))
+    return figures
 
 
 def save_figures(figures: Iterable[StudyFigure], folder: Path) -> list[SavedFigure]:

@@ -62,7 +62,7 @@ def test_discreteness_is_told_not_hidden():
 def test_the_baseline_is_planned_on_both_sides(factor, count):
     baseline = presets.get("cifar_small")
     macs = round(factor * size(baseline, "macs", 32))
-    widths = baseline_widths(baseline, macs, input_size=32, count=count)
+    widths = baseline_widths(baseline, [macs], input_size=32, count=count)
     sizes = [size(config, "macs", 32) for config in widths]
     assert sizes == sorted(set(sizes))
     assert len(widths) == count
@@ -75,6 +75,6 @@ def test_wrong_use():
     with pytest.raises(ValueError, match="measure: 'flops' is not allowed; params or macs"):
         match(baseline, baseline, "flops", input_size=32)
     with pytest.raises(ValueError, match="count: 2 is not allowed; 3 or more"):
-        baseline_widths(baseline, 1000, input_size=32, count=2)
+        baseline_widths(baseline, [1000], input_size=32, count=2)
     with pytest.raises(ValueError, match="macs: 1 is not allowed"):
-        baseline_widths(baseline, 1, input_size=32)
+        baseline_widths(baseline, [1], input_size=32)

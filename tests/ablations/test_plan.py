@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ablations import cost, studies
+from ablations.library import run
+from ablations.matching import size
+from ablations.output import write_results
 from ablations.plan import Options, plan_study
+from ablations.store import Store
 from ablations.study import Study, Variant
 from xception.canonical import difference
+from xception.config import NormConfig
 
 
 def plan(name: str = "residuals", **options: object):
@@ -87,7 +94,7 @@ def test_what_cannot_be_matched_is_told() -> None:
             Variant(name="b", changes={"model.head.hidden": (4096, 4096)}, match="params"),
         ),
     )  # fmt: skip
-    (remark,) = plan_study(study, Options(scale="smoke", dataset="synthetic")).remarks
+    remark, *_ = plan_study(study, Options(scale="smoke", dataset="synthetic")).remarks
     assert remark.startswith("b@params cannot be brought closer than ")
 
 
@@ -139,3 +146,69 @@ def test_networks_that_are_not_ours_have_a_cost_too(name: str, macs: float, size
 
 def test_durations_are_rough() -> None:
     assert [cost.duration(s) for s in (12, 600, 7_200, 400_000)] == ["12 s", "10 min", "2.0 h", "4.6 days"]
+
+
+REGULAR_IN_STEPS = {"model.norm": NormConfig(kind="group", groups=16), "model.operator.kind": "regular"}
+
+
+def unmatchable(baseline: str = "separable", **more: object) -> Study:
+    """Regular convolutions in steps of 16 channels come to no closer than 97 % of the baseline's MACs."""
+    variants = (Variant(name="separable"), Variant(name="regular", changes=REGULAR_IN_STEPS, match="macs"))
+    return Study(name="steps", question="?", variants=variants, baseline=baseline, varies=("model.norm", "model.operator"), **more)  # type: ignore[arg-type]
+
+
+def test_a_baseline_is_trained_at_several_widths_where_none_of_the_variant_matches() -> None:
+    planned = plan_study(unmatchable(), Options(scale="smoke", dataset="synthetic", seeds=3))
+    assert abs(planned.mismatch["regular@macs"]) > 0.02
+    (curve,) = planned.curves
+    assert (curve.baseline, curve.variants) == ("separable", ("regular@macs",))
+    macs = {name: size(design.model, "macs", 32) for name, design in (planned.designs | planned.widths).items()}
+    on_curve = sorted([macs["separable"], *(macs[name] for name in curve.widths)])
+    assert len(on_curve) == 3
+    assert on_curve[0] <= macs["regular@macs"] <= on_curve[-1]
+    for name, design in curve.widths.items():
+        changed = difference(planned.designs["separable"], design)
+        assert list(changed) == ["model.width_multiplier"], name
+    assert len(planned.trials()) == 3 * (2 + len(curve.widths))
+    assert len(planned.trials({"separable": 5, "regular@macs": 2})) == 5 + 2 + 2 * len(curve.widths)
+    assert any("is held against separable's accuracy over MACs" in line for line in planned.remarks)
+
+
+def test_what_matches_needs_no_other_widths() -> None:
+    planned = plan("operators", match="params")
+    assert planned.curves == ()
+    assert set(planned.designs) == {variant for variant, _ in planned.trials()}
+
+
+def test_widths_are_trained_and_told_but_are_no_variants(tmp_path: Path) -> None:
+    results = run(unmatchable(), scale="smoke", dataset="synthetic", train_size=40, epochs=1, seeds=2, out=tmp_path)
+    assert list(results.comparison["variant"]) == ["separable", "regular@macs"]
+    assert set(results.frame["variant"]) == {"separable", "regular@macs"}
+    trained = pd.read_csv(results.folder / "runs.csv")
+    assert trained.groupby("variant").size().to_dict() == {
+        "separable": 2, "regular@macs": 2, "separable at width 0.93": 2, "separable at width 1.05": 2,
+    }  # fmt: skip
+    told = pd.read_csv(results.folder / "distances.csv").iloc[0]
+    by = trained.set_index(["variant", "seed"])["test_accuracy"]
+    macs = trained.groupby("variant")["macs"].first()
+    low, high = ("separable at width 0.93", "separable") if told["macs"] < macs["separable"] else ("separable", "separable at width 1.05")
+    share = math.log(told["macs"] / macs[low]) / math.log(macs[high] / macs[low])
+    expected = [by["regular@macs", seed] - (1 - share) * by[low, seed] - share * by[high, seed] for seed in (0, 1)]
+    assert told["mean"] == pytest.approx(sum(expected) / 2)
+    assert told["n"] == 2
+    assert (results.folder / "figures" / "distances.png").is_file()
+    assert "regular@macs" in (results.folder / "distances.md").read_text()
+    assert "accuracy over MACs" in (results.folder / "report.html").read_text()
+
+
+def test_a_curve_that_is_not_trained_yet_gives_no_numbers(tmp_path: Path) -> None:
+    planned = plan_study(unmatchable(), Options(scale="smoke", dataset="synthetic", seeds=2))
+    store = Store(f"sqlite:///{tmp_path / 'records.db'}")
+    stored = planned.stored_plan()
+    store.put_plan(stored)
+    folder = write_results(store, stored, tmp_path)
+    store.close()
+    told = pd.read_csv(folder / "distances.csv")
+    assert told["n"].tolist() == [0]
+    assert told["mean"].isna().all()
+    assert not (folder / "figures" / "distances.png").exists()
