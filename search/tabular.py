@@ -95,6 +95,14 @@ class Table:
         """Return the seeds that the network at some values was trained with."""
         return [int(row["seed"]) for row in self._rows[self._model_of[_place(values)]]]
 
+    def means(self) -> pd.DataFrame:
+        """Return one row per network: the values of its dimensions, and what was measured of it as the mean over seeds."""
+        rows = []
+        for values in self.grid:
+            mean = vars(self.at(values)) | {"seeds": " ".join(map(str, self.seeds(values)))}
+            rows.append({**values, **{name: mean[name] for name in mean if name not in ("val_curve", "num_seeds")}})
+        return pd.DataFrame(rows)
+
     def _measured(self, model: str, seed: int | None, epoch: int | None) -> Measured:
         rows = [row for row in self._rows[model] if seed is None or row["seed"] == seed]
         if not rows:

@@ -14,6 +14,7 @@ from ablations.progress import ProgressDisplay
 from ablations.runner import run_study
 from ablations.store import Store
 from ablations.study import Design, Study, Variant
+from ablations.tables import csv_text, write_atomically
 from ablations.variant_costs import measure_costs
 from search.confirm import FixedPlan, fixed_plan
 from search.plan import BASELINE, base_network, plan_base
@@ -92,7 +93,24 @@ def _train(plan: FixedPlan, design: Design, store: Store, machines: Machines, pa
         print(f"{outcome.num_failed} trials failed; try them again with: {plan.command}", file=sys.stderr)
         return SOME_FAILED
     space = get_space(plan.study.name.removeprefix("all_"))
-    about = {"dataset": plan.source.title, "scale": plan.scale.name, "seeds": f"{len(plan.seeds)} seeds"}
-    Table.from_store(store, space, design, plan.seeds, about).write(path)
+    finished = Table.from_store(store, space, design, plan.seeds, _about(plan, design, place.own_device))
+    finished.write(path)
+    write_atomically(path.with_suffix(".csv"), csv_text(finished.means()))
     print(f"Table: {path}; replay searches on it with: python -m search replay --table {path}", file=sys.stderr)
     return DONE
+
+
+def _about(plan: FixedPlan, design: Design, device: str) -> dict[str, str]:
+    """What a reader of the table is told of it."""
+    from xception.profile.environment import device_title
+
+    data, epochs = design.dataset, design.recipe.epochs
+    images = f" of {data.train_size:,} images" if data.train_size else ""
+    return {
+        "dataset": plan.source.title,
+        "training": f"{epochs} epoch{'s' if epochs > 1 else ''}{images}",
+        "seeds": f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}",
+        "scale": plan.scale.name,
+        "device": device_title(device),
+        "command": plan.command,
+    }

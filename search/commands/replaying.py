@@ -40,7 +40,7 @@ def replay(path: Path, methods: Sequence[str], *, trials: int, repeats: int, see
     write_atomically(folder / "regrets.csv", csv_text(runs_frame(runs)))
     shares = functional_anova(table.grid, [table.at(values).val_accuracy for values in table.grid])
     write_atomically(folder / "importance.csv", csv_text(pd.DataFrame({"dimension": shares.keys(), "importance": shares.values()})))
-    about = ", ".join(str(value) for value in table.about.values())
+    about = ", ".join(str(table.about[name]) for name in ("dataset", "training", "seeds") if name in table.about)
     note = f"{len(table.grid)} networks of the space {table.space.name}, all of them trained ({about})."
     regret = regret_plot(runs, trials, title=f"Search methods on {table.space.name}", note=note)
     rows = result.to_dict("records")

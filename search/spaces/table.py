@@ -1,11 +1,12 @@
-"""A space small enough to be trained whole: what do depth, shortcuts, kernel, the activation in between and width do together?
+"""A space small enough to be trained whole: what do depth, shortcuts, order, the activation in between and width do together?
 
-48 networks: five axes of Chollet 2017 (arXiv:1610.02357), each with its two or three most telling values. Trained whole with several
-seeds it is the table on which search methods are compared (`search.tabular`), as NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326)
-is for cells.
+72 networks: the axes of Chollet 2017 (arXiv:1610.02357), each with its two or three most telling values: the depth of the middle flow,
+shortcuts (Figure 9), the activation between depthwise and pointwise (Figure 10), and their order, of which section 2 argues that it is
+unimportant; beside them the width. Trained whole with several seeds it is the table on which search methods are compared
+(`search.tabular`), as NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326) is for cells.
 
-    python -m search exhaust --space table --seeds 3
-    python -m search replay --space table
+    python -m search exhaust --space table --seeds 2
+    python -m search replay --table results/local/table.parquet
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
     changes: dict[str, object] = {
         "middle": {"modules": modules},
         "residual.kind": "projection" if values["residual"] else "none",
-        "operator": {"kernel_size": values["operator.kernel_size"], "intermediate_activation": values["operator.intermediate_activation"]},
+        "operator": {"kind": values["operator.kind"], "intermediate_activation": values["operator.intermediate_activation"]},
         "stem.widths": tuple(scaled(w, ratio) for w in base.stem.widths),
         "exit.tail_intermediate_activation": None,
     }
@@ -37,12 +38,12 @@ def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
 
 SPACE = Space(
     name="table",
-    question="What do depth, shortcuts, kernel size, the activation in between and width do together?",
+    question="What do depth, shortcuts, the order and the activation within an operator, and width do together?",
     dimensions=(
         Choice(name="middle.modules", options=(0, 2, 4)),
         Choice(name="residual", options=(True, False)),
-        Choice(name="operator.kernel_size", options=(3, 5)),
-        Choice(name="operator.intermediate_activation", options=("none", "relu")),
+        Choice(name="operator.kind", options=("separable", "pointwise_depthwise")),
+        Choice(name="operator.intermediate_activation", options=("none", "relu", "elu")),
         Choice(name="width", options=(0.5, 1.0)),
     ),
     build=build,

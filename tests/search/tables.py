@@ -17,12 +17,12 @@ from xception.canonical import canonical_json
 
 
 def quality(values: Values) -> float:
-    """The true accuracy: depth helps with shortcuts and hurts without, a large kernel and width help, a ReLU in between hurts."""
+    """The true accuracy: depth helps with shortcuts and hurts without, width helps, an activation in between hurts."""
     depth = float(values["middle.modules"])
     out = 0.60 + 0.02 * math.sqrt(depth) if values["residual"] else 0.58 - 0.02 * depth
-    out += 0.03 if values["operator.kernel_size"] == 5 else 0.0
+    out += 0.03 if values["operator.kind"] == "separable" else 0.0
     out += 0.05 if values["width"] == 1.0 else 0.0
-    return out - (0.02 if values["operator.intermediate_activation"] == "relu" else 0.0)
+    return out - {"none": 0.0, "elu": 0.01, "relu": 0.02}[str(values["operator.intermediate_activation"])]
 
 
 def make_table(folder: Path, *, noise: float = 0.005, seeds: int = 3, epochs: int = 9) -> Table:

@@ -57,10 +57,10 @@ def test_winners_come_layer_by_layer(tmp_path: Path) -> None:
 
 def test_the_network_to_compare_with_is_no_winner(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, "table", sampler="random")
-    search = run_search(plan, 48, Simulated())
+    search = run_search(plan, 72, Simulated())
     own = canonical_json(plan.network)
     assert any(row.model == own for row in search.rows)
-    assert all(row.model != own for row in winners(search.rows, plan.definition, 48, own))
+    assert all(row.model != own for row in winners(search.rows, plan.definition, 72, own))
 
 
 def test_winners_are_confirmed_with_seeds_that_no_search_saw(tmp_path: Path) -> None:

@@ -178,8 +178,8 @@ def test_search_of_a_whole_space_ends(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("search.optimize.MOST_REJECTIONS", 150)
     lines: list[str] = []
     search = run_search(make_plan(tmp_path, "table"), 100, Simulated(), say=lines.append)
-    assert search.states["complete"] == 48
-    assert "turned away: the search ends with 48 candidates" in lines[-1]
+    assert search.states["complete"] == 72
+    assert "turned away: the search ends with 72 candidates" in lines[-1]
 
 
 def test_dominated_candidates_are_not_trained(tmp_path: Path) -> None:

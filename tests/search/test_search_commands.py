@@ -57,16 +57,16 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
 def test_exhaust_writes_a_table_and_goes_on_where_it_was(simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["exhaust", "--space", "table", "--seeds", "1", *SMOKE, "--out", str(tmp_path)]
     assert main([*words, "--dry-run"]) == 0
-    assert "48 networks of table on synthetic at scale smoke, 1 seed: 48 trials, 0 stored, 48 to train" in capsys.readouterr().err
+    assert "72 networks of table on synthetic at scale smoke, 1 seed: 72 trials, 0 stored, 72 to train" in capsys.readouterr().err
     assert simulated.trained == []
     assert main(words) == 0
-    assert len(simulated.trained) == 48
+    assert len(simulated.trained) == 72
     assert main([*words, "--dry-run"]) == 0
-    assert "48 trials, 48 stored, 0 to train" in capsys.readouterr().err
+    assert "72 trials, 72 stored, 0 to train" in capsys.readouterr().err
     table = Table.read(tmp_path / "table.parquet")
     assert table.query(table.design.model).num_seeds == 1  # type: ignore[arg-type]
     store = Store(f"sqlite:///{tmp_path / 'records.db'}")
-    assert len(store.get()) == 48
+    assert len(store.get()) == 72
     store.close()
 
 
@@ -123,7 +123,7 @@ def test_listing_imports_nothing_heavy(words: list[str]) -> None:
 
 def test_list_describes_every_space() -> None:
     spaces = {space["name"]: space for space in json.loads(call("-m", "search", "--list", "--json").stdout)}
-    assert spaces["table"]["num_configs"] == 48
+    assert spaces["table"]["num_configs"] == 72
     assert spaces["widths"]["num_configs"] is None
     assert all(space["question"].endswith("?") and space["dimensions"] for space in spaces.values())
 

@@ -52,7 +52,7 @@ def test_slices_limit_a_cost_around_the_network() -> None:
 def test_grid_of_the_table_has_distinct_networks() -> None:
     space = get_space("table")
     configs = [space.config(network("cifar_tiny"), values) for values in space.grid()]
-    assert len(configs) == len(set(configs)) == 48
+    assert len(configs) == len(set(configs)) == 72
 
 
 SMALL = Space(

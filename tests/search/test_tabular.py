@@ -21,7 +21,7 @@ from search.replay import METHODS, Run, check_methods, compare_methods, mean_int
 from search.space import Values
 from search.tabular import Table
 
-NOT_ALL = "table: 1 of 48 networks of table have no finished trial"
+NOT_ALL = "table: 1 of 72 networks of table have no finished trial"
 
 
 def test_query_by_config(tmp_path: Path) -> None:
