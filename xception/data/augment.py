@@ -8,7 +8,7 @@ RandAugment is called on groups of 16 images.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -55,19 +55,21 @@ class Share:
 
 
 def augment(
-    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator, *, statistics: ChannelStatistics, num_classes: int,
-    share: Share | None = None,
+    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator | Sequence[torch.Generator], *,
+    statistics: ChannelStatistics, num_classes: int, share: Share | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Return augmented, normalised float32 images `(B, C, H, W)` and their labels.
 
     Takes uint8 images `(B, C, H, W)`; with a share, those that its `rows` name. Labels come back as they are, `(B,)` int64, or as
     probabilities `(B, num_classes)` float32 where mixup or CutMix is on. Draws are made on the generator's device: a CPU generator
-    gives the same augmentation on every device.
+    gives the same augmentation on every device. With several generators there is a batch for each, one after the other in the
+    images, and every batch comes out as it would alone.
     """
+    generators = (generator,) if isinstance(generator, torch.Generator) else tuple(generator)
     if share is None:
-        batch = _Batch(len(images), None, generator, images.device)
+        batch = _Batch(len(images) // len(generators), None, generators, images.device)
     else:
-        batch = _Batch(share.total, share.rows(config), generator, images.device)
+        batch = _Batch(share.total, share.rows(config), generators, images.device)
     if config.flip:
         images = torch.where(batch.draw(2)[:, None, None, None].bool(), images.flip(-1), images)
     if config.crop_padding:
@@ -78,25 +80,30 @@ def augment(
     if config.cutout:
         out = _cutout(out, config.cutout, batch)
     if config.mixes_labels:
-        out, labels = _mix(out, labels, config, generator, num_classes)
+        parts = zip(out.chunk(len(generators)), labels.chunk(len(generators)), generators, strict=True)
+        mixed = [_mix(part, its_labels, config, own, num_classes) for part, its_labels, own in parts]
+        out, labels = (torch.cat(both) for both in zip(*mixed, strict=True))
         return (out, labels) if share is None else (out[1:], labels[1:])
     return out, labels
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Draws for a whole batch, of which some images are here."""
+    """Draws for a whole batch, of which some images are here, or for several batches one after the other."""
 
     total: int
     rows: Tensor | None  # (B,): places in the batch of the images that are here; None: all of it
-    generator: torch.Generator
+    generators: tuple[torch.Generator, ...]
     device: torch.device
 
     def draw(self, bound: int, num: int | None = None) -> Tensor:
         """Whole numbers from 0 to bound − 1 for each image that is here, `(B,)`, or `num` of them for each, `(num, B)`."""
         shape = (self.total,) if num is None else (num, self.total)
-        drawn = torch.randint(bound, shape, generator=self.generator, device=self.generator.device)
+        each = [torch.randint(bound, shape, generator=generator, device=generator.device) for generator in self.generators]
+        drawn = each[0] if len(each) == 1 else torch.cat(each, dim=-1)
         here = drawn if self.rows is None else drawn[..., self.rows.to(drawn.device)]
+        if self.device.type == "cuda" and here.device.type == "cpu":  # from pinned memory the copy waits for nothing
+            here = here.pin_memory()
         return here.to(self.device, non_blocking=True)
 
 
@@ -127,13 +134,14 @@ def _randaugment(images: Tensor, config: AugmentConfig, batch: _Batch) -> Tensor
     rows = torch.arange(batch.total) if batch.rows is None else batch.rows
     out = torch.empty_like(images)
     elsewhere = images.new_zeros((1, 3, 8, 8))  # a group without an image here draws all the same
-    with _seeded(batch.generator):
-        for start in range(0, batch.total, RANDAUGMENT_GROUP):
-            here = ((rows >= start) & (rows < start + RANDAUGMENT_GROUP)).nonzero()[:, 0].to(images.device)
-            if len(here):
-                out[here] = transform(images[here])
-            else:
-                transform(elsewhere)
+    for number, generator in enumerate(batch.generators):
+        with _seeded(generator):
+            for start in range(0, batch.total, RANDAUGMENT_GROUP):
+                here = ((rows >= start) & (rows < start + RANDAUGMENT_GROUP)).nonzero()[:, 0].to(images.device) + number * batch.total
+                if len(here):
+                    out[here] = transform(images[here])
+                else:
+                    transform(elsewhere)
     return out
 
 

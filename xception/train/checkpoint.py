@@ -67,10 +67,10 @@ class CheckpointFolder:
     _saved_at: float = field(default_factory=time.monotonic, init=False)
     _is_unwritable: bool = field(default=False, init=False)
 
-    def is_due(self, *, at_epoch_end: bool) -> bool:
-        """Return whether it is time to save."""
+    def is_due(self, *, at_epoch_end: bool, num_together: int = 1) -> bool:
+        """Return whether it is time to save, this training or this and others that save together."""
         elapsed = time.monotonic() - self._saved_at
-        return elapsed >= self._save_seconds / self.largest_share and (at_epoch_end or elapsed >= self.interval_seconds)
+        return elapsed >= num_together * self._save_seconds / self.largest_share and (at_epoch_end or elapsed >= self.interval_seconds)
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Plain]) -> None:
         """Write a checkpoint and remove all but the last two; where there is no space for it, say so and go on without.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,22 +31,49 @@ def evaluate(predict: Callable[[Tensor], Tensor], part: Images, *, batch_size: i
     Raises:
         ValueError: there are no images.
     """
-    num = len(part)
+    return evaluate_members(lambda images: [predict(images[0])], [part], batch_size=batch_size)[0]
+
+
+@torch.no_grad()
+def evaluate_members(
+    predict: Callable[[list[Tensor]], Sequence[Tensor]], parts: Sequence[Images], *, batch_size: int = 500
+) -> list[Evaluation]:
+    """Evaluate several networks at once, each on images of its own, all of one number; `predict` maps batches to logits, one for each.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    num = len(parts[0])
     if num == 0:
         raise ValueError("images: 0 are not allowed; at least 1 to evaluate on")
-    losses, top1, top5 = [], [], []
-    places = torch.arange(num, device=part.storage.device)
+    tallies = [_Tally() for _ in parts]
+    places = torch.arange(num, device=parts[0].storage.device)
     for start in range(0, num, batch_size):
-        images, labels = part.batch(places[start : start + batch_size])
-        logits = predict(images)
-        losses.append(F.cross_entropy(logits, labels, reduction="sum"))
+        batches = [part.batch(places[start : start + batch_size]) for part in parts]
+        for tally, logits, (_, labels) in zip(tallies, predict([images for images, _ in batches]), batches, strict=True):
+            tally.add(logits, labels)
+    return [tally.total() for tally in tallies]
+
+
+class _Tally:
+    """What was right so far, kept on the device."""
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._top1: list[Tensor] = []
+        self._top5: list[Tensor] = []
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        self._losses.append(F.cross_entropy(logits, labels, reduction="sum"))
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
-        top1.append(ranked[:, 0])
-        top5.append(ranked.any(dim=1))
-    correct = torch.cat(top1).cpu()
-    return Evaluation(
-        loss=float(torch.stack(losses).double().sum()) / num,
-        accuracy=int(correct.sum()) / num,
-        top5_accuracy=int(torch.cat(top5).sum()) / num,
-        correct=correct,
-    )
+        self._top1.append(ranked[:, 0])
+        self._top5.append(ranked.any(dim=1))
+
+    def total(self) -> Evaluation:
+        correct = torch.cat(self._top1).cpu()
+        return Evaluation(
+            loss=float(torch.stack(self._losses).double().sum()) / len(correct),
+            accuracy=int(correct.sum()) / len(correct),
+            top5_accuracy=int(torch.cat(self._top5).sum()) / len(correct),
+            correct=correct,
+        )

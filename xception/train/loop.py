@@ -49,6 +49,8 @@ class FitResult:
     device: str
     # What a continued training ran under where that changed on the way ('threads', 'device', 'torch'): its last bits may differ.
     changed: dict[str, list[Any]]
+    # What was special in the way it was trained ('cuda_graph', 'seed_batch'); empty for a plain training.
+    how: dict[str, Any]
     # With the weights that were evaluated: the running average where there is one.
     model: nn.Module = field(repr=False, compare=False)
 
@@ -67,6 +69,7 @@ def fit(
     group: Group = ALONE,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
     on_step: Callable[[], None] = lambda: None,
+    cuda_graph: bool = True,
 ) -> FitResult:
     """Train a network by a recipe, and read the test set once at the end.
 
@@ -77,19 +80,31 @@ def fit(
     checkpoints.
 
     With `checkpoints` the training continues from what its folder holds. `on_step` is called after each step and each evaluated
-    batch; raising `TrainingStopped` there saves the state and ends the training.
+    batch; raising `TrainingStopped` there saves the state and ends the training. `cuda_graph` lets a step on CUDA be recorded and
+    repeated (`xception.train.graph`); elsewhere it says nothing.
 
     Raises:
         ValueError: the training set is smaller than a batch, the network does not fit the data, or the weights not the network.
         CheckpointError: the folder holds a checkpoint of another training.
         TrainingStopped: `on_step` raised it.
     """
-    trainer = Trainer(model, recipe, dataset, data, seed, stream, torch.device(device), weights, checkpoints, group, on_step)
+    trainer = Trainer(
+        model, recipe, dataset, data, seed, stream, torch.device(device), weights, checkpoints, group, on_step, cuda_graph=cuda_graph
+    )
     trainer.resume()
+    return finish(trainer, on_epoch)
+
+
+def finish(trainer: Trainer, on_epoch: Callable[[dict[str, Any]], None]) -> FitResult:
+    """Train from where a training stands to its end.
+
+    Raises:
+        TrainingStopped: its `on_step` raised it.
+    """
     reason = None
     test: Evaluation | None = None
     try:
-        while trainer.epoch < recipe.epochs:
+        while trainer.epoch < trainer.recipe.epochs:
             on_epoch(trainer.run_epoch())
         test = trainer.evaluate(trainer.own_test, trainer.test)
     except Diverged as diverged:
@@ -123,6 +138,7 @@ def result_of(trainer: Trainer, reason: str | None, test: Evaluation | None) -> 
         images_per_second=trainer.num_steps_done * trainer.recipe.batch_size / seconds if seconds else 0.0,
         device=trainer.conditions["device"],
         changed=trainer.changed,
+        how=trainer.compute.how,
         model=trainer.model,
     )
 

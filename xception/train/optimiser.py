@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -100,6 +100,37 @@ def _parameters(optimiser: torch.optim.Optimizer) -> list[tuple[Tensor, bool]]:
         for group in optimiser.param_groups
         for parameter in group["params"]
     ]
+
+
+def stack_optimisers(network: nn.Module, members: Sequence[tuple[nn.Module, torch.optim.Optimizer]]) -> torch.optim.Optimizer:
+    """Return the optimiser of a stacked network, with the state of its members' optimisers, which stand at the same step.
+
+    What an optimiser does to a parameter it does to each element alone, so that one over stacked parameters is exactly theirs.
+    """
+    model, first = members[0]
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    stacked = dict(network.named_parameters())
+    groups: list[dict[str, Any]] = []
+    for group in first.param_groups:
+        settings = {name: value.clone() if isinstance(value, Tensor) else value for name, value in group.items() if name != "params"}
+        groups.append({"params": [stacked[names[id(parameter)]] for parameter in group["params"]], **settings})
+    kind: Any = type(first)
+    optimiser: torch.optim.Optimizer = kind(groups)
+    states = [optimiser_state(member) for _, member in members]
+    restore_optimiser(
+        optimiser,
+        {
+            path: value if path.endswith(".step") else torch.stack([state[path] for state in states])
+            for path, value in states[0].items()
+        },
+    )
+    return optimiser
+
+
+def unstack_optimiser(stacked: torch.optim.Optimizer, number: int, member: torch.optim.Optimizer) -> None:
+    """Give a member's optimiser the state that the stacked one has for it."""
+    state = optimiser_state(stacked)
+    restore_optimiser(member, {path: value if path.endswith(".step") else value[number] for path, value in state.items()})
 
 
 class WeightAverage:

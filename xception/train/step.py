@@ -6,6 +6,8 @@ which `xception.train.graph` can record once and repeat.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,6 +33,14 @@ class Step:
         self.peak_rates = [float(group["lr"]) for group in optimiser.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
         self.precision = None if recipe.precision == "float32" else getattr(torch, recipe.precision)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What a record tells of the way a step was taken; nothing where it was the plain one."""
+        return {}
+
+    def begin_epoch(self, network: nn.Module) -> None:
+        """Take note that an epoch begins, in which other parts of the network may train."""
 
     def prepare(self, factor: float) -> None:
         """Set what the host decides for the next step: every learning rate, as a multiple of its peak, and the average's pace."""

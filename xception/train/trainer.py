@@ -23,16 +23,17 @@ from xception.model import build
 from xception.train.checkpoint import Checkpoint, CheckpointError, CheckpointFolder, difference
 from xception.train.distributed import Group
 from xception.train.evaluate import Evaluation, evaluate
+from xception.train.graph import build_step
 from xception.train.optimiser import WeightAverage, build_optimiser, optimiser_state, restore_optimiser
 from xception.train.randomness import derive_seed
 from xception.train.recipe import Recipe
-from xception.train.step import Step
 from xception.transfer import freeze
 from xception.weights import load_pretrained
 
 __all__ = ["Diverged", "Stopwatch", "Trainer", "require_finite"]
 
 _CHECKPOINT_FORMAT = 1
+_FORMERLY = {"members": 1}  # conditions that checkpoints did not always hold
 
 
 class Diverged(Exception):  # noqa: N818 - no error: how a training ends
@@ -80,6 +81,8 @@ class Trainer:
         checkpoints: CheckpointFolder | None,
         group: Group,
         on_step: Callable[[], None],
+        *,
+        cuda_graph: bool = True,
     ) -> None:
         self.recipe, self.seed, self.stream, self.device, self.group = recipe, seed, stream, device, group
         self.checkpoints, self.on_step = checkpoints, on_step
@@ -103,7 +106,7 @@ class Trainer:
         self.model: nn.Module = network.to(device).to(memory_format=torch.channels_last).train()
         self.optimiser = build_optimiser(self.model, recipe)
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
-        self.compute = Step(self.optimiser, recipe, self.average, device)
+        self.compute = build_step(self.optimiser, recipe, self.average, device, cuda_graph=cuda_graph and group.size == 1)
 
         self.steps_per_epoch = self.num_train // recipe.batch_size  # the rest of a permutation waits for the next epoch's
         self.num_steps = self.steps_per_epoch * recipe.epochs
@@ -119,7 +122,7 @@ class Trainer:
         }  # fmt: skip
         self.conditions: dict[str, Any] = {
             "threads": torch.get_num_threads(), "device": _device_name(device), "torch": str(torch.__version__),
-            "processes": group.size,
+            "processes": group.size, "members": 1,
         }  # fmt: skip
         self.changed: dict[str, list[Any]] = {}
 
@@ -175,6 +178,7 @@ class Trainer:
         """Train from the present step to the end of the epoch; the time for checkpoints is not counted."""
         self.begin_epoch(self.model)
         parallel = self.group.parallel(self.model)
+        self.compute.begin_epoch(parallel)
         order, size = self.order(), self.recipe.batch_size
         with self.stopwatch:
             while self.step < self.steps_per_epoch:
@@ -264,7 +268,7 @@ class Trainer:
         self.stopwatch.seconds = found.state["train_seconds"]
         self.changed = found.state["changed"]
         for name, now in self.conditions.items():
-            before = found.state["conditions"].get(name)
+            before = found.state["conditions"].get(name, _FORMERLY.get(name))
             if before != now:
                 self.changed[name] = [*self.changed.get(name, [before]), now]
                 if checkpoints is not None:
