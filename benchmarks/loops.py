@@ -1,0 +1,269 @@
+"""The training loops that are held against each other: ours, and those that a user would otherwise write.
+
+Same network, data, augmentation (flip, crop from 4 pixels of padding), batch and optimiser; the peers as their documentation has them:
+a DataLoader with torchvision's transforms (PyTorch's tutorial *Training a classifier*), timm's loader and the loop of its `train.py`,
+and Keras's `fit` on the torch backend with its preprocessing layers in the model. Every loop goes on until `on_step`, called after each
+step, raises `TrainingStopped`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import count
+from typing import Any, Literal
+
+from benchmarks.keras_network import keras_network
+from xception import presets
+from xception.closed_form import complexity
+from xception.config import XceptionConfig
+from xception.data.config import AugmentConfig
+from xception.train.process import keep_freed_memory, prepare_process
+from xception.train.recipe import SGD, Constant, Recipe
+
+__all__ = ["AUGMENT", "BATCH_SIZE", "PRESET", "Loop", "model_config", "recipe", "train"]
+
+PRESET = "cifar_small"
+BATCH_SIZE = 128
+LEARNING_RATE, MOMENTUM = 0.05, 0.9
+PADDING = 4
+AUGMENT = AugmentConfig(flip=True, crop_padding=PADDING)
+_LONG = 10_000_000  # steps that no benchmark reaches
+
+PRODUCT_SIDE = 1024  # of the square matrices whose product is the machine's measure
+
+OnStep = Callable[[], None]
+# `batches` are ours without the network, and `products` matrix products alone: what a step is held against.
+Kind = Literal["ours", "dataloader", "timm", "keras", "batches", "products"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """One way to train, and what it is given."""
+
+    kind: Kind
+    processes: int = 1  # trainings side by side
+    threads: int | None = None  # of one process; None: torch's own choice, one per core
+    loader_workers: int = 0
+    tuned: bool = False  # a peer with our memory layout and allocator
+    cores: tuple[int, ...] | None = None  # that it may run on; None: all
+    device: str = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    preset: str = PRESET
+
+
+def model_config(preset: str) -> XceptionConfig:
+    """Return a preset of ours by name."""
+    config = presets.get(preset)
+    assert isinstance(config, XceptionConfig)
+    return config
+
+
+def recipe(precision: Literal["float32", "bfloat16", "float16"] = "float32") -> Recipe:
+    """Return the recipe that all loops follow."""
+    sgd = SGD(learning_rate=LEARNING_RATE, momentum=MOMENTUM)
+    return Recipe(epochs=_LONG, batch_size=BATCH_SIZE, optimizer=sgd, schedule=Constant(), augment=AUGMENT, precision=precision)
+
+
+def train(loop: Loop, on_step: OnStep) -> None:
+    """Train in this process until `on_step` raises; call it once in a process, before the first tensor.
+
+    Raises:
+        TrainingStopped: `on_step` raised it.
+    """
+    if loop.cores is not None:
+        os.sched_setaffinity(0, loop.cores)
+    if loop.kind in ("ours", "batches", "products"):
+        prepare_process(loop.threads or 1)
+    elif loop.tuned:
+        keep_freed_memory()
+    loops: dict[Kind, Callable[[Loop, OnStep], None]] = {
+        "ours": _ours, "dataloader": _dataloader, "timm": _timm, "keras": _keras, "batches": _batches, "products": _products,
+    }  # fmt: skip
+    loops[loop.kind](loop, on_step)
+
+
+def _dataset() -> Any:
+    from xception.data import load
+    from xception.data.names import find
+
+    return load(find("synthetic", None), 32)
+
+
+def _ours(loop: Loop, on_step: OnStep) -> None:
+    """What a worker of a study runs."""
+    from xception.train.loop import fit
+
+    dataset = _dataset()
+    fit(
+        model=model_config(loop.preset), recipe=recipe(loop.precision), dataset=dataset,
+        data=dataset.source.config(image_size=32, val_size=BATCH_SIZE, test_size=BATCH_SIZE),
+        seed=0, device=loop.device, on_step=on_step,
+    )  # fmt: skip
+
+
+def _batches(loop: Loop, on_step: OnStep) -> None:
+    """Ours without the network: the images of a batch taken and augmented, as the trainer does."""
+    import torch
+
+    from xception.data.augment import augment
+
+    dataset = _dataset()
+    images = dataset.train.place(loop.device)
+    classes = dataset.source.num_classes
+    for step in count():
+        generator = torch.Generator().manual_seed(step)
+        chosen = torch.randperm(len(images), generator=generator)[:BATCH_SIZE].to(loop.device)
+        pixels, labels = images.batch(chosen)
+        pixels, _ = augment(pixels, labels, AUGMENT, generator, statistics=dataset.statistics, num_classes=classes)
+        pixels.contiguous(memory_format=torch.channels_last)
+        on_step()
+
+
+def _products(loop: Loop, on_step: OnStep) -> None:
+    """Products of float32 matrices that stay in the cache."""
+    import torch
+
+    left, right = torch.randn(2, PRODUCT_SIDE, PRODUCT_SIDE, device=loop.device).unbind()
+    out = torch.empty_like(left)
+    while True:
+        torch.mm(left, right, out=out)
+        on_step()
+
+
+def _dataloader(loop: Loop, on_step: OnStep) -> None:
+    """PyTorch's tutorial, with torchvision's transforms of images as its CIFAR-10 gives them."""
+    import torch
+    from torch.utils.data import DataLoader
+    from torchvision import transforms
+
+    dataset = _dataset()
+    statistics = dataset.statistics
+    transform = transforms.Compose([
+        transforms.RandomCrop(32, padding=PADDING),
+        transforms.RandomHorizontalFlip(),
+        transforms.ToTensor(),
+        transforms.Normalize(statistics.mean, statistics.std),
+    ])
+    pictures: Any = _Pictures(dataset, transform)
+    loader: DataLoader[Any] = DataLoader(
+        pictures, batch_size=BATCH_SIZE, shuffle=True, drop_last=True, num_workers=loop.loader_workers,
+        pin_memory=loop.device != "cpu",
+    )  # fmt: skip
+    _plain_loop(loop, torch.optim.SGD, _forever(loader), on_step)
+
+
+def _timm(loop: Loop, on_step: OnStep) -> None:
+    """The loader of timm, which normalises whole batches on the device, its optimiser and the steps of its `train.py`."""
+    import timm.data
+    import timm.optim
+    import torch
+    from torchvision import transforms
+
+    dataset = _dataset()
+    device = torch.device(loop.device)
+    pictures: Any = _Pictures(dataset, None)
+    loader = timm.data.create_loader(  # type: ignore[attr-defined]
+        pictures, input_size=(3, 32, 32), batch_size=BATCH_SIZE, is_training=True, mean=dataset.statistics.mean,
+        std=dataset.statistics.std, num_workers=loop.loader_workers, device=device, pin_memory=loop.device != "cpu",
+        persistent_workers=loop.loader_workers > 0,
+    )  # fmt: skip
+    # Its own transforms are those of ImageNet; what its loader wants is uint8 arrays of (C, H, W).
+    pictures.transform = transforms.Compose([
+        transforms.RandomCrop(32, padding=PADDING),
+        transforms.RandomHorizontalFlip(),
+        _as_array,
+    ])
+    optimiser_of = partial(timm.optim.create_optimizer_v2, opt="momentum")  # type: ignore[attr-defined]
+    _plain_loop(loop, optimiser_of, _forever(loader), on_step)
+
+
+def _as_array(image: Any) -> Any:
+    import numpy as np
+
+    return np.array(image).transpose(2, 0, 1)
+
+
+def _plain_loop(loop: Loop, optimiser_of: Callable[..., Any], batches: Iterable[Any], on_step: OnStep) -> None:
+    """Forward, backward, step: the loop of both, with autocast and channels-last where they are asked for."""
+    import torch
+    from torch import nn
+
+    from xception.model import build
+
+    device = torch.device(loop.device)
+    model = build(model_config(loop.preset)).to(device).train()
+    layout = torch.channels_last if loop.tuned else torch.contiguous_format
+    model = model.to(memory_format=layout)
+    optimiser = optimiser_of(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+    criterion = nn.CrossEntropyLoss()
+    for images, labels in batches:
+        images = images.to(device, non_blocking=True).contiguous(memory_format=layout)
+        labels = labels.to(device, non_blocking=True)
+        optimiser.zero_grad()
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=loop.precision == "bfloat16"):
+            loss = criterion(model(images), labels)
+        loss.backward()
+        optimiser.step()
+        on_step()
+
+
+def _keras(loop: Loop, on_step: OnStep) -> None:
+    """Keras's `fit` on arrays, with its preprocessing layers at the head of the model."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import keras
+    from keras import layers
+
+    dataset = _dataset()
+    images = dataset.train.images.permute(0, 2, 3, 1).contiguous().numpy()
+    labels = dataset.train.labels.numpy()
+    pixels = [255 * value for value in dataset.statistics.mean], [(255 * value) ** 2 for value in dataset.statistics.std]
+    inputs = keras.Input(images.shape[1:])
+    x = layers.RandomFlip("horizontal")(inputs)
+    x = layers.RandomCrop(32, 32)(layers.ZeroPadding2D(PADDING)(x))
+    x = layers.Normalization(mean=pixels[0], variance=pixels[1])(x)
+    config = model_config(loop.preset)
+    model = keras.Model(inputs, keras_network(config, x))
+    ours, theirs = complexity(config, 32).params, sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    if ours != theirs:
+        raise ValueError(f"network: {theirs} parameters in Keras are not allowed; {ours}, as in ours")
+    model.compile(
+        optimizer=keras.optimizers.SGD(learning_rate=LEARNING_RATE, momentum=MOMENTUM),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    after_step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: on_step())
+    for _ in count():
+        model.fit(images, labels, batch_size=BATCH_SIZE, epochs=1, verbose=0, callbacks=[after_step])
+
+
+class _Pictures:
+    """A data set as torchvision's CIFAR-10 is one: an array of pixels, and each image through PIL and a transform."""
+
+    def __init__(self, dataset: Any, transform: Any) -> None:
+        self.data = dataset.train.images.permute(0, 2, 3, 1).contiguous().numpy()
+        self.targets = dataset.train.labels.tolist()
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        from PIL import Image
+
+        return self.transform(Image.fromarray(self.data[index])), self.targets[index]
+
+
+def _forever(loader: Iterable[Any]) -> Iterable[Any]:
+    while True:
+        yield from loader
+
+
+def side_by_side(loop: Loop) -> list[Loop]:
+    """Return one loop for each process."""
+    return [replace(loop, processes=1)] * loop.processes
