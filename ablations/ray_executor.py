@@ -30,6 +30,7 @@ __all__ = ["RayExecutor", "connect_ray", "num_cluster_gpus"]
 
 _LOOK_SECONDS = 5.0
 _PATIENCE_SECONDS = 300.0
+_STARTS = 4
 
 
 def connect_ray(address: str | None) -> None:
@@ -55,15 +56,18 @@ def connect_ray(address: str | None) -> None:
         return
     if address not in (None, "auto"):
         _require_listener(address)
-    try:
-        if address is None:
-            ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-        else:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-    except Exception as error:  # noqa: BLE001 - Ray raises Exception itself, where a node does not start in time
-        reason = " ".join(str(error).split())[:300]
-        where = f"--ray-address: {address!r} cannot be joined" if address else "--executor: no cluster could be started here"
-        raise ValueError(f"{where}: {reason}") from None
+    own: dict[str, Any] = {"address": "local", "include_dashboard": False}
+    for attempt in range(_STARTS):
+        try:
+            ray.init(**(own if address is None else {"address": address}), log_to_driver=False, logging_level=logging.CRITICAL)
+            return
+        except Exception as error:  # noqa: BLE001 - Ray raises Exception itself, where a node does not start in time
+            reason = " ".join(str(error).split())[:300]
+            ray.shutdown()  # of a node that started halfway
+            if address is None and attempt + 1 < _STARTS and "timed out" in reason:  # in 30 s, which a busy machine may exceed
+                continue
+            where = f"--ray-address: {address!r} cannot be joined" if address else "--executor: no cluster could be started here"
+            raise ValueError(f"{where}: {reason}") from None
 
 
 def _has_token() -> bool:

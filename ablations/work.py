@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ __all__ = ["Task", "carry_out", "failed", "ran_out_of_memory"]
 
 _LISTED = 20  # broken images named in a record
 _OUT_OF_MEMORY = "out of memory"
+_NO_MEMORY = ("allocate memory", "Cannot allocate", "could not create a primitive", "could not create a memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,22 +202,22 @@ def _reason(error: Exception) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split())[:500]
     what = f"{type(error).__name__}: {text} ({place.filename.rpartition('/')[2]}:{place.lineno})"
-    # torch.OutOfMemoryError for CUDA; a RuntimeError of the CPU's allocator; MemoryError of Python; ENOMEM of the system.
+    # torch.OutOfMemoryError for CUDA; a RuntimeError of the CPU's allocator, or of oneDNN, which finds no room for its buffers;
+    # MemoryError of Python; ENOMEM of the system.
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     is_memory = is_memory or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-    is_memory = is_memory or (isinstance(error, RuntimeError) and ("allocate memory" in text or "Cannot allocate" in text))
+    is_memory = is_memory or (isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY))
     return f"{_OUT_OF_MEMORY}: {what}" if is_memory else what
 
 
 def environment() -> dict[str, Any]:
     """Return the versions that a training's bits depend on."""
     import torch
-    import torchvision
 
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": metadata.version("torchvision"),  # importing it for its number takes a second
         "platform": platform.platform(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ from trials import bits, finished, small_task
 
 from ablations.executors import Epoch, Event, Finished, LocalExecutor, Notice, SerialExecutor
 from ablations.trial_folder import TrialFolder
-from ablations.work import Task
+from ablations.work import Task, ran_out_of_memory
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +118,24 @@ def test_a_finished_trial_is_not_trained_again_by_whoever_finds_its_record(tmp_p
     assert [event.line for event in events if isinstance(event, Notice)] == [f"{folder / 'record.json'} was damaged and is passed over"]
     assert bits(finished(events)[first.key]) == reference[first.key]
     assert TrialFolder(tmp_path, first.key).read_record() == finished(events)[first.key]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (MemoryError(), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."), True),
+        (RuntimeError("could not create a primitive"), True),  # all that oneDNN says of it
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+    ],
+)
+def test_want_of_memory_is_told_from_other_failures(error: Exception, is_memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("xception.data.load", load)
+    (record,) = finished(SerialExecutor().run([small_task(0)])).values()
+    assert record.status == "failed"
+    assert ran_out_of_memory(record) is is_memory

@@ -1,0 +1,56 @@
+"""Connecting to Ray, with Ray itself left out: what is tried again and what is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from ablations.ray_executor import connect_ray
+
+ray = pytest.importorskip("ray", reason="the package ray is not here: the extra `ray` has it")
+TIMED_OUT = "The current node timed out during startup. This could happen because ..."
+
+
+class Ray:
+    """Stands in for `ray.init` and `ray.shutdown`: fails some times, then does not."""
+
+    def __init__(self, failures: list[str]) -> None:
+        self.failures = failures
+        self.calls: list[str] = []
+
+    def init(self, **_: object) -> None:
+        self.calls.append("init")
+        if self.failures:
+            raise Exception(self.failures.pop(0))
+
+    def shutdown(self) -> None:
+        self.calls.append("shutdown")
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, failures: list[str], address: str | None = None) -> Ray:
+    fake = Ray(failures)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fake.init)
+    monkeypatch.setattr(ray, "shutdown", fake.shutdown)
+    monkeypatch.setattr("ablations.ray_executor.os.environ", {})
+    connect_ray(address)
+    return fake
+
+
+def test_a_cluster_of_our_own_that_a_busy_machine_starts_too_slowly_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert connect(monkeypatch, [TIMED_OUT, TIMED_OUT]).calls == ["init", "shutdown", "init", "shutdown", "init"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "address", "words"),
+    [
+        ([TIMED_OUT] * 9, None, "no cluster could be started here: The current node timed out"),
+        (["no\nspace"], None, "no cluster could be started here: no space"),
+        ([TIMED_OUT], "auto", "'auto' cannot be joined"),
+    ],
+)
+def test_what_does_not_help_is_told_in_a_line(
+    failures: list[str], address: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        connect(monkeypatch, failures, address)
+    assert "\n" not in str(caught.value)
