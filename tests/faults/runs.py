@@ -111,7 +111,7 @@ def parent_killed(bench: Bench) -> Outcome:
     await_log(folder, "epoch", process)
     process.kill()
     process.communicate(timeout=TIMEOUT)
-    ended(start(folder), 0)
+    ended(start(folder, 1), 0)
     return judged(bench, folder, message="the workers went with their parent")
 
 
@@ -122,7 +122,7 @@ def interrupted(bench: Bench, number: int, *, to_group: bool) -> Outcome:
     (os.killpg if to_group else os.kill)(process.pid, number)
     message = last_line(ended(process, 130))
     require("Continue with: python -m tests.faults.driver" in message, f"no line that continues: {message}")
-    ended(start(folder), 0)
+    ended(start(folder, 1), 0)
     return judged(bench, folder, message="Interrupted; what was finished is stored. Continue with: ...")
 
 
@@ -147,7 +147,7 @@ def interrupted_twice(bench: Bench) -> Outcome:
     os.killpg(process.pid, signal.SIGINT)
     message = last_line(ended(process, 130))
     require("Continue with:" in message, f"no line that continues: {message}")
-    ended(start(folder), 0)
+    ended(start(folder, 1), 0)
     return judged(bench, folder, message="Interrupted; what was finished is stored. Continue with: ...")
 
 
@@ -207,7 +207,7 @@ def disk_full(bench: Bench) -> Outcome:
         require("--store: " in message, f"no word of the store: {message}")
         ballast.unlink()
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True, capture_output=True)
-        ended(start(folder), 0)
+        ended(start(folder, 1), 0)
         return judged(bench, folder, message=message.partition("cannot be used: ")[2] or message)
 
 
@@ -222,7 +222,7 @@ def file_size_limited(bench: Bench) -> Outcome:
     require("Traceback" not in err, f"a traceback: {last_line(err)}")
     told = [line[2] for line in read_log(folder) if line[0] == "notice"]
     require(any("no checkpoint could be written" in line for line in told) or bool(err.strip()), "nothing was said")
-    ended(start(folder), 0)
+    ended(start(folder, 1), 0)
     return judged(bench, folder, message=last_line(err) or told[0])
 
 
