@@ -130,7 +130,7 @@ class StudyPlan:
                 name: max(seeds[variant] for variant in curve.variants) for curve in self.curves for name in curve.widths
             }
         return {
-            (name, seed): design.trial(seed) for name, design in (self.designs | self.widths).items() for seed in range(counts[name])
+            (name, seed): design.trial(seed) for name, design in (self.designs | self.widths).items() for seed in self.seeds[: counts[name]]
         }
 
     @property
