@@ -44,6 +44,8 @@ from xception.command_line import parse
 FULL, SHORT = 10_000, 1_000
 MOST_OVERHEAD_MS, LEAST_RATE = 50.0, 200.0
 TRIALS = 40  # whose overhead is measured
+POPULATION = 20  # of the genetic samplers
+_GENETIC = ("NSGAIISampler", "NSGAIIISampler")
 # A Gaussian process is cubic in the trials: nobody waits for it at 10,000.
 SAMPLERS = {**dict.fromkeys(("random", "qmc", "tpe", "nsga2", "nsga3", "evolution", "local"), FULL), "cmaes": 1000, "gp": 200}
 
@@ -96,11 +98,15 @@ def finished_rows(plan: SearchPlan, number: int) -> list[Row]:
     rows = []
     for i in range(number):
         values = tuple(generator.random() for _ in range(size))
-        attributes = {"NSGAIISampler:generation": i // 20, "NSGAIIISampler:generation": i // 20}
+        generation = i // POPULATION
+        attributes = {f"{name}:generation": generation for name in _GENETIC}
+        parents = list(range((generation - 1) * POPULATION, generation * POPULATION))
+        begins = generation > 0 and i % POPULATION == 0
         rows.append(
             Row(
                 number=i, state="complete", params=plan.space.draw(generator), model=f'"{i}"', values=values,
                 costs={"macs": values[-1], "params": 1.0}, keys=("0" * 64,), trial_attributes=attributes,
+                search_attributes={f"{name}:parent:{generation}": parents for name in _GENETIC} if begins else {},
             )
         )  # fmt: skip
     return rows

@@ -78,13 +78,13 @@ class Arguments(Run):
     max_memory_mib: float | None = None
     """Turn away networks whose inference needs more memory; they are not trained."""
     accuracy_at_most: float = 1.0
-    """A validation accuracy that no candidate can exceed: whoever is dominated even so is not trained."""
+    """A validation accuracy that no candidate can exceed: whoever is dominated even so is not trained. At 1 nobody is."""
     seed: int = 0
     """Of the suggestions."""
     seeds_per_candidate: int = 1
     """Trainings of each candidate, whose mean counts."""
     population: int = 20
-    """Of nsga2, nsga3 and evolution."""
+    """Of nsga2, nsga3 and evolution; local search begins with a quarter as many."""
     proxies: str = ""
     """Zero-cost proxies whose rank correlation with accuracy is measured: any of grad_norm, synflow, naswot."""
     warm_start: str | None = None
@@ -123,7 +123,7 @@ class ReplayArguments:
 
     table: Path
     """Parquet file that `exhaust` wrote."""
-    samplers: str = "random,qmc,tpe,gp,nsga2,evolution,local,hyperband"
+    samplers: str = "random,qmc,tpe,gp,nsga2,nsga3,evolution,local,hyperband"
     """Search methods to compare, separated by commas."""
     trials: int = 40
     """Trials of each search."""

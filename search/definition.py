@@ -9,8 +9,8 @@ from ablations.study import Design
 from xception.canonical import Config, key_of
 
 __all__ = [
-    "COSTS", "COUNTED", "LIMITS", "MAXIMISED", "MEASURED", "OBJECTIVES", "PROXIES", "PRUNERS", "SAMPLERS", "SEMANTICS", "Definition",
-    "parse_amount",
+    "COSTS", "COUNTED", "LIMITS", "MAXIMISED", "MEASURED", "OBJECTIVES", "POPULATED", "PROXIES", "PRUNERS", "SAMPLERS", "SEMANTICS",
+    "Definition", "parse_amount",
 ]  # fmt: skip
 
 # Known before training: closed forms, and what is measured of an untrained network.
@@ -21,6 +21,7 @@ OBJECTIVES = ("val_accuracy", *COSTS)
 MAXIMISED = ("val_accuracy",)
 LIMITS = COSTS
 SAMPLERS = ("random", "qmc", "tpe", "gp", "nsga2", "nsga3", "cmaes", "evolution", "local")
+POPULATED = ("nsga2", "nsga3", "evolution", "local")
 PRUNERS = ("none", "hyperband", "asha", "median", "wilcoxon")
 PROXIES = ("grad_norm", "synflow", "naswot")
 
@@ -74,6 +75,7 @@ class Definition(Config):
             if proxy is not None:
                 _need_one_of(option, proxy, PROXIES)
         self._validate_pruner()
+        self._refuse_idle()
         if self.sampler == "cmaes" and len(self.objectives) > 1:
             raise ValueError("--sampler: 'cmaes' is not allowed with several objectives; tpe, gp, nsga2, nsga3, evolution or random")
         if self.sampler == "cmaes" and self.limits:
@@ -92,6 +94,21 @@ class Definition(Config):
         if self.pruner != "wilcoxon" and self.design.recipe.epochs < 3:
             raise ValueError(f"--pruner: {self.pruner!r} has nothing to stop in trainings of {self.design.recipe.epochs} epochs; "
                              "--epochs 3 or more, or none")
+
+    def _refuse_idle(self) -> None:
+        """Refuse settings that nothing would follow from."""
+        if self.population != type(self).population and self.sampler not in POPULATED:
+            raise ValueError(f"--population: {self.population} has no effect with --sampler {self.sampler}; leave it out, or use "
+                             f"{', '.join(POPULATED)}")
+        if self.accuracy_at_most < 1 and not (self.is_trained and len(self.objectives) > 1):
+            raise ValueError(f"--accuracy-at-most: {self.accuracy_at_most} has no effect without val_accuracy and another objective; "
+                             "leave it out")
+        if self.is_trained:
+            return
+        if self.seeds_per_candidate > 1:
+            raise ValueError(f"--seeds-per-candidate: {self.seeds_per_candidate} has no effect where nothing is trained; leave it out")
+        if self.filter is not None:
+            raise ValueError(f"--filter: {self.filter!r} has no effect where nothing is trained; leave it out")
 
     @property
     def key(self) -> str:

@@ -38,7 +38,7 @@ def regret_plot(runs: Sequence[Run], trials: int, *, title: str, note: str) -> F
                 table = np.array([100 * regret_at(run, places, over=over) for run in own])
                 triples = np.array([mean_interval(column) for column in table.T])
                 colour, dashes = style.PALETTE[i % len(style.PALETTE)], style.DASHES[i % len(style.DASHES)]
-                panel.fill_between(places / unit, triples[:, 1], triples[:, 2], color=colour, alpha=0.12, linewidth=0)
+                panel.fill_between(places / unit, triples[:, 1], triples[:, 2], color=colour, alpha=0.09, linewidth=0)
                 name = style.legible(method)
                 panel.plot(places / unit, triples[:, 0], color=colour, linestyle=dashes, linewidth=1.1, label=name, drawstyle="steps-post")
             panel.set_xlabel(label)

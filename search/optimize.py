@@ -19,6 +19,7 @@ from ablations.record import Record
 from ablations.store import Store
 from ablations.trial import Trial
 from ablations.work import Task
+from search.definition import MEASURED
 from search.front import dominates
 from search.index import Asked, Index
 from search.ledger import Ledger, Row, State
@@ -30,10 +31,11 @@ from xception.canonical import canonical_json, from_json
 from xception.closed_form import complexity
 from xception.config import XceptionConfig
 
-__all__ = ["Search"]
+__all__ = ["Search", "accuracy_of"]
 
-# Suggestions in a row that were all turned away: what is left of the space is not worth looking for.
+# Suggestions in a row that were all turned away: what is left of the space is not worth looking for, the less so where it takes measuring.
 MOST_REJECTIONS = 1000
+MOST_MEASURED_REJECTIONS = 100
 # After so many, a sampler may be at a point that it does not leave by itself: what follows is drawn at random until one is taken.
 FREE_DRAW = 50
 _LOOK_SECONDS = 1.0
@@ -85,12 +87,14 @@ class Search:
         self._front: list[tuple[float, ...]] = []
         for row in self.rows:
             self._extend_front(row)
-        self._counted = sum(row.is_counted for row in self.rows)
+        self._counted = 0
         self._running: dict[int, _Candidate] = {}
         self._by_key: dict[str, int] = {}
         self._ready: deque[Trial] = deque()
         self._elsewhere: deque[Trial] = deque()
-        self._rejections = next((i for i, row in enumerate(reversed(self.rows)) if not row.is_turned_away), len(self.rows))
+        self._rejections = self._measured_rejections = 0
+        for row in self.rows:
+            self._count(row)
         self._warm: list[Values] | None = None
         self.num_trained = 0
         self.train_seconds = 0.0
@@ -137,9 +141,22 @@ class Search:
                     self._consider(self.index.ask(given), is_given=given is not None)
 
     def _may_ask(self, in_round: bool = False) -> bool:
-        if self._counted + len(self._running) >= self._num_trials or self._rejections >= MOST_REJECTIONS:
+        if self._counted + len(self._running) >= self._num_trials or self._has_ended:
             return False
         return in_round or not self._running or not self.plan.definition.measured
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._rejections >= MOST_REJECTIONS or self._measured_rejections >= MOST_MEASURED_REJECTIONS
+
+    def _count(self, row: Row) -> None:
+        """Take a row into the number of those evaluated, or of those turned away since the last one that was not."""
+        self._counted += row.is_counted
+        if row.is_turned_away:
+            self._rejections += 1
+            self._measured_rejections += row.state == "infeasible" and any(name in row.excess for name in MEASURED)
+        else:
+            self._rejections = self._measured_rejections = 0
 
     def _given(self) -> Values | None:
         """Values that the sampler is not asked for: those that a proxy chose, or random ones where the sampler repeats itself."""
@@ -199,7 +216,7 @@ class Search:
             self.index.constrain(row.number, row.excess)
             self._ledger.add(row)
             self.rows.append(row)
-            self._rejections = 0
+            self._count(row)
             self._begin(row)
 
     def _with_costs(self, row: Row, costs: dict[str, float]) -> Row:
@@ -232,10 +249,9 @@ class Search:
         self._ledger.add(row)
         self.rows.append(row)
         self._extend_front(row)
-        self._counted += row.is_counted
-        self._rejections = 0 if row.is_counted else self._rejections + 1
-        if self._rejections == MOST_REJECTIONS:
-            self._say(f"{MOST_REJECTIONS} suggestions in a row were turned away: the search ends with {self._counted} candidates")
+        self._count(row)
+        if self._has_ended:
+            self._say(f"{self._rejections} suggestions in a row were turned away: the search ends with {self._counted} candidates")
 
     # Training
 
@@ -281,7 +297,7 @@ class Search:
         if broken is not None:
             self._finish(candidate, "failed", reason=broken.reason)
             return True
-        accuracies = [_accuracy(record) for record in records]
+        accuracies = [accuracy_of(record) for record in records]
         step, value = candidate.step, sum(accuracies) / len(accuracies)
         is_last = not candidate.stages
         if self.plan.definition.pruner != "none":
@@ -365,8 +381,8 @@ class _Feed(Iterator[Task]):
         return task
 
 
-def _accuracy(record: Record) -> float:
-    """Validation accuracy; that of a diverged training is chance. The test set is never looked at."""
+def accuracy_of(record: Record) -> float:
+    """Return a record's validation accuracy; that of a diverged training is chance. The test set is never looked at."""
     if record.status == "diverged" or record.val_accuracy is None:
         return 1 / (record.num_classes or 1)
     return record.val_accuracy

@@ -2,7 +2,7 @@
 
 Each search sees the validation accuracy of one seed of a network, drawn once, as a search on a budget does; its regret is how far the mean
 test accuracy of what it would pick lies below that of the best network. The simulated clock adds up the training times that were measured;
-a network is paid for once.
+a network is paid for once. One that is suggested again counts as a trial all the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from search.definition import SAMPLERS, SEMANTICS, Definition
+from search.definition import POPULATED, SAMPLERS, SEMANTICS, Definition
 from search.index import Index
 from search.ledger import Row
 from search.samplers import check_sampler
@@ -176,7 +176,8 @@ class _Simulation:
 
 
 def _definition(table: Table, sampler: str, seed: int) -> Definition:
-    return Definition(space=table.space.name, design=table.design, sampler=sampler, seed=seed, population=10, semantics=SEMANTICS)
+    population = 10 if sampler in POPULATED else Definition.population
+    return Definition(space=table.space.name, design=table.design, sampler=sampler, seed=seed, population=population, semantics=SEMANTICS)
 
 
 def _ask_and_tell(table: Table, simulation: _Simulation, method: str, trials: int, seed: int) -> None:

@@ -12,16 +12,17 @@ import pandas as pd
 
 from ablations.plots.collection import StudyFigure, save_figures
 from ablations.plots.search import front_over_time, history_plot, hypervolume_plot, importance_plot
+from ablations.store import Store
 from ablations.tables import csv_text, write_atomically
-from search.confirm import losses
+from search.confirm import FixedPlan, losses
 from search.definition import MAXIMISED
 from search.front import front
 from search.importance import ped_anova
 from search.ledger import FINAL, Row
-from search.optimize import Search
+from search.optimize import Search, accuracy_of
 from search.proxies import rank_correlation
 
-__all__ = ["front_rows", "trials_frame", "write_search"]
+__all__ = ["correlations", "front_rows", "trials_frame", "write_confirmation", "write_search"]
 
 
 def trials_frame(search: Search) -> pd.DataFrame:
@@ -73,12 +74,38 @@ def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Pat
     if shares:
         rows = [{"objective": o, "dimension": name, "importance": share} for o, part in shares.items() for name, share in part.items()]
         write_atomically(folder / "importance.csv", csv_text(pd.DataFrame(rows)))
-    correlations = _correlations(search)
-    if correlations:
-        write_atomically(folder / "proxies.csv", csv_text(pd.DataFrame(correlations)))
+    if measured := correlations(search):
+        write_atomically(folder / "proxies.csv", csv_text(pd.DataFrame(measured)))
     save_figures(_figures(search, frame, shares), folder / "figures")
     write_atomically(folder / "provenance.json", json.dumps(_provenance(search, winners, command), indent=1) + "\n")
     return folder
+
+
+def write_confirmation(folder: Path, search: Search, winners: Sequence[Row], confirmation: FixedPlan, store: Store) -> list[str]:
+    """Write each winner's validation accuracy in the search beside that with fresh seeds, and return it as lines for people.
+
+    What the first lies above the second on average is the winner's curse; where accuracy was no objective there is nothing to compare.
+    """
+    objectives = search.plan.definition.objectives
+    if "val_accuracy" not in objectives:
+        return []
+    records = store.get(trial.key for trial in confirmation.trials().values())
+    rows: list[dict[str, Any]] = []
+    for row in winners:
+        again = [
+            accuracy_of(records[trial.key]) for (variant, _), trial in confirmation.trials().items()
+            if variant == f"candidate {row.number}" and trial.key in records and records[trial.key].is_final
+        ]  # fmt: skip
+        if again:
+            seen = row.values[objectives.index("val_accuracy")]
+            fresh = {"val_accuracy_fresh": sum(again) / len(again), "n": len(again)}
+            rows.append({"candidate": row.number, "val_accuracy_in_search": seen, **fresh})
+    write_atomically(folder / "confirmation.csv", csv_text(pd.DataFrame(rows)))
+    return [
+        f"candidate {row['candidate']}: validation accuracy {row['val_accuracy_in_search']:.2%} in the search, "
+        f"{row['val_accuracy_fresh']:.2%} as the mean of {row['n']} fresh seeds"
+        for row in rows
+    ]
 
 
 def _importances(search: Search) -> dict[str, dict[str, float]]:
@@ -90,7 +117,8 @@ def _importances(search: Search) -> dict[str, dict[str, float]]:
     return out
 
 
-def _correlations(search: Search) -> list[dict[str, Any]]:
+def correlations(search: Search) -> list[dict[str, Any]]:
+    """Return the rank correlation of each proxy with validation accuracy over the complete candidates; none without proxies."""
     rows = [row for row in search.rows if row.state == "complete" and row.proxies]
     if not rows or "val_accuracy" not in search.plan.definition.objectives:
         return []

@@ -122,7 +122,7 @@ def hypervolume_plot(
     losses = done[list(objectives)].to_numpy(dtype=float) * signs
     low, high = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - low) / np.where(high > low, high - low, 1.0)
-    volumes = [hypervolume(scaled[: i + 1], np.ones(len(objectives))) for i in range(len(scaled))]
+    volumes = _growing_volumes(scaled)
     with style.context():
         figure = style.new_figure(1.8)
         axes = figure.subplots()
@@ -145,9 +145,10 @@ def importance_plot(importances: Mapping[str, float], *, objective: str, title: 
     if not importances:
         raise ValueError("importances: none given; at least one parameter")
     names = sorted(importances, key=lambda n: -importances[n])[:25]
-    labels = [f.wrapped(style.legible(n), 24) for n in names]
+    labels = [f.wrapped(style.legible(n), 28) for n in names]
+    lines = max(label.count("\n") + 1 for label in labels)
     with style.context():
-        figure = style.new_figure(0.5 + sum(0.1 * (label.count("\n") + 1) + 0.07 for label in labels))
+        figure = style.new_figure(0.5 + (0.1 * lines + 0.07) * len(labels))
         axes = figure.subplots()
         sns.barplot(
             x=[importances[n] for n in names],
@@ -159,7 +160,7 @@ def importance_plot(importances: Mapping[str, float], *, objective: str, title: 
             linewidth=0.5,
             width=0.65,
         )
-        axes.set_yticks(range(len(names)), labels)
+        axes.set_yticks(range(len(names)), labels, fontsize=6 if lines > 1 else None)
         for row, name in enumerate(names):
             axes.text(importances[name], row, f" {importances[name]:.2f}", va="center", fontsize=6)
         axes.margins(x=0.14)
@@ -230,6 +231,18 @@ def hypervolume(points: Array, reference: Array) -> float:
             if edges[i] > inside[i, -1]
         )
     )
+
+
+def _growing_volumes(points: Array) -> list[float]:
+    """The hypervolume below (1, …, 1) of the first 1, 2, … points (N, D); counted again only where a point widens the front."""
+    front, volumes, reference = np.empty((0, points.shape[1])), [0.0], np.ones(points.shape[1])
+    for point in points:
+        if (front <= point).all(axis=1).any():
+            volumes.append(volumes[-1])
+            continue
+        front = np.vstack([front[~(front >= point).all(axis=1)], point])
+        volumes.append(hypervolume(front, reference))
+    return volumes[1:]
 
 
 def _front(points: Array) -> list[int]:

@@ -46,7 +46,8 @@ def replay(path: Path, methods: Sequence[str], *, trials: int, repeats: int, see
     rows = result.to_dict("records")
     spoken = "; ".join(f"{row['method']}: regret {100 * row['test_regret']:.2f} pp, mean rank {row['mean_rank']:.1f}" for row in rows)
     what = f"What matters in {table.space.name}"
-    importance = importance_plot(shares, objective="val_accuracy", title=what, note=f"{note} Exact functional ANOVA.")
+    method = "Exact functional ANOVA of the mean over seeds; the rest to 1 are interactions of three and more, and noise."
+    importance = importance_plot(shares, objective="val_accuracy", title=what, note=f"{note} {method}")
     figures = [
         StudyFigure(name="regret", alt=spoken, figure=regret),
         StudyFigure(name="importance", alt=", ".join(f"{name} {share:.2f}" for name, share in shares.items()), figure=importance),

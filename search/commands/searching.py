@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ablations.commands.running import require_writable
 from ablations.cost import duration
@@ -20,7 +22,7 @@ from search.confirm import confirmation_plan, winners
 from search.definition import PROXIES, SEMANTICS, Definition
 from search.optimize import Scores, Search
 from search.plan import BASELINE, SearchPlan, base_network, plan_base, plan_search, require_feasible
-from search.results import write_search
+from search.results import correlations, write_confirmation, write_search
 from search.spaces import get_space
 from xception.canonical import canonical_json
 
@@ -83,6 +85,7 @@ def run_search(wishes: Wishes, options: Options, machines: Machines, command: st
         began = time.monotonic()
         search.run(place.executor, wishes.trials)
         print(_told(search, time.monotonic() - began), file=sys.stderr)
+        _require_some(search)
         status = _conclude(search, store, wishes, command, place, machines.threads)
         place.close()
         return status
@@ -129,11 +132,35 @@ def _told(search: Search, seconds: float) -> str:
             f"{search.num_trained} trials trained in {duration(seconds)}; suggestions turned away before training: {turned}")
 
 
+def _require_some(search: Search) -> None:
+    """Refuse to conclude a search in which every suggestion was turned away.
+
+    Raises:
+        ValueError: it is one; the message has the suggestion that came closest.
+    """
+    if any(row.is_counted for row in search.rows):
+        return
+    options = ", ".join(f"--max-{name.replace('_', '-')}" for name, _ in search.plan.definition.limits) or "--space"
+    beyond = [row for row in search.rows if row.state == "infeasible" and row.excess and row.costs]
+    if not beyond:
+        reason = search.rows[-1].reason or "wider limits"
+        raise ValueError(f"{options}: none of {len(search.rows):,} suggestions could be evaluated; {reason}")
+    closest = min(beyond, key=lambda row: max(row.excess.values()))
+    name = max(closest.excess, key=lambda limit: closest.excess[limit]).removeprefix("least ")
+    low, high = search.plan.limits[name]
+    allowed = f"{low:,.4g} to {high:,.4g}" if low else f"{high:,.4g} at most"
+    raise ValueError(f"{options}: none of {len(search.rows):,} suggestions keeps the limits; the closest has {closest.costs[name]:,.4g} "
+                     f"{name}, allowed: {allowed}")
+
+
 def _conclude(search: Search, store: Store, wishes: Wishes, command: str, place: Place, threads: int) -> int:
     """Train the winners again beside the baseline, and write what there is to show."""
     plan = search.plan
     chosen = winners(search.rows, plan.definition, wishes.confirm, canonical_json(plan.network))
     folder = write_search(search, chosen, command=command)
+    for row in correlations(search):
+        told = f"Rank correlation of {row['proxy']} with validation accuracy over {row['n']} candidates: {_correlation(row)}"
+        print(told, file=sys.stderr)
     if wishes.optuna_db is not None:
         search.index.write(wishes.optuna_db)
     if chosen:
@@ -145,9 +172,17 @@ def _conclude(search: Search, store: Store, wishes: Wishes, command: str, place:
         measure_costs(confirmation.designs, store, device=place.own_device)
         results = write_results(store, outcome.plan, plan.out)
         print((results / "table.md").read_text())
+        for line in write_confirmation(folder, search, chosen, confirmation, store):
+            print(line)
         print(f"Results: {results}, {folder}", file=sys.stderr)
         best = folder / "best" / f"candidate_{chosen[0].number}.json"
         print(f"Ablate around what was found: python run_ablation.py --study residuals --preset {best}", file=sys.stderr)
         return SOME_FAILED if outcome.num_failed or search.states["failed"] else DONE
     print(f"Results: {folder}", file=sys.stderr)
     return SOME_FAILED if search.states["failed"] else DONE
+
+
+def _correlation(row: dict[str, Any]) -> str:
+    if math.isnan(row["spearman"]):
+        return "not known from so few that differ"
+    return f"Spearman {row['spearman']:.2f} [{row['spearman_ci_low']:.2f}, {row['spearman_ci_high']:.2f}], Kendall {row['kendall']:.2f}"

@@ -372,6 +372,10 @@ def test_constraints_that_nothing_keeps_are_refused_before_anything_is_written(t
         ({"seed": -1}, "--seed: -1 is not allowed; 0 or more"),
         ({"seeds_per_candidate": 0}, "--seeds-per-candidate: 0 is not allowed"),
         ({"accuracy_at_most": 1.5}, "--accuracy-at-most: 1.5 is not allowed"),
+        ({"population": 30}, "--population: 30 has no effect with --sampler tpe; leave it out, or use nsga2"),
+        ({"accuracy_at_most": 0.5}, "--accuracy-at-most: 0.5 has no effect without val_accuracy and another objective"),
+        ({"objectives": ("macs",), "seeds_per_candidate": 2}, "--seeds-per-candidate: 2 has no effect where nothing is trained"),
+        ({"objectives": ("macs",), "filter": "synflow"}, "--filter: 'synflow' has no effect where nothing is trained"),
         ({"warm_start": "luck"}, "--warm-start: 'luck' is not known; allowed: grad_norm, synflow, naswot"),
     ],
 )  # fmt: skip

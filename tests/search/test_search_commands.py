@@ -36,7 +36,9 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
     words = ["--space", "table", "--trials", "6", "--objectives", "val_accuracy,macs", *SMOKE, "--out", str(tmp_path), "--confirm", "2",
              "--confirm-seeds", "3", "--max-macs", "20M", "--optuna-db", str(tmp_path / "optuna.db")]  # fmt: skip
     assert main(words) == 0
-    assert "baseline" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "baseline" in printed
+    assert printed.count("as the mean of 3 fresh seeds") == 2
     table = pd.read_csv(tmp_path / "search_table" / "table.csv")
     assert len(table) == 3
     assert (table["n"] == 3).all()
@@ -44,6 +46,8 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
     assert set(runs["seed"]) == {20_000, 20_001, 20_002}
     folder = tmp_path / "searches" / "table"
     assert (pd.read_csv(folder / "trials.csv")["status"] == "complete").sum() == 6
+    again = pd.read_csv(folder / "confirmation.csv")
+    assert set(runs["val_accuracy"].groupby(runs["variant"]).mean().round(9)) >= set(again["val_accuracy_fresh"].round(9))
     assert (tmp_path / "optuna.db").is_file()
     best = sorted((folder / "best").glob("*.json"))
     described = json.loads(call("-m", "xception", "describe", "--config", str(best[0]), "--json").stdout)
@@ -68,6 +72,22 @@ def test_exhaust_writes_a_table_and_goes_on_where_it_was(simulated: Simulated, t
     store = Store(f"sqlite:///{tmp_path / 'records.db'}")
     assert len(store.get()) == 72
     store.close()
+
+
+def test_limit_that_no_measured_network_keeps_ends_in_one_line(
+    simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.optimize.measured_costs", lambda names, network, *args, **kwargs: {"latency_ms": 2.0})
+    monkeypatch.setattr("search.optimize.MOST_MEASURED_REJECTIONS", 7)
+    words = ["--space", "table", "--trials", "3", "--sampler", "random", "--max-latency-ms", "0.5", *SMOKE, "--out", str(tmp_path)]
+    for _ in range(2):  # a second time from what is stored
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 2
+        told = capsys.readouterr().err.strip().splitlines()[-1]
+        assert "--max-latency-ms: none of " in told
+        assert told.endswith(" suggestions keeps the limits; the closest has 2 latency_ms, allowed: 0.5 at most")
+    assert simulated.trained == []
 
 
 @pytest.mark.parametrize(

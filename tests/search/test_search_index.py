@@ -14,7 +14,7 @@ import optuna
 import pytest
 from simulated import make_plan
 
-from search.definition import PRUNERS, SAMPLERS
+from search.definition import POPULATED, PRUNERS, SAMPLERS
 from search.index import Index
 from search.ledger import Row
 from search.plan import SearchPlan
@@ -59,7 +59,8 @@ def test_lost_index_is_made_again(tmp_path: Path, sampler: str, objectives: tupl
             make_plan(tmp_path, "widths", sampler=sampler, objectives=objectives)
         return
     space = "widths" if sampler == "cmaes" else "operators"
-    plan = make_plan(tmp_path, space, sampler=sampler, objectives=objectives, population=6)
+    wishes = {"population": 6} if sampler in POPULATED else {}
+    plan = make_plan(tmp_path, space, sampler=sampler, objectives=objectives, **wishes)
     whole = go_on(plan, [], 40)
     for killed_after in (1, 13, 29):
         assert go_on(plan, whole[:killed_after], 40) == whole

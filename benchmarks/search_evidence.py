@@ -1,0 +1,245 @@
+"""Do the samplers search? TPE, GP and NSGA-II against random search at equal trials, where the answer is known.
+
+    python -m benchmarks.search_evidence                                                   # on a formula; minutes on one core
+    python -m benchmarks.search_evidence --table results/table_quick_cpu/table.parquet     # and on a space that was trained whole
+
+Every search goes through the code of real ones, with training replaced by a formula or by looking up. Regret is how far the best so far
+lies below the optimum; on a table, how far the mean test accuracy of the network with the best validation accuracy lies below that of
+the best network. Repeat r of every method is paired with repeat r of random search, and intervals are 95 % t intervals of the paired
+differences. With two objectives the hypervolume takes the place of regret, and is computed three times: by the project, by Optuna's
+algorithm (While et al. 2012, WFG) and by throwing points. The exit status is 1 where a promise is broken: a method whose mean
+regret over its trials is not below random search's with its whole interval, or hypervolumes that disagree.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from ablations.plan import Options as RunOptions
+from ablations.plots.search import hypervolume
+from ablations.study import Design
+from search.definition import POPULATED, SEMANTICS, Definition
+from search.index import Index
+from search.ledger import Row
+from search.plan import BASELINE, plan_base
+from search.replay import mean_interval, replay
+from search.space import Choice, Integer, Real, Space, Values, When
+from search.tabular import Table
+from xception.command_line import parse, refuse
+
+REPEATS, SHORT = 30, 5
+# A Gaussian process takes a fifth of a second per suggestion, TPE and NSGA-II take milliseconds; NSGA-II needs generations (of ten).
+TRIALS = {"analytic": {"tpe": 60, "gp": 30, "nsga2": 150}, "table": {"tpe": 40, "gp": 25, "nsga2": 60}}
+FRONT_TRIALS = {"tpe": 60, "nsga2": 150}
+REFERENCE = np.array([1.5, 1.0])  # of the hypervolume: loss and cost
+THROWN = 1_000_000
+Array = NDArray[np.float64]
+
+ANALYTIC = Space(
+    name="analytic",
+    question="Where is the optimum that the formula has?",
+    dimensions=(
+        Real(name="a", low=0, high=1),
+        Real(name="b", low=0, high=1),
+        Real(name="rate", low=1e-4, high=1, log=True),
+        Integer(name="depth", low=0, high=8),
+        Choice(name="kind", options=("x", "y", "z")),
+        Real(name="extra", low=0, high=1, when=(When("kind", ("y",)),)),
+    ),
+    build=lambda base, values: base,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure whether the samplers beat random search at equal trials."""
+
+    table: Annotated[Path | None, tyro.conf.arg(help="Parquet file that exhaust wrote; without it the formula alone")] = None
+    short: Annotated[bool, tyro.conf.arg(help=f"{SHORT} searches with each method instead of {REPEATS}")] = False
+    workers: Annotated[int | None, tyro.conf.arg(help="processes at a time; one per core without it")] = None
+    json: Annotated[bool, tyro.conf.arg(help="print one JSON document and nothing else on standard output")] = False
+
+
+def loss(values: Values) -> float:
+    """Return how far values are from the optimum, which is 0 at a 0.7, b 0.3, rate 10^-2.5, depth 5, kind y and extra 0.25."""
+    out = (float(values["a"]) - 0.7) ** 2 + (float(values["b"]) - 0.3) ** 2 + ((float(values["depth"]) - 5) / 8) ** 2
+    out += (math.log10(float(values["rate"])) + 2.5) ** 2 / 16
+    out += {"x": 0.15, "y": 0.0, "z": 0.3}[str(values["kind"])]
+    return out + (float(values["extra"]) - 0.25) ** 2 if "extra" in values else out
+
+
+def cost(values: Values) -> float:
+    """Return a cost in [0, 1] that grows towards where the loss falls."""
+    return (float(values["a"]) + 1 - float(values["b"]) + float(values["depth"]) / 8) / 3
+
+
+@functools.cache
+def design() -> Design:
+    """A design that nobody trains; a search needs one."""
+    with tempfile.TemporaryDirectory() as folder:
+        return plan_base("search_analytic", "?", RunOptions(scale="smoke", dataset="synthetic", out=Path(folder))).designs[BASELINE]
+
+
+def analytic_search(method: str, trials: int, seed: int, *, num_objectives: int = 1) -> Array:
+    """Return losses, and costs where they are asked for, in the order of the trials, (trials, objectives)."""
+    objectives = ("val_accuracy", "macs")[:num_objectives]
+    population = 10 if method in POPULATED else Definition.population
+    definition = Definition(
+        space=ANALYTIC.name, design=design(), sampler=method, objectives=objectives, seed=seed, population=population, semantics=SEMANTICS
+    )
+    index, points = Index(definition, ANALYTIC), []
+    for number in range(trials):
+        asked = index.ask()
+        point = (loss(asked.values), cost(asked.values))
+        index.tell(
+            Row(number=number, state="complete", params=asked.values, model="", values=(1 - point[0], point[1])[:num_objectives])
+        )
+        points.append(point[:num_objectives])
+    return np.array(points)
+
+
+def analytic_regret(method: str, trials: int, seed: int) -> Array:
+    """Return the regret after each trial on the formula, (trials,)."""
+    best: Array = np.minimum.accumulate(analytic_search(method, trials, seed)[:, 0])
+    return best
+
+
+def front_regret(method: str, trials: int, seed: int) -> Array:
+    """Return what the hypervolume lacks to the whole box after each trial, (trials,)."""
+    points = analytic_search(method, trials, seed, num_objectives=2)
+    volumes = [hypervolume(points[: i + 1], REFERENCE) for i in range(trials)]
+    return 1 - np.array(volumes) / REFERENCE.prod()
+
+
+def table_regret(path: Path, method: str, trials: int, seed: int) -> Array:
+    """Return the regret in mean test accuracy after each trial on a table, (trials,)."""
+    return np.array(replay(_table(path), method, trials=trials, seed=seed).test_regret)
+
+
+@functools.cache
+def _table(path: Path) -> Table:
+    return Table.read(path)
+
+
+def versus_random(method: Array, random: Array) -> dict[str, Any]:
+    """Return the regrets of both, and by how much the method's is lower, for searches (repeats, trials) of equal length."""
+    out: dict[str, Any] = {"repeats": len(method), "trials": method.shape[1]}
+    for word, ours, theirs in (("mean", method.mean(axis=1), random.mean(axis=1)), ("final", method[:, -1], random[:, -1])):
+        keys = (f"{word}_lower_by", f"{word}_ci_low", f"{word}_ci_high")
+        out |= {f"{word}_regret": float(ours.mean()), f"{word}_regret_random": float(theirs.mean())}
+        out |= dict(zip(keys, mean_interval(theirs - ours), strict=True))
+    return out
+
+
+def hypervolumes(fronts: int = 20, size: int = 60) -> dict[str, Any]:
+    """Return how far the project's hypervolume is from two others over fronts of random searches, the largest difference of each."""
+    from optuna._hypervolume import compute_hypervolume
+
+    thrown = np.random.default_rng(0).random((THROWN, 2)) * REFERENCE
+    exact, sigmas = 0.0, 0.0
+    for seed in range(fronts):
+        points = analytic_search("random", size, seed, num_objectives=2)
+        own = hypervolume(points, REFERENCE)
+        inside = points[(points < REFERENCE).all(axis=1)]
+        exact = max(exact, abs(own - float(compute_hypervolume(inside, REFERENCE))))
+        below = np.zeros(THROWN, dtype=bool)
+        for point in inside:
+            below |= (thrown >= point).all(axis=1)
+        share, box = own / REFERENCE.prod(), float(below.mean())
+        sigmas = max(sigmas, abs(box - share) / math.sqrt(share * (1 - share) / THROWN))
+    return {"fronts": fronts, "largest_difference": exact, "largest_difference_thrown_sigmas": sigmas}
+
+
+def run(repeats: int, *, table: Path | None = None, workers: int | None = None) -> dict[str, Any]:
+    """Return all comparisons, and which promises are broken."""
+    places: list[tuple[str, dict[str, int], Callable[..., Array]]] = [
+        ("formula", TRIALS["analytic"], analytic_regret),
+        ("formula, two objectives", FRONT_TRIALS, front_regret),
+    ]
+    if table is not None:
+        places.append(("table", TRIALS["table"], functools.partial(table_regret, table)))
+    rows = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers or len(os.sched_getaffinity(0)), mp_context=context, initializer=_one_thread) as pool:
+        for place, trials, regret in places:
+            lengths = {**trials, "random": max(trials.values())}
+            asked = {method: [pool.submit(regret, method, n, seed) for seed in range(repeats)] for method, n in lengths.items()}
+            found = {method: np.array([one.result() for one in searches]) for method, searches in asked.items()}
+            for method, n in trials.items():
+                rows.append({"on": place, "method": method, **versus_random(found[method], found["random"][:, :n])})
+    volumes = hypervolumes()
+    broken = [f"{row['method']} on {row['on']}" for row in rows if not row["mean_ci_low"] > 0]
+    if volumes["largest_difference"] > 1e-9 or volumes["largest_difference_thrown_sigmas"] > 5:
+        broken.append("hypervolumes disagree")
+    about = None if table is None else _table(table).about
+    return {"repeats": repeats, "comparisons": rows, "hypervolume": volumes, "table": about, "broken": broken}
+
+
+def _one_thread() -> None:
+    """GP fits with torch, whose threads would only be in each other's way."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print the report for people."""
+    print(f"{report['repeats']} searches with each method, paired with random search; 95 % t intervals")
+    if report["table"] is not None:
+        print("Table: " + ", ".join(str(report["table"][name]) for name in ("dataset", "training", "seeds") if name in report["table"]))
+    for place in dict.fromkeys(row["on"] for row in report["comparisons"]):
+        scale, unit = (100, " pp") if place == "table" else (1, "")
+        what = "share of the box that the front leaves" if "two" in place else "regret"
+        print(f"\nOn the {place}: {what}, and by how much it is lower than random search's")
+        for row in report["comparisons"]:
+            if row["on"] != place:
+                continue
+            for word, title in (("mean", "mean over the trials"), ("final", "after the last")):
+                own, theirs, less, low, high = (
+                    scale * row[f"{word}_{key}"] for key in ("regret", "regret_random", "lower_by", "ci_low", "ci_high")
+                )
+                print(f"  {row['method']:<6} {row['trials']:>4} trials, {title:<20}: {own:.4f}{unit} against {theirs:.4f}{unit}, "
+                      f"lower by {less:.4f} [{low:.4f}, {high:.4f}]")
+    volumes = report["hypervolume"]
+    print(f"\nHypervolume of {volumes['fronts']} fronts: at most {volumes['largest_difference']:.1e} from WFG's, at most "
+          f"{volumes['largest_difference_thrown_sigmas']:.1f} standard errors from {THROWN:,} points thrown")
+    print(f"Broken promises: {'; '.join(report['broken']) or 'none'}")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the comparisons; 1 where a promise is broken."""
+    prog = "python -m benchmarks.search_evidence"
+    options = parse(Options, args, prog=prog, description=Options.__doc__ or "")
+    if options.workers is not None and options.workers < 1:
+        refuse(prog, f"--workers: {options.workers} is not allowed; 1 or more")
+    try:
+        if options.table is not None:
+            _table(options.table)
+    except ValueError as error:
+        refuse(prog, error)
+    report = run(SHORT if options.short else REPEATS, table=options.table, workers=options.workers)
+    if options.json:
+        json.dump(report, sys.stdout, indent=1)
+        print()
+    else:
+        show(report)
+    return int(bool(report["broken"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
