@@ -25,7 +25,7 @@ from xception.data.config import AugmentConfig
 from xception.train.process import keep_freed_memory, prepare_process
 from xception.train.recipe import SGD, Constant, Recipe
 
-__all__ = ["AUGMENT", "BATCH_SIZE", "PRESET", "Loop", "model_config", "recipe", "train"]
+__all__ = ["AUGMENT", "BATCH_SIZE", "PRESET", "Loop", "model_config", "recipe", "settle", "side_by_side", "train"]
 
 PRESET = "cifar_small"
 BATCH_SIZE = 128
@@ -69,14 +69,18 @@ def recipe(precision: Literal["float32", "bfloat16", "float16"] = "float32") -> 
     return Recipe(epochs=_LONG, batch_size=BATCH_SIZE, optimizer=sgd, schedule=Constant(), augment=AUGMENT, precision=precision)
 
 
+def settle(loop: Loop) -> None:
+    """Keep this process to the loop's cores, before torch counts them to choose its threads."""
+    if loop.cores is not None:
+        os.sched_setaffinity(0, loop.cores)
+
+
 def train(loop: Loop, on_step: OnStep) -> None:
     """Train in this process until `on_step` raises; call it once in a process, before the first tensor.
 
     Raises:
         TrainingStopped: `on_step` raised it.
     """
-    if loop.cores is not None:
-        os.sched_setaffinity(0, loop.cores)
     if loop.kind in ("ours", "batches", "products"):
         prepare_process(loop.threads or 1)
     elif loop.tuned:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from benchmarks.loops import Loop, side_by_side, train
+from benchmarks.loops import Loop, settle, side_by_side, train
 
 __all__ = ["Ratio", "in_rounds", "ratio_of"]
 
@@ -107,7 +107,8 @@ def _trainings(name: str, loop: Loop) -> Iterator[_Trainings]:
 
 def _serve(pipe: Connection, loop: Loop) -> None:
     """Train whenever asked to, until the pipe is closed."""
-    from xception.train.loop import TrainingStopped
+    settle(loop)
+    from xception.train.loop import TrainingStopped  # torch comes with it, in all processes at once
 
     # A spawned process would spawn its own; loaders start their workers as they do in a script.
     multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)

@@ -173,7 +173,7 @@ def main(args: Sequence[str] | None = None) -> int:
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
     environment = read_environment(device)  # before anything of ours loads the machine
-    rounds, seconds = (3, 1.5) if asked.short else (5, 3.0)
+    rounds, seconds = (3, 1.0) if asked.short else (5, 3.0)
     contests = cpu_contests(num_cores) + ([cuda_contest()] if device != "cpu" else [])
     outcomes = [run(contest, num_rounds=rounds, turn_seconds=seconds) for contest in contests]
     counted = complexity(model_config(PRESET), 32)
