@@ -60,6 +60,8 @@ class Arguments:
     """Threads of one trial on a CPU; part of the plan, since it changes the last bits of a result."""
     trial_timeout: float | None = None
     """Seconds after which a trial that is not done is ended and begun again from its last checkpoint, once; no limit without it."""
+    seed_batch: int | None = None
+    """Seeds of a variant that are trained as one; 8 on a GPU, 1 on a CPU."""
     executor: Literal["local", "ray"] = "local"
     """Where trials run: worker processes on this machine, or a Ray cluster."""
     ray_address: str | None = None
@@ -142,6 +144,7 @@ def _answer(arguments: Arguments) -> int:
             cpus_per_trial=arguments.cpus_per_trial,
             gpus_per_trial=arguments.gpus_per_trial,
             trial_timeout=arguments.trial_timeout,
+            seed_batch=arguments.seed_batch,
         ),
         dry_run=arguments.dry_run,
         tensorboard=arguments.tensorboard,

@@ -17,13 +17,15 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from ablations.record import Record
-from ablations.work import Task, carry_out, failed, ran_out_of_memory
+from ablations.seed_batches import carry_out_together, is_joinable
+from ablations.work import TRIAL_ERRORS, Task, carry_out, failed, ran_out_of_memory, reason
 
 __all__ = ["Epoch", "Event", "Executor", "Finished", "LocalExecutor", "Notice", "SerialExecutor", "Started", "Upcoming"]
 
@@ -107,11 +109,18 @@ class _Alive:
     is_training: bool
 
 
+@dataclass(frozen=True)
+class _Parted:
+    """A worker's word that it could not train several tasks as one."""
+
+    reason: str
+
+
 @dataclass(eq=False)
 class _Worker:
     process: BaseProcess
     pipe: Connection
-    task: Task | None = None
+    tasks: dict[str, Task] = field(default_factory=dict)  # those that it has not ended, by key
     began: float | None = None  # when it had the trial to itself
     heard: float | None = None  # when it last made a step
     killed_for: str | None = None
@@ -120,6 +129,9 @@ class _Worker:
 @dataclass
 class LocalExecutor:
     """Worker processes on this machine, each with its own interpreter, one task at a time.
+
+    With a `seed_batch` above 1 a worker takes up to so many tasks that differ in their seed alone and trains them as one. Where that
+    fails, for whatever reason, they are tried again in halves, down to single trials, so that one costs only itself.
 
     `retries` is how often a trial whose worker died, hung, or ran out of memory is begun again, from its last checkpoint, before it is
     reported as failed. A worker that makes no step for `stall_seconds` counts as hung; `timeout_seconds` limits a trial as a whole.
@@ -131,6 +143,7 @@ class LocalExecutor:
     timeout_seconds: float | None = None
     stall_seconds: float = 1800.0
     stop_seconds: float = 60.0
+    seed_batch: int = 1
     _attempts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
@@ -140,16 +153,21 @@ class LocalExecutor:
         try:
             while True:
                 yield from self._fill(workers, upcoming)
-                busy = [w for w in workers if w.task]
+                busy = [w for w in workers if w.tasks]
                 if not busy:
                     return
                 _wait(busy)
                 for worker in busy:
                     was_alive = worker.process.is_alive()  # asked first: what it sent before it died is read below
                     for event in _received(worker):
-                        yield self._concluded(event, worker, workers, upcoming) if isinstance(event, Finished) else event
+                        if isinstance(event, Finished):
+                            yield self._concluded(event, worker, workers, upcoming)
+                        elif isinstance(event, _Parted):
+                            yield self._parted(worker, event.reason, workers, upcoming)
+                        else:
+                            yield event
                     self._end_if_overdue(worker)
-                    if worker.task and not was_alive:
+                    if worker.tasks and not was_alive:
                         workers.remove(worker)
                         yield from self._bury(worker, upcoming)
         finally:
@@ -157,25 +175,24 @@ class LocalExecutor:
 
     def _fill(self, workers: list[_Worker], upcoming: Upcoming) -> Iterator[Event]:
         """Give every idle worker a task, and start workers as long as there are tasks for them."""
-        for worker in [w for w in workers if w.task is None and not w.process.is_alive()]:
+        for worker in [w for w in workers if not w.tasks and not w.process.is_alive()]:
             workers.remove(worker)
             worker.pipe.close()
-        while any(w.task is None for w in workers) or len(workers) < self.num_workers:
-            task = upcoming.take()
-            if task is None:
+        while any(not w.tasks for w in workers) or len(workers) < self.num_workers:
+            tasks = upcoming.take_batch(self.seed_batch)
+            if not tasks:
                 return
-            worker = next((w for w in workers if w.task is None), None) or _start_worker()
+            worker = next((w for w in workers if not w.tasks), None) or _start_worker()
             if worker not in workers:
                 workers.append(worker)
-            worker.task, worker.began, worker.heard = task, None, None
+            worker.tasks, worker.began, worker.heard = {task.key: task for task in tasks}, None, None
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead worker is found by its sentinel
-                worker.pipe.send(task)
-            yield Started(task.key)
+                worker.pipe.send(tasks)
+            yield from (Started(task.key) for task in tasks)
 
     def _concluded(self, event: Finished, worker: _Worker, workers: list[_Worker], upcoming: Upcoming) -> Event:
         """Free the worker; return the trial's end, or a notice where it is tried again."""
-        task = cast(Task, worker.task)
-        worker.task = None
+        task = worker.tasks.pop(event.record.key)
         if event.record.status == "failed":  # what made it fail may be wrong with the process, as after an error of CUDA
             workers.remove(worker)
             _stop([worker], self.stop_seconds)
@@ -184,9 +201,22 @@ class LocalExecutor:
             return Notice(task.key, f"{event.record.reason}; it is tried again in a fresh process")
         return event
 
+    def _parted(self, worker: _Worker, reason: str, workers: list[_Worker], upcoming: Upcoming) -> Event:
+        """Free a worker that could not train its tasks as one, and let them be tried again in halves."""
+        tasks = list(worker.tasks.values())
+        worker.tasks = {}
+        if worker in workers:  # as after an error of CUDA, the process may be no good
+            workers.remove(worker)
+            _stop([worker], self.stop_seconds)
+        half = (len(tasks) + 1) // 2
+        for part in (tasks[:half], tasks[half:]):
+            if part:
+                upcoming.put_back(*part)
+        return Notice(tasks[0].key, f"trained with {len(tasks) - 1} other seeds: {reason}; they are tried again in halves")
+
     def _end_if_overdue(self, worker: _Worker) -> None:
         now = time.monotonic()
-        if worker.task is None or worker.killed_for:
+        if not worker.tasks or worker.killed_for:
             return
         if self.timeout_seconds is not None and worker.began is not None and now - worker.began > self.timeout_seconds:
             worker.killed_for = f"was ended after the time limit of {self.timeout_seconds:g} s"
@@ -196,10 +226,13 @@ class LocalExecutor:
             worker.process.kill()  # what hangs may not listen to anything less
 
     def _bury(self, worker: _Worker, upcoming: Upcoming) -> Iterator[Event]:
-        task = cast(Task, worker.task)
         worker.process.join()
         worker.pipe.close()
         cause = worker.killed_for or _cause(worker.process.exitcode)
+        if len(worker.tasks) > 1:
+            yield self._parted(worker, f"the worker {cause}", [], upcoming)
+            return
+        (task,) = worker.tasks.values()
         if self._is_tried_again(task.key):
             upcoming.put_back(task)
             yield Notice(task.key, f"its worker {cause}; it is tried again from its last checkpoint")
@@ -216,15 +249,32 @@ class Upcoming:
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._tasks = iter(tasks)
-        self._lost: deque[Task] = deque()
+        self._lost: deque[tuple[Task, ...]] = deque()
+        self._waiting: Task | None = None
 
     def take(self) -> Task | None:
         """Return the next task, or None where there is none now."""
-        return self._lost.popleft() if self._lost else next(self._tasks, None)
+        return next(iter(self.take_batch(1)), None)
 
-    def put_back(self, task: Task) -> None:
-        """Let a task run again, before the others."""
-        self._lost.append(task)
+    def take_batch(self, limit: int) -> tuple[Task, ...]:
+        """Return the next task and those right after it that can be trained with it as one, `limit` in all; nothing where there is none.
+
+        What was put back together comes back together. To see whether the next task fits it has to be taken; where not, it waits here.
+        """
+        if self._lost:
+            return self._lost.popleft()
+        batch = [] if self._waiting is None else [self._waiting]
+        self._waiting = None
+        while len(batch) < limit and (task := next(self._tasks, None)) is not None:
+            if batch and not is_joinable(batch[0], task):
+                self._waiting = task
+                break
+            batch.append(task)
+        return tuple(batch)
+
+    def put_back(self, *tasks: Task) -> None:
+        """Let tasks run again, as one and before the others."""
+        self._lost.append(tasks)
 
 
 def _start_worker() -> _Worker:
@@ -255,13 +305,13 @@ def _wait(busy: list[_Worker]) -> None:
             worker.heard = None if worker.heard is None else worker.heard + lost
 
 
-def _received(worker: _Worker) -> Iterator[Event]:
+def _received(worker: _Worker) -> Iterator[Event | _Parted]:
     """Everything that a worker has sent; what it was sending when it died is lost with it."""
-    while worker.task is not None:
+    while worker.tasks:
         try:
             if not worker.pipe.poll():
                 return
-            message: Event | _Alive = worker.pipe.recv()
+            message: Event | _Alive | _Parted = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join(timeout=_PATIENCE_SECONDS)
             if worker.process.is_alive():  # it can tell nothing more
@@ -279,7 +329,7 @@ def _received(worker: _Worker) -> Iterator[Event]:
 def _stop(workers: list[_Worker], seconds: float) -> None:
     """End workers: idle ones at once, busy ones after they saved their state."""
     for worker in workers:
-        if worker.task is None:
+        if not worker.tasks:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 worker.pipe.send(None)
         else:
@@ -338,26 +388,40 @@ def _work_until_told(pipe: Connection, pulse: _Pulse) -> None:
 
     is_prepared = False
     while not pulse.is_asked_to_stop:
-        task: Task | None = pipe.recv()
-        if task is None:
+        tasks: tuple[Task, ...] | None = pipe.recv()
+        if tasks is None:
             return
         if not is_prepared:
-            prepare_process(task.threads)
+            prepare_process(tasks[0].threads)
             is_prepared = True
-        key = task.key
-
-        def on_epoch(row: dict[str, Any], key: str = key) -> None:
-            pipe.send(Epoch(key, row))
-
-        def say(line: str, key: str = key) -> None:
-            pipe.send(Notice(key, line))
-
         try:
-            record = carry_out(task, on_epoch, on_step=pulse.on_step, say=say, on_start=lambda: pipe.send(_Alive(is_training=False)))
+            _carry_out_all(tasks, pipe, pulse)
         except TrainingStopped:
             os._exit(128 + signal.SIGTERM)  # all is on disk, and no one waits for a tidy end
-        pipe.send(Finished(record))
         pulse.rest()
+
+
+def _carry_out_all(tasks: tuple[Task, ...], pipe: Connection, pulse: _Pulse) -> None:
+    def on_epoch(key: str, row: dict[str, Any]) -> None:
+        pipe.send(Epoch(key, row))
+
+    def say(key: str, line: str) -> None:
+        pipe.send(Notice(key, line))
+
+    def on_start() -> None:
+        pipe.send(_Alive(is_training=False))
+
+    if len(tasks) == 1:
+        key = tasks[0].key
+        record = carry_out(tasks[0], partial(on_epoch, key), on_step=pulse.on_step, say=partial(say, key), on_start=on_start)
+        pipe.send(Finished(record))
+        return
+    try:
+        carry_out_together(
+            tasks, on_epoch, lambda record: pipe.send(Finished(record)), on_step=pulse.on_step, say=say, on_start=on_start
+        )
+    except TRIAL_ERRORS as error:
+        pipe.send(_Parted(reason(error)))
 
 
 def _die_with(parent: int) -> None:

@@ -15,6 +15,8 @@ __all__ = ["Machines", "Place", "check_machines", "default_device", "is_distribu
 
 ExecutorName = Literal["local", "ray"]
 
+SEED_BATCH = 8  # seeds at a time on a GPU; what does not fit is halved
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machines:
@@ -28,6 +30,7 @@ class Machines:
     cpus_per_trial: float | None = None
     gpus_per_trial: float | None = None
     trial_timeout: float | None = None  # seconds
+    seed_batch: int | None = None  # seeds of a variant that are trained as one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,17 @@ def open_place(machines: Machines) -> Place:
     device = default_device(machines.device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     num_workers = machines.workers or (1 if device != "cpu" else max(1, cores // machines.threads))
-    return Place(executor=LocalExecutor(num_workers=num_workers, timeout_seconds=machines.trial_timeout), device=device, own_device=device)
+    local = LocalExecutor(
+        num_workers=num_workers, timeout_seconds=machines.trial_timeout, seed_batch=_seed_batch(machines, on_cpu=device == "cpu")
+    )
+    return Place(executor=local, device=device, own_device=device)
+
+
+def _seed_batch(machines: Machines, *, on_cpu: bool) -> int:
+    """How many seeds are trained as one: on a GPU several, on a CPU one, where together they take longer than one after the other."""
+    if machines.seed_batch is not None:
+        return machines.seed_batch
+    return 1 if on_cpu or machines.trial_timeout is not None else SEED_BATCH
 
 
 def is_distributed() -> bool:
@@ -102,6 +115,8 @@ def check_machines(machines: Machines) -> None:
         raise ValueError(f"--threads: {machines.threads} is not allowed; 1 or more")
     if machines.workers is not None and machines.workers < 1:
         raise ValueError(f"--workers: {machines.workers} is not allowed; 1 or more")
+    if machines.seed_batch is not None:
+        _check_seed_batch(machines, machines.seed_batch)
     if machines.trial_timeout is not None and not 0 < machines.trial_timeout < math.inf:
         raise ValueError(f"--trial-timeout: {machines.trial_timeout} is not allowed; seconds above 0")
     if machines.trial_timeout is not None and (is_distributed() or machines.executor != "local"):
@@ -116,6 +131,15 @@ def check_machines(machines: Machines) -> None:
             option = "--" + name.replace("_", "-")
             raise ValueError(f"{option}: {getattr(machines, name)} has no effect with --executor {machines.executor}; add --executor ray")
     default_device(machines.device)
+
+
+def _check_seed_batch(machines: Machines, size: int) -> None:
+    if size < 1:
+        raise ValueError(f"--seed-batch: {size} is not allowed; 1 or more")
+    if machines.executor != "local" or is_distributed():
+        raise ValueError(f"--seed-batch: {size} has no effect but with the local executor; leave it out")
+    if size > 1 and machines.trial_timeout is not None:
+        raise ValueError(f"--seed-batch: {size} is not allowed with --trial-timeout, which limits one trial; leave one of both out")
 
 
 def _check_ray(machines: Machines) -> None:

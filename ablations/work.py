@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from xception.data import Dataset
     from xception.train.checkpoint import CheckpointFolder
     from xception.train.distributed import Group
+    from xception.train.loop import FitResult
 
-__all__ = ["Task", "carry_out", "failed", "ran_out_of_memory"]
+__all__ = ["TRIAL_ERRORS", "Task", "carry_out", "failed", "ran_out_of_memory", "reason", "record_of"]
+
+# What a training can end with, so that its trial counts as failed and the others go on.
+TRIAL_ERRORS = (ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError)
 
 _LISTED = 20  # broken images named in a record
 _OUT_OF_MEMORY = "out of memory"
@@ -77,7 +81,6 @@ def carry_out(
     Raises:
         TrainingStopped: `on_step` raised it.
     """
-    from xception.data import DataError
     from xception.train.process import return_freed_memory
 
     try:
@@ -88,8 +91,8 @@ def carry_out(
         with folder.hold():
             on_start()
             return _finished(task, folder, on_epoch, on_step, say, group)
-    except (DataError, ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError) as error:
-        return failed(task, _reason(error))
+    except TRIAL_ERRORS as error:
+        return failed(task, reason(error))
     finally:
         return_freed_memory()
 
@@ -129,8 +132,6 @@ def _trained(
     group: Group | None,
 ) -> Record:
     from xception.data import load
-    from xception.profile.complexity import complexity
-    from xception.train.checkpoint import save_weights
     from xception.train.distributed import ALONE
     from xception.train.loop import fit
 
@@ -153,6 +154,19 @@ def _trained(
         on_epoch=on_epoch,
         on_step=on_step,
     )
+    return record_of(task, result, dataset)
+
+
+def record_of(task: Task, result: FitResult, dataset: Dataset) -> Record:
+    """Return the record of a training that ended, and write the trained network where the task wants that.
+
+    Raises:
+        DataError: the network cannot be written.
+    """
+    from xception.profile.complexity import complexity
+    from xception.train.checkpoint import save_weights
+
+    trial = task.trial
     if task.weights_path is not None and result.status == "complete":
         task.weights_path.parent.mkdir(parents=True, exist_ok=True)
         save_weights(result.model, task.weights_path)
@@ -177,7 +191,7 @@ def _trained(
         images_per_second=result.images_per_second,
         device=result.device,
         threads=task.threads,
-        environment=environment() | ({"changed": result.changed} if result.changed else {}) | _broken(dataset),
+        environment=environment() | result.how | ({"changed": result.changed} if result.changed else {}) | _broken(dataset),
         created_at=_now(),
     )
 
@@ -198,7 +212,8 @@ def ran_out_of_memory(record: Record) -> bool:
     return record.status == "failed" and (record.reason or "").startswith(_OUT_OF_MEMORY)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Return what went wrong and where, in a line."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split())[:500]
     what = f"{type(error).__name__}: {text} ({place.filename.rpartition('/')[2]}:{place.lineno})"
