@@ -133,7 +133,7 @@ def later_version(bench: Bench) -> Outcome:
 
 def created_at_once(bench: Bench) -> Outcome:
     """Eight processes make the same new store at once, and write the same ten records."""
-    times = 2 if bench.short else 25
+    times = 2 if bench.short else 10
     lost = duplicated = 0
     for seed in range(10):
         record(seed)
@@ -163,9 +163,9 @@ def created_at_once(bench: Bench) -> Outcome:
 
 def killed_while_writing(bench: Bench) -> Outcome:
     """A process that writes records is killed at random moments: what it was told is written must be there, whole."""
-    times = 5 if bench.short else 50
+    times, num = 5 if bench.short else 50, 60
     lost = duplicated = 0
-    for seed in range(300):
+    for seed in range(num):
         record(seed)
     for _ in range(times):
         folder = bench.new_folder()
@@ -173,25 +173,25 @@ def killed_while_writing(bench: Bench) -> Outcome:
 
         def work(folder: Path = folder, tell: int = tell) -> None:
             with closing(Store(url(folder))) as store:
-                for seed in range(300):
+                for seed in range(num):
                     store.put(record(seed))
                     os.write(tell, seed.to_bytes(2, "big"))
 
         pid = forked(work)
         os.read(told, 2)
-        select.select([], [], [], bench.random.uniform(0.0, 0.3))
+        select.select([], [], [], bench.random.uniform(0.0, 0.2))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(tell)
-        promised = 1 + len(os.read(told, 600)) // 2
+        promised = 1 + len(os.read(told, 2 * num)) // 2
         os.close(told)
         with closing(Store(url(folder))) as store:
             store.check()
             found = store.get()
             lost += sum(found.get(record(seed).key) != record(seed) for seed in range(promised))
-            for seed in range(300):
+            for seed in range(num):
                 store.put(record(seed))
-            duplicated += len(store.get()) - 300
+            duplicated += len(store.get()) - num
     return Outcome(injected=times, lost=lost, duplicated=duplicated, message="every record that was acknowledged is there and whole")
 
 
