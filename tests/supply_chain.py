@@ -2,9 +2,9 @@
 
 python -m tests.supply_chain [--json]
 
-Vulnerabilities are those that pip-audit finds for the installed versions; where it is not installed or reaches no database, that is
-said, and is no success: the exit status is then 3. It is 1 where a dependency has no upper bound, a licence that is not known to be
-free, or a vulnerability.
+Vulnerabilities are those that pip-audit finds for the installed versions. Where it is not installed, reaches no database, or reaches one
+that does not know a distribution (as a mirror of the package index may not), that is said, and is no success: the exit status is then 3.
+It is 1 where a dependency has no upper bound, a licence that is not known to be free, or a vulnerability.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,10 @@ def project() -> dict[str, Any]:
 
 
 def unbounded() -> list[str]:
-    """Dependencies of users and of tests that allow any later version."""
+    """Dependencies that allow any later version."""
     table = project()
     extras = table["optional-dependencies"]
-    lines = [*table["dependencies"], *(line for name, group in extras.items() if name != "lint" for line in group)]
+    lines = [*table["dependencies"], *(line for group in extras.values() for line in group)]
     return [line for line in lines if not any(s.operator in ("<", "<=", "==", "~=") for s in Requirement(line).specifier)]
 
 
@@ -72,19 +73,26 @@ def licence(distribution: metadata.Distribution) -> str:
     return text.splitlines()[0][:80]
 
 
-def audit(distributions: dict[str, metadata.Distribution]) -> tuple[list[str], str | None]:
-    """Known vulnerabilities of installed versions, and why they could not be asked for, if so."""
+def audit(distributions: dict[str, metadata.Distribution]) -> tuple[list[str], dict[str, str]]:
+    """Known vulnerabilities of installed versions, and by name why a distribution could not be asked for."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.writelines(f"{name}=={d.version.partition('+')[0]}\n" for name, d in distributions.items())
         file.flush()
         words = [sys.executable, "-m", "pip_audit", "--format", "json", "--no-deps", "--disable-pip", "--progress-spinner", "off"]
         done = subprocess.run([*words, "--requirement", file.name], capture_output=True, text=True, check=False, timeout=900)
+    return answered(distributions, done.stdout, done.stderr)
+
+
+def answered(distributions: Iterable[str], out: str, err: str) -> tuple[list[str], dict[str, str]]:
+    """What pip-audit printed, as vulnerabilities and as reasons why distributions were not held against any."""
     try:
-        answer = json.loads(done.stdout)
+        found = {d["name"]: d for d in json.loads(out)["dependencies"]}
     except ValueError:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        return [], lines[-1].strip()[:200] if lines else "no answer"
-    return [f"{d['name']} {d['version']}: {v['id']}" for d in answer["dependencies"] for v in d.get("vulns", [])], None
+        lines = [line.strip() for line in err.splitlines() if line.strip()]
+        return [], dict.fromkeys(distributions, lines[-1][:200] if lines else "no answer")
+    vulnerable = [f"{d['name']} {d['version']}: {v['id']}" for d in found.values() for v in d.get("vulns", [])]
+    unasked = {name: found.get(name, {"skip_reason": "no answer"}).get("skip_reason") for name in distributions}
+    return vulnerable, {name: str(reason) for name, reason in unasked.items() if reason}
 
 
 def main() -> int:
@@ -100,7 +108,7 @@ def main() -> int:
     vulnerable, unasked = audit(asked)
     found = {
         "unbounded": unbounded(), "licences": licences, "unfree": unfree, "vulnerable": vulnerable,
-        "audited": sorted(asked) if unasked is None else [], "not_audited_because": unasked,
+        "audited": sorted(set(asked) - set(unasked)), "not_audited": unasked,
     }  # fmt: skip
     if options.json:
         print(json.dumps(found, indent=1))
@@ -109,8 +117,10 @@ def main() -> int:
             print(f"{name:<36} {distributions[name].version:<24} {text}")
         print(f"{len(distributions)} distributions; without an upper bound: {', '.join(unbounded()) or 'none'}")
         print(f"licences that are not known to be free: {', '.join(unfree) or 'none'}, but for NVIDIA's libraries of PyTorch's GPU builds")
-        known = f"of {len(asked)} distributions: {', '.join(vulnerable) or 'none known'}"
-        print(f"vulnerabilities {f'could not be asked for: {unasked}' if unasked else known}")
+        if len(asked) > len(unasked):
+            print(f"vulnerabilities of {len(asked) - len(unasked)} distributions: {', '.join(vulnerable) or 'none known'}")
+        if unasked:
+            print(f"vulnerabilities of {len(unasked)} could not be asked for, as of {next(iter(unasked))}: {next(iter(unasked.values()))}")
     if found["unbounded"] or unfree or vulnerable:
         return 1
     return 3 if unasked else 0
