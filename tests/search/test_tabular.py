@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from simulated import accuracy_of, make_plan, record_of
-from tables import make_frame, make_table, quality
+from tables import make_table, quality
 
 from ablations.store import Store
 from search.commands.replaying import replay as replay_command
@@ -176,15 +176,10 @@ def test_functional_anova_of_what_is_known_by_hand() -> None:
 
 
 @pytest.mark.long
-def test_good_methods_beat_random_search_on_the_table(tmp_path: Path) -> None:
-    design = make_plan(tmp_path, "table").design
-    frame = make_frame(design, noise=0.004, seeds=3, epochs=9)
-    table = Table(frame, space="table", digest=make_table(tmp_path).space.digest, design=design, about={})
-    runs = compare_methods(table, ("random", "tpe", "gp", "nsga2", "evolution", "local"), trials=30, repeats=30)
-    regrets = {m: np.array([r.test_regret[-1] for r in runs if r.method == m]) for m in dict.fromkeys(r.method for r in runs)}
-    area = {m: np.array([np.mean(r.test_regret) for r in runs if r.method == m]) for m in regrets}
-    for method in ("tpe", "gp", "nsga2"):
-        mean, low, high = mean_interval(area["random"] - area[method])
-        print(f"{method}: mean regret over 30 trials lower than random search's by {100 * mean:.2f} pp [{100 * low:.2f}, {100 * high:.2f}]")
-        assert low > 0, method
-    assert max(quality(v) for v in table.grid) > 0.7
+def test_tpe_beats_random_search_on_the_table(tmp_path: Path) -> None:
+    """GP and NSGA-II, which take longer or more trials, are held against random search by benchmarks.search_evidence."""
+    table = make_table(tmp_path, noise=0.004)
+    runs = compare_methods(table, ("random", "tpe"), trials=30, repeats=30)
+    means = {method: np.array([np.mean(run.test_regret) for run in runs if run.method == method]) for method in ("random", "tpe")}
+    assert mean_interval(means["random"] - means["tpe"])[1] > 0
+    assert max(quality(values) for values in table.grid) > 0.7
