@@ -123,7 +123,8 @@ def front_regret(method: str, trials: int, seed: int) -> Array:
     """Return what the hypervolume lacks to the whole box after each trial, (trials,)."""
     points = analytic_search(method, trials, seed, num_objectives=2)
     volumes = [hypervolume(points[: i + 1], REFERENCE) for i in range(trials)]
-    return 1 - np.array(volumes) / REFERENCE.prod()
+    left: Array = 1 - np.array(volumes) / REFERENCE.prod()
+    return left
 
 
 def table_regret(path: Path, method: str, trials: int, seed: int) -> Array:

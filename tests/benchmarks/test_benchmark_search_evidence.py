@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks import search_evidence
+from search.space import Values
 
 
 def test_the_formula_has_the_optimum_that_it_names() -> None:
-    best = {"a": 0.7, "b": 0.3, "rate": 10**-2.5, "depth": 5, "kind": "y", "extra": 0.25}
+    best: Values = {"a": 0.7, "b": 0.3, "rate": 10**-2.5, "depth": 5, "kind": "y", "extra": 0.25}
     assert search_evidence.loss(best) == pytest.approx(0, abs=1e-12)
     generator = random.Random(0)
     drawn = [search_evidence.ANALYTIC.draw(generator) for _ in range(500)]

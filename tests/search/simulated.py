@@ -87,7 +87,8 @@ class SimulatedWorkers(Simulated):
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until there are no tasks."""
-        upcoming, busy = iter(tasks), []
+        upcoming = iter(tasks)
+        busy: list[Task] = []
         while True:
             while len(busy) < self.num_workers and (task := next(upcoming, None)) is not None:
                 busy.append(task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simulated import Killed, Simulated, SimulatedWorkers, accuracy_of, make_plan, record_of, run_search
@@ -12,6 +13,7 @@ from simulated import Killed, Simulated, SimulatedWorkers, accuracy_of, make_pla
 from ablations.executors import Finished
 from ablations.store import Store
 from ablations.trial import Trial
+from search.definition import POPULATED
 from search.ledger import Ledger, Row
 from search.measure import measured_costs
 from search.optimize import Search
@@ -29,7 +31,8 @@ def told(search: Search) -> list[Row]:
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "evolution", "qmc"])
 def test_killed_search_goes_on_as_if_nothing_had_happened(tmp_path: Path, sampler: str) -> None:
-    wishes = {"sampler": sampler, "objectives": ("val_accuracy", "macs"), "population": 5}
+    wishes: dict[str, Any] = {"sampler": sampler, "objectives": ("val_accuracy", "macs")}
+    wishes |= {"population": 5} if sampler in POPULATED else {}
     whole = Simulated()
     expected = told(run_search(make_plan(tmp_path / "whole", **wishes), 14, whole))
     plan, trained = make_plan(tmp_path / "killed", **wishes), []
@@ -283,7 +286,7 @@ def test_pruners_stop_candidates_after_short_trainings(tmp_path: Path, pruner: s
 
 @pytest.mark.parametrize("pruner", ["asha", "wilcoxon"])
 def test_killed_search_with_a_pruner_goes_on(tmp_path: Path, pruner: str) -> None:
-    wishes = {"pruner": pruner, "epochs": 9, "seeds_per_candidate": 6 if pruner == "wilcoxon" else 1}
+    wishes: dict[str, Any] = {"pruner": pruner, "epochs": 9, "seeds_per_candidate": 6 if pruner == "wilcoxon" else 1}
     expected = told(run_search(make_plan(tmp_path / "whole", **wishes), 8, Simulated()))
     plan = make_plan(tmp_path / "killed", **wishes)
     for killed_at in (2, 5, 9):

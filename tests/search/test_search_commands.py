@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +19,7 @@ SMOKE = ("--scale", "smoke", "--dataset", "synthetic")
 
 
 @pytest.fixture
-def simulated(monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulated]:
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulated:
     """Commands train nothing and measure no latency."""
     executor = Simulated()
     place = Place(executor=executor, device="cpu", own_device="cpu")
