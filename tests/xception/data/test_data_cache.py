@@ -7,6 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -193,6 +194,25 @@ def test_an_atomic_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
         file.writelines([b"half", None])
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_on_disk_before_it_has_its_name_and_the_name_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def sync(descriptor: int) -> None:
+        calls.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else f"file of {os.fstat(descriptor).st_size} bytes")
+        fsync(descriptor)
+
+    def rename(source: Path, target: Path) -> None:
+        calls.append(f"rename to {target.name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", rename)
+    with write_atomic(tmp_path / "x") as file:
+        file.write(b"whole")
+    assert calls == ["file of 5 bytes", "rename to x", "folder"]
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"null", b'{"sha256": "0", "content": {}}', b"\xff", b"[" * 100_000])

@@ -13,6 +13,8 @@ import torch
 from safetensors.torch import load_file
 from tiny_training import Training, tiny_model, tiny_recipe
 
+from xception.data.config import DatasetConfig
+from xception.data.names import find
 from xception.train.checkpoint import CheckpointError, CheckpointFolder, TrainingStopped, save_weights
 from xception.train.loop import FitResult
 from xception.train.recipe import SGD, AdamW, RMSprop
@@ -116,11 +118,17 @@ def test_a_temporary_file_of_a_killed_process_is_removed(tiny_training: Training
     assert list(tmp_path.iterdir()) == []
 
 
+def other_data(name: str, train_size: int) -> DatasetConfig:
+    return find(name, None).config(image_size=32, train_size=train_size, val_size=32, test_size=64)
+
+
 @pytest.mark.parametrize(
     ("changes", "semantics", "shown"),
     [
         ({"recipe": tiny_recipe(epochs=3)}, 1, "recipe.epochs was 2, is 3"),
         ({"model": tiny_model(activation="silu")}, 1, "model.activation was the default, is silu"),
+        ({"data": other_data("synthetic", train_size=48)}, 1, "data.train_size was 64, is 48"),
+        ({"data": other_data("synthetic:kappa=1", train_size=64)}, 1, r"data.fingerprint was \w+"),
         ({"seed": 1}, 1, "seed was 0, is 1"),
         ({}, 2, "semantics was 1, is 2"),
     ],
