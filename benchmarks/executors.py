@@ -4,23 +4,27 @@
     python -m benchmarks.executors --short
 
 `overhead`: trials per second and the time that is not the trial's own, with trials of a fraction of a second, through claims and
-records in an SQLite database; workers are warm. `scaling`: trials per second of two worker processes over one, in interleaved
-repeats. `simulation`: a study of 1,000 trials on 8 and 256 workers in the planner's order, on measured trial times: each network's
-time is what this machine took for its work, with the spread between repeats; starting a worker and the driver's share of every
-trial, which it does one at a time, are measured too. Efficiency is training over all the time of all workers, and what is missing
-is told by cause.
+records in an SQLite database; workers are warm. `scaling`: trials per second of two worker processes over one, one thread each, in
+interleaved repeats, with trials of 32 × 32 images that take seconds; beside it what the machine allows: two processes that know
+nothing of each other and train in a loop, over one alone. `simulation`: a study of 1,000 trials on 8 and 256 workers in the
+planner's order, on measured trial times: each network's time is what this machine took for its work, with the spread between
+repeats; starting a worker and the driver's share of every trial, which it does one at a time, are measured too. Efficiency is
+training over all the time of all workers, and what is missing is told by cause.
 """
 
 from __future__ import annotations
 
 import heapq
 import json
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from multiprocessing.queues import SimpleQueue
+from multiprocessing.synchronize import Barrier
 from typing import Annotated, Any
 
 import numpy as np
@@ -35,12 +39,14 @@ from ablations.studies import get_study
 from ablations.trial import SEMANTICS, Trial
 from ablations.work import Task
 from xception import presets
-from xception.command_line import parse
+from xception.command_line import parse, refuse
 from xception.data.names import find
 from xception.data.source import Source
 from xception.train.recipe import Recipe
 
+PROG = "python -m benchmarks.executors"
 WANTED = {8: 0.95, 256: 0.85}
+_WARM = 2  # trials of each worker that are not counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +62,29 @@ class Arguments:
     """Mean time of a simulated trial: that of scale quick on one core."""
 
 
-def tiny_tasks(source: Source, num: int, epochs: int) -> list[Task]:
-    """Return trials of 64 images of 8 × 8 pixels: milliseconds an epoch."""
-    model = presets.get("cifar_tiny").for_data(num_classes=source.num_classes, in_channels=3, input_size=8)
-    data = source.config(image_size=8, train_size=64, val_size=32, test_size=64)
-    recipe = Recipe(epochs=epochs, batch_size=32)
+def tiny_tasks(source: Source, num: int) -> list[Task]:
+    """Return trials of one epoch of 64 images of 8 × 8 pixels: milliseconds."""
+    return _tasks(source, num, image_size=8, train_size=64, batch_size=32)
+
+
+def cifar_tasks(source: Source, num: int) -> list[Task]:
+    """Return trials of one epoch of 512 images of 32 × 32 pixels in batches of 128: seconds, of the kind that scale quick has."""
+    return _tasks(source, num, image_size=32, train_size=512, batch_size=128)
+
+
+def _tasks(source: Source, num: int, *, image_size: int, train_size: int, batch_size: int) -> list[Task]:
+    model = presets.get("cifar_tiny").for_data(num_classes=source.num_classes, in_channels=3, input_size=image_size)
+    data = source.config(image_size=image_size, train_size=train_size, val_size=64, test_size=64)
+    recipe = Recipe(epochs=1, batch_size=batch_size)
     trials = [Trial(model=model, recipe=recipe, dataset=data, seed=seed, semantics=SEMANTICS) for seed in range(num)]
     return [Task(trial=trial, source=source, device="cpu", threads=1) for trial in trials]
 
 
 def throughput(make: Callable[[], Executor], tasks: Sequence[Task], num_workers: int) -> tuple[float, float, float]:
-    """Return trials per second once every worker has ended one, the mean seconds of their training, and the seconds to the first end."""
+    """Return trials per second once workers are warm, the mean seconds of their training, and the seconds to the first end.
+
+    The first two trials of each worker are not counted.
+    """
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/records.db")
         began, ends, own = time.perf_counter(), [], []
@@ -75,8 +93,13 @@ def throughput(make: Callable[[], Executor], tasks: Sequence[Task], num_workers:
                 ends.append(time.perf_counter())
                 own.append(event.record.train_seconds or 0.0)
         store.close()
-    measured = len(ends) - num_workers
-    return measured / (ends[-1] - ends[num_workers - 1]), statistics.fmean(own), ends[0] - began
+    return _rate(ends, num_workers), statistics.fmean(own[_WARM * num_workers :]), ends[0] - began
+
+
+def _rate(ends: Sequence[float], num_workers: int) -> float:
+    """Trials per second, from the moments at which trials ended."""
+    warm = _WARM * num_workers
+    return (len(ends) - warm) / (ends[-1] - ends[warm - 1])
 
 
 def overhead(source: Source, num: int) -> list[dict[str, Any]]:
@@ -92,11 +115,14 @@ def overhead(source: Source, num: int) -> list[dict[str, Any]]:
     else:
         from ablations.ray_executor import RayExecutor, connect_ray
 
-        connect_ray(None)
+        try:
+            connect_ray(None)
+        except ValueError as error:
+            refuse(PROG, error)
         makers["ray"] = (lambda: RayExecutor(num_workers=2), 2)
     rows = []
     for name, (make, num_workers) in makers.items():
-        rate, own, first = throughput(make, tiny_tasks(source, num + num_workers, 1), num_workers)
+        rate, own, first = throughput(make, tiny_tasks(source, num + _WARM * num_workers), num_workers)
         row = {"executor": name, "workers": num_workers, "trials_per_second": rate, "first_seconds": first}
         rows.append(row | {"beside_training_ms": 1000 * (num_workers / rate - own)})
     if "ray" in makers:
@@ -104,14 +130,45 @@ def overhead(source: Source, num: int) -> list[dict[str, Any]]:
     return rows
 
 
-def scaling(source: Source, num: int, repeats: int) -> dict[str, float]:
-    """Return the ratio of trials per second of two workers over one, of interleaved repeats: median, lowest and highest."""
-    ratios = []
+def scaling(source: Source, num: int, repeats: int) -> dict[str, dict[str, float]]:
+    """Return ratios of trials per second of two at a time over one: of worker processes, and of processes without an executor.
+
+    Each is the median, lowest and highest of interleaved repeats; one at a time does `num` trials, two do twice as many.
+    """
+    ratios: dict[str, list[float]] = {"workers": [], "machine": []}
     for _ in range(repeats):
-        one, _, _ = throughput(lambda: LocalExecutor(num_workers=1), tiny_tasks(source, num + 1, 30), 1)
-        two, _, _ = throughput(lambda: LocalExecutor(num_workers=2), tiny_tasks(source, 2 * num + 2, 30), 2)
-        ratios.append(two / one)
-    return {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios), "n": repeats}
+        rates = []
+        for n in (1, 2):
+            rate, _, _ = throughput(lambda n=n: LocalExecutor(num_workers=n), cifar_tasks(source, n * (num + _WARM)), n)  # type: ignore[misc]
+            rates.append(rate)
+        ratios["workers"].append(rates[1] / rates[0])
+        rates = [_alone(cifar_tasks(source, num + _WARM), n) for n in (1, 2)]
+        ratios["machine"].append(rates[1] / rates[0])
+    return {name: {"median": statistics.median(r), "low": min(r), "high": max(r), "n": repeats} for name, r in ratios.items()}
+
+
+def _alone(tasks: list[Task], num: int) -> float:
+    """Trials per second of processes that each carry out all of the tasks and know nothing of each other."""
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(num), context.SimpleQueue()
+    processes = [context.Process(target=_train_all, args=(tasks, barrier, answers)) for _ in range(num)]
+    for process in processes:
+        process.start()
+    rate = sum(_rate(answers.get(), 1) for _ in processes)
+    for process in processes:
+        process.join()
+    return rate
+
+
+def _train_all(tasks: list[Task], barrier: Barrier, answers: SimpleQueue[list[float]]) -> None:
+    """In a process of its own: carry tasks out, from the second on together with the others, and answer when each ended."""
+    ends = []
+    for i, task in enumerate(tasks):
+        if i == 1:
+            barrier.wait()
+        list(SerialExecutor().run([task]))
+        ends.append(time.perf_counter())
+    answers.put(ends)
 
 
 @dataclass(frozen=True)
@@ -148,7 +205,7 @@ def measure(source: Source, repeats: int) -> Measured:
             store.release_claims("driver", task.key)
         driver = (time.perf_counter() - began) / len(tasks)
         store.close()
-    _, _, first = throughput(lambda: LocalExecutor(num_workers=1), tiny_tasks(source, 3, 1), 1)
+    _, _, first = throughput(lambda: LocalExecutor(num_workers=1), tiny_tasks(source, 2 * _WARM), 1)
     return Measured([work[n] for n in seconds], list(seconds.values()), first, driver)
 
 
@@ -188,11 +245,11 @@ def simulate(
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 where a simulated study is less efficient than it should be."""
-    arguments = parse(Arguments, args, prog="python -m benchmarks.executors", description="What executors cost and how they scale.")
+    arguments = parse(Arguments, args, prog=PROG, description="What executors cost and how they scale.")
     source = find("synthetic", None)
     told: dict[str, Any] = {
         "overhead": overhead(source, 20 if arguments.short else 100),
-        "scaling": scaling(source, 4 if arguments.short else 12, 2 if arguments.short else 5),
+        "scaling": scaling(source, 4 if arguments.short else 10, 1 if arguments.short else 3),
     }
     measured = measure(source, 2 if arguments.short else 3)
     told["simulation"] = {
@@ -213,8 +270,9 @@ def _show(told: dict[str, Any]) -> None:
     for row in told["overhead"]:
         print(f"{row['executor']:>10}, {row['workers']} at a time: {row['trials_per_second']:.2f} trials/s, "
               f"{row['beside_training_ms']:.0f} ms of each beside training; first result after {row['first_seconds']:.1f} s")
-    ratio = told["scaling"]
-    print(f"two workers over one: {ratio['median']:.2f}× ({ratio['low']:.2f} to {ratio['high']:.2f}, {ratio['n']} repeats)")
+    for name, what in (("workers", "two workers over one"), ("machine", "two processes without an executor over one")):
+        ratio = told["scaling"][name]
+        print(f"{what}: {ratio['median']:.2f}× ({ratio['low']:.2f} to {ratio['high']:.2f}, {ratio['n']} repeats)")
     simulation = told["simulation"]
     for name in ("planned", "as_listed"):
         for row in simulation[name]:
