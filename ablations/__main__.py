@@ -73,8 +73,7 @@ def _carry_out(arguments: Arguments) -> int:
     store = Store(arguments.store)
     try:
         if arguments.action == "check":
-            store.check()
-            print(f"{len(store.get())} records, all of them whole")
+            print(f"{store.check()} records, all of them whole")
         elif arguments.file is not None and arguments.action == "export":
             print(f"{export_file(store, arguments.file)} records written to {arguments.file}")
         else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from xception.data.cache import write_atomic
 
 __all__ = ["Copied", "export_file", "import_file", "merge", "rebuild"]
 
+_CHUNK = 1000
 _FORMAT = {"format": "records of xception-ablations", "version": 1}
 
 
@@ -91,7 +92,7 @@ class _Measurement:
 
 def _entries(store: Store) -> Iterator[dict[str, Any]]:
     yield _FORMAT
-    for _, record in sorted(store.get().items()):
+    for record in store.records():
         yield {"record": record_to_plain(record)}
     for plan in reversed(store.plans()):
         yield {"plan": asdict(plan)}
@@ -112,19 +113,31 @@ def _parsed(entry: Any) -> Record | Plan | _Measurement:
 
 def _put_all(entries: Iterable[Record | Plan | _Measurement], store: Store) -> Copied:
     copied = Copied()
+    waiting: list[Record] = []
     for entry in entries:
         if isinstance(entry, Plan):
             store.put_plan(entry)
         elif isinstance(entry, _Measurement):
             if store.measurement(entry.key) is None:
                 store.put_measurement(entry.key, entry.kind, entry.values)
-        elif store.put(entry):
-            copied.new += 1
         else:
-            same = _outcome(store.get([entry.key])[entry.key]) == _outcome(entry)
-            copied.known += same
-            copied.different += not same
+            waiting.append(entry)
+            if len(waiting) == _CHUNK:
+                _put_records(waiting, store, copied)
+                waiting.clear()
+    _put_records(waiting, store, copied)
     return copied
+
+
+def _put_records(records: Sequence[Record], store: Store, copied: Copied) -> None:
+    came = store.put_all(records)
+    copied.new += len(came)
+    stood = [record for record in records if record.key not in came]
+    there = store.get(record.key for record in stood)
+    for record in stood:
+        same = _outcome(there[record.key]) == _outcome(record)
+        copied.known += same
+        copied.different += not same
 
 
 def _outcome(record: Record) -> dict[str, Any]:

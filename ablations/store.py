@@ -6,92 +6,31 @@ begin with `xception_`, since the database may be Optuna's too.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from itertools import islice
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
+from ablations import schema
+from ablations.databases import connect, will_pass
 from ablations.passwords import passwords_in, without_password
 from ablations.record import Member, Plan, Record
+from ablations.schema import SCHEMA
 
-__all__ = ["Store", "StoreError"]
+__all__ = ["SCHEMA", "Store", "StoreError"]
 
 T = TypeVar("T")
-SCHEMA = 2
 _log = logging.getLogger(__name__)
-_metadata = sa.MetaData()
 
-_schema = sa.Table("xception_schema", _metadata, sa.Column("version", sa.Integer, primary_key=True))
-_records = sa.Table(
-    "xception_records",
-    _metadata,
-    sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("trial", sa.Text, nullable=False),
-    sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("reason", sa.Text),
-    sa.Column("val_accuracy", sa.Double),
-    sa.Column("val_loss", sa.Double),
-    sa.Column("test_accuracy", sa.Double),
-    sa.Column("test_top5_accuracy", sa.Double),
-    sa.Column("test_loss", sa.Double),
-    sa.Column("num_test", sa.Integer),
-    sa.Column("num_classes", sa.Integer),
-    sa.Column("correct", sa.LargeBinary),
-    sa.Column("params", sa.BigInteger),
-    sa.Column("macs", sa.BigInteger),
-    sa.Column("curves", sa.Text, nullable=False),
-    sa.Column("train_seconds", sa.Double),
-    sa.Column("images_per_second", sa.Double),
-    sa.Column("device", sa.Text),
-    sa.Column("threads", sa.Integer),
-    sa.Column("environment", sa.Text, nullable=False),
-    sa.Column("created_at", sa.String(40), nullable=False),
-    sa.Column("digest", sa.String(64)),  # SHA-256 of the other columns: a bit that flipped on disk is not taken for a result
-)
-_plans = sa.Table(
-    "xception_plans",
-    _metadata,
-    sa.Column("plan", sa.String(64), primary_key=True),
-    sa.Column("study", sa.Text, nullable=False, index=True),
-    sa.Column("planned_at", sa.String(40), nullable=False),
-    sa.Column("options", sa.Text, nullable=False),
-)
-_members = sa.Table(
-    "xception_members",
-    _metadata,
-    sa.Column("plan", sa.String(64), primary_key=True),
-    sa.Column("variant", sa.String(255), primary_key=True),
-    sa.Column("seed", sa.BigInteger, primary_key=True),
-    sa.Column("stream", sa.BigInteger, primary_key=True),
-    sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("is_baseline", sa.Boolean, nullable=False),
-    sa.Column("key", sa.String(64), nullable=False, index=True),
-)
-_measurements = sa.Table(
-    "xception_measurements",
-    _metadata,
-    sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("kind", sa.String(32), nullable=False),
-    sa.Column("values", sa.Text, nullable=False),
-    sa.Column("measured_at", sa.String(40), nullable=False),
-)
-_claims = sa.Table(
-    "xception_claims",
-    _metadata,
-    sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("owner", sa.Text, nullable=False, index=True),
-    sa.Column("until", sa.Double, nullable=False),  # seconds since 1970, by the database's clock
-)
-
+_CHUNK = 1000
 _JSON_COLUMNS = ("curves", "environment")
 # What SQLite says of a file that is not as it was written.
 _DAMAGE = ("malformed", "disk I/O error", "Could not decode to UTF-8")
@@ -131,12 +70,13 @@ class Store:
         self.name = without_password(url)
         self._insert = sqlite.insert if backend == "sqlite" else postgresql.insert
         try:
-            if backend == "sqlite":
-                self._engine = _sqlite_engine(self.url, min(patience_seconds, 60.0))
-            else:
-                self._engine = sa.create_engine(self.url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+            self._engine = connect(self.url, patience_seconds)
         except ModuleNotFoundError as error:
             raise StoreError(f"--store: {self.name} needs the package {error.name}; install the extra `postgres`") from None
+        except OSError as error:
+            what = f"the folder of {self.url.database} cannot be made: {error.strerror}"
+            raise StoreError(f"--store: {what}; allowed: a path that can be written") from None
+        self._put = self._put_statement()
         self._writer = self._engine.execution_options(xception_writes=True)
         try:
             self._told(self._create)
@@ -153,48 +93,55 @@ class Store:
 
     def put(self, record: Record) -> bool:
         """Write one record in one transaction; return False where a final one stood already, which stays."""
-        row = record.values()
-        row |= {name: json.dumps(row[name]) for name in _JSON_COLUMNS}
-        row["created_at"] = row["created_at"] or _now()
-        row["digest"] = _digest(row)
-        insert = self._insert(_records).values(row)
-        statement = insert.on_conflict_do_update(
-            index_elements=[_records.c.key],
-            set_={name: insert.excluded[name] for name in row if name != "key"},
-            where=_records.c.status == "failed",
-        ).returning(_records.c.key)  # a row count is not told of such a statement on PostgreSQL
+        return bool(self.put_all([record]))
 
-        def write() -> bool:
-            with self._writer.begin() as connection:
-                return connection.execute(statement).first() is not None
+    def put_all(self, records: Iterable[Record]) -> set[str]:
+        """Write records, a thousand to a transaction; return the keys of those that came in, where no final one stood already."""
+        rows = map(_row, records)
+        came: set[str] = set()
+        while chunk := list(islice(rows, _CHUNK)):
 
-        return self._told(write)
+            def write(chunk: list[dict[str, Any]] = chunk) -> set[str]:
+                with self._writer.begin() as connection:
+                    return {row["key"] for row in chunk if connection.execute(self._put, row).first() is not None}
+
+            came |= self._told(write)
+        return came
 
     def get(self, keys: Iterable[str] | None = None) -> dict[str, Record]:
         """Return the records with the given keys (all records without them) by key."""
-        columns = sa.select(_records)
+        columns = sa.select(schema.records)
         out: dict[str, Record] = {}
         wanted = None if keys is None else list(dict.fromkeys(keys))
         for chunk in [None] if wanted is None else [wanted[i : i + 500] for i in range(0, len(wanted), 500)]:
-            query = columns if chunk is None else columns.where(_records.c.key.in_(chunk))
+            query = columns if chunk is None else columns.where(schema.records.c.key.in_(chunk))
             for row in self._rows(query):
                 out[row["key"]] = self._record(row)
         return out
 
+    def records(self) -> Iterator[Record]:
+        """Yield all records by key, a thousand in memory at a time; those written meanwhile may come or not."""
+        last = ""
+        query = sa.select(schema.records).order_by(schema.records.c.key).limit(_CHUNK)
+        while rows := self._rows(query.where(schema.records.c.key > last)):
+            for row in rows:
+                last = row["key"]
+                yield self._record(row)
+
     def _record(self, row: dict[str, Any]) -> Record:
         digest = row.pop("digest")
-        if digest is not None and digest != _digest(row):
+        if digest is not None and digest != schema.digest_of(row):
             raise StoreError(f"--store: {self.name} is damaged: the record {row['key'][:12]} is not as it was written; {_REBUILD}")
         return Record(**row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})
 
-    def check(self) -> None:
-        """Hold the database, and every record in it, against what was written.
+    def check(self) -> int:
+        """Hold the database, and every record in it, against what was written; return the number of records.
 
         Raises:
             StoreError: something is damaged; the message says how to make the store again.
         """
         self.check_pages()
-        self.get()
+        return sum(1 for _ in self.records())
 
     def check_pages(self) -> None:
         """Hold the pages and indices of an SQLite file against each other: a damaged index would hide records, which were trained again.
@@ -212,7 +159,8 @@ class Store:
         out: dict[str, str] = {}
         wanted = list(dict.fromkeys(keys))
         for i in range(0, len(wanted), 500):
-            query = sa.select(_records.c.key, _records.c.status).where(_records.c.key.in_(wanted[i : i + 500]))
+            chosen = schema.records.c.key.in_(wanted[i : i + 500])
+            query = sa.select(schema.records.c.key, schema.records.c.status).where(chosen)
             out |= {row["key"]: row["status"] for row in self._rows(query)}
         return out
 
@@ -221,13 +169,13 @@ class Store:
     def claim(self, key: str, owner: str, seconds: float) -> bool:
         """Claim a key for a time; return False where another owner holds it or its record is final."""
         now = self._clock()
-        insert = self._insert(_claims).values(key=key, owner=owner, until=now + seconds)
+        insert = self._insert(schema.claims).values(key=key, owner=owner, until=now + seconds)
         statement = insert.on_conflict_do_update(
-            index_elements=[_claims.c.key],
+            index_elements=[schema.claims.c.key],
             set_={"owner": insert.excluded.owner, "until": insert.excluded.until},
-            where=(_claims.c.until < now) | (_claims.c.owner == owner),
-        ).returning(_claims.c.key)
-        final = sa.select(_records.c.key).where(_records.c.key == key, _records.c.status != "failed")
+            where=(schema.claims.c.until < now) | (schema.claims.c.owner == owner),
+        ).returning(schema.claims.c.key)
+        final = sa.select(schema.records.c.key).where(schema.records.c.key == key, schema.records.c.status != "failed")
 
         def write() -> bool:
             with self._writer.begin() as connection:
@@ -235,23 +183,23 @@ class Store:
                     return False
                 if connection.execute(final).first() is None:
                     return True
-                connection.execute(sa.delete(_claims).where(_claims.c.key == key))
+                connection.execute(sa.delete(schema.claims).where(schema.claims.c.key == key))
                 return False
 
         return self._told(write)
 
     def renew_claims(self, owner: str, seconds: float) -> None:
         """Let all claims of an owner last for a time from now."""
-        self._change(sa.update(_claims).where(_claims.c.owner == owner).values(until=self._clock() + seconds))
+        self._change(sa.update(schema.claims).where(schema.claims.c.owner == owner).values(until=self._clock() + seconds))
 
     def release_claims(self, owner: str, key: str | None = None) -> None:
         """Give up an owner's claim of a key, or all of the owner's claims."""
-        statement = sa.delete(_claims).where(_claims.c.owner == owner)
-        self._change(statement if key is None else statement.where(_claims.c.key == key))
+        statement = sa.delete(schema.claims).where(schema.claims.c.owner == owner)
+        self._change(statement if key is None else statement.where(schema.claims.c.key == key))
 
     def claim_owners(self) -> dict[str, str]:
         """Return who holds each key that is claimed at present."""
-        rows = self._rows(sa.select(_claims.c.key, _claims.c.owner).where(_claims.c.until >= self._clock()))
+        rows = self._rows(sa.select(schema.claims.c.key, schema.claims.c.owner).where(schema.claims.c.until >= self._clock()))
         return {row["key"]: row["owner"] for row in rows}
 
     def _clock(self) -> sa.ColumnElement[float]:
@@ -265,29 +213,30 @@ class Store:
     def put_plan(self, plan: Plan) -> None:
         """Write a plan and its members; the same plan asked for again becomes the latest of its study."""
         row = {"plan": plan.plan, "study": plan.study, "planned_at": plan.planned_at or _now(), "options": json.dumps(plan.options)}
-        insert = self._insert(_plans).values(row)
+        insert = self._insert(schema.plans).values(row)
         replaced = insert.on_conflict_do_update(
-            index_elements=[_plans.c.plan], set_={"planned_at": insert.excluded.planned_at, "options": insert.excluded.options}
+            index_elements=[schema.plans.c.plan], set_={"planned_at": insert.excluded.planned_at, "options": insert.excluded.options}
         )
         members = [{"plan": plan.plan, **vars(m)} for m in plan.members]
 
         def write() -> None:
             with self._writer.begin() as connection:
                 connection.execute(replaced)
-                connection.execute(sa.delete(_members).where(_members.c.plan == plan.plan))
+                connection.execute(sa.delete(schema.members).where(schema.members.c.plan == plan.plan))
                 if members:
-                    connection.execute(sa.insert(_members), members)
+                    connection.execute(sa.insert(schema.members), members)
 
         self._told(write)
 
     def plans(self, study: str | None = None) -> list[Plan]:
         """Return the plans of a study (of all studies without a name), the latest first."""
-        query = sa.select(_plans).order_by(_plans.c.planned_at.desc(), _plans.c.plan)
-        found = self._rows(query if study is None else query.where(_plans.c.study == study))
+        query = sa.select(schema.plans).order_by(schema.plans.c.planned_at.desc(), schema.plans.c.plan)
+        found = self._rows(query if study is None else query.where(schema.plans.c.study == study))
         return [self._plan(row) for row in found]
 
     def _plan(self, row: dict[str, Any]) -> Plan:
-        query = sa.select(_members).where(_members.c.plan == row["plan"]).order_by(_members.c.position, _members.c.seed, _members.c.stream)
+        order = schema.members.c.position, schema.members.c.seed, schema.members.c.stream
+        query = sa.select(schema.members).where(schema.members.c.plan == row["plan"]).order_by(*order)
         members = tuple(Member(**{k: v for k, v in m.items() if k != "plan"}) for m in self._rows(query))
         return Plan(plan=row["plan"], study=row["study"], options=json.loads(row["options"]), members=members, planned_at=row["planned_at"])
 
@@ -296,9 +245,9 @@ class Store:
     def put_measurement(self, key: str, kind: str, values: dict[str, Any]) -> None:
         """Write what was measured of a network; a later measurement under the same key replaces it."""
         row = {"key": key, "kind": kind, "values": json.dumps(values), "measured_at": _now()}
-        insert = self._insert(_measurements).values(row)
+        insert = self._insert(schema.measurements).values(row)
         changes = {name: insert.excluded[name] for name in row if name != "key"}
-        statement = insert.on_conflict_do_update(index_elements=[_measurements.c.key], set_=changes)
+        statement = insert.on_conflict_do_update(index_elements=[schema.measurements.c.key], set_=changes)
 
         def write() -> None:
             with self._writer.begin() as connection:
@@ -308,30 +257,26 @@ class Store:
 
     def measurement(self, key: str) -> dict[str, Any] | None:
         """Return what was measured under a key, or None."""
-        rows = self._rows(sa.select(_measurements.c["values"]).where(_measurements.c.key == key))
+        rows = self._rows(sa.select(schema.measurements.c["values"]).where(schema.measurements.c.key == key))
         return json.loads(rows[0]["values"]) if rows else None
 
     def measurements(self, kind: str) -> list[dict[str, Any]]:
         """Return all that was measured of one kind, the latest first."""
-        query = sa.select(_measurements.c["values"]).where(_measurements.c.kind == kind).order_by(_measurements.c.measured_at.desc())
+        of_kind = sa.select(schema.measurements.c["values"]).where(schema.measurements.c.kind == kind)
+        query = of_kind.order_by(schema.measurements.c.measured_at.desc())
         return [json.loads(row["values"]) for row in self._rows(query)]
 
     def all_measurements(self) -> list[tuple[str, str, dict[str, Any]]]:
         """Return key, kind and values of everything that was measured."""
-        query = sa.select(_measurements.c.key, _measurements.c.kind, _measurements.c["values"]).order_by(_measurements.c.key)
+        table = schema.measurements.c
+        query = sa.select(table.key, table.kind, table["values"]).order_by(table.key)
         return [(row["key"], row["kind"], json.loads(row["values"])) for row in self._rows(query)]
 
     # Tables of packages above this one
 
     def create_tables(self, metadata: sa.MetaData) -> None:
         """Make another package's tables where they are missing; their names begin with `xception_` too."""
-
-        def write(connection: sa.Connection) -> None:
-            if self.url.get_backend_name() == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7268914)"))  # as in _create
-            metadata.create_all(connection)
-
-        self.write(write)
+        self.write(lambda connection: schema.create_all(connection, metadata))
 
     def write(self, action: Callable[[sa.Connection], T]) -> T:
         """Run an action in one transaction; it may be run again where the connection is lost."""
@@ -362,20 +307,20 @@ class Store:
 
         return self._told(read)
 
+    def _put_statement(self) -> sa.Executable:
+        """What writes a record unless a final one stands: made once, since making it takes longer than running it."""
+        insert = self._insert(schema.records)
+        return insert.on_conflict_do_update(
+            index_elements=[schema.records.c.key],
+            set_={column.name: insert.excluded[column.name] for column in schema.records.columns if column.name != "key"},
+            where=schema.records.c.status == "failed",
+        ).returning(schema.records.c.key)  # a row count is not told of such a statement on PostgreSQL
+
     def _create(self) -> None:
         with self._writer.begin() as connection:
-            if self.url.get_backend_name() == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7268914)"))  # creating a table twice at once fails there
-            _metadata.create_all(connection)
-            version = connection.execute(sa.select(_schema.c.version)).scalar()
-            if version is None:
-                connection.execute(sa.insert(_schema).values(version=SCHEMA))
-            elif version > SCHEMA:
-                raise StoreError(f"--store: {self.name} has schema version {version}; this program reads versions 1 to {SCHEMA}")
-            elif version < SCHEMA:
-                for step in range(version, SCHEMA):
-                    _MIGRATIONS[step](connection)
-                connection.execute(sa.update(_schema).values(version=SCHEMA))
+            newer = schema.bring_forward(connection)
+            if newer is not None:
+                raise StoreError(f"--store: {self.name} has schema version {newer}; this program reads versions 1 to {SCHEMA}")
 
     def _told(self, action: Callable[[], T]) -> T:
         """Run an action; a database error becomes a StoreError in one line that shows no password.
@@ -388,7 +333,7 @@ class Store:
                 return action()
             except (DBAPIError, sqlite3.Error) as error:  # the latter while a connection is made
                 now = time.monotonic()
-                if self._is_open and _will_pass(error) and (deadline is None or now < deadline):
+                if self._is_open and will_pass(error) and (deadline is None or now < deadline):
                     if deadline is None:
                         deadline = now + self._patience_seconds
                         _log.warning("%s does not answer; trying again for up to %g s", self.name, self._patience_seconds)
@@ -408,71 +353,14 @@ class Store:
         return text
 
 
-def _digest(row: Mapping[str, Any]) -> str:
-    """SHA-256 of a row of records, as every database gives it back."""
-    values: list[Any] = []
-    for column in _records.columns:
-        value = row.get(column.name)
-        if column.name == "digest" or value is None:
-            values.append(None)
-        elif isinstance(column.type, sa.LargeBinary):
-            values.append(bytes(value).hex())
-        else:
-            values.append(float(value) if isinstance(column.type, sa.Double) else value)
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
-
-
-def _add_digests(connection: sa.Connection) -> None:
-    """From version 1 to 2: each record gets its digest."""
-    connection.execute(sa.text("ALTER TABLE xception_records ADD COLUMN digest VARCHAR(64)"))
-    for row in connection.execute(sa.select(_records)).mappings().all():
-        connection.execute(sa.update(_records).where(_records.c.key == row["key"]).values(digest=_digest(dict(row))))
-
-
-# By the version that they start from; each brings a store one version further, all in one transaction.
-_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_digests}
-
-
-def _will_pass(error: Exception) -> bool:
-    """Whether an error of PostgreSQL is that of a server that restarts or is full, or of two transactions that met; never so for SQLite."""
-    if not isinstance(error, DBAPIError) or error.orig is None or not hasattr(error.orig, "sqlstate"):
-        return False
-    state = error.orig.sqlstate
-    if state is None:  # the connection could not be made, or broke
-        return error.connection_invalidated or isinstance(error, OperationalError)
-    # Classes 08 and 57P: connection and server; 40: serialisation and deadlock; 53300: no connection free.
-    return state[:2] in ("08", "40") or state in ("57P01", "57P02", "57P03", "53300")
-
-
-def _sqlite_engine(url: sa.URL, lock_seconds: float) -> sa.Engine:
-    if url.database and url.database != ":memory:":
-        try:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            what = f"the folder of {url.database} cannot be made: {error.strerror}"
-            raise StoreError(f"--store: {what}; allowed: a path that can be written") from None
-    # Transactions are begun by us: the driver would begin them at the first write, too late to wait for a lock.
-    engine = sa.create_engine(url, connect_args={"timeout": lock_seconds, "isolation_level": None})
-
-    @sa.event.listens_for(engine, "connect")
-    def settle(connection: Any, _record: Any) -> None:
-        deadline = time.monotonic() + lock_seconds
-        while True:  # changing the journal's mode does not wait for others by itself
-            try:
-                connection.execute("PRAGMA journal_mode=WAL")
-                break
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("xception_writes") else "BEGIN")
-
-    return engine
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _row(record: Record) -> dict[str, Any]:
+    """A record as its table holds it."""
+    row = record.values()
+    row |= {name: json.dumps(row[name]) for name in _JSON_COLUMNS}
+    row["created_at"] = row["created_at"] or _now()
+    row["digest"] = schema.digest_of(row)
+    return row

@@ -1,0 +1,62 @@
+"""Connections to a database, and which of its errors pass by themselves."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+__all__ = ["connect", "will_pass"]
+
+
+def connect(url: sa.URL, patience_seconds: float) -> sa.Engine:
+    """Return the engine for an SQLite or PostgreSQL URL; what it runs with the option `xception_writes` may write.
+
+    Raises:
+        OSError: the folder of an SQLite file cannot be made.
+        ModuleNotFoundError: the database's driver is not installed.
+    """
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, min(patience_seconds, 60.0))
+    return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+
+
+def will_pass(error: Exception) -> bool:
+    """Whether an error of PostgreSQL is that of a server that restarts or is full, or of two transactions that met; never so for SQLite."""
+    if not isinstance(error, DBAPIError) or error.orig is None or not hasattr(error.orig, "sqlstate"):
+        return False
+    state = error.orig.sqlstate
+    if state is None:  # the connection could not be made, or broke
+        return error.connection_invalidated or isinstance(error, OperationalError)
+    # Classes 08 and 57P: connection and server; 40: serialisation and deadlock; 53300: no connection free.
+    return state[:2] in ("08", "40") or state in ("57P01", "57P02", "57P03", "53300")
+
+
+def _sqlite_engine(url: sa.URL, lock_seconds: float) -> sa.Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    # Transactions are begun by us: the driver would begin them at the first write, too late to wait for a lock.
+    engine = sa.create_engine(url, connect_args={"timeout": lock_seconds, "isolation_level": None})
+
+    @sa.event.listens_for(engine, "connect")
+    def settle(connection: Any, _record: Any) -> None:
+        deadline = time.monotonic() + lock_seconds
+        while True:  # changing the journal's mode does not wait for others by itself
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                break
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("xception_writes") else "BEGIN")
+
+    return engine
