@@ -163,9 +163,38 @@ class SubsampledPointwise(nn.Conv2d):
         return F.conv2d(input[:, :, ::down, ::right], self.weight, self.bias, groups=self.groups)
 
 
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution of each channel with a kernel of its own; `backend` None leaves the way to PyTorch (`xception.depthwise`)."""
+
+    backend: str | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, H', W')."""
+        if self.backend is None:
+            return super().forward(input)
+        return with_backend(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.backend)
+
+    def _get_name(self) -> str:
+        return "Conv2d"  # which is what it is, printed
+
+
+def with_backend(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...], padding: tuple[int, ...] | str, dilation: tuple[int, ...],
+    backend: str,
+) -> Tensor:  # fmt: skip
+    """Convolve each channel of (N, C, H, W) with its own kernel (C, 1, k, k) by one of the backends of `xception.depthwise`."""
+    from xception.depthwise.operator import depthwise
+
+    assert not isinstance(padding, str)
+    out = depthwise(x, weight, stride=stride[0], padding=padding[0], dilation=dilation[0], backend=backend)
+    return out if bias is None else out + bias[:, None, None].to(out.dtype)
+
+
 def convolution(node: nodes.Convolution) -> nn.Conv2d:
     """Build a convolution."""
     kind = SameConv2d if node.padding == "same" else nn.Conv2d
+    if node.padding != "same" and node.groups == node.in_channels == node.out_channels > 1:
+        kind = DepthwiseConv2d
     if node.kernel_size == 1 and node.stride > 1 and node.in_channels % 8 and node.padding != "same":
         kind = SubsampledPointwise
     padding = node.dilation * (node.kernel_size - 1) // 2 if node.padding == "symmetric" else 0

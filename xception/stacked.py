@@ -51,7 +51,12 @@ def use_generators(network: nn.Module, generators: Sequence[torch.Generator]) ->
 
 
 class StackedConv2d(nn.Module):
-    """Convolutions of several members, as one grouped convolution or, where they are 1×1, as one batched product."""
+    """Convolutions of several members, as one grouped convolution or, where they are 1×1, as one batched product.
+
+    A depthwise one has a `backend` as a single network's has.
+    """
+
+    backend: str | None = None
 
     def __init__(self, members: Sequence[nn.Conv2d]) -> None:
         super().__init__()
@@ -62,6 +67,7 @@ class StackedConv2d(nn.Module):
         self.stride, self.dilation, self.groups = first.stride, first.dilation, first.groups * len(members)
         self.padding = cast("tuple[int, ...]", first.padding)
         self.pads_same = isinstance(first, layers.SameConv2d)
+        self.is_depthwise = isinstance(first, layers.DepthwiseConv2d)
         self.is_pointwise = first.kernel_size == (1, 1) and first.groups == 1 and not any(self.padding) and not self.pads_same
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,6 +78,8 @@ class StackedConv2d(nn.Module):
             out = pointwise(x if down == right == 1 else x[:, :, ::down, ::right], self.weight.flatten(2))
             return out if bias is None else out + bias[:, None, None].to(out.dtype)
         padding = self.padding
+        if self.backend is not None:
+            return layers.with_backend(x, self.weight.flatten(0, 1), bias, self.stride, padding, self.dilation, self.backend)
         if self.pads_same:
             x, padding = F.pad(x, layers.padding_of(x, self.weight.shape[-1], self.stride[0], self.dilation[0])), (0, 0)
         return F.conv2d(x, self.weight.flatten(0, 1), bias, self.stride, padding, self.dilation, self.groups)
@@ -273,7 +281,7 @@ def _anti_aliased(members: Sequence[layers.AntiAliasedPool2d]) -> nn.Module:
 
 
 _STACKERS: dict[type[nn.Module], Callable[[list[Any]], nn.Module]] = {
-    **dict.fromkeys((nn.Conv2d, layers.SameConv2d, layers.SubsampledPointwise), StackedConv2d),
+    **dict.fromkeys((nn.Conv2d, layers.DepthwiseConv2d, layers.SameConv2d, layers.SubsampledPointwise), StackedConv2d),
     nn.BatchNorm2d: StackedBatchNorm2d,
     nn.GroupNorm: StackedGroupNorm,
     nn.Linear: StackedLinear,

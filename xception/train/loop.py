@@ -22,6 +22,7 @@ from xception.data.dataset import Dataset
 from xception.train.checkpoint import CheckpointFolder, TrainingStopped
 from xception.train.distributed import ALONE, Group
 from xception.train.evaluate import Evaluation
+from xception.train.execution import QUICK, Execution
 from xception.train.recipe import Recipe
 from xception.train.trainer import Diverged, Trainer
 
@@ -49,7 +50,7 @@ class FitResult:
     device: str
     # What a continued training ran under where that changed on the way ('threads', 'device', 'torch'): its last bits may differ.
     changed: dict[str, list[Any]]
-    # What was special in the way it was trained ('cuda_graph', 'seed_batch'); empty for a plain training.
+    # What was special in the way it was trained ('cuda_graph', 'seed_batch', 'depthwise', 'compiled'); empty for a plain training.
     how: dict[str, Any]
     # With the weights that were evaluated: the running average where there is one.
     model: nn.Module = field(repr=False, compare=False)
@@ -69,7 +70,7 @@ def fit(
     group: Group = ALONE,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
     on_step: Callable[[], None] = lambda: None,
-    cuda_graph: bool = True,
+    execution: Execution = QUICK,
 ) -> FitResult:
     """Train a network by a recipe, and read the test set once at the end.
 
@@ -80,8 +81,7 @@ def fit(
     checkpoints.
 
     With `checkpoints` the training continues from what its folder holds. `on_step` is called after each step and each evaluated
-    batch; raising `TrainingStopped` there saves the state and ends the training. `cuda_graph` lets a step on CUDA be recorded and
-    repeated (`xception.train.graph`); elsewhere it says nothing.
+    batch; raising `TrainingStopped` there saves the state and ends the training. `execution` says how a step is computed.
 
     Raises:
         ValueError: the training set is smaller than a batch, the network does not fit the data, or the weights not the network.
@@ -89,7 +89,7 @@ def fit(
         TrainingStopped: `on_step` raised it.
     """
     trainer = Trainer(
-        model, recipe, dataset, data, seed, stream, torch.device(device), weights, checkpoints, group, on_step, cuda_graph=cuda_graph
+        model, recipe, dataset, data, seed, stream, torch.device(device), weights, checkpoints, group, on_step, execution
     )
     trainer.resume()
     return finish(trainer, on_epoch)
@@ -138,7 +138,7 @@ def result_of(trainer: Trainer, reason: str | None, test: Evaluation | None) -> 
         images_per_second=trainer.num_steps_done * trainer.recipe.batch_size / seconds if seconds else 0.0,
         device=trainer.conditions["device"],
         changed=trainer.changed,
-        how=trainer.compute.how,
+        how=trainer.compute.how | trainer.how,
         model=trainer.model,
     )
 

@@ -25,11 +25,12 @@ from xception.stacked import stack, use_generators
 from xception.train.checkpoint import CheckpointFolder, TrainingStopped
 from xception.train.distributed import ALONE
 from xception.train.evaluate import Evaluation, evaluate_members
+from xception.train.execution import QUICK, Execution
 from xception.train.graph import build_step
 from xception.train.loop import FitResult, finish, result_of
 from xception.train.optimiser import WeightAverage, stack_optimisers, unstack_optimiser
 from xception.train.recipe import Recipe
-from xception.train.trainer import Diverged, Stopwatch, Trainer, require_finite
+from xception.train.trainer import Diverged, Stopwatch, Trainer, choose_depthwise, require_finite
 
 __all__ = ["Member", "check_recipe", "fit_members"]
 
@@ -44,17 +45,19 @@ class Member:
     checkpoints: CheckpointFolder | None = None
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Refuse recipes under which members would depend on each other.
+def check_recipe(recipe: Recipe, execution: Execution = QUICK) -> None:
+    """Refuse recipes under which members would depend on each other, and what stacked networks do not go through.
 
     Raises:
-        ValueError: the recipe's precision or batch norm does not allow several members.
+        ValueError: the recipe's precision or batch norm, or the way of computing, does not allow several members.
     """
     if recipe.precision == "float16":
         raise ValueError("Recipe.precision: 'float16' is not allowed for several members, as the scale of a loss follows its own history; "
                          "float32 or bfloat16")
     if recipe.batch_norm_shares > 1:
         raise ValueError(f"Recipe.batch_norm_shares: {recipe.batch_norm_shares} is not allowed for several members; 1")
+    if execution.compile:
+        raise ValueError("Execution.compile: True is not allowed for several members; False")
 
 
 def fit_members(
@@ -65,7 +68,7 @@ def fit_members(
     data: DatasetConfig,
     members: Sequence[Member],
     device: str | torch.device = "cpu",
-    cuda_graph: bool = True,
+    execution: Execution = QUICK,
     on_epoch: Callable[[int, dict[str, Any]], None] = lambda member, row: None,
     on_step: Callable[[], None] = lambda: None,
 ) -> list[FitResult]:
@@ -80,18 +83,18 @@ def fit_members(
         CheckpointError: a folder holds a checkpoint of another training.
         TrainingStopped: `on_step` raised it.
     """
-    check_recipe(recipe)
+    check_recipe(recipe, execution)
     where = torch.device(device)
     # One copy on the device serves all members.
     shared = dataclasses.replace(dataset, train=dataset.train.place(where)) if where.type == "cuda" else dataset
 
-    def begin(member: Member) -> Trainer:
+    def begin(member: Member, *, in_batch: bool) -> Trainer:
         return Trainer(
             model, recipe, shared, data, member.seed, member.stream, where, member.weights, member.checkpoints, ALONE, on_step,
-            cuda_graph=cuda_graph,
+            execution, in_batch=in_batch,
         )  # fmt: skip
 
-    trainers = {number: begin(member) for number, member in enumerate(members)}
+    trainers = {number: begin(member, in_batch=True) for number, member in enumerate(members)}
     together: dict[int, dict[int, Trainer]] = {}  # by where they stand
     for number, trainer in trainers.items():
         trainer.conditions["members"] = len(members)
@@ -99,10 +102,10 @@ def fit_members(
         together.setdefault(trainer.num_steps_done, {})[number] = trainer
     results: dict[int, FitResult] = {}
     for part in together.values():
-        batch = _SeedBatch(part, cuda_graph, on_epoch)
+        batch = _SeedBatch(part, data, execution, on_epoch)
         results |= batch.run()
         for number in batch.spoilt:
-            alone = begin(members[number])
+            alone = begin(members[number], in_batch=False)
             alone.resume()
             results[number] = finish(alone, partial(on_epoch, number))
     return [results[number] for number in range(len(members))]
@@ -111,8 +114,10 @@ def fit_members(
 class _SeedBatch:
     """Trainings that stand at the same step, and the stack that takes their steps."""
 
-    def __init__(self, trainers: dict[int, Trainer], cuda_graph: bool, on_epoch: Callable[[int, dict[str, Any]], None]) -> None:
-        self.trainers, self.on_epoch, self.cuda_graph = dict(trainers), on_epoch, cuda_graph
+    def __init__(
+        self, trainers: dict[int, Trainer], data: DatasetConfig, execution: Execution, on_epoch: Callable[[int, dict[str, Any]], None]
+    ) -> None:
+        self.trainers, self.data, self.on_epoch, self.execution = dict(trainers), data, on_epoch, execution
         self.num_members = len(trainers)
         self.spoilt: list[int] = []
         self.results: dict[int, FitResult] = {}
@@ -146,6 +151,7 @@ class _SeedBatch:
         trainers = list(self.trainers.values())
         first = self.first
         self.network = stack([trainer.model for trainer in trainers])
+        self.how = choose_depthwise(self.network, first.recipe, self.data, first.device, self.execution, len(trainers))
         self.optimiser = stack_optimisers(self.network, [(trainer.model, trainer.optimiser) for trainer in trainers])
         self.average = None
         if first.average is not None:
@@ -158,7 +164,7 @@ class _SeedBatch:
         self.losses = torch.stack([trainer.losses for trainer in trainers])
         self.compute = build_step(
             self.optimiser, first.recipe, self.average, first.device,
-            cuda_graph=self.cuda_graph, num_members=len(trainers), generators=self.generators,
+            cuda_graph=self.execution.cuda_graph, num_members=len(trainers), generators=self.generators,
         )  # fmt: skip
 
     @torch.no_grad()
@@ -305,7 +311,7 @@ class _SeedBatch:
     def _end(self, number: int, trainer: Trainer, reason: str | None, test: Evaluation | None) -> None:
         if trainer.average is not None:
             trainer.average.swap()
-        how = self.compute.how | {"seed_batch": self.num_members}
+        how = self.compute.how | self.how | {"seed_batch": self.num_members}
         self.results[number] = dataclasses.replace(result_of(trainer, reason, test), how=how)
 
     def _is_due(self, *, at_epoch_end: bool) -> bool:

@@ -21,8 +21,10 @@ from xception.data.splits import split
 from xception.initialisation import initialise
 from xception.model import build
 from xception.train.checkpoint import Checkpoint, CheckpointError, CheckpointFolder, difference
+from xception.train.compiled import CompiledNetwork
 from xception.train.distributed import Group
 from xception.train.evaluate import Evaluation, evaluate
+from xception.train.execution import Execution
 from xception.train.graph import build_step
 from xception.train.optimiser import WeightAverage, build_optimiser, optimiser_state, restore_optimiser
 from xception.train.randomness import derive_seed
@@ -30,7 +32,7 @@ from xception.train.recipe import Recipe
 from xception.transfer import freeze
 from xception.weights import load_pretrained
 
-__all__ = ["Diverged", "Stopwatch", "Trainer", "require_finite"]
+__all__ = ["Diverged", "Stopwatch", "Trainer", "choose_depthwise", "require_finite"]
 
 _CHECKPOINT_FORMAT = 1
 _FORMERLY = {"members": 1}  # conditions that checkpoints did not always hold
@@ -81,8 +83,9 @@ class Trainer:
         checkpoints: CheckpointFolder | None,
         group: Group,
         on_step: Callable[[], None],
+        execution: Execution,
         *,
-        cuda_graph: bool = True,
+        in_batch: bool = False,
     ) -> None:
         self.recipe, self.seed, self.stream, self.device, self.group = recipe, seed, stream, device, group
         self.checkpoints, self.on_step = checkpoints, on_step
@@ -106,7 +109,15 @@ class Trainer:
         self.model: nn.Module = network.to(device).to(memory_format=torch.channels_last).train()
         self.optimiser = build_optimiser(self.model, recipe)
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
-        self.compute = build_step(self.optimiser, recipe, self.average, device, cuda_graph=cuda_graph and group.size == 1)
+        self.compute = build_step(
+            self.optimiser, recipe, self.average, device, cuda_graph=execution.cuda_graph and group.size == 1 and not in_batch
+        )
+        self.how: dict[str, Any] = {} if in_batch else choose_depthwise(self.model, recipe, data, device, execution)
+        # Frozen parts train otherwise than what is compiled, and several processes wrap the network in their own way.
+        self.compiled: nn.Module | None = None
+        if execution.compile and recipe.transfer is None and group.size == 1 and not in_batch:
+            self.compiled = CompiledNetwork(self.model, config)
+            self.how["compiled"] = True
 
         self.steps_per_epoch = self.num_train // recipe.batch_size  # the rest of a permutation waits for the next epoch's
         self.num_steps = self.steps_per_epoch * recipe.epochs
@@ -177,7 +188,7 @@ class Trainer:
     def _train_epoch(self) -> None:
         """Train from the present step to the end of the epoch; the time for checkpoints is not counted."""
         self.begin_epoch(self.model)
-        parallel = self.group.parallel(self.model)
+        parallel = self.compiled or self.group.parallel(self.model)
         self.compute.begin_epoch(parallel)
         order, size = self.order(), self.recipe.batch_size
         with self.stopwatch:
@@ -294,6 +305,19 @@ class Trainer:
         out = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         out |= {f"average.{i}": tensor for i, tensor in enumerate(self.average.average if self.average else ())}
         return out | {"losses": self.losses}
+
+
+def choose_depthwise(
+    network: nn.Module, recipe: Recipe, data: DatasetConfig, device: torch.device, execution: Execution, num_members: int = 1
+) -> dict[str, Any]:
+    """Choose the backends of a network's depthwise convolutions where that is wanted; return what a record tells of it."""
+    if device.type != "cuda" or execution.depthwise == "torch":
+        return {}
+    from xception.depthwise.choice import choose_backends
+
+    images = torch.zeros((recipe.batch_size, 3 * num_members, data.image_size, data.image_size), device=device)
+    dtype = getattr(torch, recipe.precision)
+    return {"depthwise": choose_backends(network, images.contiguous(memory_format=torch.channels_last), dtype)}
 
 
 def _begin_with(network: nn.Module, recipe: Recipe, weights: Path | None) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import xception.train.seed_batch as seed_batch
 import xception.train.trainer as trainer
+from xception.train.execution import PLAIN, QUICK
 from xception.train.graph import FixedBatch, RecordedStep, build_step
 from xception.train.loop import FitResult
 from xception.train.optimiser import WeightAverage, build_optimiser
@@ -66,14 +67,14 @@ def test_recorded_steps_come_to_the_bits_of_plain_ones(tiny_training: Training, 
     assert same(recorded, uninterrupted)
     assert recorded.how == {"cuda_graph": True}
     assert (recorder.num_recorded, recorder.num_repeated) == (1, 5)  # of 8 steps the first 3 are plain
-    assert tiny_training(cuda_graph=False).how == {}
+    assert tiny_training(execution=PLAIN).how == {}
     assert recorder.num_recorded == 1
 
 
 def test_recorded_steps_of_a_seed_batch_come_to_the_bits_of_plain_ones(tiny_training: Training, recorder: Recorder) -> None:
     given = {name: value for name, value in tiny_training.keywords.items() if name != "seed"}  # type: ignore[attr-defined]
     given["model"] = tiny_model().replace_at("head.dropout", 0.3)
-    both = [fit_members(**given, members=[Member(seed=0), Member(seed=1)], cuda_graph=cuda_graph) for cuda_graph in (True, False)]
+    both = [fit_members(**given, members=[Member(seed=0), Member(seed=1)], execution=execution) for execution in (QUICK, PLAIN)]
     assert all(same(*pair) for pair in zip(*both, strict=True))
     assert both[0][0].how == {"cuda_graph": True, "seed_batch": 2}
     assert recorder.num_recorded == 1
@@ -86,7 +87,7 @@ def test_what_thaws_is_recorded_anew(tiny_training: Training, recorder: Recorder
     recipe = tiny_recipe(transfer=Transfer(source=f"trial:{'0' * 64}", freeze="backbone", thaw_epoch=1))
     before = recorder.num_recorded
     results = [
-        tiny_training(recipe=recipe, weights=tmp_path / "weights.safetensors", cuda_graph=cuda_graph) for cuda_graph in (True, False)
+        tiny_training(recipe=recipe, weights=tmp_path / "weights.safetensors", execution=execution) for execution in (QUICK, PLAIN)
     ]
     assert same(*results)
     assert recorder.num_recorded - before == 2
@@ -149,7 +150,7 @@ def test_rates_and_averages_as_tensors_follow_those_as_numbers() -> None:
 def test_a_graph_gives_the_losses_of_the_plain_path(tiny_training: Training, optimizer: Any, precision: Any) -> None:
     model = tiny_model().replace_at("head.dropout", 0.3).replace_at("residual.stochastic_depth", 0.4)
     recipe = tiny_recipe(epochs=5, optimizer=optimizer, precision=precision)
-    graph, plain = (tiny_training(model=model, recipe=recipe, device="cuda", cuda_graph=cuda_graph) for cuda_graph in (True, False))
+    graph, plain = (tiny_training(model=model, recipe=recipe, device="cuda", execution=execution) for execution in (QUICK, PLAIN))
     assert graph.how["cuda_graph"]
     for row, other in zip(graph.curves, plain.curves, strict=True):
         assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4 if precision == "float32" else 1e-2)

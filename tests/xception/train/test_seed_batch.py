@@ -12,6 +12,7 @@ from tiny_training import Training, tiny_model, tiny_recipe
 
 from xception.data.config import AugmentConfig
 from xception.train.checkpoint import CheckpointFolder, TrainingStopped
+from xception.train.execution import PLAIN, QUICK, Execution
 from xception.train.loop import FitResult, fit
 from xception.train.recipe import SGD, AdamW, Recipe, RMSprop, Transfer
 from xception.train.seed_batch import Member, _SeedBatch, fit_members
@@ -30,7 +31,7 @@ def given(training: Training, **changes: Any) -> dict[str, Any]:
 
 def together(training: Training, members: list[Member] | None = None, **changes: Any) -> list[FitResult]:
     members = members or [Member(seed=seed) for seed in SEEDS]
-    options = {name: changes.pop(name) for name in ("on_epoch", "on_step") if name in changes}
+    options = {name: changes.pop(name) for name in ("on_epoch", "on_step", "execution") if name in changes}
     return fit_members(**given(training, **changes), members=members, **options)
 
 
@@ -216,10 +217,10 @@ def test_recipes_that_tie_members_together_are_refused(tiny_training: Training, 
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("cuda_graph", [False, True])
-def test_members_match_solo_runs_on_a_gpu(tiny_training: Training, cuda_graph: bool) -> None:
+@pytest.mark.parametrize("execution", [PLAIN, QUICK])
+def test_members_match_solo_runs_on_a_gpu(tiny_training: Training, execution: Execution) -> None:
     model = tiny_model().replace_at("head.dropout", 0.3).replace_at("residual.stochastic_depth", 0.4)
     with torch.backends.cudnn.flags(allow_tf32=False):
-        results = together(tiny_training, model=model, recipe=FIVE_EPOCHS, device="cuda", cuda_graph=cuda_graph)
+        results = together(tiny_training, model=model, recipe=FIVE_EPOCHS, device="cuda", execution=execution)
         for seed, member in zip(SEEDS, results, strict=True):
-            check_same(member, fit(**given(tiny_training, model=model, recipe=FIVE_EPOCHS, device="cuda"), seed=seed, cuda_graph=False))
+            check_same(member, fit(**given(tiny_training, model=model, recipe=FIVE_EPOCHS, device="cuda"), seed=seed, execution=PLAIN))

@@ -1,0 +1,45 @@
+"""Networks through torch.compile, once for each architecture in a process: the seeds of a variant share what was compiled.
+
+What is compiled is a function of weights and images, so that another training of the same architecture is another call of it.
+Processes share inductor's own cache on disk, in a folder that `TORCHINDUCTOR_CACHE_DIR` names.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from xception.config import ModelConfig
+from xception.model import build
+
+__all__ = ["CompiledNetwork"]
+
+Function = Callable[[Mapping[str, Tensor], Tensor], Tensor]
+
+
+class CompiledNetwork(nn.Module):
+    """A network in training whose forward pass is compiled; its weights are the network's own."""
+
+    def __init__(self, network: nn.Module, config: ModelConfig) -> None:
+        super().__init__()
+        self.network = network
+        self._function = _compiled(config)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, C, H, W) to logits (N, classes)."""
+        return self._function(dict(self.network.named_parameters()) | dict(self.network.named_buffers()), images)
+
+
+@functools.cache
+def _compiled(config: ModelConfig) -> Function:
+    """The one function of an architecture in this process."""
+    skeleton = build(config).to("meta").train()
+
+    def call(tensors: Mapping[str, Tensor], images: Tensor) -> Tensor:
+        return cast(Tensor, torch.func.functional_call(skeleton, dict(tensors), (images,)))
+
+    return cast(Function, torch.compile(call))
