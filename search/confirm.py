@@ -73,9 +73,10 @@ def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int
     variants = tuple(
         Variant(name=f"candidate {row.number}", changes={"model": from_json(XceptionConfig, row.model)}) for row in chosen
     )
+    asked = f"Are the best {len(chosen)} of the search" if len(chosen) > 1 else "Is the best of the search"
     study = Study(
         name=f"search_{plan.space.name}",
-        question=f"{plan.space.question} Are the best {len(chosen)} of the search better than the network that it began with?",
+        question=f"{plan.space.question} {asked} better than the network that it began with?",
         variants=(Variant(name=BASELINE), *variants),
         baseline=BASELINE,
         varies=("model",),

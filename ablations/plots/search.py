@@ -97,7 +97,7 @@ def front_over_time(
                 marker=marker,
                 markersize=3,
                 linewidth=1.1,
-                label=f"after {stop} trials",
+                label=f"after {stop} trial{'s' if stop > 1 else ''}",
                 zorder=3,
             )
         scaled_axis(axes, x, "x", counts=objectives[1] in ("macs", "params"))
