@@ -2,7 +2,7 @@
 
 python -m tests.faults [--short] [--json]
 
-The short form takes about a minute on one idle core; the long one kills a study fifty times and takes about half an hour.
+The short form takes about a minute on one idle core; the long one kills a study sixty times and takes about a quarter of an hour.
 Exit status 1 where a promise was broken.
 """
 
@@ -64,6 +64,7 @@ FAULTS = (
     Fault("worker: out of memory (ulimit -v)", workers.out_of_memory, is_short=False),
     Fault("worker: out of GPU memory", workers.out_of_gpu_memory, is_short=False),
     Fault("run: SIGKILL at a random moment", runs.killed_at_random),
+    Fault("run: SIGKILL with its worker", runs.killed_with_workers),
     Fault("run: SIGKILL of the parent alone", runs.parent_killed, is_short=False),
     Fault("run: SIGTERM", runs.terminated, is_short=False),
     Fault("run: Ctrl-C", runs.interrupted_by_key),

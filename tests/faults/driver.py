@@ -1,6 +1,9 @@
-"""A run of tiny trials as `run_ablation.py` runs those of a study, in a process that can be killed: python -m tests.faults.driver FOLDER.
+"""A run of tiny trials as `run_ablation.py` runs those of a study, in a process that can be killed.
 
-Every event is written to FOLDER/log, so that a trial that is trained again after it counted as finished is seen.
+python -m tests.faults.driver FOLDER NUM_WORKERS
+
+Without workers the process trains itself. Every event is written to FOLDER/log, so that a trial that is trained again after it
+counted as finished is seen.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from pathlib import Path
 
 from ablations.commands.interruption import interruptible
 from ablations.execute import execute
-from ablations.executors import Epoch, Event, Finished, LocalExecutor, Notice
+from ablations.executors import Epoch, Event, Finished, LocalExecutor, Notice, SerialExecutor
 from ablations.store import Store, StoreError
 from tests.faults.bench import Bench
 
@@ -21,10 +24,11 @@ def main(folder: Path, num_workers: int) -> int:
     """Run the trials to their end; return the exit status."""
     log = os.open(folder / "log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     tasks = Bench(folder, short=True, seed=0).tasks(folder)
+    executor = LocalExecutor(num_workers=num_workers) if num_workers else SerialExecutor()
     with interruptible(["-m", "tests.faults.driver", str(folder)]):
         try:
             with closing(Store(f"sqlite:///{folder / 'records.db'}", patience_seconds=30)) as store:
-                for event in execute(tasks, store, LocalExecutor(num_workers=num_workers)):
+                for event in execute(tasks, store, executor):
                     os.write(log, _line(event).encode())
         except StoreError as error:
             print(error, file=sys.stderr)

@@ -8,13 +8,16 @@ import resource
 import select
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from ablations.record import Record
 from ablations.store import Store
-from tests.faults.bench import NUM_TRIALS, Bench, Outcome, last_line, require, small_disk, spawn
+from tests.faults import driver
+from tests.faults.bench import NUM_TRIALS, ROOT, Bench, Outcome, forked, last_line, require, small_disk, spawn
 
 TIMEOUT = 600
 
@@ -72,12 +75,36 @@ def judged(bench: Bench, folder: Path, *, message: str = "", injected: int = 1) 
 
 
 def killed_at_random(bench: Bench) -> Outcome:
-    """A run is killed with all its workers at a random moment and continued, which is killed in turn; after five times it may end."""
-    times = 2 if bench.short else 50
+    """A run that trains by itself is killed at random moments."""
+    return killed_and_continued(bench, lambda folder: forked(lambda: run_alone(folder)), 5 if bench.short else 50)
+
+
+def killed_with_workers(bench: Bench) -> Outcome:
+    """A run is killed together with its worker at random moments."""
+    return killed_and_continued(bench, lambda folder: forked(lambda: run_with_worker(folder)), 2 if bench.short else 10)
+
+
+def run_alone(folder: Path) -> None:
+    """In a copy of this process."""
+    os.setsid()
+    require(driver.main(folder, 0) == 0, "the run did not come to its end")
+
+
+def run_with_worker(folder: Path) -> None:
+    """In a copy of this process, which becomes another."""
+    os.setsid()
+    os.chdir(ROOT)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+    os.execv(sys.executable, [sys.executable, "-m", "tests.faults.driver", str(folder), "1"])
+
+
+def killed_and_continued(bench: Bench, begin: Callable[[Path], int], times: int) -> Outcome:
+    """A run is killed with all its processes at a random moment and continued, which is killed in turn; after five times it may end."""
     bench.reference  # noqa: B018 - made before the clock runs
-    folder = bench.new_folder()
     began = time.monotonic()
-    ended(start(folder, 1), 0)
+    await_end(begin(bench.new_folder()))
     whole = time.monotonic() - began
     injected = lost = duplicated = equal = 0
     moments: list[int] = []
@@ -85,16 +112,15 @@ def killed_at_random(bench: Bench) -> Outcome:
         folder = bench.new_folder()
         kills = 0
         while kills < min(5, times - injected):
-            process = start(folder, 1)
-            try:
-                process.communicate(timeout=bench.random.uniform(0.1, 1.0) * whole)
+            pid = begin(folder)
+            if has_ended(pid, bench.random.uniform(0.0, 1.0) * whole):
+                os.waitpid(pid, 0)
                 break  # it was faster
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
             kills += 1
             moments.append(sum(line[0] == "finished" for line in read_log(folder)))
-        ended(start(folder, 1), 0)
+        await_end(begin(folder))
         outcome = judged(bench, folder)
         injected += kills
         lost, duplicated = lost + outcome.lost, duplicated + outcome.duplicated
@@ -102,6 +128,22 @@ def killed_at_random(bench: Bench) -> Outcome:
     shares = ", ".join(f"{moments.count(n)} times after {n}" for n in range(NUM_TRIALS + 1) if n in moments)
     message = f"killed {shares} of {NUM_TRIALS} finished trials"
     return Outcome(injected=injected, lost=lost, duplicated=duplicated, bit_equal=equal, message=message)
+
+
+def has_ended(pid: int, seconds: float) -> bool:
+    """Whether a child, which leads a group of its own, ends within a time."""
+    while os.getpgid(pid) != pid:
+        select.select([], [], [], 0.001)
+    descriptor = os.pidfd_open(pid)
+    try:
+        return bool(select.select([descriptor], [], [], seconds)[0])
+    finally:
+        os.close(descriptor)
+
+
+def await_end(pid: int) -> None:
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    require(status == 0, f"a run that nothing disturbed ended with {status}")
 
 
 def parent_killed(bench: Bench) -> Outcome:
