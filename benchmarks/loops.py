@@ -37,8 +37,8 @@ _LONG = 10_000_000  # steps that no benchmark reaches
 PRODUCT_SIDE = 1024  # of the square matrices whose product is the machine's measure
 
 OnStep = Callable[[], None]
-# `batches` are ours without the network, and `products` matrix products alone: what a step is held against.
-Kind = Literal["ours", "dataloader", "timm", "keras", "batches", "products"]
+# `batches` are ours without the network, `loading` those of a DataLoader, `products` matrix products alone: what a step is held against.
+Kind = Literal["ours", "dataloader", "timm", "keras", "batches", "loading", "products"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ class Loop:
     processes: int = 1  # trainings side by side
     threads: int | None = None  # of one process; None: torch's own choice, one per core
     loader_workers: int = 0
+    streamed: bool = False  # batches are read from the mapped files of the cache
     tuned: bool = False  # a peer with our memory layout and allocator
     cores: tuple[int, ...] | None = None  # that it may run on; None: all
     device: str = "cpu"
@@ -86,7 +87,8 @@ def train(loop: Loop, on_step: OnStep) -> None:
     elif loop.tuned:
         keep_freed_memory()
     loops: dict[Kind, Callable[[Loop, OnStep], None]] = {
-        "ours": _ours, "dataloader": _dataloader, "timm": _timm, "keras": _keras, "batches": _batches, "products": _products,
+        "ours": _ours, "dataloader": _dataloader, "timm": _timm, "keras": _keras, "batches": _batches, "loading": _loading,
+        "products": _products,
     }  # fmt: skip
     loops[loop.kind](loop, on_step)
 
@@ -117,11 +119,11 @@ def _batches(loop: Loop, on_step: OnStep) -> None:
     from xception.data.augment import augment
 
     dataset = _dataset()
-    images = dataset.train.place(loop.device)
+    images = dataset.train.place(loop.device, max_bytes=0 if loop.streamed else None)
     classes = dataset.source.num_classes
     for step in count():
         generator = torch.Generator().manual_seed(step)
-        chosen = torch.randperm(len(images), generator=generator)[:BATCH_SIZE].to(loop.device)
+        chosen = torch.randperm(len(images), generator=generator)[:BATCH_SIZE].to(images.storage.device)
         pixels, labels = images.batch(chosen)
         pixels, _ = augment(pixels, labels, AUGMENT, generator, statistics=dataset.statistics, num_classes=classes)
         pixels.contiguous(memory_format=torch.channels_last)
@@ -140,25 +142,34 @@ def _products(loop: Loop, on_step: OnStep) -> None:
 
 
 def _dataloader(loop: Loop, on_step: OnStep) -> None:
-    """PyTorch's tutorial, with torchvision's transforms of images as its CIFAR-10 gives them."""
+    """PyTorch's tutorial."""
     import torch
+
+    _plain_loop(loop, torch.optim.SGD, _forever(_loader(loop)), on_step)
+
+
+def _loading(loop: Loop, on_step: OnStep) -> None:
+    """The DataLoader without a network."""
+    for _ in _forever(_loader(loop)):
+        on_step()
+
+
+def _loader(loop: Loop) -> Iterable[Any]:
+    """PyTorch's DataLoader with torchvision's transforms, of images as its CIFAR-10 gives them."""
     from torch.utils.data import DataLoader
     from torchvision import transforms
 
     dataset = _dataset()
-    statistics = dataset.statistics
     transform = transforms.Compose([
         transforms.RandomCrop(32, padding=PADDING),
         transforms.RandomHorizontalFlip(),
         transforms.ToTensor(),
-        transforms.Normalize(statistics.mean, statistics.std),
+        transforms.Normalize(dataset.statistics.mean, dataset.statistics.std),
     ])
     pictures: Any = _Pictures(dataset, transform)
-    loader: DataLoader[Any] = DataLoader(
-        pictures, batch_size=BATCH_SIZE, shuffle=True, drop_last=True, num_workers=loop.loader_workers,
-        pin_memory=loop.device != "cpu",
-    )  # fmt: skip
-    _plain_loop(loop, torch.optim.SGD, _forever(loader), on_step)
+    return DataLoader(
+        pictures, batch_size=BATCH_SIZE, shuffle=True, drop_last=True, num_workers=loop.loader_workers, pin_memory=loop.device != "cpu"
+    )
 
 
 def _timm(loop: Loop, on_step: OnStep) -> None:
