@@ -54,7 +54,7 @@ def test_report_keeps_the_contract(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["--table", str(tmp_path / "nowhere.parquet")], ["--workers", "0"], ["--longer"]):
+    for words in (["--table", str(tmp_path / "nowhere.parquet")], ["--workers", "0"], ["--seed", "-1"], ["--longer"]):
         with pytest.raises(SystemExit) as ended:
             search_evidence.main(words)
         assert ended.value.code == 2
