@@ -55,6 +55,7 @@ class Loop:
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
     preset: str = PRESET
+    width: float = 1.0  # that all of the preset's widths are multiplied by
 
 
 def model_config(preset: str) -> XceptionConfig:
@@ -106,7 +107,7 @@ def _ours(loop: Loop, on_step: OnStep) -> None:
 
     dataset = _dataset()
     fit(
-        model=model_config(loop.preset), recipe=recipe(loop.precision), dataset=dataset,
+        model=model_config(loop.preset).replace(width_multiplier=loop.width), recipe=recipe(loop.precision), dataset=dataset,
         data=dataset.source.config(image_size=32, val_size=BATCH_SIZE, test_size=BATCH_SIZE),
         seed=0, device=loop.device, on_step=on_step,
     )  # fmt: skip

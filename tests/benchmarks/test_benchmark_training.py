@@ -14,7 +14,6 @@ from benchmarks import loops, rounds, training
 from benchmarks.keras_network import keras_network
 from benchmarks.loops import Loop
 from xception.closed_form import complexity
-from xception.config import XceptionConfig
 from xception.train.loop import TrainingStopped
 
 # Keras 3.15 turns torch parameters into arrays by a protocol that NumPy 2 has changed.
@@ -26,12 +25,17 @@ def made_up_rounds(contest_loops, *, num_rounds, turn_seconds):
     return {name: [place + 1.0, 2 * place + 2.0] for place, name in enumerate(contest_loops)}
 
 
-@KERAS
-def test_keras_trains_the_same_network():
+@pytest.fixture(scope="module")
+def keras():
     os.environ["KERAS_BACKEND"] = "torch"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import keras
+    return keras
+
+
+@KERAS
+def test_keras_trains_the_same_network(keras):
     config = loops.model_config(loops.PRESET)
     inputs = keras.Input((32, 32, 3))
     model = keras.Model(inputs, keras_network(config, inputs))
@@ -39,10 +43,10 @@ def test_keras_trains_the_same_network():
     assert model.output_shape == (None, 10)
 
 
-def test_a_network_that_is_not_written_for_keras_is_refused():
-    pytest.importorskip("keras")
+@KERAS
+def test_a_network_that_is_not_written_for_keras_is_refused(keras):
     with pytest.raises(ValueError, match="network: Activate is not allowed"):
-        keras_network(XceptionConfig(activation="silu").replace_at("stem.widths", ()), None)
+        keras_network(loops.model_config("cifar_tiny").replace(activation="silu"), keras.Input((32, 32, 3)))
 
 
 @pytest.mark.parametrize("kind", ["dataloader", "timm", "keras"])
