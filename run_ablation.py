@@ -62,6 +62,8 @@ class Arguments:
     """Seconds after which a trial that is not done is ended and begun again from its last checkpoint, once; no limit without it."""
     seed_batch: int | None = None
     """Seeds of a variant that are trained as one; 8 on a GPU, 1 on a CPU."""
+    compile: bool = False
+    """Put networks through torch.compile, once for an architecture: it takes about a minute and pays where trials are long."""
     executor: Literal["local", "ray"] = "local"
     """Where trials run: worker processes on this machine, or a Ray cluster."""
     ray_address: str | None = None
@@ -145,6 +147,7 @@ def _answer(arguments: Arguments) -> int:
             gpus_per_trial=arguments.gpus_per_trial,
             trial_timeout=arguments.trial_timeout,
             seed_batch=arguments.seed_batch,
+            compile=arguments.compile,
         ),
         dry_run=arguments.dry_run,
         tensorboard=arguments.tensorboard,

@@ -16,7 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -26,6 +26,7 @@ from typing import Any, Protocol
 from ablations.record import Record
 from ablations.seed_batches import carry_out_together, is_joinable
 from ablations.work import TRIAL_ERRORS, Task, carry_out, failed, ran_out_of_memory, reason
+from xception.train.execution import QUICK, Execution
 
 __all__ = ["Epoch", "Event", "Executor", "Finished", "LocalExecutor", "Notice", "SerialExecutor", "Started", "Upcoming"]
 
@@ -131,7 +132,8 @@ class LocalExecutor:
     """Worker processes on this machine, each with its own interpreter, one task at a time.
 
     With a `seed_batch` above 1 a worker takes up to so many tasks that differ in their seed alone and trains them as one. Where that
-    fails, for whatever reason, they are tried again in halves, down to single trials, so that one costs only itself.
+    fails, for whatever reason, they are tried again in halves, down to single trials, so that one costs only itself. `execution` is
+    the way of a step.
 
     `retries` is how often a trial whose worker died, hung, or ran out of memory is begun again, from its last checkpoint, before it is
     reported as failed. A worker that makes no step for `stall_seconds` counts as hung; `timeout_seconds` limits a trial as a whole.
@@ -144,6 +146,7 @@ class LocalExecutor:
     stall_seconds: float = 1800.0
     stop_seconds: float = 60.0
     seed_batch: int = 1
+    execution: Execution = QUICK
     _attempts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
@@ -185,6 +188,7 @@ class LocalExecutor:
             worker = next((w for w in workers if not w.tasks), None) or _start_worker()
             if worker not in workers:
                 workers.append(worker)
+            tasks = tuple(replace(task, execution=self.execution) for task in tasks)
             worker.tasks, worker.began, worker.heard = {task.key: task for task in tasks}, None, None
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead worker is found by its sentinel
                 worker.pipe.send(tasks)

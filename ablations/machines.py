@@ -10,6 +10,7 @@ from typing import Literal
 
 from ablations.executors import Executor, LocalExecutor
 from ablations.scales import default_scale
+from xception.train.execution import QUICK
 
 __all__ = ["Machines", "Place", "check_machines", "default_device", "is_distributed", "is_follower", "open_place"]
 
@@ -31,6 +32,7 @@ class Machines:
     gpus_per_trial: float | None = None
     trial_timeout: float | None = None  # seconds
     seed_batch: int | None = None  # seeds of a variant that are trained as one
+    compile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,10 @@ def open_place(machines: Machines) -> Place:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     num_workers = machines.workers or (1 if device != "cpu" else max(1, cores // machines.threads))
     local = LocalExecutor(
-        num_workers=num_workers, timeout_seconds=machines.trial_timeout, seed_batch=_seed_batch(machines, on_cpu=device == "cpu")
+        num_workers=num_workers,
+        timeout_seconds=machines.trial_timeout,
+        seed_batch=_seed_batch(machines, on_cpu=device == "cpu"),
+        execution=QUICK.replace(compile=machines.compile),
     )
     return Place(executor=local, device=device, own_device=device)
 
@@ -70,7 +75,7 @@ def _seed_batch(machines: Machines, *, on_cpu: bool) -> int:
     """How many seeds are trained as one: on a GPU several, on a CPU one, where together they take longer than one after the other."""
     if machines.seed_batch is not None:
         return machines.seed_batch
-    return 1 if on_cpu or machines.trial_timeout is not None else SEED_BATCH
+    return 1 if on_cpu or machines.compile or machines.trial_timeout is not None else SEED_BATCH
 
 
 def is_distributed() -> bool:
@@ -115,6 +120,8 @@ def check_machines(machines: Machines) -> None:
         raise ValueError(f"--threads: {machines.threads} is not allowed; 1 or more")
     if machines.workers is not None and machines.workers < 1:
         raise ValueError(f"--workers: {machines.workers} is not allowed; 1 or more")
+    if machines.compile and (machines.executor != "local" or is_distributed()):
+        raise ValueError("--compile: it has no effect but with the local executor; leave it out")
     if machines.seed_batch is not None:
         _check_seed_batch(machines, machines.seed_batch)
     if machines.trial_timeout is not None and not 0 < machines.trial_timeout < math.inf:
@@ -138,6 +145,8 @@ def _check_seed_batch(machines: Machines, size: int) -> None:
         raise ValueError(f"--seed-batch: {size} is not allowed; 1 or more")
     if machines.executor != "local" or is_distributed():
         raise ValueError(f"--seed-batch: {size} has no effect but with the local executor; leave it out")
+    if size > 1 and machines.compile:
+        raise ValueError(f"--seed-batch: {size} is not allowed with --compile; leave one of both out")
     if size > 1 and machines.trial_timeout is not None:
         raise ValueError(f"--seed-batch: {size} is not allowed with --trial-timeout, which limits one trial; leave one of both out")
 

@@ -18,7 +18,9 @@ __all__ = ["carry_out_together", "is_joinable"]
 def is_joinable(task: Task, other: Task) -> bool:
     """Whether two tasks can be trained as one: they differ in seed and stream alone, and nothing ties members to each other."""
     trial, like = task.trial, other.trial.replace(seed=task.trial.seed, stream=task.trial.stream)
-    if not isinstance(trial.model, XceptionConfig) or trial.recipe.precision == "float16" or trial.recipe.batch_norm_shares > 1:
+    if not isinstance(trial.model, XceptionConfig) or task.execution.compile:
+        return False
+    if trial.recipe.precision == "float16" or trial.recipe.batch_norm_shares > 1:
         return False
     return trial == like and dataclasses.replace(other, trial=trial) == task
 
@@ -84,6 +86,7 @@ def carry_out_together(
             device=first.device,
             on_epoch=lambda number, row: on_epoch(todo[number].key, row),
             on_step=on_step,
+            execution=first.execution,
         )
         for task, result in zip(todo, results, strict=True):
             record = record_of(task, result, dataset)

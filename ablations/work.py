@@ -16,6 +16,7 @@ from ablations.record import Record
 from ablations.trial import Trial
 from ablations.trial_folder import TrialFolder
 from xception.data.source import Source
+from xception.train.execution import QUICK, Execution
 
 if TYPE_CHECKING:
     from xception.data import Dataset
@@ -35,7 +36,7 @@ _NO_MEMORY = ("allocate memory", "Cannot allocate", "could not create a primitiv
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A trial and where it runs: the data's source, the device and the threads of one operator.
+    """A trial and where and how it runs: the data's source, the device, the threads of one operator and the way of a step.
 
     `weights` is the file that a transfer begins with; into the folder `keep_weights` the trained network is written, named by key.
     Below `trials` the trial has a folder of its own, with its checkpoints while it runs and its record for good; without, nothing
@@ -46,6 +47,7 @@ class Task:
     source: Source
     device: str
     threads: int
+    execution: Execution = QUICK
     weights: Path | None = None
     keep_weights: Path | None = None
     trials: Path | None = None
@@ -153,6 +155,7 @@ def _trained(
         group=group,
         on_epoch=on_epoch,
         on_step=on_step,
+        execution=task.execution,
     )
     return record_of(task, result, dataset)
 

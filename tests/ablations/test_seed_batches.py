@@ -18,6 +18,7 @@ from ablations.seed_batches import carry_out_together, is_joinable
 from ablations.trial_folder import TrialFolder
 from ablations.work import Task
 from xception.config import TorchvisionConfig
+from xception.train.execution import Execution
 
 
 def tasks(trials: Path | None = None, num: int = 3, batch_size: int = 32) -> list[Task]:
@@ -105,6 +106,8 @@ def test_what_may_be_trained_as_one() -> None:
     assert is_joinable(first, dataclasses.replace(first, trial=trial.replace(stream=1)))
     assert not is_joinable(first, dataclasses.replace(second, threads=2))
     assert not is_joinable(first, small_task(1, epochs=3))
+    compiled = [dataclasses.replace(task, execution=Execution(compile=True)) for task in (first, second)]
+    assert not is_joinable(*compiled)
     for tied in (
         trial.replace_at("recipe.precision", "float16"),
         trial.replace_at("recipe.batch_norm_shares", 2),
@@ -137,6 +140,8 @@ def test_only_a_gpu_trains_several_seeds_as_one_unasked() -> None:
         (Machines(seed_batch=0), "--seed-batch: 0 is not allowed; 1 or more"),
         (Machines(seed_batch=2, executor="ray"), "no effect but with the local executor"),
         (Machines(seed_batch=2, trial_timeout=1.0), "with --trial-timeout"),
+        (Machines(seed_batch=2, compile=True), "with --compile"),
+        (Machines(executor="ray", compile=True), "--compile: it has no effect"),
     ],
 )
 def test_a_seed_batch_that_does_not_fit_is_refused(machines: Machines, why: str) -> None:
