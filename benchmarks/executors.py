@@ -21,6 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.queues import SimpleQueue
@@ -32,7 +33,7 @@ import tyro
 
 from ablations.cost import trial_work
 from ablations.execute import execute
-from ablations.executors import Executor, Finished, LocalExecutor, SerialExecutor
+from ablations.executors import Executor, Finished, LocalExecutor, SerialExecutor, Started
 from ablations.plan import Options, plan_study
 from ablations.store import Store
 from ablations.studies import get_study
@@ -81,25 +82,41 @@ def _tasks(source: Source, num: int, *, image_size: int, train_size: int, batch_
 
 
 def throughput(make: Callable[[], Executor], tasks: Sequence[Task], num_workers: int) -> tuple[float, float, float]:
-    """Return trials per second once workers are warm, the mean seconds of their training, and the seconds to the first end.
+    """Return trials per second while all workers are busy, the mean seconds of their training, and the seconds to the first end.
 
-    The first two trials of each worker are not counted.
+    The first two trials of each worker are not counted, nor the last of each, beside which others may have had nothing to do.
     """
+    moments: list[tuple[str, float]] = []
+    own: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/records.db")
-        began, ends, own = time.perf_counter(), [], []
+        began = time.perf_counter()
         for event in execute(tasks, store, make()):
+            if isinstance(event, Started | Finished):
+                moments.append(("start" if isinstance(event, Started) else "end", time.perf_counter() - began))
             if isinstance(event, Finished):
-                ends.append(time.perf_counter())
                 own.append(event.record.train_seconds or 0.0)
         store.close()
-    return _rate(ends, num_workers), statistics.fmean(own[_WARM * num_workers :]), ends[0] - began
+    counted = slice(_WARM * num_workers, -num_workers)
+    first_end = next(at for what, at in moments if what == "end")
+    return num_workers / statistics.fmean(_cycles(moments)[counted]), statistics.fmean(own[counted]), first_end
 
 
-def _rate(ends: Sequence[float], num_workers: int) -> float:
-    """Trials per second, from the moments at which trials ended."""
-    warm = _WARM * num_workers
-    return (len(ends) - warm) / (ends[-1] - ends[warm - 1])
+def _cycles(moments: Sequence[tuple[str, float]]) -> list[float]:
+    """Seconds from the end of one trial of a worker to the end of its next, in the order in which trials ended.
+
+    A worker that has ended a trial is the next to start one, so that starts and ends pair up whichever worker they are of.
+    """
+    free: deque[float] = deque()
+    busy: deque[float] = deque()
+    out = []
+    for what, at in moments:
+        if what == "start":
+            busy.append(free.popleft() if free else at)
+        else:
+            out.append(at - busy.popleft())
+            free.append(at)
+    return out
 
 
 def overhead(source: Source, num: int) -> list[dict[str, Any]]:
@@ -122,7 +139,7 @@ def overhead(source: Source, num: int) -> list[dict[str, Any]]:
         makers["ray"] = (lambda: RayExecutor(num_workers=2), 2)
     rows = []
     for name, (make, num_workers) in makers.items():
-        rate, own, first = throughput(make, tiny_tasks(source, num + _WARM * num_workers), num_workers)
+        rate, own, first = throughput(make, tiny_tasks(source, num + (_WARM + 1) * num_workers), num_workers)
         row = {"executor": name, "workers": num_workers, "trials_per_second": rate, "first_seconds": first}
         rows.append(row | {"beside_training_ms": 1000 * (num_workers / rate - own)})
     if "ray" in makers:
@@ -139,10 +156,10 @@ def scaling(source: Source, num: int, repeats: int) -> dict[str, dict[str, float
     for _ in range(repeats):
         rates = []
         for n in (1, 2):
-            rate, _, _ = throughput(lambda n=n: LocalExecutor(num_workers=n), cifar_tasks(source, n * (num + _WARM)), n)  # type: ignore[misc]
+            rate, _, _ = throughput(lambda n=n: LocalExecutor(num_workers=n), cifar_tasks(source, n * (num + _WARM + 1)), n)  # type: ignore[misc]
             rates.append(rate)
         ratios["workers"].append(rates[1] / rates[0])
-        rates = [_alone(cifar_tasks(source, num + _WARM), n) for n in (1, 2)]
+        rates = [_alone(cifar_tasks(source, num + _WARM + 1), n) for n in (1, 2)]
         ratios["machine"].append(rates[1] / rates[0])
     return {name: {"median": statistics.median(r), "low": min(r), "high": max(r), "n": repeats} for name, r in ratios.items()}
 
@@ -154,21 +171,22 @@ def _alone(tasks: list[Task], num: int) -> float:
     processes = [context.Process(target=_train_all, args=(tasks, barrier, answers)) for _ in range(num)]
     for process in processes:
         process.start()
-    rate = sum(_rate(answers.get(), 1) for _ in processes)
+    rate = sum(1 / statistics.fmean(answers.get()[_WARM:-1]) for _ in processes)
     for process in processes:
         process.join()
     return rate
 
 
 def _train_all(tasks: list[Task], barrier: Barrier, answers: SimpleQueue[list[float]]) -> None:
-    """In a process of its own: carry tasks out, from the second on together with the others, and answer when each ended."""
-    ends = []
+    """In a process of its own: carry tasks out, from the second on together with the others, and answer how long each took."""
+    seconds = []
     for i, task in enumerate(tasks):
         if i == 1:
             barrier.wait()
+        began = time.perf_counter()
         list(SerialExecutor().run([task]))
-        ends.append(time.perf_counter())
-    answers.put(ends)
+        seconds.append(time.perf_counter() - began)
+    answers.put(seconds)
 
 
 @dataclass(frozen=True)
@@ -205,7 +223,7 @@ def measure(source: Source, repeats: int) -> Measured:
             store.release_claims("driver", task.key)
         driver = (time.perf_counter() - began) / len(tasks)
         store.close()
-    _, _, first = throughput(lambda: LocalExecutor(num_workers=1), tiny_tasks(source, 2 * _WARM), 1)
+    _, _, first = throughput(lambda: LocalExecutor(num_workers=1), tiny_tasks(source, _WARM + 2), 1)
     return Measured([work[n] for n in seconds], list(seconds.values()), first, driver)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.executors import Measured, _rate, simulate
+from benchmarks.executors import Measured, _cycles, simulate
 
 UNLIKE = Measured(
     work=[1.0, 2.0, 4.0, 16.0], seconds=[[1.0, 1.1], [2.0, 2.1], [4.0, 4.2], [16.0, 15.0]], start_seconds=3.0, driver_seconds=0.01
@@ -36,5 +36,7 @@ def test_a_driver_that_is_slow_limits_many_workers() -> None:
     assert row["lost_to_the_driver"] > 0.5
 
 
-def test_trials_per_second_are_counted_from_where_workers_are_warm() -> None:
-    assert _rate([100.0, 101.0, 101.5, 102.0], 1) == pytest.approx(2.0)  # two trials of half a second
+def test_a_workers_cycle_goes_from_one_end_to_the_next() -> None:
+    # Two workers, whose trials take 2 s and 3 s; what lies between an end and the next start belongs to the next trial.
+    moments = [("start", 0.0), ("start", 0.0), ("end", 2.0), ("start", 2.1), ("end", 3.0), ("start", 3.1), ("end", 4.0), ("end", 6.0)]
+    assert _cycles(moments) == [2.0, 3.0, 2.0, 3.0]
