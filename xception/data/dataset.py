@@ -70,11 +70,11 @@ class Images:
         """Return these images on a device where they take at most `max_bytes` there (half of what is free, unless given).
 
         Larger ones stay where they are, mapped from disk, and `batch` copies each batch to the device. Both give the same batches.
-        What is on that GPU already stays as it is: others may share it.
+        What is on a GPU already stays where it is, for others may share it; only the index is copied.
         """
         device = torch.device(device)
         if device.type == "cuda" and self.storage.device.type == "cuda":
-            return self
+            return dataclasses.replace(self, index=None if self.index is None else self.index.to(device))
         if self.num_bytes <= (_free_bytes(device) // 2 if max_bytes is None else max_bytes):
             return self.to(device)
         return dataclasses.replace(self, target=None if device.type == self.storage.device.type else device)
