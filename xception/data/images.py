@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import struct
 import warnings
 import zlib
@@ -109,6 +110,12 @@ def _square(image: Any, image_size: int) -> npt.NDArray[np.uint8]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep Pillow's remarks on odd files to itself; to be held around all decoding by the thread that starts the others."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
+    logger = logging.getLogger("PIL")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield
+    finally:
+        logger.setLevel(level)

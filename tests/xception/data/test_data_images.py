@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import struct
 import warnings
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from data_builders import encoded, pixels
 from PIL import Image
 
-from xception.data.images import BrokenImageError, decode, header_size
+from xception.data.images import BrokenImageError, decode, header_size, quiet
 
 GRADIENT = np.linspace(0, 255, 32).astype(np.uint8)[None, :].repeat(32, 0)
 
@@ -106,6 +107,17 @@ def test_the_first_frame_of_an_animation_counts() -> None:
 def test_what_cannot_be_decoded_is_named(content: bytes) -> None:
     with pytest.raises(BrokenImageError, match=r"\w"):
         decode(content, 32)
+
+
+def test_pillows_remarks_on_a_broken_image_are_kept_from_people(caplog: pytest.LogCaptureFixture) -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "TIFF")
+    entry = struct.pack("<HHIH", 277, 3, 1, 3)  # samples per pixel: a short, 3
+    content = out.getvalue().replace(entry, struct.pack("<HHIH", 277, 3, 1, 127))
+    assert content != out.getvalue()
+    with quiet(), pytest.raises(BrokenImageError):
+        decode(content, 8)
+    assert caplog.records == []
 
 
 def test_a_decompression_bomb_is_not_unpacked() -> None:
