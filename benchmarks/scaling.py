@@ -51,7 +51,7 @@ class Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One measurement: seconds for `x`, with the lowest and highest round, and what a straight line through the smallest x says."""
+    """One measurement: seconds for `x`, with the lowest and highest round, and what it would be in proportion to the smallest x."""
 
     against: str
     x: float
@@ -111,7 +111,7 @@ def workers(rounds: int, turn_seconds: float, num_cores: int) -> list[Point]:
 
 
 def plot(points: Sequence[Point], note: str) -> Figure:
-    """Draw a panel for each x: medians with their range, and the straight line that the smallest x promises."""
+    """Draw a panel for each x: medians with their range, and the line in proportion to the smallest x."""
     from ablations.style import context, finish, new_figure
 
     kinds = list(dict.fromkeys(point.against for point in points))
@@ -121,12 +121,12 @@ def plot(points: Sequence[Point], note: str) -> Figure:
         axes: Sequence[Axes] = figure.subplots(1, len(kinds), squeeze=False)[0]
         for panel, kind in zip(axes, kinds, strict=True):
             chosen = [point for point in points if point.against == kind]
-            x = [point.x for point in chosen]
+            x = [point.x / 1e6 if kind == MACS else point.x for point in chosen]
             panel.plot(x, [point.linear for point in chosen], color="#777777", linestyle=":")
-            panel.annotate("linear", (x[-1], chosen[-1].linear), xytext=(-3, 0), textcoords="offset points", ha="right", color="#555555")
+            panel.annotate("in proportion", (x[-1], chosen[-1].linear), xytext=(-3, 0), textcoords="offset points", ha="right", color="#555555")
             spread = [[p.seconds - p.low for p in chosen], [p.high - p.seconds for p in chosen]]
             panel.errorbar(x, [point.seconds for point in chosen], yerr=spread, color=_COLOUR, marker="o", capsize=2)
-            panel.set_xlabel({MACS: f"{MACS} an image"}.get(kind, kind))
+            panel.set_xlabel({MACS: f"million {MACS} an image"}.get(kind, kind))
             panel.set_title(titles[kind], loc="left")
             panel.set_xlim(left=0)
             panel.set_ylim(bottom=0)
@@ -159,7 +159,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return 0
     for point in points:
         print(f"{point.x:>14,.0f} {point.against:24}{point.seconds:8.3f} s ({point.low:.3f} to {point.high:.3f}), "
-              f"{point.seconds / point.linear:.2f} of linear{', ' + point.note if point.note else ''}")
+              f"{point.seconds / point.linear:.2f} of proportion{', ' + point.note if point.note else ''}")
     print("environment: " + ", ".join(f"{k} {v}" for k, v in environment.items() if v is not None))
     return 0
 

@@ -34,4 +34,4 @@ def test_report(monkeypatch, capsys, tmp_path):
     with open(tmp_path / "scaling.csv", newline="") as file:
         assert [float(row["seconds"]) for row in csv.DictReader(file)] == pytest.approx([p.seconds for p in made])
     assert scaling.main(["--short"]) == 0
-    assert "1.00 of linear" in capsys.readouterr().out
+    assert "1.00 of proportion" in capsys.readouterr().out
