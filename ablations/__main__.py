@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ablations.commands.interruption import interruptible
+from ablations.passwords import hide_in_process_list
 from xception.command_line import parse, refuse
 
 PROG = "python -m ablations"
@@ -42,6 +43,8 @@ _NEEDED = {"check": None, "export": "file", "import": "file", "merge": "other", 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
+    if args is None:
+        hide_in_process_list(sys.argv)
     words = list(sys.argv[1:] if args is None else args)
     if words and words[0] in _NEEDED:
         words.insert(0, "--action")

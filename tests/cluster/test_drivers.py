@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command import ROOT
+from command import ROOT, call
 from servers import Postgres
 
 from ablations.claims import Claims, is_dead
@@ -100,6 +100,24 @@ def test_a_password_is_in_no_process_list(postgres: Postgres, tmp_path: Path) ->
     assert "tester:****" in listed
     assert postgres.password not in listed
     assert postgres.password not in end(driver)
+
+
+_LISTED = """
+import contextlib, importlib, sys
+from pathlib import Path
+
+with contextlib.suppress(SystemExit), contextlib.redirect_stderr(None):
+    importlib.import_module(sys.argv.pop(1)).main()
+print(Path("/proc/self/cmdline").read_text().replace(chr(0), " "))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the process list that is read is that of Linux")
+@pytest.mark.parametrize("command", ["run_ablation", "search.__main__", "ablations.__main__"])
+def test_every_command_hides_passwords_in_the_process_list(command: str) -> None:
+    listed = call("-c", _LISTED, command, "--store", "postgresql://me:geheim@127.0.0.1:1/db", "--nonsense").stdout
+    assert "me:******@127.0.0.1" in listed
+    assert "geheim" not in listed
 
 
 @pytest.mark.parametrize(
