@@ -12,17 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from ablations.cost import duration, estimate_seconds, read_speed, write_speed
 from ablations.executors import Executor
-from ablations.extras import measure_extras
 from ablations.frame import plan_frame
 from ablations.machines import Machines, Place, check_machines, open_place
-from ablations.output import broken_images, write_results
 from ablations.plan import Options, StudyPlan, plan_study
 from ablations.progress import ProgressDisplay
 from ablations.runner import run_study
 from ablations.store import Store
 from ablations.studies import get_study
 from ablations.tensorboard import CurveLog
-from ablations.variant_costs import measure_costs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +86,11 @@ def _run(plan: StudyPlan, store: Store, place: Place, display: ProgressDisplay, 
         outcome = run_study(plan, store, executor, display, device=device, threads=threads)
         tuned = _run_tuned(plan, store, executor, display, device, threads, tuner) if tuner else None
     training_seconds = time.monotonic() - began
+    # Only now: pandas, scipy and matplotlib would keep the first trial waiting.
+    from ablations.extras import measure_extras
+    from ablations.output import broken_images, write_results
+    from ablations.variant_costs import measure_costs
+
     measure_costs(plan.designs, store, device=place.own_device)
     measure_extras(plan, store, device=place.own_device)
     folder = write_results(store, outcome.plan, options.out, tuned=tuned)
