@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from command import ROOT
@@ -59,11 +62,30 @@ def postgres() -> Iterator[Postgres]:
 
 
 def add_node(cluster: Any, **settings: Any) -> Any:
-    """Add a node to a Ray cluster; Ray gives a node 30 s to start, which a machine that is busy with other things may not."""
-    for _ in range(4):
-        with contextlib.suppress(Exception):  # Ray raises Exception itself
-            return cluster.add_node(**settings)
-    return cluster.add_node(**settings)
+    """Add a node to a Ray cluster, and wait for it, however busy the machine is.
+
+    Ray takes a node for lost after 30 s and leaves its processes behind, to join later: here it has a minute. By then it has joined or
+    ended itself, as it does where its agents are not there within 15 s (issue 65983 of ray-project/ray), and another is started.
+    """
+    from ray._private import services
+
+    find = services.get_node
+
+    def find_patiently(*args: Any) -> Any:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return find(*args)
+            except RuntimeError:  # it is not there yet
+                if time.monotonic() > deadline:
+                    raise
+                select.select([], [], [], 0.1)
+
+    with mock.patch.object(services, "get_node", find_patiently):
+        for _ in range(5):
+            with contextlib.suppress(Exception):  # Ray raises Exception itself
+                return cluster.add_node(**settings)
+        return cluster.add_node(**settings)
 
 
 @pytest.fixture(scope="session")
