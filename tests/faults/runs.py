@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from ablations.record import Record
@@ -20,6 +20,7 @@ from tests.faults import driver
 from tests.faults.bench import NUM_TRIALS, ROOT, Bench, Outcome, forked, last_line, require, small_disk, spawn
 
 TIMEOUT = 600
+ATTEMPTS = 10  # to send a signal to a run before it is over
 
 
 def start(folder: Path, num_workers: int = 2) -> subprocess.Popen[str]:
@@ -158,10 +159,15 @@ def parent_killed(bench: Bench) -> Outcome:
 
 
 def interrupted(bench: Bench, number: int, *, to_group: bool) -> Outcome:
-    folder = bench.new_folder()
-    process = start(folder)
-    await_log(folder, "epoch", process)
-    (os.killpg if to_group else os.kill)(process.pid, number)
+    """A signal that ends a run in good order; a run that was over before it came is begun anew, as nothing was injected."""
+    for _ in range(ATTEMPTS):
+        folder = bench.new_folder()
+        process = start(folder)
+        await_log(folder, "epoch", process)
+        with suppress(ProcessLookupError):
+            (os.killpg if to_group else os.kill)(process.pid, number)
+        if process.wait(TIMEOUT) != 0:
+            break
     message = last_line(ended(process, 130))
     require("Continue with: python -m tests.faults.driver" in message, f"no line that continues: {message}")
     ended(start(folder, 1), 0)

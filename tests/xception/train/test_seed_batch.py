@@ -174,18 +174,18 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *seeds: int) -> None:
 
     def step_seed(trainer: Trainer, purpose: str, *more: int) -> int:
         if trainer.seed in seeds and purpose == "step" and trainer.num_steps_done == 2:
-            batch = batches.get(id(trainer))
+            batch = next((batch for batch in batches if trainer in batch.trainers.values()), None)
             network, part = (trainer.model, slice(None)) if batch is None else (batch.network, list(batch.trainers.values()).index(trainer))
             with torch.no_grad():
                 dict(network.named_parameters())["head.classifier.weight"][part] = torch.inf
         return factor(trainer, purpose, *more)
 
-    batches: dict[int, _SeedBatch] = {}
+    batches: list[_SeedBatch] = []
     stack = _SeedBatch._stack
 
     def remember(batch: _SeedBatch) -> None:
         stack(batch)
-        batches.update({id(trainer): batch for trainer in batch.trainers.values()})
+        batches.append(batch)
 
     monkeypatch.setattr(_SeedBatch, "_stack", remember)
     monkeypatch.setattr(Trainer, "step_seed", step_seed)
