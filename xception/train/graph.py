@@ -8,6 +8,7 @@ does what the plain one does.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from xception.train.recipe import Recipe
 from xception.train.step import Step
 
 __all__ = ["FixedBatch", "RecordedStep", "build_step"]
+
+_log = logging.getLogger(__name__)
 
 # Runs a step once to record it; returns what repeats it, and where its result then is.
 Record = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
@@ -81,11 +84,12 @@ class RecordedStep(Step):
         self._batch: FixedBatch | None = None
         self._repeat: Callable[[], None] = lambda: None
         self._result: Tensor | None = None
+        self._refused: str | None = None
 
     @property
     def how(self) -> dict[str, Any]:
-        """What a record tells of it."""
-        return super().how | {"cuda_graph": True}
+        """What a record tells of it: true, or why the step could not be recorded."""
+        return super().how | {"cuda_graph": self._refused is None or f"not recorded: {self._refused}"}
 
     def begin_epoch(self, network: nn.Module) -> None:
         """Take note of what trains; forget the recording where that changed."""
@@ -96,14 +100,23 @@ class RecordedStep(Step):
 
     def __call__(self, network: nn.Module, images: Tensor, target: Tensor) -> Tensor:
         """Update the weights by one batch; the losses returned stay as they are until the next step."""
-        if self._num_plain < _NUM_PLAIN:
+        if self._num_plain < _NUM_PLAIN or self._refused is not None:
             self._num_plain += 1
             return self._beside(network, images, target)
         if self._batch is None or self._result is None:
             batch = self._batch = FixedBatch(images, target)
             batch.fill(images, target)
             plain = super().__call__
-            self._repeat, self._result = self._record(lambda: plain(network, batch.images, batch.target))
+            try:
+                self._repeat, self._result = self._record(lambda: plain(network, batch.images, batch.target))
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:  # an operator that waits for the host, or that no graph can hold: nothing has run
+                self._refused = (str(error).splitlines() or [type(error).__name__])[0]
+                _log.warning("a step could not be recorded as a CUDA graph and is taken as it is: %s", self._refused)
+                self._batch = None
+                self.optimiser.zero_grad(set_to_none=True)  # gradients of the attempt are in memory that was never written
+                return self._beside(network, images, target)
         self._batch.fill(images, target)
         self._repeat()
         return self._result

@@ -80,6 +80,46 @@ def test_recorded_steps_of_a_seed_batch_come_to_the_bits_of_plain_ones(tiny_trai
     assert recorder.num_recorded == 1
 
 
+def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(
+    tiny_training: Training, uninterrupted: FitResult, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    attempts = []
+
+    def refuse(_: Recorder, run: Callable[[], Tensor]) -> Any:
+        """As CUDA does on an operator that waits for the host, halfway through: gradients are there, of memory never written."""
+        attempts.append(run)
+        for parameter in parameters:
+            parameter.grad = torch.full_like(parameter, torch.nan)
+        raise RuntimeError("operation not permitted when stream is capturing\nCUDA kernel errors might be ...")
+
+    parameters: list[nn.Parameter] = []
+    build = trainer.build_step
+    monkeypatch.setattr(Recorder, "__call__", refuse)
+    monkeypatch.setattr(
+        trainer,
+        "build_step",
+        lambda optimiser, *a, **k: (
+            parameters.extend(p for group in optimiser.param_groups for p in group["params"]) or build(optimiser, *a, **k)
+        ),
+    )
+    result = tiny_training()
+    assert same(result, uninterrupted)
+    assert len(attempts) == 1
+    assert result.how == {"cuda_graph": "not recorded: operation not permitted when stream is capturing"}
+    assert [record.message for record in caplog.records if "could not be recorded" in record.message]
+
+
+def test_memory_that_runs_out_while_recording_is_told_as_such(
+    tiny_training: Training, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_out(_: Recorder, run: Callable[[], Tensor]) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Recorder, "__call__", run_out)
+    with pytest.raises(torch.OutOfMemoryError):
+        tiny_training()
+
+
 def test_what_thaws_is_recorded_anew(tiny_training: Training, recorder: Recorder, tmp_path: Any) -> None:
     from xception.train.checkpoint import save_weights
 
