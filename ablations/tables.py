@@ -362,7 +362,7 @@ def _no_formula(value: Hashable) -> Hashable:
 
 
 def _markdown(text: str) -> str:
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"<(?![\s\d.])", "&lt;", text.replace("&", "&amp;")).replace(">", "&gt;")  # "<0.001" begins no tag
     return re.sub(r"[\\`*|$~]|\](?=[(\[:])|(?<![^\W_])_|_(?![^\W_])", lambda m: "\\" + m[0], text)
 
 

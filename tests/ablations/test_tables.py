@@ -195,7 +195,7 @@ def test_names_are_never_markup() -> None:
     for name in frames.HOSTILE:
         assert name in page.text
     markdown = tables.to_markdown(people)
-    assert "<" not in markdown
+    assert not re.search(r"<(?![\d.])", markdown)  # "<0.001" begins no tag
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in markdown.splitlines() if line.startswith("|")}) == 1
 
 
