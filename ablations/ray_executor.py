@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import queue
+import signal
 import socket
 import threading
 import time
@@ -59,7 +60,8 @@ def connect_ray(address: str | None) -> None:
     own: dict[str, Any] = {"address": "local", "include_dashboard": False}
     for attempt in range(_STARTS):
         try:
-            ray.init(**(own if address is None else {"address": address}), log_to_driver=False, logging_level=logging.CRITICAL)
+            with _own_signals():
+                ray.init(**(own if address is None else {"address": address}), log_to_driver=False, logging_level=logging.CRITICAL)
             return
         except Exception as error:  # noqa: BLE001 - Ray raises Exception itself, where a node does not start in time
             reason = " ".join(str(error).split())[:300]
@@ -68,6 +70,17 @@ def connect_ray(address: str | None) -> None:
                 continue
             where = f"--ray-address: {address!r} cannot be joined" if address else "--executor: no cluster could be started here"
             raise ValueError(f"{where}: {reason}") from None
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put back what this process does on SIGTERM, which Ray takes for itself: the run would end without saving and without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _has_token() -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from types import FrameType
+
 import pytest
 
 from ablations.ray_executor import connect_ray
@@ -19,6 +22,7 @@ class Ray:
 
     def init(self, **_: object) -> None:
         self.calls.append("init")
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray has a use of its own for it
         if self.failures:
             raise Exception(self.failures.pop(0))
 
@@ -38,6 +42,22 @@ def connect(monkeypatch: pytest.MonkeyPatch, failures: list[str], address: str |
 
 def test_a_cluster_of_our_own_that_a_busy_machine_starts_too_slowly_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert connect(monkeypatch, [TIMED_OUT, TIMED_OUT]).calls == ["init", "shutdown", "init", "shutdown", "init"]
+
+
+@pytest.mark.parametrize("failures", [[], ["no space"]])
+def test_a_signal_does_what_it_did_before(failures: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def ours(_number: int, _frame: FrameType | None) -> None: ...
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        if failures:
+            with pytest.raises(ValueError, match="no space"):
+                connect(monkeypatch, failures)
+        else:
+            connect(monkeypatch, failures)
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(

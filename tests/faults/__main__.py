@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -78,6 +79,7 @@ FAULTS = (
     Fault("run: read-only output folder", runs.read_only),
     Fault("run: output into a closed pipe", runs.nobody_listens, is_short=False),
     Fault("run: Ctrl-C to a real study", runs.interrupted_command, is_short=False),
+    Fault("run: SIGTERM to a real study on Ray", runs.terminated_on_ray, is_short=False),
 )
 
 
@@ -92,6 +94,9 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
+    # In the background of a script, or under nohup, these are ignored, and so they would be by the runs that they are sent to.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     rows = []
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         os.environ["XCEPTION_CACHE"] = str(Path(folder, "cache"))

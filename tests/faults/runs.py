@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import resource
@@ -17,7 +18,7 @@ from pathlib import Path
 from ablations.record import Record
 from ablations.store import Store
 from tests.faults import driver
-from tests.faults.bench import NUM_TRIALS, ROOT, Bench, Outcome, forked, last_line, require, small_disk, spawn
+from tests.faults.bench import NUM_TRIALS, ROOT, Bench, LeftOutError, Outcome, forked, last_line, require, small_disk, spawn
 
 TIMEOUT = 600
 ATTEMPTS = 10  # to send a signal to a run before it is over
@@ -311,14 +312,25 @@ def nobody_listens(bench: Bench) -> Outcome:
 
 def interrupted_command(bench: Bench) -> Outcome:
     """Ctrl-C to the real command line while it trains, and the printed line typed in again."""
+    return _interrupted_command(bench, signal.SIGINT)
+
+
+def terminated_on_ray(bench: Bench) -> Outcome:
+    """SIGTERM to the real command line while Ray's workers train."""
+    if importlib.util.find_spec("ray") is None:
+        raise LeftOutError("the package ray is not here")
+    return _interrupted_command(bench, signal.SIGTERM, "--executor", "ray")
+
+
+def _interrupted_command(bench: Bench, number: int, *more: str) -> Outcome:
     folder = bench.new_folder()
-    words = ("--train-size", "256", "--epochs", "4", "--seeds", "1", "--workers", "1", "--out", str(folder))
+    words = ("--train-size", "256", "--epochs", "4", "--seeds", "1", "--workers", "1", "--out", str(folder), *more)
     process = spawn("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", *words)
     deadline = time.monotonic() + TIMEOUT
     while not list(folder.glob("trials/*/step-*.safetensors")):
         require(process.poll() is None and time.monotonic() < deadline, "no checkpoint appeared")
         select.select([], [], [], 0.05)
-    os.killpg(process.pid, signal.SIGINT)
+    (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)  # a key reaches the workers too
     line = last_line(ended(process, 130))
     before = {key for key, record in records_of(folder).items() if record.is_final}
     command = line.partition("Continue with: python ")[2].split()
