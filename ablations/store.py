@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,6 +35,8 @@ _CHUNK = 1000
 _JSON_COLUMNS = ("curves", "environment")
 # What SQLite says of a file that is not as it was written.
 _DAMAGE = ("malformed", "disk I/O error", "Could not decode to UTF-8")
+# Kinds of "disk I/O error" that are the disk's and leave what is in the file as it was: a limit, no space, no right to write.
+_NOT_WRITTEN = re.compile("SQLITE_IOERR_(WRITE|FSYNC|DIR_FSYNC|TRUNCATE|SHM|LOCK|DELETE)")
 _REBUILD = "move it aside and make it again with: python -m ablations rebuild --trials OUT/trials --store URL"
 
 
@@ -341,7 +344,10 @@ class Store:
                     delay = min(2 * delay, 2.0)
                     continue
                 reason = self._reason(error)
-                if any(words in reason for words in _DAMAGE):
+                name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+                if _NOT_WRITTEN.match(name):
+                    reason = f"{reason} ({name})"
+                elif any(words in reason for words in _DAMAGE):
                     raise StoreError(f"--store: {self.name} is damaged: {reason}; {_REBUILD}") from None
                 what = "cannot be used" if isinstance(error, OperationalError | sqlite3.OperationalError) else "is not a store of records"
                 raise StoreError(f"--store: {self.name} {what}: {reason}") from None

@@ -50,11 +50,11 @@ def await_log(folder: Path, word: str, process: subprocess.Popen[str]) -> None:
 
 
 def num_duplicated(folder: Path) -> int:
-    """Trials of which an epoch was trained after they had counted as finished."""
+    """Trials of which an epoch was trained after they had counted as finished; one that failed is meant to be tried again."""
     done: set[str] = set()
     again: set[str] = set()
-    for word, key, *_ in read_log(folder):
-        if word == "finished":
+    for word, key, *more in read_log(folder):
+        if word == "finished" and more != ["failed"]:
             done.add(key)
         elif word == "epoch" and key in done:
             again.add(key)
