@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 Status = Literal["complete", "diverged", "failed"]
@@ -47,8 +47,8 @@ class Record:
         return self.status != "failed"
 
     def values(self) -> dict[str, Any]:
-        """Return the fields as a mapping."""
-        return asdict(self)
+        """Return the fields as a mapping of its own, whose values are those of the record."""
+        return dict(vars(self))
 
 
 def record_to_plain(record: Record) -> dict[str, Any]:

@@ -234,7 +234,7 @@ def environment() -> dict[str, Any]:
 
     return {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # itself a TorchVersion, whose reader would have to import torch
         "torchvision": metadata.version("torchvision"),  # importing it for its number takes a second
         "platform": platform.platform(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

@@ -6,7 +6,10 @@ import dataclasses
 import errno
 import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from trials import bits, finished, small_task
 
 from ablations.executors import Epoch, Event, Finished, LocalExecutor, Notice, SerialExecutor
 from ablations.trial_folder import TrialFolder
-from ablations.work import Task, ran_out_of_memory
+from ablations.work import Task, environment, ran_out_of_memory
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +142,8 @@ def test_want_of_memory_is_told_from_other_failures(error: Exception, is_memory:
     (record,) = finished(SerialExecutor().run([small_task(0)])).values()
     assert record.status == "failed"
     assert ran_out_of_memory(record) is is_memory
+
+
+def test_what_a_worker_tells_of_its_environment_is_read_without_torch() -> None:
+    code = "import pickle, sys; pickle.load(sys.stdin.buffer); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], input=pickle.dumps(environment()), check=False).returncode == 0
