@@ -37,7 +37,8 @@ def regret_plot(runs: Sequence[Run], trials: int, *, title: str, note: str) -> F
                 places = np.linspace(first, max(last, first), _POINTS)
                 table = np.array([100 * regret_at(run, places, over=over) for run in own])
                 triples = np.array([mean_interval(column) for column in table.T])
-                colour, dashes = style.PALETTE[i % len(style.PALETTE)], style.DASHES[i % len(style.DASHES)]
+                colour = style.PALETTE[i % len(style.PALETTE)]
+                dashes = style.DASHES[(i + i // len(style.PALETTE)) % len(style.DASHES)]  # no two lines alike
                 panel.fill_between(places / unit, triples[:, 1], triples[:, 2], color=colour, alpha=0.09, linewidth=0)
                 name = style.legible(method)
                 panel.plot(places / unit, triples[:, 0], color=colour, linestyle=dashes, linewidth=1.1, label=name, drawstyle="steps-post")

@@ -20,6 +20,8 @@ from search.plan import base_network
 from search.replay import METHODS, Run, check_methods, compare_methods, mean_interval, ranks, regret_at, replay, summary
 from search.space import Values
 from search.tabular import Table
+from xception.canonical import from_json
+from xception.config import XceptionConfig
 
 NOT_ALL = "table: 1 of 72 networks of table have no finished trial"
 
@@ -107,6 +109,20 @@ def test_clock_pays_for_each_network_once(tmp_path: Path) -> None:
     whole = sum(table.at(v).train_seconds for v in table.grid)
     run = replay(table, "random", trials=400, seed=0)
     assert run.seconds[-1] == pytest.approx(whole)
+
+
+def test_time_is_that_of_the_quickest_seed_that_ended_whole(tmp_path: Path) -> None:
+    table = make_table(tmp_path)
+    frame = table.frame.copy()
+    model = frame["model"].iloc[0]
+    own = frame.index[frame["model"] == model]
+    frame.loc[own, "train_seconds"] = [300.0, 90.0, 4.0]
+    frame.loc[own[2], "status"] = "diverged"
+    uneven = Table(frame, space="table", digest=table.space.digest, design=table.design, about=table.about)
+    network = from_json(XceptionConfig, model)
+    assert [uneven.query(network, seed=seed).train_seconds for seed in (0, 1, 2, None)] == [90.0] * 4
+    frame.loc[own, "status"] = "diverged"
+    assert Table(frame, space="table", digest=table.space.digest, design=table.design, about={}).query(network).train_seconds == 4.0
 
 
 def test_regret_at_places() -> None:
