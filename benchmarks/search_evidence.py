@@ -4,12 +4,14 @@
     python -m benchmarks.search_evidence --table results/table_quick_cpu/table.parquet     # and on a space that was trained whole
 
 Every search goes through the code of real ones, with training replaced by a formula or by looking up. Regret is how far the best so far
-lies below the optimum; on a table, how far the mean test accuracy of the network with the best validation accuracy lies below that of
-the best network. Repeat r of every method is paired with repeat r of random search, and intervals are 95 % t intervals of the paired
-differences. With two objectives the hypervolume takes the place of regret, and is computed three times: by the project, by Optuna's
-algorithm (While et al. 2012, WFG) and by throwing points. The exit status is 1 where a promise is broken: a method whose regret
-after its last trial is not below random search's after as many with its whole interval, or hypervolumes that disagree. The mean
-over the trials is shown beside it: there the first ten count too, which TPE and GP draw at random themselves.
+lies below the optimum. On a table it is how far the mean accuracy of the picked network, which had the best validation accuracy with
+the one seed that the search saw, lies below that of the best network: in validation accuracy, which is what was searched for, and in
+test accuracy, which ranks networks a little otherwise, so that some of that regret is left to every method. Repeat r of every method is
+paired with repeat r of random search, and intervals are 95 % t intervals of the paired differences. With two objectives the hypervolume
+takes the place of regret, and is computed three times: by the project, by Optuna's algorithm (While et al. 2012, WFG) and by throwing
+points. The exit status is 1 where a promise is broken: a method whose regret in what it searched for is, after its last trial, not
+below random search's after as many with its whole interval, or hypervolumes that disagree. The mean over the trials is shown beside it:
+there the first ten count too, which TPE and GP draw at random themselves.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ TRIALS = {"analytic": {"tpe": 60, "gp": 30, "nsga2": 150}, "table": {"tpe": 40, 
 FRONT_TRIALS = {"tpe": 60, "nsga2": 150}
 REFERENCE = np.array([1.5, 1.0])  # of the hypervolume: loss and cost
 THROWN = 1_000_000
+ACCURACIES = ("validation accuracy", "test accuracy")  # of a table's networks: what is searched for, and what for
 Array = NDArray[np.float64]
 
 ANALYTIC = Space(
@@ -130,8 +133,9 @@ def front_regret(method: str, trials: int, seed: int) -> Array:
 
 
 def table_regret(path: Path, method: str, trials: int, seed: int) -> Array:
-    """Return the regret in mean test accuracy after each trial on a table, (trials,)."""
-    return np.array(replay(_table(path), method, trials=trials, seed=seed).test_regret)
+    """Return the regrets in mean validation and mean test accuracy after each trial on a table, (2, trials)."""
+    run = replay(_table(path), method, trials=trials, seed=seed)
+    return np.array([run.val_regret, run.test_regret])
 
 
 @functools.cache
@@ -185,9 +189,15 @@ def run(repeats: int, *, seed: int = 0, table: Path | None = None, workers: int 
             asked = {method: [pool.submit(regret, method, n, one) for one in seeds] for method, n in lengths.items()}
             found = {method: np.array([one.result() for one in searches]) for method, searches in asked.items()}
             for method, n in trials.items():
-                rows.append({"on": place, "method": method, **versus_random(found[method], found["random"][:, :n])})
+                ours, theirs = found[method], found["random"][..., :n]
+                if place != "table":
+                    rows.append({"on": place, "method": method, **versus_random(ours, theirs)})
+                    continue
+                for i, accuracy in enumerate(ACCURACIES):
+                    rows.append({"on": f"table, {accuracy}", "method": method, **versus_random(ours[:, i], theirs[:, i])})
     volumes = hypervolumes()
-    broken = [f"{row['method']} on {row['on']}" for row in rows if not row["final_ci_low"] > 0]
+    promised = [row for row in rows if row["on"] != f"table, {ACCURACIES[1]}"]
+    broken = [f"{row['method']} on {row['on']}" for row in promised if not row["final_ci_low"] > 0]
     if volumes["largest_difference"] > 1e-9 or volumes["largest_difference_thrown_sigmas"] > 5:
         broken.append("hypervolumes disagree")
     about = None if table is None else _table(table).about
@@ -208,7 +218,7 @@ def show(report: dict[str, Any]) -> None:
     if report["table"] is not None:
         print("Table: " + ", ".join(str(report["table"][name]) for name in ("dataset", "training", "seeds") if name in report["table"]))
     for place in dict.fromkeys(row["on"] for row in report["comparisons"]):
-        scale, unit = (100, " pp") if place == "table" else (1, "")
+        scale, unit = (100, " pp") if place.startswith("table") else (1, "")
         what = "share of the box that the front leaves" if "two" in place else "regret"
         print(f"\nOn the {place}: {what}, and by how much it is lower than random search's")
         for row in report["comparisons"]:

@@ -12,6 +12,8 @@ import pytest
 from benchmarks import search_evidence
 from search.space import Values
 
+TABLE = Path(__file__).parents[2] / "results" / "table_quick_cpu" / "table.parquet"
+
 
 def test_the_formula_has_the_optimum_that_it_names() -> None:
     best: Values = {"a": 0.7, "b": 0.3, "rate": 10**-2.5, "depth": 5, "kind": "y", "extra": 0.25}
@@ -51,6 +53,23 @@ def test_report_keeps_the_contract(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert report["hypervolume"]["largest_difference"] < 1e-9
     search_evidence.show(report)
     assert "2 searches with each method" in capsys.readouterr().out
+
+
+def test_on_a_table_what_was_searched_for_is_promised_and_test_accuracy_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(search_evidence, "THROWN", 10_000)
+    monkeypatch.setattr(search_evidence, "TRIALS", {"analytic": {"tpe": 3}, "table": {"tpe": 3}})
+    monkeypatch.setattr(search_evidence, "FRONT_TRIALS", {"tpe": 3})
+    report = search_evidence.run(2, table=TABLE, workers=1)
+    rows = [row for row in report["comparisons"] if row["on"].startswith("table")]
+    assert [row["on"] for row in rows] == ["table, validation accuracy", "table, test accuracy"]
+    both = np.array([search_evidence.table_regret(TABLE, "tpe", 3, seed) for seed in range(2)])
+    assert both.shape == (2, 2, 3)
+    assert [row["final_regret"] for row in rows] == pytest.approx(both[:, :, -1].mean(axis=0))
+    assert not any("test accuracy" in promise for promise in report["broken"])
+    search_evidence.show(report)
+    assert "On the table, test accuracy: regret" in capsys.readouterr().out
 
 
 def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
