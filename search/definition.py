@@ -9,8 +9,8 @@ from ablations.study import Design
 from xception.canonical import Config, key_of
 
 __all__ = [
-    "COSTS", "COUNTED", "LIMITS", "MAXIMISED", "MEASURED", "OBJECTIVES", "POPULATED", "PROXIES", "PRUNERS", "SAMPLERS", "SEMANTICS",
-    "Definition", "parse_amount",
+    "COSTS", "COUNTED", "FREE_DRAW", "LIMITS", "MAXIMISED", "MEASURED", "MOST_REJECTIONS", "OBJECTIVES", "POPULATED", "PROXIES", "PRUNERS",
+    "SAMPLERS", "SEMANTICS", "Definition", "parse_amount",
 ]  # fmt: skip
 
 # Known before training: closed forms, and what is measured of an untrained network.
@@ -24,6 +24,11 @@ SAMPLERS = ("random", "qmc", "tpe", "gp", "nsga2", "nsga3", "cmaes", "evolution"
 POPULATED = ("nsga2", "nsga3", "evolution", "local")
 PRUNERS = ("none", "hyperband", "asha", "median", "wilcoxon")
 PROXIES = ("grad_norm", "synflow", "naswot")
+
+# Suggestions in a row that were all turned away: what is left of the space is not worth looking for.
+MOST_REJECTIONS = 1000
+# After so many, a sampler may be at a point that it does not leave by itself: what follows is drawn at random until one is taken.
+FREE_DRAW = 50
 
 # Raised where the same definition and records come to give other suggestions.
 SEMANTICS = 1

@@ -19,7 +19,7 @@ from ablations.record import Record
 from ablations.store import Store
 from ablations.trial import Trial
 from ablations.work import Task
-from search.definition import MEASURED
+from search.definition import FREE_DRAW, MEASURED, MOST_REJECTIONS
 from search.front import dominates
 from search.index import Asked, Index
 from search.ledger import Ledger, Row, State
@@ -33,11 +33,8 @@ from xception.config import XceptionConfig
 
 __all__ = ["Search", "accuracy_of"]
 
-# Suggestions in a row that were all turned away: what is left of the space is not worth looking for, the less so where it takes measuring.
-MOST_REJECTIONS = 1000
+# As `MOST_REJECTIONS`, where each takes measuring.
 MOST_MEASURED_REJECTIONS = 100
-# After so many, a sampler may be at a point that it does not leave by itself: what follows is drawn at random until one is taken.
-FREE_DRAW = 50
 _LOOK_SECONDS = 1.0
 # A filter by a proxy begins once so many candidates were trained, and turns away what is below this quantile of them.
 _FILTER_AFTER, _FILTER_QUANTILE = 12, 0.25

@@ -1,8 +1,8 @@
 """Search methods compared on a table: the same code as a real search's, with training replaced by looking up.
 
 Each search sees the validation accuracy of one seed of a network, drawn once, as a search on a budget does; its regret is how far the mean
-test accuracy of what it would pick lies below that of the best network. The simulated clock adds up the training times that were measured;
-a network is paid for once. One that is suggested again counts as a trial all the same.
+test accuracy of what it would pick lies below that of the best network. The simulated clock adds up the training times that were measured.
+A network that is suggested again is, as in a real search, neither paid for nor counted: the sampler is told what is known of it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from search.definition import POPULATED, SAMPLERS, SEMANTICS, Definition
+from search.definition import FREE_DRAW, MOST_REJECTIONS, POPULATED, SAMPLERS, SEMANTICS, Definition
 from search.index import Index
 from search.ledger import Row
-from search.samplers import check_sampler
+from search.samplers import check_sampler, trial_seed
 from search.space import Value, Values
 from search.tabular import Table
 
@@ -181,13 +181,23 @@ def _definition(table: Table, sampler: str, seed: int) -> Definition:
 
 
 def _ask_and_tell(table: Table, simulation: _Simulation, method: str, trials: int, seed: int) -> None:
-    index = Index(_definition(table, method, seed), table.space)
-    for number in range(trials):
-        asked = index.ask()
-        value = simulation.evaluate(asked.values)
-        simulation.run.spent.append(number + 1.0)
-        simulation.run.own_seconds += asked.sampler_seconds
-        index.tell(Row(number=number, state="complete", params=asked.values, model="", values=(value,)))
+    index, run = Index(_definition(table, method, seed), table.space), simulation.run
+    first: dict[frozenset[tuple[str, Value]], int] = {}  # the suggestion that a network was trained for
+    number = repeats = 0
+    while len(first) < min(trials, len(table.grid)) and repeats < MOST_REJECTIONS:
+        given = table.space.draw(random.Random(trial_seed(seed, number))) if repeats >= FREE_DRAW else None
+        asked = index.ask(given)
+        run.own_seconds += asked.sampler_seconds
+        twin = first.setdefault(frozenset(asked.values.items()), number)
+        if twin != number:
+            repeats += 1
+            index.tell(Row(number=number, state="duplicate", params=asked.values, model="", twin=twin))
+        else:
+            repeats = 0
+            value = simulation.evaluate(asked.values)
+            run.spent.append(float(len(first)))
+            index.tell(Row(number=number, state="complete", params=asked.values, model="", values=(value,)))
+        number += 1
 
 
 def _hyperband(table: Table, simulation: _Simulation, trials: int) -> None:

@@ -109,6 +109,14 @@ def test_clock_pays_for_each_network_once(tmp_path: Path) -> None:
     whole = sum(table.at(v).train_seconds for v in table.grid)
     run = replay(table, "random", trials=400, seed=0)
     assert run.seconds[-1] == pytest.approx(whole)
+    assert run.spent == [float(n + 1) for n in range(len(table.grid))]
+
+
+@pytest.mark.parametrize("method", ["tpe", "nsga2", "evolution", "local", "qmc"])
+def test_a_network_that_is_suggested_again_is_no_trial(tmp_path: Path, method: str) -> None:
+    run = replay(make_table(tmp_path), method, trials=60, seed=1)
+    assert run.spent == [float(n + 1) for n in range(60)]
+    assert all(a < b for a, b in itertools.pairwise(run.seconds))  # each was trained for the first time
 
 
 def test_time_is_that_of_the_quickest_seed_that_ended_whole(tmp_path: Path) -> None:
