@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,11 +24,23 @@ def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return _on_cuda(groups, recipe, device)
     match recipe.optimizer:
         case SGD() as o:
-            return torch.optim.SGD(groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, foreach=True)
+            return _light(torch.optim.SGD)(groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, foreach=True)
         case RMSprop() as o:
-            return torch.optim.RMSprop(groups, lr=o.learning_rate, momentum=o.momentum, alpha=o.alpha, eps=o.epsilon, foreach=True)
+            return _light(torch.optim.RMSprop)(groups, lr=o.learning_rate, momentum=o.momentum, alpha=o.alpha, eps=o.epsilon, foreach=True)
         case AdamW() as o:
-            return torch.optim.AdamW(groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, foreach=True)
+            return _light(torch.optim.AdamW)(groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, foreach=True)
+
+
+@functools.cache
+def _light(kind: Callable[..., torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
+    """The same optimiser without its guards against torch.compile, which never traces one here.
+
+    At their first call they import torch._dynamo, which takes nearly as long as importing torch. A PyTorch that has none loses nothing.
+    """
+    unguarded: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad", "step")}
+    unguarded["step"] = torch.no_grad()(unguarded["step"])
+    assert isinstance(kind, type)
+    return type(kind.__name__, (kind,), unguarded)
 
 
 def _on_cuda(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
@@ -38,12 +52,13 @@ def _on_cuda(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device)
         group["lr"] = torch.tensor(group["lr"], device=device)
     match recipe.optimizer:
         case SGD() as o:
-            return torch.optim.SGD(groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, fused=True)
+            return _light(torch.optim.SGD)(groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, fused=True)
         case RMSprop() as o:
             settings: dict[str, Any] = {"momentum": o.momentum, "alpha": o.alpha, "eps": o.epsilon}
-            return torch.optim.RMSprop(groups, lr=o.learning_rate, foreach=True, capturable=True, **settings)
+            return _light(torch.optim.RMSprop)(groups, lr=o.learning_rate, foreach=True, capturable=True, **settings)
         case AdamW() as o:
-            return torch.optim.AdamW(groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, fused=True, capturable=True)
+            settings = {"betas": (o.beta1, o.beta2), "eps": o.epsilon}
+            return _light(torch.optim.AdamW)(groups, lr=o.learning_rate, fused=True, capturable=True, **settings)
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

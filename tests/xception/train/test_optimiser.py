@@ -1,0 +1,55 @@
+"""Optimisers: PyTorch's own to the bit, without the two seconds that their guards against torch.compile take."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from command import call
+from tiny_training import tiny_model, tiny_recipe
+from torch import nn
+
+from xception.model import build
+from xception.train.optimiser import build_optimiser
+from xception.train.recipe import SGD, AdamW, RMSprop
+
+_TRAINING = """
+import sys
+
+from tiny_training import tiny_model, tiny_recipe
+from xception.data import load
+from xception.data.names import find
+from xception.train.loop import fit
+
+dataset = load(find("synthetic", None), 32)
+data = dataset.source.config(image_size=32, train_size=64, val_size=16, test_size=16)
+result = fit(model=tiny_model(), recipe=tiny_recipe(epochs=1), dataset=dataset, data=data, seed=0)
+print(result.status, "torch._dynamo" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("kind", [SGD(nesterov=True, weight_decay=1e-3), RMSprop(weight_decay=1e-3), AdamW(weight_decay=1e-2)])
+def test_steps_are_those_of_pytorch(kind: SGD | RMSprop | AdamW) -> None:
+    network = build(tiny_model())
+    other = copy.deepcopy(network)
+    ours = build_optimiser(network, tiny_recipe(optimizer=kind))
+    theirs = {SGD: torch.optim.SGD, RMSprop: torch.optim.RMSprop, AdamW: torch.optim.AdamW}[type(kind)]
+    assert isinstance(ours, theirs)
+    named = dict(zip(network.parameters(), other.parameters(), strict=True))
+    groups = [{**group, "params": [named[p] for p in group["params"]]} for group in ours.param_groups]
+    reference: torch.optim.Optimizer = theirs(groups)  # type: ignore[arg-type]
+    images, labels = torch.rand(16, 3, 32, 32), torch.arange(16) % 10
+    for _ in range(3):
+        for model, optimiser in ((network, ours), (other, reference)):
+            optimiser.zero_grad(set_to_none=True)
+            nn.functional.cross_entropy(model(images), labels).backward()
+            optimiser.step()
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), other.parameters(), strict=True))
+    assert all(p.requires_grad for p in network.parameters())
+    assert len(ours.state) == len(reference.state) > 0
+
+
+def test_training_does_not_load_the_compiler() -> None:
+    assert call("-c", _TRAINING, env={"PYTHONPATH": str(Path(__file__).parent)}).stdout.split() == ["complete", "False"]
