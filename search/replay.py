@@ -1,6 +1,7 @@
 """Search methods compared on a table: the same code as a real search's, with training replaced by looking up.
 
-Each search sees the validation accuracy of one seed of a network, drawn once, as a search on a budget does; its regret is how far the mean
+Each search sees the validation accuracy of one seed of a network, drawn once, as a search on a budget does, or the mean over its seeds, as
+one with so many seeds per candidate does; its regret is how far the mean
 test accuracy of what it would pick lies below that of the best network. The simulated clock adds up the training times that were measured.
 A network that is suggested again is, as in a real search, neither paid for nor counted: the sampler is told what is known of it.
 """
@@ -18,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from search.definition import FREE_DRAW, MOST_REJECTIONS, POPULATED, SAMPLERS, SEMANTICS, Definition
+from search.definition import COUNTED, FREE_DRAW, MOST_REJECTIONS, POPULATED, SAMPLERS, SEMANTICS, Definition
 from search.index import Index
 from search.ledger import Row
 from search.samplers import check_sampler, trial_seed
@@ -34,7 +35,7 @@ Array = NDArray[np.float64]
 
 @dataclass
 class Run:
-    """One simulated search: after each step, the trainings spent (in whole ones), the clock in seconds, and the two regrets."""
+    """One simulated search: for each step what was evaluated, then trainings spent (in whole ones), seconds, and regrets."""
 
     method: str
     repeat: int
@@ -42,6 +43,7 @@ class Run:
     seconds: list[float] = field(default_factory=list)
     val_regret: list[float] = field(default_factory=list)
     test_regret: list[float] = field(default_factory=list)
+    evaluated: list[Values] = field(default_factory=list)
     picked: list[Values] = field(default_factory=list)
     own_seconds: float = 0.0  # that the method itself took
     wall_seconds: float = 0.0
@@ -63,14 +65,19 @@ def check_methods(methods: Sequence[str], table: Table) -> None:
             check_sampler(_definition(table, method, 0), table.space)
 
 
-def replay(table: Table, method: str, *, trials: int, seed: int) -> Run:
-    """Return one search of that many trials, simulated on the table."""
+def replay(
+    table: Table, method: str, *, trials: int, seed: int, all_seeds: bool = False, objectives: tuple[str, ...] = ("val_accuracy",)
+) -> Run:
+    """Return one search of that many trials, simulated on the table; with `all_seeds` it sees the mean over a network's seeds.
+
+    `objectives` are val_accuracy and, beside it, macs or params; Hyperband knows the first alone.
+    """
     began = time.perf_counter()
-    run = _Simulation(table, method, seed)
+    run = _Simulation(table, method, seed, all_seeds=all_seeds)
     if method == "hyperband":
         _hyperband(table, run, trials)
     else:
-        _ask_and_tell(table, run, method, trials, seed)
+        _ask_and_tell(table, run, _definition(table, method, seed, objectives), trials)
     run.run.wall_seconds = time.perf_counter() - began
     return run.run
 
@@ -147,11 +154,12 @@ def mean_interval(values: Array) -> tuple[float, float, float]:
 class _Simulation:
     """What a method sees, what it costs, and how good its pick is."""
 
-    def __init__(self, table: Table, method: str, seed: int) -> None:
+    def __init__(self, table: Table, method: str, seed: int, *, all_seeds: bool) -> None:
         self.table, self.run = table, Run(method, seed)
-        self._random = random.Random(seed)
-        chosen = {frozenset(values.items()): self._random.choice(table.seeds(values)) for values in table.grid}
-        self._seed_of = chosen
+        generator = random.Random(seed)
+        self._seed_of = {
+            frozenset(values.items()): None if all_seeds else generator.choice(table.seeds(values)) for values in table.grid
+        }
         means = [table.at(values) for values in table.grid]
         self._best_val, self._best_test = max(m.val_accuracy for m in means), max(m.test_accuracy for m in means)
         self._paid: dict[frozenset[tuple[str, Value]], float] = {}
@@ -171,21 +179,25 @@ class _Simulation:
         mean = self.table.at(self._pick[2])
         self.run.val_regret.append(self._best_val - mean.val_accuracy)
         self.run.test_regret.append(self._best_test - mean.test_accuracy)
+        self.run.evaluated.append(values)
         self.run.picked.append(self._pick[2])
         return seen.val_accuracy
 
 
-def _definition(table: Table, sampler: str, seed: int) -> Definition:
+def _definition(table: Table, sampler: str, seed: int, objectives: tuple[str, ...] = ("val_accuracy",)) -> Definition:
     population = 10 if sampler in POPULATED else Definition.population
-    return Definition(space=table.space.name, design=table.design, sampler=sampler, seed=seed, population=population, semantics=SEMANTICS)
+    return Definition(
+        space=table.space.name, design=table.design, sampler=sampler, objectives=objectives, seed=seed, population=population,
+        semantics=SEMANTICS,
+    )  # fmt: skip
 
 
-def _ask_and_tell(table: Table, simulation: _Simulation, method: str, trials: int, seed: int) -> None:
-    index, run = Index(_definition(table, method, seed), table.space), simulation.run
+def _ask_and_tell(table: Table, simulation: _Simulation, definition: Definition, trials: int) -> None:
+    index, run = Index(definition, table.space), simulation.run
     first: dict[frozenset[tuple[str, Value]], int] = {}  # the suggestion that a network was trained for
     number = repeats = 0
     while len(first) < min(trials, len(table.grid)) and repeats < MOST_REJECTIONS:
-        given = table.space.draw(random.Random(trial_seed(seed, number))) if repeats >= FREE_DRAW else None
+        given = table.space.draw(random.Random(trial_seed(definition.seed, number))) if repeats >= FREE_DRAW else None
         asked = index.ask(given)
         run.own_seconds += asked.sampler_seconds
         twin = first.setdefault(frozenset(asked.values.items()), number)
@@ -194,9 +206,11 @@ def _ask_and_tell(table: Table, simulation: _Simulation, method: str, trials: in
             index.tell(Row(number=number, state="duplicate", params=asked.values, model="", twin=twin))
         else:
             repeats = 0
-            value = simulation.evaluate(asked.values)
+            known = {name: float(getattr(table.at(asked.values), name)) for name in COUNTED}
+            known["val_accuracy"] = simulation.evaluate(asked.values)
             run.spent.append(float(len(first)))
-            index.tell(Row(number=number, state="complete", params=asked.values, model="", values=(value,)))
+            values = tuple(known[name] for name in definition.objectives)
+            index.tell(Row(number=number, state="complete", params=asked.values, model="", values=values))
         number += 1
 
 
