@@ -4,8 +4,8 @@
     python -m benchmarks.study --short    # fewer images and seeds: what a study costs once weighs more
 
 `start`: from the command to the first result of a study whose trials have one step each, over a process that imports torch alone, in
-interleaved rounds; an optimiser's first use imports torch._dynamo, so that a process that does both is timed beside them. `fit`: the shares
-of one training that its steps and its evaluations have. `study`: from the command to the last figure; what the trainings had of
+interleaved rounds; a plain loop's optimiser imports torch._dynamo too, so that a process that does both is timed beside them. `fit`: the shares
+of one training that its steps, its validations after each epoch and its one look at the test set have. `study`: from the command to the last figure; what the trainings had of
 it is the training seconds in its records, times what `fit` takes over its steps; where the last worker trains alone, the
 others wait, and that is told by itself.
 """
@@ -28,7 +28,7 @@ from xception.command_line import parse, refuse
 
 PROG = "python -m benchmarks.study"
 ROOT = Path(__file__).parent.parent
-GOALS = {"first_seconds_over_torch": 2.0, "evaluation": 0.05, "beyond_fit": 0.02}
+GOALS = {"first_seconds_over_torch": 2.0, "validation": 0.05, "beyond_fit": 0.02}
 _IMPORTS = {"torch": "import torch", "torch and torch._dynamo": "import torch, torch._dynamo"}
 
 
@@ -63,7 +63,7 @@ def start(rounds: int) -> dict[str, dict[str, float]]:
 
 
 def shares_of_fit(dataset_name: str, train_size: int | None) -> dict[str, float]:
-    """Return seconds of a training of scale quick on one thread, and the shares of its steps and of its evaluations."""
+    """Return seconds of a training of scale quick on one thread, and the shares of its steps, validations and test."""
     from ablations.scales import get_scale
     from xception import presets
     from xception.data import load
@@ -78,22 +78,22 @@ def shares_of_fit(dataset_name: str, train_size: int | None) -> dict[str, float]
     size, val_size, test_size = scale.sizes(dataset.source, train_size)
     data = dataset.source.config(image_size=32, train_size=size, val_size=val_size, test_size=test_size)
     model = presets.get(scale.preset).for_data(num_classes=dataset.source.num_classes, in_channels=3, input_size=32)
-    evaluating = 0.0
+    evaluating = {"validation": 0.0, "test": 0.0}
     plain = Trainer.evaluate
 
     def timed(trainer: Trainer, *parts: Any) -> Any:
-        nonlocal evaluating
         began = time.perf_counter()
         try:
             return plain(trainer, *parts)
         finally:
-            evaluating += time.perf_counter() - began
+            evaluating["test" if parts[0] is trainer.own_test else "validation"] += time.perf_counter() - began
 
     with mock.patch.object(Trainer, "evaluate", timed):
         began = time.perf_counter()
         result = fit(model=model, recipe=scale.recipe, dataset=dataset, data=data, seed=0)
         seconds = time.perf_counter() - began
-    return {"seconds": seconds, "steps": result.train_seconds / seconds, "evaluation": evaluating / seconds}
+    shares = {name: spent / seconds for name, spent in evaluating.items()}
+    return {"seconds": seconds, "images": float(size), "steps": result.train_seconds / seconds, **shares}
 
 
 @dataclass(frozen=True)
@@ -161,8 +161,9 @@ def main(args: Sequence[str] | None = None) -> int:
         what = {"command": "command to first result", "over torch": "  over importing torch", "over both": "  over importing both"}
         print(f"{what.get(name, f'import {name}'):32}{s['median']:8.2f} s ({s['low']:.2f} to {s['high']:.2f}, {s['n']} rounds)")
     print(f"goal over importing torch: {GOALS['first_seconds_over_torch']:g} s to the first step")
-    print(f"a training of scale quick, {fit['seconds']:.0f} s: steps {fit['steps']:.1%}, evaluation {fit['evaluation']:.1%} "
-          f"(goal below {GOALS['evaluation']:.0%}), the rest {1 - fit['steps'] - fit['evaluation']:.1%}")
+    rest = 1 - fit["steps"] - fit["validation"] - fit["test"]
+    print(f"a training of scale quick on {fit['images']:,.0f} images, {fit['seconds']:.0f} s: steps {fit['steps']:.1%}, validation "
+          f"{fit['validation']:.1%} (goal below {GOALS['validation']:.0%}), test {fit['test']:.1%}, the rest {rest:.1%}")
     print(f"study of {whole['trials']} trials on {asked.dataset}, {asked.workers} at a time: {whole['seconds']:.0f} s; "
           f"in fit {whole['in_fit']:.0f} s, waiting for the last trial {whole['waiting_for_the_last']:.0f} s, "
           f"after it {whole['after_last_trial']:.1f} s")
