@@ -4,10 +4,10 @@
     python -m benchmarks.study --short    # fewer images and seeds: what a study costs once weighs more
 
 `start`: from the command to the first result of a study whose trials have one step each, over a process that imports torch alone, in
-interleaved rounds; a plain loop's optimiser imports torch._dynamo too, so that a process that does both is timed beside them. `fit`: the shares
-of one training that its steps, its validations after each epoch and its one look at the test set have. `study`: from the command to the last figure; what the trainings had of
-it is the training seconds in its records, times what `fit` takes over its steps; where the last worker trains alone, the
-others wait, and that is told by itself.
+interleaved rounds; a plain loop's optimiser imports torch._dynamo too, so that a process that does both is timed beside them. `fit`: the
+shares of one training that its steps, its validations after each epoch and its one look at the test set have. `study`: from the command to
+the last figure; what the trainings had of it is the training seconds in its records, times what `fit` takes over its steps; where the last
+worker trains alone, the others wait, and that is told by itself.
 """
 
 from __future__ import annotations
