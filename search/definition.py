@@ -28,10 +28,10 @@ PROXIES = ("grad_norm", "synflow", "naswot")
 # Suggestions in a row that were all turned away: what is left of the space is not worth looking for.
 MOST_REJECTIONS = 1000
 # After so many, a sampler may be at a point that it does not leave by itself: what follows is drawn at random until one is taken.
-FREE_DRAW = 50
+FREE_DRAW = 10
 
 # Raised where the same definition and records come to give other suggestions.
-SEMANTICS = 1
+SEMANTICS = 2
 _PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
