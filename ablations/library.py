@@ -62,7 +62,7 @@ def run(
     from ablations.scales import default_scale
     from ablations.store import Store
     from ablations.studies import get_study
-    from ablations.variant_costs import measure_costs
+    from ablations.variant_costs import latency_budget, measure_costs
 
     check_machines(Machines(device=device, workers=workers, threads=threads))
     options = Options(
@@ -80,10 +80,11 @@ def run(
             for line in (first_line(plan), *plan.remarks):
                 display.say(line)
             outcome = run_study(plan, opened, executor, display, device=where, threads=threads)
-        measure_costs(plan.designs, opened, device=where)
+        frame = plan_frame(opened, outcome.plan)
+        budget = latency_budget(float(frame["train_seconds"].sum()) / workers)
+        measure_costs(plan.designs, opened, device=where, time_budget_s=budget)
         measure_extras(plan, opened, device=where)
         folder = write_results(opened, outcome.plan, options.out)
-        frame = plan_frame(opened, outcome.plan)
         comparison = comparison_with_costs(opened, outcome.plan, frame)
     finally:
         opened.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ablations.cost import training_work, trial_work
 from ablations.execute import execute
-from ablations.executors import Event, Executor, Finished
+from ablations.executors import Event, Executor, Finished, Started
 from ablations.frame import plan_frame
 from ablations.plan import StudyPlan
 from ablations.progress import Label
@@ -21,7 +21,17 @@ from ablations.work import Task
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Display", "Outcome", "run_study"]
+__all__ = ["Ahead", "Display", "Outcome", "run_study"]
+
+
+class Ahead(Protocol):
+    """What is made ready for the results while the last trials train."""
+
+    def begin(self) -> None:
+        """Start, unless it has started before: a trial has ended, none waits, and some still train."""
+
+    def finish(self) -> None:
+        """Wait for what was started."""
 
 
 class Display(Protocol):
@@ -49,10 +59,13 @@ class Outcome:
     train_seconds: float
 
 
-def run_study(plan: StudyPlan, store: Store, executor: Executor, display: Display, *, device: str, threads: int) -> Outcome:
+def run_study(
+    plan: StudyPlan, store: Store, executor: Executor, display: Display, *, device: str, threads: int, ahead: Ahead | None = None
+) -> Outcome:
     """Train what the plan needs and the store does not have; each record is written as it comes.
 
-    With `--seeds auto` the looks of the sequential design decide after each round which variants go on.
+    With `--seeds auto` the looks of the sequential design decide after each round which variants go on. `ahead` begins once a worker
+    has nothing left to do.
     """
     trained: set[str] = set()
     found: set[str] = set()
@@ -68,7 +81,7 @@ def run_study(plan: StudyPlan, store: Store, executor: Executor, display: Displa
         todo = {place: trial for place, trial in trials.items() if trial.key not in final and trial.key not in trained}
         if final - trained:
             display.say(f"{len(final - trained)} of {len(trials)} trials are stored already and are not trained again")
-        for record in _execute(plan, todo, store, executor, display, device=device, threads=threads):
+        for record in _execute(plan, todo, store, executor, display, device=device, threads=threads, ahead=ahead):
             trained.add(record.key)
             if record.train_seconds is not None and record.status == "complete":
                 trial = read_trial(record.trial)
@@ -90,7 +103,15 @@ def run_study(plan: StudyPlan, store: Store, executor: Executor, display: Displa
 
 
 def _execute(
-    plan: StudyPlan, todo: dict[tuple[str, int], Trial], store: Store, executor: Executor, display: Display, *, device: str, threads: int
+    plan: StudyPlan,
+    todo: dict[tuple[str, int], Trial],
+    store: Store,
+    executor: Executor,
+    display: Display,
+    *,
+    device: str,
+    threads: int,
+    ahead: Ahead | None,
 ) -> list[Record]:
     """Run trials, the costly ones first so that no long one is left alone at the end; return the records of those trained here."""
     costs = {trial.key: trial_work(trial, plan.source_of(trial)) for trial in todo.values()}
@@ -103,10 +124,20 @@ def _execute(
     ordered: Sequence[Trial] = sorted(todo.values(), key=lambda trial: -costs[trial.key])
     tasks = [_task(plan, trial, weights, device=device, threads=threads) for trial in ordered]
     done = []
+    waiting, unfinished = set(labels), set(labels)
     for event in execute(tasks, store, executor, display.say):
         if isinstance(event, Finished) and not event.elsewhere:
             done.append(event.record)
         display.show(event)
+        if isinstance(event, Started):
+            waiting.discard(event.key)
+        elif isinstance(event, Finished):
+            waiting.discard(event.record.key)
+            unfinished.discard(event.record.key)
+            if ahead and unfinished and not waiting:
+                ahead.begin()
+    if ahead:
+        ahead.finish()
     return done
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ablations.executors import Event, Finished
+from ablations.progress import Label
 from ablations.record import Record
 from ablations.trial import SEMANTICS, Trial
 from ablations.work import Task
@@ -44,3 +45,16 @@ def finished(events: Iterable[Event]) -> dict[str, Record]:
     records = [event.record for event in events if isinstance(event, Finished)]
     assert len({record.key for record in records}) == len(records)
     return {record.key: record for record in records}
+
+
+class Silent:
+    """A display that shows nothing."""
+
+    def say(self, line: str) -> None:
+        assert line
+
+    def expect(self, labels: dict[str, Label]) -> None:
+        assert all(label.cost > 0 for label in labels.values())
+
+    def show(self, event: object) -> None:
+        assert event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -29,7 +30,9 @@ def to_onnx(model: nn.Module, path: str | Path, *, in_channels: int, input_size:
     images = torch.randn(2, in_channels, input_size, input_size, generator=torch.Generator().manual_seed(0)).to(device)
     try:
         model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            # torch 2.11 calls a part of its own that it has deprecated.
+            warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated", category=FutureWarning)
             expected = model(images).cpu()
             torch.onnx.export(
                 model, (images,), path, input_names=["images"], output_names=["logits"], dynamo=True, verbose=False,

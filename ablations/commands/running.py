@@ -15,11 +15,13 @@ from ablations.executors import Executor
 from ablations.frame import plan_frame
 from ablations.machines import Machines, Place, check_machines, open_place
 from ablations.plan import Options, StudyPlan, plan_study
+from ablations.preparation import Preparation
 from ablations.progress import ProgressDisplay
 from ablations.runner import run_study
 from ablations.store import Store
 from ablations.studies import get_study
 from ablations.tensorboard import CurveLog
+from ablations.variant_costs import latency_budget, measure_costs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,25 +81,26 @@ def _run(plan: StudyPlan, store: Store, place: Place, display: ProgressDisplay, 
     options, executor, device = plan.options, place.executor, place.device
     print(first_line(plan), file=sys.stderr)
     began = time.monotonic()
-    with display:
+    with display, Preparation(plan.designs, store, device=place.own_device) as ahead:
         for line in plan.remarks:
             display.say(line)
         display.know(_known(plan, store))
-        outcome = run_study(plan, store, executor, display, device=device, threads=threads)
+        outcome = run_study(plan, store, executor, display, device=device, threads=threads, ahead=ahead)
         tuned = _run_tuned(plan, store, executor, display, device, threads, tuner) if tuner else None
     training_seconds = time.monotonic() - began
     # Only now: pandas, scipy and matplotlib would keep the first trial waiting.
     from ablations.extras import measure_extras
     from ablations.output import broken_images, write_results
-    from ablations.variant_costs import measure_costs
 
-    measure_costs(plan.designs, store, device=place.own_device)
+    frame = plan_frame(store, outcome.plan)
+    at_a_time = max(1.0, outcome.train_seconds / training_seconds)
+    budget = latency_budget(float(frame["train_seconds"].sum()) / at_a_time)
+    measure_costs(plan.designs, store, device=place.own_device, time_budget_s=budget)
     measure_extras(plan, store, device=place.own_device)
     folder = write_results(store, outcome.plan, options.out, tuned=tuned)
     if outcome.train_seconds > 0:
-        at_a_time = max(1.0, outcome.train_seconds / training_seconds)
         write_speed(options.out, work=outcome.training_work, work_per_second=at_a_time * outcome.training_work / outcome.train_seconds)
-    for line in broken_images(plan_frame(store, outcome.plan)):
+    for line in broken_images(frame):
         print(line, file=sys.stderr)
     trained = f"{outcome.num_trained} trials trained in {duration(training_seconds)}" if outcome.num_trained else "nothing was trained"
     print(f"{trained}, {outcome.num_stored} were stored already", file=sys.stderr)

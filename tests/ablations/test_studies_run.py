@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from trials import Silent
 
 from ablations import studies
-from ablations.executors import Epoch, Finished, SerialExecutor, Started
+from ablations.executors import SerialExecutor
 from ablations.extras import write_extras
 from ablations.frame import plan_frame
 from ablations.output import comparison_with_costs
 from ablations.plan import Options, plan_study
-from ablations.progress import Label
 from ablations.runner import run_study
 from ablations.store import Store
 
@@ -24,19 +24,6 @@ SMALLER = {"scale": "smoke", "dataset": "synthetic", "epochs": 1, "train_size": 
 SETS_ITS_OWN_DATA = {"correlations"}
 # Without norms, with norms frozen before they have settled, or at 152 layers after two steps, a network may lose its loss.
 MAY_DIVERGE = {"no norm", "norms frozen", "VGG-16", "ResNet-152"}
-
-
-class Silent:
-    """A display that shows nothing."""
-
-    def say(self, line: str) -> None:
-        assert line
-
-    def expect(self, labels: dict[str, Label]) -> None:
-        assert all(label.cost > 0 for label in labels.values())
-
-    def show(self, event: Started | Epoch | Finished | object) -> None:
-        assert event
 
 
 @pytest.fixture(scope="module")
