@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ablations.commands.interruption import interruptible
-from ablations.passwords import hide_in_process_list
-from xception.command_line import parse, refuse
+from ablations.records.passwords import hide_in_process_list
+from ablations.running.interruption import interruptible
+from xception.base.command_line import parse, refuse
 
 if TYPE_CHECKING:
-    from ablations.commands.running import Tuner
-    from ablations.plan import Options
+    from ablations.design.study_plan import Options
+    from ablations.running.run import Tuner
 
 PROG = "run_ablation.py"
 
@@ -112,7 +112,7 @@ def _follow(args: Sequence[str] | None) -> int:
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
         arguments = parse(Arguments, args, prog=PROG, description="")
     if arguments.study is not None and not (arguments.list or arguments.report or arguments.dry_run):
-        from ablations.distributed_executor import follow
+        from ablations.execution.distributed_executor import follow
 
         follow(arguments.device)
     return 0
@@ -120,19 +120,19 @@ def _follow(args: Sequence[str] | None) -> int:
 
 def _answer(arguments: Arguments) -> int:
     if arguments.list:
-        from ablations.commands.listing import list_studies
+        from ablations.commands.list_studies import list_studies
 
         return list_studies(scale=arguments.scale, out=arguments.out, as_json=arguments.json)
     if arguments.json:
         raise ValueError("--json: goes with --list")
     if arguments.report:
-        from ablations.commands.reporting import report
+        from ablations.commands.report import report
 
         return report(study=arguments.study, out=arguments.out, store=arguments.store)
     if arguments.study is None:
         raise ValueError("--study: missing; give a name from --list, or use --list or --report")
-    from ablations.commands.running import run
-    from ablations.machines import Machines
+    from ablations.execution.backend import Machines
+    from ablations.running.run import run
 
     return run(
         study=arguments.study,
@@ -156,7 +156,7 @@ def _answer(arguments: Arguments) -> int:
 
 
 def _tuner(num_trials: int) -> Tuner:
-    from search.tune import tune
+    from ablations.running.tuning import tune
 
     return lambda plan, store, executor, display, device, threads: tune(
         plan, store, executor, display, device=device, threads=threads, num_trials=num_trials
@@ -164,8 +164,8 @@ def _tuner(num_trials: int) -> Tuner:
 
 
 def _options(arguments: Arguments) -> Options:
-    from ablations.plan import Options
-    from ablations.scales import default_scale
+    from ablations.design.scales import default_scale
+    from ablations.design.study_plan import Options
 
     seeds: int | Literal["auto"] | None
     try:

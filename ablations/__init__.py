@@ -8,22 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ablations.comparison import compare
-    from ablations.frame import load
-    from ablations.library import Results, run
-    from ablations.study import Study, Variant, factorial, one_at_a_time
+    from ablations.analysis.comparison import compare
+    from ablations.analysis.frame import load
+    from ablations.design.study import Study, Variant, factorial, one_at_a_time
+    from ablations.running.library import Results, run
 
 __all__ = ["Results", "Study", "Variant", "compare", "factorial", "load", "one_at_a_time", "run"]
 
 _HOMES = {
-    "compare": "ablations.comparison",
-    "load": "ablations.frame",
-    "Results": "ablations.library",
-    "run": "ablations.library",
-    "Study": "ablations.study",
-    "Variant": "ablations.study",
-    "factorial": "ablations.study",
-    "one_at_a_time": "ablations.study",
+    "compare": "ablations.analysis.comparison",
+    "load": "ablations.analysis.frame",
+    "Results": "ablations.running.library",
+    "run": "ablations.running.library",
+    "Study": "ablations.design.study",
+    "Variant": "ablations.design.study",
+    "factorial": "ablations.design.study",
+    "one_at_a_time": "ablations.design.study",
 }
 
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ablations.commands.interruption import interruptible
-from ablations.passwords import hide_in_process_list
-from xception.command_line import parse, refuse
+from ablations.records.passwords import hide_in_process_list
+from ablations.running.interruption import interruptible
+from xception.base.command_line import parse, refuse
 
 PROG = "python -m ablations"
 
@@ -59,8 +59,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(arguments: Arguments) -> int:
-    from ablations.exchange import export_file, import_file, merge, rebuild
-    from ablations.store import Store
+    from ablations.records.store import Store
+    from ablations.records.transfer_records import export_file, import_file, merge, rebuild
 
     needed = _NEEDED[arguments.action]
     for name in ("file", "other", "trials"):

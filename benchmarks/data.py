@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from benchmarks.loops import BATCH_SIZE, Loop
 from benchmarks.rounds import in_rounds, ratio_of
-from xception.command_line import parse
+from xception.base.command_line import parse
 
 PROG = "python -m benchmarks.data"
 LARGEST_SHARE = 0.02

@@ -31,18 +31,18 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from ablations.cost import trial_work
-from ablations.execute import execute
-from ablations.executors import Executor, Finished, LocalExecutor, SerialExecutor, Started
-from ablations.plan import Options, plan_study
-from ablations.store import Store
+from ablations.costs.training_cost import trial_work
+from ablations.design.study_plan import Options, plan_study
+from ablations.design.trial import SEMANTICS, Trial
+from ablations.execution.execute import execute
+from ablations.execution.executors import Executor, Finished, LocalExecutor, SerialExecutor, Started
+from ablations.execution.task import Task
+from ablations.records.store import Store
 from ablations.studies import get_study
-from ablations.trial import SEMANTICS, Trial
-from ablations.work import Task
-from xception import presets
-from xception.command_line import parse, refuse
+from xception.base.command_line import parse, refuse
 from xception.data.names import find
 from xception.data.source import Source
+from xception.network import presets
 from xception.train.recipe import Recipe
 
 PROG = "python -m benchmarks.executors"
@@ -130,7 +130,7 @@ def overhead(source: Source, num: int) -> list[dict[str, Any]]:
     except ModuleNotFoundError:
         print("ray is not installed and is left out", file=sys.stderr)
     else:
-        from ablations.ray_executor import RayExecutor, connect_ray
+        from ablations.execution.ray_executor import RayExecutor, connect_ray
 
         try:
             connect_ray(None)

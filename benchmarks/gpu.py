@@ -28,7 +28,7 @@ from typing import Any
 
 from benchmarks.loops import BATCH_SIZE, PRESET, Loop, model_config, recipe, train
 from benchmarks.rounds import ratio_of
-from xception.command_line import parse
+from xception.base.command_line import parse
 from xception.train.execution import QUICK, Execution
 
 PROG = "python -m benchmarks.gpu"
@@ -191,7 +191,7 @@ def _train(entry: Entry, on_step: Any) -> None:
     given: dict[str, Any] = {
         "model": model_config(PRESET), "recipe": recipe("bfloat16"), "dataset": dataset, "device": DEVICE, "on_step": on_step,
         "data": dataset.source.config(image_size=32, val_size=BATCH_SIZE, test_size=BATCH_SIZE), "execution": entry.execution,
-    }  # fmt: skip
+    }
     if entry.num_seeds == 1:
         fit(**given, seed=0)
     else:
@@ -200,7 +200,7 @@ def _train(entry: Entry, on_step: Any) -> None:
 
 def _bandwidth(images_per_second: float) -> dict[str, float]:
     """The share of the rate of a large copy that the unfused network's traffic comes to."""
-    from xception.model import build
+    from xception.network.model import build
     from xception.profile.complexity import complexity
     from xception.profile.protocol import LatencyProtocol
     from xception.profile.roofline import measure_ceilings
@@ -215,9 +215,9 @@ def _depthwise() -> dict[str, dict[str, float]]:
     """Milliseconds of forward and backward on every depthwise shape of the network, by backend."""
     import torch
 
-    from xception.depthwise.choice import measure, shapes_of
-    from xception.depthwise.operator import available
-    from xception.model import build
+    from xception.cuda.depthwise import available
+    from xception.network.model import build
+    from xception.train.depthwise_choice import measure, shapes_of
 
     images = torch.zeros((BATCH_SIZE, 3, 32, 32), device=DEVICE)
     network = build(model_config(PRESET)).to(DEVICE)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from xception import nodes
-from xception.config import XceptionConfig
-from xception.plan import network
+from xception.network import nodes
+from xception.network.config import XceptionConfig
+from xception.network.graph import network
 
 __all__ = ["keras_network"]
 

@@ -28,9 +28,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from xception import presets
-from xception.command_line import parse, refuse
-from xception.model import build
+from xception.base.command_line import parse, refuse
+from xception.network import presets
+from xception.network.model import build
 from xception.profile.environment import Environment, read_environment
 from xception.profile.latency import check_device, measure_latency
 from xception.profile.protocol import LatencyProtocol

@@ -18,10 +18,10 @@ from itertools import count
 from typing import Any, Literal
 
 from benchmarks.keras_network import keras_network
-from xception import presets
-from xception.closed_form import complexity
-from xception.config import XceptionConfig
 from xception.data.config import AugmentConfig
+from xception.network import presets
+from xception.network.closed_form import complexity
+from xception.network.config import XceptionConfig
 from xception.train.process import keep_freed_memory, prepare_process
 from xception.train.recipe import SGD, Constant, Recipe
 
@@ -90,7 +90,7 @@ def train(loop: Loop, on_step: OnStep) -> None:
     loops: dict[Kind, Callable[[Loop, OnStep], None]] = {
         "ours": _ours, "dataloader": _dataloader, "timm": _timm, "keras": _keras, "batches": _batches, "loading": _loading,
         "products": _products,
-    }  # fmt: skip
+    }
     loops[loop.kind](loop, on_step)
 
 
@@ -110,7 +110,7 @@ def _ours(loop: Loop, on_step: OnStep) -> None:
         model=model_config(loop.preset).replace(width_multiplier=loop.width), recipe=recipe(loop.precision), dataset=dataset,
         data=dataset.source.config(image_size=32, val_size=BATCH_SIZE, test_size=BATCH_SIZE),
         seed=0, device=loop.device, on_step=on_step,
-    )  # fmt: skip
+    )
 
 
 def _batches(loop: Loop, on_step: OnStep) -> None:
@@ -187,7 +187,7 @@ def _timm(loop: Loop, on_step: OnStep) -> None:
         pictures, input_size=(3, 32, 32), batch_size=BATCH_SIZE, is_training=True, mean=dataset.statistics.mean,
         std=dataset.statistics.std, num_workers=loop.loader_workers, device=device, pin_memory=loop.device != "cpu",
         persistent_workers=loop.loader_workers > 0,
-    )  # fmt: skip
+    )
     # Its own transforms are those of ImageNet; what its loader wants is uint8 arrays of (C, H, W).
     pictures.transform = transforms.Compose([
         transforms.RandomCrop(32, padding=PADDING),
@@ -209,7 +209,7 @@ def _plain_loop(loop: Loop, optimiser_of: Callable[..., Any], batches: Iterable[
     import torch
     from torch import nn
 
-    from xception.model import build
+    from xception.network.model import build
 
     device = torch.device(loop.device)
     model = build(model_config(loop.preset)).to(device).train()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.loops import AUGMENT, BATCH_SIZE, PRESET, Loop, model_config
 from benchmarks.rounds import in_rounds
-from xception.command_line import parse
+from xception.base.command_line import parse
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def data_sizes(rounds: int) -> list[Point]:
 
 def widths(rounds: int, turn_seconds: float) -> list[Point]:
     """Time steps of networks of growing width; x is multiply-accumulates of one image."""
-    from xception.closed_form import complexity
+    from xception.network.closed_form import complexity
 
     loops = {f"{width:g}": Loop(kind="ours", threads=1, width=width) for width in WIDTHS}
     rates = in_rounds(loops, num_rounds=rounds, turn_seconds=turn_seconds)
@@ -112,7 +112,7 @@ def workers(rounds: int, turn_seconds: float, num_cores: int) -> list[Point]:
 
 def plot(points: Sequence[Point], note: str) -> Figure:
     """Draw a panel for each x: medians with their range, and the line in proportion to the smallest x."""
-    from ablations.style import context, finish, new_figure
+    from ablations.reporting.style import context, finish, new_figure
 
     kinds = list(dict.fromkeys(point.against for point in points))
     titles = {IMAGES: "s, one epoch by fit", MACS: "s a step of 128 images", TRAININGS: "s a step of each"}
@@ -146,7 +146,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if asked.out is not None:
         import pandas as pd
 
-        from ablations.style import context
+        from ablations.reporting.style import context
 
         asked.out.mkdir(parents=True, exist_ok=True)
         pd.DataFrame([asdict(point) for point in points]).to_csv(asked.out / "scaling.csv", index=False)

@@ -25,21 +25,21 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from ablations.executors import Event, Finished
-from ablations.plan import Options as RunOptions
-from ablations.record import Record
-from ablations.store import Store
-from ablations.work import Task
-from search.definition import SEMANTICS, Definition
-from search.index import Index
-from search.ledger import Ledger, Row
-from search.optimize import Search
-from search.plan import BASELINE, SearchPlan, plan_base, plan_search
-from search.replay import replay
+from ablations.design.study_plan import Options as RunOptions
+from ablations.execution.executors import Event, Finished
+from ablations.execution.task import Task
+from ablations.records.record import Record
+from ablations.records.store import Store
+from search.benchmark.replay import replay
+from search.benchmark.tabular import Table
+from search.design.definition import SEMANTICS, Definition
+from search.engine.index import Index
+from search.engine.ledger import Ledger, Row
+from search.engine.optimize import Search
+from search.engine.search_plan import BASELINE, SearchPlan, plan_base, plan_search
 from search.spaces import get_space
-from search.tabular import Table
-from xception.canonical import canonical_json
-from xception.command_line import parse
+from xception.base.canonical import canonical_json
+from xception.base.command_line import parse
 
 FULL, SHORT = 10_000, 1_000
 MOST_OVERHEAD_MS, LEAST_RATE = 50.0, 200.0
@@ -83,7 +83,7 @@ def _record(task: Task) -> Record:
         key=task.key, trial=task.trial.to_json(), status="complete", val_accuracy=int(task.key[:6], 16) / 16**6, test_accuracy=0.5,
         num_classes=10, curves=[{"epoch": e, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5} for e in range(30)],
         train_seconds=1.0, created_at="2026-01-01T00:00:00.000000+00:00",
-    )  # fmt: skip
+    )
 
 
 def make_plan(folder: Path, space: str, **wishes: Any) -> SearchPlan:
@@ -108,7 +108,7 @@ def finished_rows(plan: SearchPlan, number: int) -> list[Row]:
                 costs={"macs": values[-1], "params": 1.0}, keys=("0" * 64,), trial_attributes=attributes,
                 search_attributes={f"{name}:parent:{generation}": parents for name in _GENETIC} if begins else {},
             )
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -131,7 +131,7 @@ def overhead(number: int) -> dict[str, Any]:
         return {
             "finished": number, "trials": len(own), "median_ms": float(np.median(net)), "p95_ms": float(np.quantile(net, 0.95)),
             "median_cpu_ms": float(np.median(cpu)), "loading_seconds": loading,
-        }  # fmt: skip
+        }
 
 
 def sampler_times(number: int) -> list[dict[str, Any]]:

@@ -36,17 +36,17 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from ablations.plan import Options as RunOptions
-from ablations.plots.search import hypervolume
-from ablations.study import Design
-from search.definition import POPULATED, SEMANTICS, Definition
-from search.index import Index
-from search.ledger import Row
-from search.plan import BASELINE, plan_base
-from search.replay import mean_interval, replay
-from search.space import Choice, Integer, Real, Space, Values, When
-from search.tabular import Table
-from xception.command_line import parse, refuse
+from ablations.design.study import Design
+from ablations.design.study_plan import Options as RunOptions
+from search.benchmark.replay import mean_interval, replay
+from search.benchmark.tabular import Table
+from search.design.definition import POPULATED, SEMANTICS, Definition
+from search.design.space import Choice, Integer, Real, Space, Values, When
+from search.engine.index import Index
+from search.engine.ledger import Row
+from search.engine.search_plan import BASELINE, plan_base
+from search.results.plots import hypervolume
+from xception.base.command_line import parse, refuse
 
 REPEATS, SHORT = 30, 5
 # A Gaussian process takes a fifth of a second per suggestion, TPE and NSGA-II take milliseconds; NSGA-II needs generations (of ten).

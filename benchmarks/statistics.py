@@ -42,7 +42,7 @@ from ablations.statistics import (
     race,
     t_interval,
 )
-from xception.command_line import parse
+from xception.base.command_line import parse
 
 FULL, SHORT = 50_000, 10_000
 CHUNK = 10_000  # studies in memory at once

@@ -24,14 +24,14 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from ablations.comparison import compare
-from ablations.frame import load
-from ablations.record import Member, Plan, Record
-from ablations.store import Store
-from ablations.tables import people_table, table_frame
-from ablations.trial import SEMANTICS, Trial
+from ablations.analysis.comparison import compare
+from ablations.analysis.frame import load
+from ablations.design.trial import SEMANTICS, Trial
+from ablations.records.record import Member, Plan, Record
+from ablations.records.store import Store
+from ablations.reporting.tables import people_table, table_frame
 from benchmarks.loops import model_config
-from xception.command_line import parse
+from xception.base.command_line import parse
 from xception.data.config import DatasetConfig
 from xception.train.recipe import Recipe
 
@@ -74,7 +74,7 @@ def made_up_records(num: int) -> Iterator[Record]:
             correct=generator.randbytes(NUM_TEST // 8), params=120_000, macs=9_500_000, curves=curves, train_seconds=100.0,
             images_per_second=500.0, device="cpu", threads=1, environment={"python": "3.11", "torch": "2.15", "platform": "Linux"},
             created_at="2026-01-01T00:00:00.000000+00:00",
-        )  # fmt: skip
+        )
 
 
 def plan_of(name: str, keys: Sequence[str]) -> Plan:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from xception.command_line import parse, refuse
+from xception.base.command_line import parse, refuse
 
 PROG = "python -m benchmarks.study"
 ROOT = Path(__file__).parent.parent
@@ -64,10 +64,10 @@ def start(rounds: int) -> dict[str, dict[str, float]]:
 
 def shares_of_fit(dataset_name: str, train_size: int | None) -> dict[str, float]:
     """Return seconds of a training of scale quick on one thread, and the shares of its steps, validations and test."""
-    from ablations.scales import get_scale
-    from xception import presets
+    from ablations.design.scales import get_scale
     from xception.data import load
     from xception.data.names import find
+    from xception.network import presets
     from xception.train.loop import fit
     from xception.train.process import prepare_process
     from xception.train.trainer import Trainer
@@ -137,7 +137,7 @@ def study(arguments: Arguments, fit: dict[str, float], words: Sequence[str]) -> 
         "seconds": run.seconds, "trials": len(run.results), "in_fit": in_fit, "waiting_for_the_last": idle,
         "to_first_trials": run.results[0], "after_last_trial": run.seconds - run.results[-1],
         "beyond_fit": (run.seconds - in_fit - idle) / run.seconds,
-    }  # fmt: skip
+    }
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -27,7 +27,7 @@ from typing import Any
 
 from benchmarks.loops import BATCH_SIZE, PRESET, PRODUCT_SIDE, Loop, model_config
 from benchmarks.rounds import Ratio, in_rounds, ratio_of
-from xception.command_line import parse
+from xception.base.command_line import parse
 
 PROG = "python -m benchmarks.training"
 NOT_MEASURED = "not measured"
@@ -167,7 +167,7 @@ def main(args: Sequence[str] | None = None) -> int:
     asked = parse(Arguments, args, prog=PROG, description="Our trainer against the loops that a user would otherwise write.")
     import torch
 
-    from xception.closed_form import complexity
+    from xception.network.closed_form import complexity
     from xception.profile.environment import read_environment
 
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from xception.command_line import parse, refuse
+from xception.base.command_line import parse, refuse
 
 if TYPE_CHECKING:
-    from ablations.machines import Machines
-    from ablations.plan import Options
+    from ablations.design.study_plan import Options
+    from ablations.execution.backend import Machines
 
 PROG = "python -m search"
 
@@ -139,7 +139,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     words = [*(sys.argv[1:] if args is None else args)]
     if args is None:
-        from ablations.passwords import hide_in_process_list
+        from ablations.records.passwords import hide_in_process_list
 
         hide_in_process_list(sys.argv)
     try:
@@ -159,7 +159,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _search(words: Sequence[str]) -> int:
     asked = parse(Arguments, words, prog=PROG, description="Search the Xception family; also: exhaust --help, replay --help.")
     if asked.list:
-        from search.commands.listing import list_spaces
+        from search.commands.list_spaces import list_spaces
 
         return list_spaces(as_json=asked.json)
     if asked.json:
@@ -168,7 +168,7 @@ def _search(words: Sequence[str]) -> int:
         raise ValueError("--space: missing; give a name from --list")
     if asked.trials is None:
         raise ValueError("--trials: missing; the number of candidates to evaluate")
-    from search.definition import parse_amount
+    from search.design.definition import parse_amount
     from search.spaces import get_space
 
     get_space(asked.space)  # a wrong name is told before anything heavy is imported
@@ -176,23 +176,23 @@ def _search(words: Sequence[str]) -> int:
     limits = [(name, parse_amount(text, f"--max-{name}")) for name, text in amounts if text is not None]
     numbers = (("latency_ms", asked.max_latency_ms), ("memory_mib", asked.max_memory_mib))
     limits += [(name, value) for name, value in numbers if value is not None]
-    from ablations.commands.interruption import interruptible
-    from search.commands.searching import Wishes, run_search
+    from ablations.running.interruption import interruptible
+    from search.commands.search import Wishes, run_search
 
     wishes = Wishes(
         space=asked.space, trials=asked.trials, sampler=asked.sampler, pruner=asked.pruner, objectives=_names(asked.objectives),
         limits=tuple(limits), seed=asked.seed, seeds_per_candidate=asked.seeds_per_candidate, population=asked.population,
         accuracy_at_most=asked.accuracy_at_most, proxies=_names(asked.proxies), warm_start=asked.warm_start, filter=asked.filter,
         confirm=asked.confirm, confirm_seeds=asked.confirm_seeds, optuna_db=asked.optuna_db,
-    )  # fmt: skip
+    )
     with interruptible(["-m", "search", *words]):
         return run_search(wishes, _options(asked), _machines(asked), _command(words))
 
 
 def _exhaust(words: Sequence[str]) -> int:
     asked = parse(ExhaustArguments, words[1:], prog=f"{PROG} exhaust", description="Train every network of a finite space.")
-    from ablations.commands.interruption import interruptible
-    from search.commands.exhausting import exhaust
+    from ablations.running.interruption import interruptible
+    from search.commands.exhaust import exhaust
 
     with interruptible(["-m", "search", *words]):
         return exhaust(
@@ -202,8 +202,8 @@ def _exhaust(words: Sequence[str]) -> int:
 
 def _replay(words: Sequence[str]) -> int:
     asked = parse(ReplayArguments, words[1:], prog=f"{PROG} replay", description="Replay search methods on a space that was trained whole.")
-    from ablations.commands.interruption import interruptible
-    from search.commands.replaying import replay
+    from ablations.running.interruption import interruptible
+    from search.commands.replay import replay
 
     with interruptible(["-m", "search", *words]):
         return replay(asked.table, _names(asked.samplers), trials=asked.trials, repeats=asked.repeats, seed=asked.seed, out=asked.out)
@@ -216,23 +216,23 @@ def _names(text: str) -> tuple[str, ...]:
 def _command(words: Sequence[str]) -> str:
     import shlex
 
-    from ablations.passwords import without_password
+    from ablations.records.passwords import without_password
 
     return shlex.join(["python", "-m", "search", *(without_password(word) for word in words)])
 
 
 def _options(asked: Run) -> Options:
-    from ablations.plan import Options
-    from ablations.scales import default_scale
+    from ablations.design.scales import default_scale
+    from ablations.design.study_plan import Options
 
     return Options(
         scale=asked.scale or default_scale(), dataset=asked.dataset, preset=asked.preset, epochs=asked.epochs, train_size=asked.train_size,
         data_dir=asked.data_dir, out=asked.out, store=asked.store,
-    )  # fmt: skip
+    )
 
 
 def _machines(asked: Run) -> Machines:
-    from ablations.machines import Machines
+    from ablations.execution.backend import Machines
 
     return Machines(
         device=asked.device, workers=asked.workers, threads=asked.threads, executor=asked.executor, ray_address=asked.ray_address

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from ablations.plots import StudyFigure
+    from ablations.reporting.figures import StudyFigure
 
 LONG = [
     "baseline_with_all_residual_connections", "no_residual_connections_in_the_middle_flow",
@@ -95,7 +95,7 @@ def cases() -> dict[str, pd.DataFrame]:
 
 def comparison(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the statistics of a frame with a made-up latency for all but the baseline."""
-    from ablations.comparison import compare
+    from ablations.analysis.comparison import compare
 
     table = compare(frame)
     position = np.arange(len(table))
@@ -136,8 +136,8 @@ def two_baselines() -> pd.DataFrame:
 
 def few_figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[StudyFigure]:
     """Return one figure of a study, where it has a result: enough for tests of what figures are put into."""
-    from ablations.plots import StudyFigure
-    from ablations.plots.accuracy import strip_plot
+    from ablations.reporting.accuracy_plots import strip_plot
+    from ablations.reporting.figures import StudyFigure
 
     if not frame["status"].isin(["complete", "diverged"]).any():
         return []

@@ -96,7 +96,7 @@ def _paths(plain: Any, path: tuple[str, ...] = ()) -> Any:
 
 
 def check_config(content: bytes) -> None:
-    from ablations.trial import read_trial
+    from ablations.design.trial import read_trial
 
     def read() -> None:
         trial = read_trial(content)  # type: ignore[arg-type]
@@ -109,14 +109,14 @@ def check_config(content: bytes) -> None:
 
 
 def record_files() -> list[bytes]:
-    from ablations.record import record_to_plain
+    from ablations.records.record import record_to_plain
     from tests.faults.stores import record
 
     return [json.dumps(record_to_plain(record(0))).encode()]
 
 
 def check_record(content: bytes) -> None:
-    from ablations.record import record_from_plain
+    from ablations.records.record import record_from_plain
 
     try:
         plain = json.loads(content)
@@ -149,7 +149,7 @@ def check_command(content: bytes) -> None:
     import contextlib
 
     import run_ablation
-    from xception.command_line import parse
+    from xception.base.command_line import parse
 
     words = json.loads(content)
     out, err = io.StringIO(), io.StringIO()

@@ -14,7 +14,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from command import ROOT
+
+from tests.command import ROOT
 
 _SCRIPT = str(ROOT / ".ci" / "postgres")
 
@@ -98,7 +99,7 @@ def ray_cluster(own_cache: Path) -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="the package ray is not here: the extra `ray` has it")
     from ray.cluster_utils import Cluster
 
-    from ablations.ray_executor import connect_ray
+    from ablations.execution.ray_executor import connect_ray
 
     cluster = Cluster()
     add_node(cluster, num_cpus=1, include_dashboard=False)

@@ -19,9 +19,9 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from ablations.execute import execute
-from ablations.executors import Finished, LocalExecutor, Started
-from ablations.store import Store
+from ablations.execution.execute import execute
+from ablations.execution.executors import Finished, LocalExecutor, Started
+from ablations.records.store import Store
 from tests.trials import small_task
 
 MOST_GROWTH_MB = 16.0

@@ -109,7 +109,7 @@ def main() -> int:
     found = {
         "unbounded": unbounded(), "licences": licences, "unfree": unfree, "vulnerable": vulnerable,
         "audited": sorted(set(asked) - set(unasked)), "not_audited": unasked,
-    }  # fmt: skip
+    }
     if options.json:
         print(json.dumps(found, indent=1))
     else:

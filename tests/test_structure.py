@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command import ROOT, call
+
+from tests.command import ROOT, call
 
 LEVELS = {"xception": 0, "ablations": 1, "search": 2, "run_ablation": 3}
 

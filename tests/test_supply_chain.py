@@ -22,10 +22,10 @@ def test_what_a_database_does_not_know_is_not_taken_for_safe() -> None:
         {"name": "known", "version": "1", "vulns": []},
         {"name": "bad", "version": "2", "vulns": [{"id": "PYSEC-1"}]},
         {"name": "skipped", "skip_reason": "not found"},
-    ]}  # fmt: skip
+    ]}
     assert answered(["known", "bad", "skipped", "silent"], json.dumps(answer), "") == (
         ["bad 2: PYSEC-1"], {"skipped": "not found", "silent": "no answer"},
-    )  # fmt: skip
+    )
 
 
 def test_no_answer_at_all_is_told_with_its_reason() -> None:

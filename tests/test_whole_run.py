@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from command import call
 
 import ablations
+from tests.command import call
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command import ROOT
+
+from tests.command import ROOT
 
 STUDY = ("run_ablation.py", "--study", "residuals", "--scale", "smoke")
 

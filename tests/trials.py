@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ablations.executors import Event, Finished
-from ablations.progress import Label
-from ablations.record import Record
-from ablations.trial import SEMANTICS, Trial
-from ablations.work import Task
-from xception import presets
+from ablations.design.trial import SEMANTICS, Trial
+from ablations.execution.executors import Event, Finished
+from ablations.execution.progress import Label
+from ablations.execution.task import Task
+from ablations.records.record import Record
 from xception.data.names import find
 from xception.data.source import Source
+from xception.network import presets
 from xception.train.recipe import Recipe
 
 # What may differ between two runs of a trial: clocks.

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xception import presets
-    from xception.config import XceptionConfig
-    from xception.model import Xception
+    from xception.network import presets
+    from xception.network.config import XceptionConfig
+    from xception.network.model import Xception
 
 __all__ = ["Xception", "XceptionConfig", "presets"]
 
@@ -20,9 +20,9 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name == "Xception":
-        return importlib.import_module("xception.model").Xception
+        return importlib.import_module("xception.network.model").Xception
     if name == "XceptionConfig":
-        return importlib.import_module("xception.config").XceptionConfig
+        return importlib.import_module("xception.network.config").XceptionConfig
     if name == "presets":
-        return importlib.import_module("xception.presets")
+        return importlib.import_module("xception.network.presets")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

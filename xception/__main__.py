@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 import sys
 
-from xception.command_line import refuse
+from xception.base.command_line import refuse
 
 PROG = "python -m xception"
 
 # Each command is a function of the arguments after its name that returns the exit status: module, function, what it does.
 COMMANDS = {
-    "describe": ("xception.describe", "describe", "shapes, operators, parameters and MACs of a network, stage by stage"),
-    "latency": ("xception.profile.cli", "latency", "how long networks take, by one protocol, with the interval of the median"),
-    "roofline": ("xception.profile.cli", "roofline", "the share of the machine's attainable rate that networks reach"),
+    "describe": ("xception.commands.describe", "describe", "shapes, operators, parameters and MACs of a network, stage by stage"),
+    "latency": ("xception.commands.latency", "latency", "how long networks take, by one protocol, with the interval of the median"),
+    "roofline": ("xception.commands.latency", "roofline", "the share of the machine's attainable rate that networks reach"),
+    "synthetic": ("xception.commands.synthetic", "synthetic", "a linear model and a small network trained on the embedded data set"),
 }
 
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from ablations.statistics.curves import Band, area_under_curve, curve_band, epochs_to_reach
 from ablations.statistics.decisions import ALPHA, EQUIVALENT, HELPS, HURTS, INCONCLUSIVE, VERDICTS, Decisions, decide
-from ablations.statistics.examples import Disagreement, crossed_interval, disagreement, pack_correct, seed_disagreement, unpack_correct
+from ablations.statistics.examples import (
+    Disagreement,
+    crossed_interval,
+    disagreement,
+    pack_correct,
+    seed_disagreement,
+    unpack_correct,
+)
 from ablations.statistics.factorial import Contrast, contrasts, per_seed
 from ablations.statistics.matched import VerticalDistance, vertical_distance
 from ablations.statistics.multiplicity import holm

@@ -9,7 +9,7 @@ import pkgutil
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.study import Study
+from ablations.design.study import Study
 
 __all__ = ["get_study", "names"]
 

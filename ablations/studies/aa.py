@@ -10,7 +10,7 @@ Two variants; any network can take it: `--preset torchvision:resnet18`.
 
 from __future__ import annotations
 
-from ablations.study import Study, Variant
+from ablations.design.study import Study, Variant
 
 STUDY = Study(
     name="aa",

@@ -9,7 +9,7 @@ Seven variants; the initial values of weights are the same for all.
 
 from __future__ import annotations
 
-from ablations.study import Study, one_at_a_time
+from ablations.design.study import Study, one_at_a_time
 
 STUDY = Study(
     name="activation",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ablations.study import Design, Study, Variant
+from ablations.design.study import Design, Study, Variant
 from xception.data.config import AugmentConfig
 
 

@@ -10,7 +10,7 @@ Four variants.
 
 from __future__ import annotations
 
-from ablations.study import Study, one_at_a_time
+from ablations.design.study import Study, one_at_a_time
 
 STUDY = Study(
     name="averaging",

@@ -12,7 +12,7 @@ Fifteen variants, a baseline for each of five κ. It has a data set of its own, 
 
 from __future__ import annotations
 
-from ablations.study import Match, Study, Variant
+from ablations.design.study import Match, Study, Variant
 
 KAPPAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 OPERATORS: tuple[tuple[str, Match], ...] = (("separable", "none"), ("regular", "none"), ("regular", "params"))

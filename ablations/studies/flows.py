@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablations.study import Design, Match, Study, Variant
+from ablations.design.study import Design, Match, Study, Variant
 
 MATCHES: tuple[Match, ...] = ("none", "params")
 

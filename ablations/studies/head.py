@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablations.study import Design, Study, Variant
+from ablations.design.study import Design, Study, Variant
 
 
 def _input_size(design: Design) -> int:

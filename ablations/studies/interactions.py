@@ -10,7 +10,7 @@ Eight variants.
 
 from __future__ import annotations
 
-from ablations.study import Study, factorial
+from ablations.design.study import Study, factorial
 
 STUDY = Study(
     name="interactions",

@@ -12,7 +12,7 @@ Eight variants, a baseline for each of two batch sizes. Networks without any nor
 
 from __future__ import annotations
 
-from ablations.study import Design, Study, factorial
+from ablations.design.study import Design, Study, factorial
 
 
 def _batch_size(design: Design) -> int:

@@ -11,7 +11,7 @@ Four variants.
 
 from __future__ import annotations
 
-from ablations.study import Study, factorial
+from ablations.design.study import Study, factorial
 
 STUDY = Study(
     name="operation_order",

@@ -12,7 +12,7 @@ Ten variants; `--match params` leaves the four at equal parameters.
 
 from __future__ import annotations
 
-from ablations.study import Match, Study, Variant
+from ablations.design.study import Match, Study, Variant
 
 MATCHES: tuple[Match, ...] = ("none", "params", "macs")
 OTHERS = {"inception module": "inception", "simplified inception": "simplified_inception", "regular": "regular"}

@@ -11,7 +11,7 @@ Four variants. All fields of optimiser and schedule are set here, so the scale's
 
 from __future__ import annotations
 
-from ablations.study import Design, Study, Variant
+from ablations.design.study import Design, Study, Variant
 from xception.train.recipe import SGD, AdamW, Cosine, Exponential, OneCycle, RMSprop
 
 JFT_IMAGES_PER_DECAY = 3_000_000

@@ -11,7 +11,7 @@ Five variants; trials are those of `residuals`, `intermediate_activation` and `o
 
 from __future__ import annotations
 
-from ablations.study import Study, Variant
+from ablations.design.study import Study, Variant
 
 STUDY = Study(
     name="paper_figures",

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from ablations.study import Design, Study, Variant
-from xception.config import TorchvisionConfig
+from ablations.design.study import Design, Study, Variant
+from xception.network.config import TorchvisionConfig
 from xception.train.recipe import Exponential
 
 SMALLEST_FOR_INCEPTION = 75  # pixels

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ablations.design.study import Study, Variant
 from ablations.studies.head import hidden_layers
-from ablations.study import Study, Variant
 
 _HEADS: dict[str, dict[str, Any]] = {"no FC": {}, "FC": {"model.head.hidden": hidden_layers}}
 

@@ -12,7 +12,7 @@ Two variants; beside the table, `paper.md` has the cells.
 
 from __future__ import annotations
 
-from ablations.study import Study, Variant
+from ablations.design.study import Study, Variant
 
 STUDY = Study(
     name="paper_table3",

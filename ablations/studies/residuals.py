@@ -10,7 +10,7 @@ Two variants; at `quick` about 8 minutes on two cores.
 
 from __future__ import annotations
 
-from ablations.study import Study, Variant
+from ablations.design.study import Study, Variant
 
 STUDY = Study(
     name="residuals",

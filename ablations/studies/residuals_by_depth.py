@@ -11,7 +11,7 @@ Eight variants, a baseline for each of four depths.
 
 from __future__ import annotations
 
-from ablations.study import Study, factorial
+from ablations.design.study import Study, factorial
 
 STUDY = Study(
     name="residuals_by_depth",

@@ -10,7 +10,7 @@ Five variants.
 
 from __future__ import annotations
 
-from ablations.study import Study, Variant
+from ablations.design.study import Study, Variant
 
 STUDY = Study(
     name="residuals_by_flow",

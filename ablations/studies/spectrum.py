@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablations.study import Study, Variant
+from ablations.design.study import Study, Variant
 
 
 def _segmented(segments: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ Twelve variants, a baseline for each of three sizes, and one source network per 
 
 from __future__ import annotations
 
-from ablations.study import Study, Variant
+from ablations.design.study import Study, Variant
 from xception.train.recipe import Transfer
 
 FRACTIONS = {"all images": 1.0, "1/4 of images": 1 / 4, "1/16 of images": 1 / 16}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from search.space import Space
+from search.design.space import Space
 
 __all__ = ["get_space", "names"]
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.space import Choice, Dimension, Integer, Real, Space, Value, When, changed, scaled
+from search.design.space import Choice, Dimension, Integer, Real, Space, Value, When, changed, scaled
 from search.spaces.operators import DIMENSIONS as OPERATORS
 from search.spaces.operators import operator_changes
-from xception.config import XceptionConfig
+from xception.network.config import XceptionConfig
 
 _HAS_MODULES = (When("middle.modules", tuple(range(1, 13))),)
 _NO_MODULES = (When("middle.modules", (0,)),)

@@ -8,7 +8,7 @@ sampled in Radosavovic et al. 2020 (arXiv:2003.13678).
 
 from __future__ import annotations
 
-from search.space import Space
+from search.design.space import Space
 from search.spaces.family import DIMENSIONS, build
 
 SPACE = Space(

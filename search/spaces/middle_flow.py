@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.space import Choice, Integer, Space, Value, When, changed, scaled
-from xception.config import XceptionConfig
+from search.design.space import Choice, Integer, Space, Value, When, changed, scaled
+from xception.network.config import XceptionConfig
 
 _HAS_MODULES = (When("middle.modules", tuple(range(1, 13))),)
 

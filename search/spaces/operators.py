@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from search.space import Choice, Dimension, Space, Value, When, changed
-from xception.config import XceptionConfig
+from search.design.space import Choice, Dimension, Space, Value, When, changed
+from xception.network.config import XceptionConfig
 
 _KINDS = ("separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception")
 _PLACEMENTS = ("after_convolution", "before_activation", "after_activation", "after_sum")

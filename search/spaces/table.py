@@ -3,7 +3,7 @@
 72 networks: the axes of Chollet 2017 (arXiv:1610.02357), each with its two or three most telling values: the depth of the middle flow,
 shortcuts (Figure 9), the activation between depthwise and pointwise (Figure 10), and their order, of which section 2 argues that it is
 unimportant; beside them the width. Trained whole with several seeds it is the table on which search methods are compared
-(`search.tabular`), as NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326) is for cells.
+(`search.benchmark.tabular`), as NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326) is for cells.
 
     python -m search exhaust --space table --seeds 2
     python -m search replay --table results/local/table.parquet
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.space import Choice, Space, Value, changed, scaled
-from xception.config import XceptionConfig
+from search.design.space import Choice, Space, Value, changed, scaled
+from xception.network.config import XceptionConfig
 
 
 def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.space import Real, Space, Value, changed, scaled
-from xception.config import XceptionConfig
+from search.design.space import Real, Space, Value, changed, scaled
+from xception.network.config import XceptionConfig
 
 
 def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:

@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import frames
 import pytest
 
-from ablations import plots, report
+from ablations.reporting import figures as plots
+from ablations.reporting import report
+from tests import frames
 
 HERE = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
 pytestmark = pytest.mark.skipif(

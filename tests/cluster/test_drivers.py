@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from command import ROOT, call
-from servers import Postgres
 
-from ablations.claims import Claims, is_dead
-from ablations.passwords import passwords_in, without_password
-from ablations.store import Store, StoreError
+from ablations.execution.claims import Claims, is_dead
+from ablations.records.passwords import passwords_in, without_password
+from ablations.records.store import Store, StoreError
+from tests.command import ROOT, call
+from tests.servers import Postgres
 
 STUDY = ("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--epochs", "1", "--dataset", "synthetic", "--workers", "1")
 

@@ -7,7 +7,7 @@ from types import FrameType
 
 import pytest
 
-from ablations.ray_executor import connect_ray
+from ablations.execution.ray_executor import connect_ray
 
 ray = pytest.importorskip("ray", reason="the package ray is not here: the extra `ray` has it")
 TIMED_OUT = "The current node timed out during startup. This could happen because ..."
@@ -35,7 +35,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, failures: list[str], address: str |
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", fake.init)
     monkeypatch.setattr(ray, "shutdown", fake.shutdown)
-    monkeypatch.setattr("ablations.ray_executor.os.environ", {})
+    monkeypatch.setattr("ablations.execution.ray_executor.os.environ", {})
     connect_ray(address)
     return fake
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from servers import add_node
-from trials import bits, finished, small_task
 
-from ablations.execute import execute
-from ablations.executors import Epoch, Event, Notice, SerialExecutor
-from ablations.ray_executor import RayExecutor
-from ablations.store import Store
-from ablations.work import Task
+from ablations.execution.execute import execute
+from ablations.execution.executors import Epoch, Event, Notice, SerialExecutor
+from ablations.execution.ray_executor import RayExecutor
+from ablations.execution.task import Task
+from ablations.records.store import Store
+from tests.servers import add_node
+from tests.trials import bits, finished, small_task
 from xception.data import load
 from xception.data.names import find
 

@@ -9,12 +9,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from peers import images, relative_error, spread
 from torch import nn
 
-from xception import presets
-from xception.model import Xception
-from xception.weights import load_pretrained
+from tests.conformance.peers import images, relative_error, spread
+from xception.network import presets
+from xception.network.model import Xception
+from xception.network.weights import load_pretrained
 
 os.environ["KERAS_BACKEND"] = "torch"
 # Keras 3.15 turns torch parameters into arrays by a protocol that NumPy 2 has changed.

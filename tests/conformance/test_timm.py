@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from peers import draw, images, relative_error, spread
 from safetensors.torch import save_file
 
-from xception import presets
-from xception.model import Xception
-from xception.weights import convert, load_pretrained
+from tests.conformance.peers import draw, images, relative_error, spread
+from xception.network import presets
+from xception.network.model import Xception
+from xception.network.weights import convert, load_pretrained
 
 PEERS = {"timm_legacy": "legacy_xception", "aligned41": "xception41", "aligned65": "xception65", "aligned71": "xception71"}
 

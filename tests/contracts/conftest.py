@@ -1,5 +1,5 @@
 """The servers and clusters of these tests."""
 
-from servers import postgres, ray_cluster
+from tests.servers import postgres, ray_cluster
 
 __all__ = ["postgres", "ray_cluster"]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from trials import bits, finished, small_task
 
-from ablations.executors import Epoch, Event, Executor, Finished, LocalExecutor, SerialExecutor, Started
-from ablations.record import Record
-from ablations.work import Task
+from ablations.execution.executors import Epoch, Event, Executor, Finished, LocalExecutor, SerialExecutor, Started
+from ablations.execution.task import Task
+from ablations.records.record import Record
+from tests.trials import bits, finished, small_task
 
 MakeExecutor = Callable[[], Executor]
 
@@ -24,7 +24,7 @@ def make_executor(request: pytest.FixtureRequest) -> MakeExecutor:
     if request.param == "local":
         return lambda: LocalExecutor(num_workers=2)
     request.getfixturevalue("ray_cluster")
-    from ablations.ray_executor import RayExecutor
+    from ablations.execution.ray_executor import RayExecutor
 
     return lambda: RayExecutor()
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy as sa
-from command import ROOT
 
-from ablations.record import Member, Plan, Record
-from ablations.store import Store, StoreError
+from ablations.records.record import Member, Plan, Record
+from ablations.records.store import Store, StoreError
+from tests.command import ROOT
 
 RECORD = Record(
     key="a" * 64,
@@ -148,8 +148,8 @@ def test_of_many_drivers_at_once_one_gets_each_key(url: str) -> None:
 
 def test_writers_in_several_processes_lose_nothing(url: str) -> None:
     program = (
-        "import sys; from dataclasses import replace; sys.path.insert(0, 'tests/contracts')\n"
-        "from ablations.store import Store; from test_stores import RECORD\n"
+        "import sys; from dataclasses import replace;\n"
+        "from ablations.records.store import Store; from tests.contracts.test_stores import RECORD\n"
         "store = Store(sys.stdin.read())\n"
         "print(sum(store.put(replace(RECORD, key=f'{i:064d}')) for i in range(60)))\n"
     )

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ablations.record import Record
-from ablations.work import Task
+from ablations.execution.task import Task
+from ablations.records.record import Record
 from tests.trials import bits, finished, small_task
 
 ROOT = Path(__file__).parent.parent.parent
@@ -75,7 +75,7 @@ class Bench:
     @cached_property
     def reference(self) -> dict[str, tuple[dict[str, Any], bytes]]:
         """Records without clocks, and weights, of all trials as nothing disturbed them."""
-        from ablations.executors import SerialExecutor
+        from ablations.execution.executors import SerialExecutor
 
         folder = self.new_folder()
         records = finished(SerialExecutor().run(self.tasks(folder)))
@@ -102,7 +102,7 @@ def spawn(*words: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *words], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True, **options,
-    )  # fmt: skip
+    )
 
 
 def last_line(text: str) -> str:

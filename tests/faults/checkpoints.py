@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ablations.work import Task
+from ablations.execution.task import Task
 from tests.faults.bench import Bench, Outcome, forked, require, small_disk
 from tests.trials import small_task
 from xception.data import load
@@ -28,7 +28,7 @@ def train(folder: CheckpointFolder | None, task: Task | None = None, on_step: Ca
     return fit(
         model=trial.model, recipe=trial.recipe, dataset=load(task.source, trial.dataset.image_size), data=trial.dataset, seed=trial.seed,
         checkpoints=folder, on_step=on_step,
-    )  # fmt: skip
+    )
 
 
 def outcome_of(result: FitResult) -> tuple[Any, ...]:
@@ -204,7 +204,7 @@ def file_size_limited(bench: Bench) -> Outcome:
 
 def diverged(bench: Bench) -> Outcome:
     """A loss that is no number ends the trial as diverged, with the step and the last finite values, and for good."""
-    from ablations.executors import Epoch, SerialExecutor
+    from ablations.execution.executors import Epoch, SerialExecutor
     from tests.trials import bits, finished
 
     path = bench.new_folder()

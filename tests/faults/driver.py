@@ -13,10 +13,10 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from ablations.commands.interruption import interruptible
-from ablations.execute import execute
-from ablations.executors import Epoch, Event, Finished, LocalExecutor, Notice, SerialExecutor
-from ablations.store import Store, StoreError
+from ablations.execution.execute import execute
+from ablations.execution.executors import Epoch, Event, Finished, LocalExecutor, Notice, SerialExecutor
+from ablations.records.store import Store, StoreError
+from ablations.running.interruption import interruptible
 from tests.faults.bench import Bench
 
 

@@ -45,9 +45,9 @@ def pickle_in_weights(bench: Bench) -> Outcome:
     """A file of pretrained weights whose pickle would run a command."""
     import torch
 
-    from xception.model import build
-    from xception.presets import get
-    from xception.weights import load_pretrained
+    from xception.network.model import build
+    from xception.network.presets import get
+    from xception.network.weights import load_pretrained
 
     folder = bench.new_folder()
     path = folder / "weights.pth"
@@ -65,7 +65,7 @@ def archive_members(bench: Bench) -> Outcome:
     bad = [
         ("/etc/evil", tarfile.REGTYPE, ""), ("data/../../evil", tarfile.REGTYPE, ""), ("other/file", tarfile.REGTYPE, ""),
         ("data/link", tarfile.SYMTYPE, "/etc/passwd"), ("data/hard", tarfile.LNKTYPE, "/etc/passwd"), ("data/device", tarfile.CHRTYPE, ""),
-    ]  # fmt: skip
+    ]
     messages = []
     for i, (name, kind, link) in enumerate(bad):
         path = folder / f"{i}.tar.gz"
@@ -162,8 +162,8 @@ def cache_damaged(bench: Bench) -> Outcome:
 
 def hostile_names(bench: Bench) -> Outcome:
     """Names of variants that would be markup, LaTeX or a formula, in all tables that are written."""
-    from ablations.comparison import compare
-    from ablations.tables import people_table, to_html, write_runs, write_tables
+    from ablations.analysis.comparison import compare
+    from ablations.reporting.tables import people_table, to_html, write_runs, write_tables
     from tests.frames import HOSTILE, records
 
     folder = bench.new_folder()
@@ -185,7 +185,7 @@ def hostile_names(bench: Bench) -> Outcome:
 
 def record_damaged(bench: Bench) -> Outcome:
     """The record beside a trial's checkpoint is damaged before the store had it: the trial is trained again, to the same bits."""
-    from ablations.executors import Notice, SerialExecutor
+    from ablations.execution.executors import Notice, SerialExecutor
     from tests.trials import finished
 
     folder = bench.new_folder()

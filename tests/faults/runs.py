@@ -15,10 +15,21 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
-from ablations.record import Record
-from ablations.store import Store
+from ablations.records.record import Record
+from ablations.records.store import Store
 from tests.faults import driver
-from tests.faults.bench import NUM_TRIALS, ROOT, Bench, LeftOutError, Outcome, forked, last_line, require, small_disk, spawn
+from tests.faults.bench import (
+    NUM_TRIALS,
+    ROOT,
+    Bench,
+    LeftOutError,
+    Outcome,
+    forked,
+    last_line,
+    require,
+    small_disk,
+    spawn,
+)
 
 TIMEOUT = 600
 ATTEMPTS = 10  # to send a signal to a run before it is over

@@ -13,10 +13,10 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from ablations.exchange import rebuild
-from ablations.record import Record
-from ablations.store import Store, StoreError
-from ablations.trial_folder import TrialFolder
+from ablations.records.record import Record
+from ablations.records.store import Store, StoreError
+from ablations.records.transfer_records import rebuild
+from ablations.records.trial_folder import TrialFolder
 from tests.faults.bench import Bench, Outcome, forked, require, small_disk
 from tests.trials import small_trial
 

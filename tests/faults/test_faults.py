@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from command import call
+from tests.command import call
 
 NAMES = {"fault", "injected", "lost", "duplicated", "bit_equal", "broken", "message", "seconds"}
 

@@ -11,8 +11,8 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ablations.executors import Epoch, Event, Finished, LocalExecutor, Notice
-from ablations.work import Task
+from ablations.execution.executors import Epoch, Event, Finished, LocalExecutor, Notice
+from ablations.execution.task import Task
 from tests.faults.bench import NUM_TRIALS, Bench, LeftOutError, Outcome, require
 from tests.trials import finished, small_task
 

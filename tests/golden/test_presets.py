@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from xception import presets
-from xception.canonical import key_of
-from xception.closed_form import complexity
-from xception.config import XceptionConfig
-from xception.model import build
+from xception.base.canonical import key_of
+from xception.network import presets
+from xception.network.closed_form import complexity
+from xception.network.config import XceptionConfig
+from xception.network.model import build
 
 GOLDEN = json.loads(Path(__file__).with_name("presets.json").read_text())
 # Parameters at 1000 classes as torchvision's documentation gives them; Inception V3's are less its auxiliary tower of 3,326,696.

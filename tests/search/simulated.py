@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ablations.executors import Event, Finished, Started
-from ablations.plan import Options
-from ablations.record import Record
-from ablations.store import Store
-from ablations.trial import Trial
-from ablations.work import Task
-from search.definition import SEMANTICS, Definition
-from search.optimize import Search
-from search.plan import BASELINE, SearchPlan, plan_base, plan_search
+from ablations.design.study_plan import Options
+from ablations.design.trial import Trial
+from ablations.execution.executors import Event, Finished, Started
+from ablations.execution.task import Task
+from ablations.records.record import Record
+from ablations.records.store import Store
+from search.design.definition import SEMANTICS, Definition
+from search.engine.optimize import Search
+from search.engine.search_plan import BASELINE, SearchPlan, plan_base, plan_search
 from search.spaces import get_space
-from xception.closed_form import Complexity, complexity
-from xception.config import XceptionConfig
+from xception.network.closed_form import Complexity, complexity
+from xception.network.config import XceptionConfig
 
 
 class Killed(Exception):  # noqa: N818 - stands for the end of the process
@@ -54,7 +54,7 @@ def record_of(trial: Trial, accuracy: float, *, test_accuracy: float = 0.5, stat
         test_accuracy=test_accuracy if ended else None, num_classes=10, num_test=100, params=cost.params, macs=cost.macs,
         curves=curve, train_seconds=cost.macs / 1e6 * epochs, device="simulated", created_at="2026-01-01T00:00:00.000000+00:00",
         reason=None if ended else "simulated",
-    )  # fmt: skip
+    )
 
 
 class Simulated:

@@ -7,13 +7,13 @@ import random
 from pathlib import Path
 
 import pandas as pd
-from simulated import make_plan
 
-from ablations.study import Design
-from search.space import Values
+from ablations.design.study import Design
+from search.benchmark.tabular import Table
+from search.design.space import Values
 from search.spaces import get_space
-from search.tabular import Table
-from xception.canonical import canonical_json
+from tests.search.simulated import make_plan
+from xception.base.canonical import canonical_json
 
 
 def quality(values: Values) -> float:
@@ -29,12 +29,12 @@ def make_table(folder: Path, *, noise: float = 0.005, seeds: int = 3, epochs: in
     """Return a table of the space `table` at smoke scale."""
     space, design = get_space("table"), make_plan(folder, "table").design
     return Table(make_frame(design, noise=noise, seeds=seeds, epochs=epochs), space="table", digest=space.digest, design=design,
-                 about={"dataset": "simulated"})  # fmt: skip
+                 about={"dataset": "simulated"})
 
 
 def make_frame(design: Design, *, noise: float, seeds: int, epochs: int) -> pd.DataFrame:
     """Return rows as records would give them."""
-    from search.plan import base_network
+    from search.engine.search_plan import base_network
 
     space, generator, rows = get_space("table"), random.Random(5), []
     for values in space.grid():
@@ -48,5 +48,5 @@ def make_frame(design: Design, *, noise: float, seeds: int, epochs: int) -> pd.D
                     "macs": 10_000, "latency_ms": 1.5, "train_seconds": seconds,
                     "val_curve": [val * (1 - 0.5 ** (e + 1)) / (1 - 0.5**epochs) for e in range(epochs)],
                 }
-            )  # fmt: skip
+            )
     return pd.DataFrame(rows)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xception.base.errors import DataError
 from xception.data.config import AugmentConfig, DatasetConfig
-from xception.data.errors import DataError
 
 if TYPE_CHECKING:
     from xception.data.dataset import ChannelStatistics, Dataset, Images, load

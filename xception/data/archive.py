@@ -10,8 +10,8 @@ import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from xception.data.cache import reason, sync_dir
-from xception.data.errors import DataError
+from xception.base.errors import DataError
+from xception.base.files import reason, sync_dir
 
 __all__ = ["extract"]
 

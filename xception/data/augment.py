@@ -57,7 +57,7 @@ class Share:
 def augment(
     images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator | Sequence[torch.Generator], *,
     statistics: ChannelStatistics, num_classes: int, share: Share | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     """Return augmented, normalised float32 images `(B, C, H, W)` and their labels.
 
     Takes uint8 images `(B, C, H, W)`; with a share, those that its `rows` name. Labels come back as they are, `(B,)` int64, or as

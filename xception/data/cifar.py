@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xception.data.cache import reason
+from xception.base.errors import DataError
+from xception.base.files import reason
 from xception.data.download import Remote
-from xception.data.errors import DataError
 from xception.data.source import Example, SplitName, stamp_files
 
 __all__ = ["CIFAR10", "CIFAR100", "CifarLayout", "CifarReader", "open_cifar", "read_pickle"]
@@ -55,7 +55,7 @@ CIFAR10 = CifarLayout(
         url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", algorithm="sha256",
         checksum="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce", max_bytes=170_498_071,
     ),
-)  # fmt: skip
+)
 CIFAR100 = CifarLayout(
     folder="cifar-100-python",
     train=(("train", "16019d7e3df5f24257cddd939b257f8d"),),
@@ -67,7 +67,7 @@ CIFAR100 = CifarLayout(
         url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", algorithm="sha256",
         checksum="85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7", max_bytes=169_001_437,
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ _OPERATIONS = frozenset((
     "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINUNICODE", "SHORT_BINUNICODE", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_TUPLE",
     "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "SETITEM", "SETITEMS", "BINGET", "LONG_BINGET", "BINPUT", "LONG_BINPUT",
     "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
-))  # fmt: skip
+))
 
 
 class _Unpickler(pickle.Unpickler):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from xception.canonical import Config
+from xception.base.canonical import Config
 
 __all__ = ["AugmentConfig", "DatasetConfig"]
 

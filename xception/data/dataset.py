@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
+from xception.base.errors import DataError
 from xception.data.decoded import decoded
-from xception.data.errors import DataError
 from xception.data.source import Source, SplitName
 
 __all__ = ["ChannelStatistics", "Dataset", "Images", "load"]

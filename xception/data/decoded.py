@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xception.data.cache import cache_dir, lock, read_json, reason, sync_dir, write_atomic, write_json
-from xception.data.errors import DataError, printable
+from xception.base.errors import DataError, printable
+from xception.base.files import cache_dir, lock, read_json, reason, sync_dir, write_atomic, write_json
 from xception.data.images import DECODER_VERSION, BrokenImageError, decode, quiet
 from xception.data.source import SPLITS, Example, Hasher, Source, SplitName
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xception.base.errors import DataError
+from xception.base.files import cache_dir, lock, reason, write_atomic
 from xception.data.archive import extract
-from xception.data.cache import cache_dir, lock, reason, write_atomic
-from xception.data.errors import DataError
 
 __all__ = ["ANSWER_TIMEOUT_SECONDS", "DownloadError", "Remote", "fetch"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xception.data.cache import reason
-from xception.data.errors import DataError
+from xception.base.errors import DataError
+from xception.base.files import reason
 from xception.data.source import Example, SplitName, stamp_files
 
 __all__ = ["SUFFIXES", "FolderReader", "open_folder"]

@@ -6,10 +6,10 @@ import dataclasses
 import os
 from pathlib import Path
 
-from xception.data.cache import reason
+from xception.base.errors import DataError, printable
+from xception.base.files import reason
 from xception.data.cifar import CIFAR10, CIFAR100, CifarLayout, open_cifar
 from xception.data.download import DownloadError, Remote, fetch
-from xception.data.errors import DataError, printable
 from xception.data.folder import open_folder
 from xception.data.parquet import open_parquet
 from xception.data.source import Reader, Source, examine
@@ -23,12 +23,12 @@ NAMES = "cifar10, cifar100, imagenette, synthetic, synthetic:kappa=K, folder:PAT
 IMAGENETTE_REMOTE = Remote(
     url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz", algorithm="md5",
     checksum="e793b78cc4c9e9a4ccc0c1155377a412", max_bytes=256 * 1024 * 1024,
-)  # fmt: skip
+)
 IMAGENETTE_FOLDERS = ("imagenette", "imagenette2", "imagenette2-320", "imagenette320", "imagenette2-160", "imagenette160")
 IMAGENETTE_CLASSES = {
     "n01440764": "tench", "n02102040": "English springer", "n02979186": "cassette player", "n03000684": "chain saw", "n03028079": "church",
     "n03394916": "French horn", "n03417042": "garbage truck", "n03425413": "gas pump", "n03445777": "golf ball", "n03888257": "parachute",
-}  # fmt: skip
+}
 MAX_UNPACKED = 1024**3
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xception.data.cache import reason
-from xception.data.errors import DataError
+from xception.base.errors import DataError
+from xception.base.files import reason
 from xception.data.source import Example, SplitName, stamp_files
 
 __all__ = ["ParquetReader", "open_parquet"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from xception.data.errors import DataError
+from xception.base.errors import DataError
 from xception.data.source import Example, Reader, Source, SplitName, examine
 
 __all__ = ["ClassReader", "parse_classes", "select_classes"]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
-from xception.data.cache import cache_dir, read_json, reason, write_json
+from xception.base.errors import DataError, printable
+from xception.base.files import cache_dir, read_json, reason, write_json
 from xception.data.config import DatasetConfig
-from xception.data.errors import DataError, printable
 from xception.data.images import header_size
 
 __all__ = ["SPLITS", "Content", "Example", "Facts", "Hasher", "Reader", "Source", "SplitName", "examine", "stamp_files"]

@@ -7,7 +7,7 @@ import platform
 import subprocess
 from pathlib import Path
 
-from xception.canonical import Config
+from xception.base.canonical import Config
 
 __all__ = ["Environment", "available_memory", "device_title", "read_environment"]
 
@@ -120,7 +120,7 @@ def _nvidia_smi(uuid: object) -> tuple[str | None, ...]:
         answer = subprocess.run(
             ["nvidia-smi", f"--id=GPU-{uuid}", f"--query-gpu={query}", "--format=csv,noheader,nounits"],
             capture_output=True, text=True, timeout=20, check=True,
-        )  # fmt: skip
+        )
     except (OSError, subprocess.SubprocessError):
         return (None,) * 5
     values = [value.strip() for value in answer.stdout.strip().split(",")]

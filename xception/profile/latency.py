@@ -37,9 +37,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from xception.canonical import Config, key_of
-from xception.config import ModelConfig
-from xception.model import build
+from xception.base.canonical import Config, key_of
+from xception.network.config import ModelConfig
+from xception.network.model import build
 from xception.profile.copies import real_copy
 from xception.profile.environment import Environment, available_memory, device_title, read_environment
 from xception.profile.memory import predict_memory
@@ -170,7 +170,7 @@ def measure_latency(
             rows[name] = rows[name].replace(
                 latency_ms=summary.median, low_ms=summary.low, high_ms=summary.high, p5_ms=summary.p5, p95_ms=summary.p95,
                 n=summary.n, calls_per_sample=variants[name].calls, environment=environment,
-            )  # fmt: skip
+            )
     return list(rows.values())
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from xception.canonical import Config
+from xception.base.canonical import Config
 from xception.profile.copies import meta_copy, real_copy
 from xception.profile.protocol import LatencyProtocol
 from xception.profile.workload import build_call, numerics, running_out_of_memory_is_told

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-from xception.canonical import Config, key_of
+from xception.base.canonical import Config, key_of
 
 __all__ = [
     "EXECUTIONS", "MEMORY_FORMATS", "MODES", "PRECISIONS", "Execution", "LatencyProtocol", "MemoryFormat", "Mode", "Precision", "protocols",
-]  # fmt: skip
+]
 
 Mode = Literal["inference", "training"]
 Precision = Literal["float32", "tf32", "bfloat16", "float16"]

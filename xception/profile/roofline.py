@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from xception.canonical import Config
+from xception.base.canonical import Config
 from xception.profile.complexity import complexity
 from xception.profile.copies import real_copy
 from xception.profile.latency import Measurement, check_device, measure_latency
@@ -109,7 +109,7 @@ def roofline(
     alone = _measure_layers(
         [(models[name].get_submodule(layer.name), layer) for name in models for layer in counts[name].layers if layer.bytes_moved],
         protocol, device, clock,
-    )  # fmt: skip
+    )
     rows: list[dict[str, object]] = []
     for name, model in models.items():
         itemsize = next((p.element_size() for p in model.parameters() if p.dtype.is_floating_point), 4)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from xception import presets
-from xception.canonical import from_json
-from xception.config import ModelConfig, XceptionConfig
+from xception.base.canonical import from_json
+from xception.network import presets
+from xception.network.config import ModelConfig, XceptionConfig
 
 __all__ = ["Subject", "integers", "read_config", "read_subjects", "words"]
 
@@ -105,7 +105,7 @@ def _split(text: str) -> list[str]:
 
 
 def _checked(name: str, config: ModelConfig, input_size: int) -> Subject:
-    from xception import closed_form
+    from xception.network import closed_form
 
     config = config.for_data(num_classes=config.num_classes, in_channels=config.in_channels, input_size=input_size)
     if isinstance(config, XceptionConfig):

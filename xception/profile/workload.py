@@ -95,7 +95,7 @@ def build_call(
         torch.randn((protocol.batch_size, *input_shape), generator=generator, device=device)
         .to(dtype=torch.float32 if training else dtype, memory_format=layout)
         for _ in range(num_inputs)
-    ]  # fmt: skip
+    ]
     step = _training_step(model, inputs[0], protocol, device, generator) if training else _forward(model, protocol)
     if protocol.execution == "cuda_graph":
         step = _captured(step, inputs[0], training)

@@ -22,9 +22,9 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from xception.canonical import Plain
-from xception.data.cache import write_atomic
-from xception.data.errors import DataError
+from xception.base.canonical import Plain
+from xception.base.errors import DataError
+from xception.base.files import write_atomic
 
 __all__ = ["Checkpoint", "CheckpointError", "CheckpointFolder", "TrainingStopped", "save_weights"]
 

@@ -13,8 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from xception.config import ModelConfig
-from xception.model import build
+from xception.network.config import ModelConfig
+from xception.network.model import build
 
 __all__ = ["CompiledNetwork"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from xception.canonical import Config
+from xception.base.canonical import Config
 
 __all__ = ["PLAIN", "QUICK", "Execution"]
 
@@ -12,8 +12,8 @@ __all__ = ["PLAIN", "QUICK", "Execution"]
 class Execution(Config):
     """The quick ways on CUDA, each of which can be turned off for the plain one; only `compile` has an effect on a CPU.
 
-    `cuda_graph` records a step and repeats it (`xception.train.graph`). `depthwise` lets the backend of each depthwise convolution be
-    chosen by measurement (`xception.depthwise.choice`), or leaves it to PyTorch. `compile` puts the network through torch.compile,
+    `cuda_graph` records a step and repeats it (`xception.train.cuda_graph`). `depthwise` lets the backend of each depthwise convolution be
+    chosen by measurement (`xception.train.depthwise_choice`), or leaves it to PyTorch. `compile` puts the network through torch.compile,
     once for an architecture in a process (`xception.train.compiled`).
     """
 

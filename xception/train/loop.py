@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from xception.config import ModelConfig
 from xception.data.config import DatasetConfig
 from xception.data.dataset import Dataset
+from xception.network.config import ModelConfig
 from xception.train.checkpoint import CheckpointFolder, TrainingStopped
 from xception.train.distributed import ALONE, Group
 from xception.train.evaluate import Evaluation

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xception.network.transfer import ParameterGroup, rate_groups
 from xception.train.recipe import SGD, AdamW, Recipe, RMSprop
-from xception.transfer import ParameterGroup, rate_groups
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 

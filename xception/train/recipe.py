@@ -10,7 +10,7 @@ import math
 import re
 from typing import Literal
 
-from xception.canonical import Config
+from xception.base.canonical import Config
 from xception.data.config import AugmentConfig
 
 __all__ = ["SGD", "AdamW", "Constant", "Cosine", "Exponential", "OneCycle", "Optimizer", "RMSprop", "Recipe", "Schedule", "Transfer"]

@@ -1,6 +1,6 @@
 """Several seeds of one network trained at once: each member draws, learns and ends as it would alone.
 
-The members' networks are one stacked network (`xception.stacked`) with one optimiser, so that a step is one step of the device for
+The members' networks are one stacked network (`xception.network.stacked`) with one optimiser, so that a step is one step of the device for
 all. Splits, order, augmentation, dropout, losses, clipping and accuracies are each member's own, and so is its checkpoint, which
 is that of a training alone: either way of training continues the other's.
 """
@@ -17,16 +17,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xception.config import ModelConfig
 from xception.data.augment import augment, normalise
 from xception.data.config import DatasetConfig
 from xception.data.dataset import Dataset, Images
-from xception.stacked import stack, use_generators
+from xception.network.config import ModelConfig
+from xception.network.stacked import stack, use_generators
 from xception.train.checkpoint import CheckpointFolder, TrainingStopped
+from xception.train.cuda_graph import build_step
 from xception.train.distributed import ALONE
 from xception.train.evaluate import Evaluation, evaluate_members
 from xception.train.execution import QUICK, Execution
-from xception.train.graph import build_step
 from xception.train.loop import FitResult, finish, result_of
 from xception.train.optimiser import WeightAverage, stack_optimisers, unstack_optimiser
 from xception.train.recipe import Recipe
@@ -92,7 +92,7 @@ def fit_members(
         return Trainer(
             model, recipe, shared, data, member.seed, member.stream, where, member.weights, member.checkpoints, ALONE, on_step,
             execution, in_batch=in_batch,
-        )  # fmt: skip
+        )
 
     trainers = {number: begin(member, in_batch=True) for number, member in enumerate(members)}
     together: dict[int, dict[int, Trainer]] = {}  # by where they stand
@@ -165,7 +165,7 @@ class _SeedBatch:
         self.compute = build_step(
             self.optimiser, first.recipe, self.average, first.device,
             cuda_graph=self.execution.cuda_graph, num_members=len(trainers), generators=self.generators,
-        )  # fmt: skip
+        )
 
     @torch.no_grad()
     def _unstack(self) -> None:
@@ -225,7 +225,7 @@ class _SeedBatch:
         images, target = augment(
             images, labels, first.recipe.augment, [torch.Generator().manual_seed(t.step_seed("augmentation")) for t in trainers],
             statistics=first.statistics, num_classes=first.num_classes,
-        )  # fmt: skip
+        )
         target = target.view(len(trainers), size, *target.shape[1:])
         self.losses[:, first.step] = self.compute(self.network, _side_by_side(images.view(len(trainers), size, *images.shape[1:])), target)
         for trainer in trainers:

@@ -1,7 +1,7 @@
 """One step of training: forward, loss, gradient, update; of one network, or of several that are stacked into one.
 
 What changes from step to step on the host, such as the learning rate, is set before; what is left is work for the device alone,
-which `xception.train.graph` can record once and repeat.
+which `xception.train.cuda_graph` can record once and repeat.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["Step"]
 class Step:
     """The step of a recipe on an optimiser's parameters.
 
-    With `num_members` the network is a stack (`xception.stacked`): logits are (N, members × classes), targets (members, N) or
+    With `num_members` the network is a stack (`xception.network.stacked`): logits are (N, members × classes), targets (members, N) or
     (members, N, classes), and each member has a loss and a gradient norm of its own.
     """
 
     def __init__(
         self, optimiser: torch.optim.Optimizer, recipe: Recipe, average: WeightAverage | None, device: torch.device,
         *, num_members: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.optimiser, self.recipe, self.average, self.device, self.num_members = optimiser, recipe, average, device, num_members
         self.peak_rates = [float(group["lr"]) for group in optimiser.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")

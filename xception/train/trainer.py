@@ -12,25 +12,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xception.canonical import Plain, to_plain
-from xception.config import ModelConfig
+from xception.base.canonical import Plain, to_plain
 from xception.data.augment import augment, normalise
 from xception.data.config import DatasetConfig
 from xception.data.dataset import Dataset, Images
 from xception.data.splits import split
-from xception.initialisation import initialise
-from xception.model import build
+from xception.network.config import ModelConfig
+from xception.network.initialisation import initialise
+from xception.network.model import build
+from xception.network.transfer import freeze
+from xception.network.weights import load_pretrained
 from xception.train.checkpoint import Checkpoint, CheckpointError, CheckpointFolder, difference
 from xception.train.compiled import CompiledNetwork
+from xception.train.cuda_graph import build_step
 from xception.train.distributed import Group
 from xception.train.evaluate import Evaluation, evaluate
 from xception.train.execution import Execution
-from xception.train.graph import build_step
 from xception.train.optimiser import WeightAverage, build_optimiser, optimiser_state, restore_optimiser
 from xception.train.randomness import derive_seed
 from xception.train.recipe import Recipe
-from xception.transfer import freeze
-from xception.weights import load_pretrained
 
 __all__ = ["Diverged", "Stopwatch", "Trainer", "choose_depthwise", "require_finite"]
 
@@ -130,11 +130,11 @@ class Trainer:
         self.identity: Plain = {
             "model": {"type": type(config).tag, **to_plain(config)}, "recipe": to_plain(recipe), "data": to_plain(data),
             "seed": seed, "stream": stream, "semantics": checkpoints.semantics if checkpoints else None,
-        }  # fmt: skip
+        }
         self.conditions: dict[str, Any] = {
             "threads": torch.get_num_threads(), "device": _device_name(device), "torch": str(torch.__version__),
             "processes": group.size, "members": 1,
-        }  # fmt: skip
+        }
         self.changed: dict[str, list[Any]] = {}
 
     @property
@@ -313,7 +313,7 @@ def choose_depthwise(
     """Choose the backends of a network's depthwise convolutions where that is wanted; return what a record tells of it."""
     if device.type != "cuda" or execution.depthwise == "torch":
         return {}
-    from xception.depthwise.choice import choose_backends
+    from xception.train.depthwise_choice import choose_backends
 
     images = torch.zeros((recipe.batch_size, 3 * num_members, data.image_size, data.image_size), device=device)
     dtype = getattr(torch, recipe.precision)

@@ -105,6 +105,6 @@ def python2_pickle(content: dict[str, Any]) -> bytes:
         b"cnumpy.core.multiarray\n_reconstruct\n" + b"cnumpy\nndarray\n" + whole(0) + b"\x85" + text(b"b") + b"\x87R"
         + b"(" + whole(1) + shape + b"cnumpy\ndtype\n" + text(b"u1") + whole(0) + whole(1) + b"\x87R"
         + b"(" + whole(3) + text(b"|") + b"NNN" + whole(-1) + whole(-1) + whole(0) + b"tb" + b"\x89" + text(data.tobytes()) + b"tb"
-    )  # fmt: skip
+    )
     labels = b"](" + b"".join(whole(n) for n in content["labels"]) + b"e"
     return b"\x80\x02}(" + text(b"data") + array + text(b"labels") + labels + text(b"batch_label") + text(b"x") + b"u."

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from xception import closed_form, presets
-from xception.config import (
+from xception.network import closed_form, presets
+from xception.network.config import (
     EntryFlowConfig,
     ExitFlowConfig,
     HeadConfig,
@@ -24,7 +24,7 @@ from xception.config import (
     TorchvisionConfig,
     XceptionConfig,
 )
-from xception.model import Xception, build
+from xception.network.model import Xception, build
 from xception.profile.complexity import complexity
 
 ROLES = ("stem", "depthwise", "pointwise", "regular", "norm", "head", "linear", "other")

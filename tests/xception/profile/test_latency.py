@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from xception import presets
-from xception.canonical import from_plain, to_plain
+from xception.base.canonical import from_plain, to_plain
+from xception.network import presets
 from xception.profile import latency
 from xception.profile.environment import read_environment
 from xception.profile.latency import Measurement, check_device, measure_latency, measurement_key
@@ -136,7 +136,7 @@ CHANGES: dict[str, Any] = {
     "mode": "training", "batch_size": 2, "precision": "bfloat16", "memory_format": "channels_last", "execution": "compiled",
     "num_threads": 2, "relative_width": 0.1,
     "confidence": 0.9, "min_samples": 30, "time_budget_s": 1.0, "warm_up_s": 1.0, "seed": 1,
-}  # fmt: skip
+}
 
 
 def test_every_field_of_the_protocol_changes_its_key() -> None:
@@ -157,7 +157,7 @@ def test_a_change_of_meaning_changes_every_key(monkeypatch: pytest.MonkeyPatch) 
     [("batch_size", 0), ("batch_size", 1.5), ("num_threads", 0), ("min_samples", 19), ("relative_width", -0.1),
      ("time_budget_s", -1.0), ("confidence", 1.0), ("confidence", 0.2), ("precision", "int8"), ("mode", "sleep"), ("seed", -1),
      ("warm_up_s", -1.0)],
-)  # fmt: skip
+)
 def test_impossible_protocols_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"LatencyProtocol.{field}"):
         LatencyProtocol().replace(**{field: value})

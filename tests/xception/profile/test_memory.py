@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from xception import presets
-from xception.model import build
+from xception.network import presets
+from xception.network.model import build
 from xception.profile.latency import LatencyProtocol
 from xception.profile.memory import measure_memory, predict_memory
 

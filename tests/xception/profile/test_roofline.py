@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from torch import Tensor, nn
 
-from xception import presets
-from xception.model import build
+from xception.network import presets
+from xception.network.model import build
 from xception.profile.plots import plot_macs_against_latency, plot_roofline
 from xception.profile.protocol import LatencyProtocol
 from xception.profile.roofline import NETWORK, Ceilings, measure_ceilings, roofline, time_by_kind

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from tiny_training import Training, tiny_model, tiny_recipe
 
+from tests.xception.train.tiny_training import Training, tiny_model, tiny_recipe
 from xception.data import load
 from xception.data.names import find
 from xception.train.loop import FitResult, fit

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_training import Training, tiny_model, tiny_recipe
 
+from tests.xception.train.tiny_training import Training, tiny_model, tiny_recipe
 from xception.data.config import DatasetConfig
 from xception.data.names import find
 from xception.train.checkpoint import CheckpointError, CheckpointFolder, TrainingStopped, save_weights

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_training import Training, tiny_model, tiny_recipe
 
+from tests.xception.train.tiny_training import Training, tiny_model, tiny_recipe
 from xception.train import compiled
 from xception.train.execution import Execution
 from xception.train.recipe import SGD

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from command import ROOT
 
-from xception import presets
-from xception.config import NormConfig
-from xception.model import build
+from tests.command import ROOT
+from xception.network import presets
+from xception.network.config import NormConfig
+from xception.network.model import build
 from xception.train.distributed import ALONE, Group
 from xception.train.recipe import Recipe
 
@@ -23,8 +23,8 @@ PROGRAM = '''
 import json, sys
 from pathlib import Path
 import torch
-from xception import presets
-from xception.config import NormConfig
+from xception.network import presets
+from xception.network.config import NormConfig
 from xception.data import load
 from xception.data.config import AugmentConfig
 from xception.data.names import find

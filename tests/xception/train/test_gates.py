@@ -11,17 +11,17 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_training import tiny_model
 from torch import Tensor
 
-from xception.config import ModelConfig
+from tests.xception.train.tiny_training import tiny_model
 from xception.data import load
 from xception.data.config import AugmentConfig
 from xception.data.dataset import Dataset
 from xception.data.names import find
 from xception.data.splits import split
-from xception.initialisation import initialise
-from xception.model import build
+from xception.network.config import ModelConfig
+from xception.network.initialisation import initialise
+from xception.network.model import build
 from xception.train.loop import fit
 from xception.train.randomness import derive_seed
 from xception.train.recipe import SGD, AdamW, Constant, Optimizer, Recipe, RMSprop

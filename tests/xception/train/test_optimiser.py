@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import pytest
 import torch
-from command import call
-from tiny_training import tiny_model, tiny_recipe
 from torch import nn
 
-from xception.model import build
+from tests.command import call
+from tests.xception.train.tiny_training import tiny_model, tiny_recipe
+from xception.network.model import build
 from xception.train.optimiser import build_optimiser
 from xception.train.recipe import SGD, AdamW, RMSprop
 
 _TRAINING = """
 import sys
 
-from tiny_training import tiny_model, tiny_recipe
+from tests.xception.train.tiny_training import tiny_model, tiny_recipe
 from xception.data import load
 from xception.data.names import find
 from xception.train.loop import fit
@@ -52,4 +51,4 @@ def test_steps_are_those_of_pytorch(kind: SGD | RMSprop | AdamW) -> None:
 
 
 def test_training_does_not_load_the_compiler() -> None:
-    assert call("-c", _TRAINING, env={"PYTHONPATH": str(Path(__file__).parent)}).stdout.split() == ["complete", "False"]
+    assert call("-c", _TRAINING).stdout.split() == ["complete", "False"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 import pytest
-from command import call
+
+from tests.command import call
 
 _PROGRAM = """
 from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from xception.canonical import canonical_json, from_json
+from xception.base.canonical import canonical_json, from_json
 from xception.train.recipe import SGD, AdamW, Constant, Cosine, Exponential, OneCycle, Recipe, RMSprop, Transfer
 
 STEPS, PER_EPOCH = 40, 10

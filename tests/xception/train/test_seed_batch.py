@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_training import Training, tiny_model, tiny_recipe
 
+from tests.xception.train.tiny_training import Training, tiny_model, tiny_recipe
 from xception.data.config import AugmentConfig
 from xception.train.checkpoint import CheckpointFolder, TrainingStopped
 from xception.train.execution import PLAIN, QUICK, Execution

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import Training, tiny_recipe
 
+from tests.xception.train.tiny_training import Training, tiny_recipe
 from xception.train.checkpoint import save_weights
 from xception.train.loop import FitResult
 from xception.train.recipe import Recipe, Transfer
@@ -84,7 +84,7 @@ def test_a_trained_beginning_is_not_a_random_one(tiny_training: Training, source
 
 
 def test_another_head_takes_the_same_backbone(tiny_training: Training, source: tuple[Path, str, Weights]) -> None:
-    from tiny_training import tiny_model
+    from tests.xception.train.tiny_training import tiny_model
 
     path, name, before = source
     model = tiny_model().replace_at("head.hidden", (8,))
@@ -95,7 +95,7 @@ def test_another_head_takes_the_same_backbone(tiny_training: Training, source: t
 
 @pytest.mark.parametrize("case", ["no file", "no transfer", "another file", "another network"])
 def test_what_does_not_belong_together_is_refused(case: str, tiny_training: Training, source: tuple[Path, str, Weights]) -> None:
-    from tiny_training import tiny_model
+    from tests.xception.train.tiny_training import tiny_model
 
     path, name, _ = source
     if case == "no file":

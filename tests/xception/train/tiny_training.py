@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from xception import presets
-from xception.config import XceptionConfig
 from xception.data.config import AugmentConfig
+from xception.network import presets
+from xception.network.config import XceptionConfig
 from xception.train.loop import FitResult
 from xception.train.recipe import SGD, Recipe
 

@@ -1,0 +1,1 @@
+"""From a frame of records to comparisons: effects, learning curves, interactions."""

@@ -1,0 +1,89 @@
+"""`--list`: the catalogue with each study's question, variants, trials and an estimate of time for this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ablations import studies
+from ablations.costs.training_cost import duration, estimate_seconds, read_speed
+from ablations.design.scales import default_scale, get_scale
+from ablations.design.study import Study
+from ablations.design.study_plan import DataSets, Options, design_study
+from xception.data.source import Source
+from xception.data.synthetic import SyntheticReader
+
+__all__ = ["list_studies"]
+
+
+# Numbers of trials and costs are those on CIFAR-10, or on a stand-in of the size of the study's own data set; none is looked for, so
+# that listing answers at once.
+_CIFAR10 = Source(
+    name="cifar10",
+    title="CIFAR-10",
+    fingerprint="0" * 64,
+    num_train=50_000,
+    num_test=10_000,
+    class_names=tuple(str(i) for i in range(10)),
+    native_size=32,
+    reader=SyntheticReader(kappa=0.0),
+)
+
+
+def _stand_in(name: str, data_dir: Path | None = None) -> Source:
+    """A data set of the name, known by it alone, with the sizes of the synthetic one."""
+    return replace(_CIFAR10, name=name, fingerprint=hashlib.sha256(name.encode()).hexdigest(), num_train=12_000, num_test=2_000)
+
+
+def _part(source: Source, classes: Sequence[int]) -> Source:
+    """A part of a stand-in, in proportion."""
+    share = len(classes) / source.num_classes
+    return replace(
+        _stand_in(f"{source.name} {classes}"), num_train=round(source.num_train * share), num_test=round(source.num_test * share),
+        class_names=tuple(source.class_names[label] for label in classes),
+    )
+
+
+_STAND_INS = DataSets(find=_stand_in, select_classes=_part)
+
+
+def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
+    """Print the catalogue; return the exit status."""
+    chosen = scale or default_scale()
+    speed = read_speed(out)
+    rows = [_described(studies.get_study(name), chosen, speed) for name in studies.names()]
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        seconds = row["estimated_seconds"]
+        cost = f"{row['num_trials']} trials, " + (f"about {duration(seconds)}" if seconds is not None else "time not measured yet")
+        print(f"{row['name']:<{width}}  {row['question']}")
+        print(f"{'':<{width}}  {', '.join(row['variants'])}")
+        print(f"{'':<{width}}  at {chosen}: {cost}")
+    if speed is None:
+        print("Times are known after the first run on this machine.", file=sys.stderr)
+    return 0
+
+
+def _described(study: Study, scale: str, speed: float | None) -> dict[str, Any]:
+    chosen = get_scale(scale)
+    source = _CIFAR10 if study.dataset is None else _stand_in(study.dataset)
+    plan = design_study(study, Options(scale=scale), source, None, _STAND_INS)
+    places = plan.trials(dict.fromkeys(plan.designs, 1))  # of one seed: the others cost the same
+    trials = [*places.values(), *plan.pretraining(list(places)).values()]
+    seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in trials), speed)
+    return {
+        "name": study.name,
+        "question": study.question,
+        "variants": list(plan.designs),
+        "num_trials": len(trials) * len(plan.seeds),
+        "estimated_seconds": None if seconds is None else seconds * len(plan.seeds),
+        "scale": chosen.name,
+    }

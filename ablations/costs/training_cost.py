@@ -1,0 +1,94 @@
+"""What a trial will cost: work from closed forms, time from the speed that was measured on this machine."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ablations.design.trial import Trial
+from xception.data.source import Source
+from xception.network.config import ModelConfig, XceptionConfig
+
+__all__ = ["duration", "estimate_seconds", "read_speed", "training_work", "trial_work", "write_speed"]
+
+# Multiply-accumulates of one image and its side in pixels, as torchvision's documentation has them.
+_TORCHVISION_MACS = {
+    "vgg16": (15.47e9, 224), "resnet18": (1.81e9, 224), "resnet50": (4.09e9, 224), "resnet152": (11.51e9, 224),
+    "inception_v3": (5.71e9, 299),
+}
+_CIFAR_STEM = 16  # a first convolution of stride 1 and no pooling leave maps 16 times as large
+# One activation costs the time of so many multiply-accumulates: norms, activations and memory. On one core of an EPYC processor the time of
+# a training step then follows work within a quarter over separable, regular, wide, deep and headless networks.
+_MACS_PER_ACTIVATION = 60
+_TRAINING = 3  # forward and backward cost about three forward passes
+
+
+@functools.cache
+def _forward_work(model: ModelConfig, image_size: int) -> float:
+    """The work of one forward pass: exact counts for networks of ours, in proportion to the area for torchvision's."""
+    if not isinstance(model, XceptionConfig):
+        macs, size = _TORCHVISION_MACS[model.name]
+        return macs * (_CIFAR_STEM if model.stem == "cifar" else 1) * (image_size / size) ** 2
+    from xception.network.closed_form import complexity
+
+    counted = complexity(model, image_size)
+    return float(counted.macs + _MACS_PER_ACTIVATION * counted.activations)
+
+
+def training_work(trial: Trial, source: Source) -> float:
+    """Return the work of a trial's training steps, in multiply-accumulates and what takes as long as one."""
+    data, transfer = trial.dataset, trial.recipe.transfer
+    is_probe = transfer is not None and transfer.freeze == "backbone" and transfer.thaw_epoch is None
+    images = (data.train_size or source.num_train - data.val_size) * trial.recipe.epochs
+    return _forward_work(trial.model, data.image_size) * (1 if is_probe else _TRAINING) * images
+
+
+def trial_work(trial: Trial, source: Source) -> float:
+    """Return the work of a whole trial: its training, validation after each epoch, and the test."""
+    data = trial.dataset
+    evaluated = data.val_size * trial.recipe.epochs + (data.test_size or source.num_test)
+    return training_work(trial, source) + _forward_work(trial.model, data.image_size) * evaluated
+
+
+def read_speed(folder: Path) -> float | None:
+    """Return the measured work per second of all workers together, or None before a first run."""
+    return _speed(folder)[0]
+
+
+def write_speed(folder: Path, *, work: float, work_per_second: float) -> None:
+    """Keep the speed that a run was measured at, unless the one that is kept was measured over far more work."""
+    speed, before = _speed(folder)
+    if speed is not None and work < before / 4:
+        return
+    path = folder / "speed.json"
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps({"work_per_second": work_per_second, "work": work}) + "\n")
+    os.replace(temporary, path)
+
+
+def estimate_seconds(trials: Iterable[tuple[Trial, Source]], speed: float | None) -> float | None:
+    """Return the seconds that trials on their data sets will take at a speed; None where that is not known."""
+    return None if speed is None else sum(trial_work(trial, source) for trial, source in trials) / speed
+
+
+def duration(seconds: float) -> str:
+    """Return a rough time for people: 45 s, 12 min, 3.4 h, 2.1 days."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:.1f} days"
+
+
+def _speed(folder: Path) -> tuple[float | None, float]:
+    """The speed that is kept, and the work that it was measured over."""
+    try:
+        kept = json.loads((folder / "speed.json").read_text())
+        return float(kept["work_per_second"]), float(kept["work"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, 0.0

@@ -1,0 +1,154 @@
+"""What each variant of a study costs, measured once per network and machine and kept in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ablations.design.study import Design
+from ablations.design.trial import Trial, read_trial
+from xception.base.canonical import key_of
+from xception.profile.protocol import LatencyProtocol
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablations.records.record import Plan
+    from ablations.records.store import Store
+
+__all__ = ["COST_COLUMNS", "Counting", "countings", "keep", "latency_budget", "measure_costs", "stored_costs"]
+
+# Raised where a count comes to mean something else: stored counts are then made again.
+_COUNTER_VERSION = 2
+_COUNTED = ("params", "macs", "fvcore_total", "activations")
+_TIMED = ("latency_ms", "latency_device", "low_ms", "high_ms", "p5_ms", "p95_ms", "n")
+_MEMORY = ("inference_memory_bytes", "training_memory_bytes", "memory_method")
+COST_COLUMNS = (*_COUNTED, "latency_ms", "latency_device", "latency_ci_low_ms", "latency_ci_high_ms", "latency_n", *_MEMORY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counting:
+    """Something to be counted once per network and kept under `key`; `needs_device` where a GPU would measure it."""
+
+    key: str
+    kind: str
+    count: Callable[[], dict[str, Any]]
+    needs_device: bool = False
+
+
+def countings(designs: Mapping[str, Design], store: Store, *, device: str) -> list[Counting]:
+    """Return what of the designs' networks the store does not have yet, latencies left out."""
+    wanted = {}
+    for design in designs.values():
+        wanted[_count_key(design)] = Counting(key=_count_key(design), kind="complexity", count=partial(_counts, design))
+        key = _memory_key(design)
+        wanted[key] = Counting(key=key, kind="memory", count=partial(_memory, design, device), needs_device=True)
+    return [counting for key, counting in wanted.items() if store.measurement(key) is None]
+
+
+def keep(counting: Counting, counted: dict[str, Any], store: Store) -> None:
+    """Write what was counted."""
+    store.put_measurement(counting.key, counting.kind, counted)
+
+
+def latency_budget(seconds: float) -> float:
+    """Return the seconds that timing all networks of a study may take whose trials kept the machine busy for so many: 1 %, from 3 to 30.
+
+    Timing ends before where every median is known to 2 %; where it is not, its interval, which the tables show, is wider.
+    """
+    return min(max(0.01 * seconds, 3.0), LatencyProtocol().time_budget_s)
+
+
+def measure_costs(designs: Mapping[str, Design], store: Store, *, device: str, time_budget_s: float | None = None) -> None:
+    """Count and time the networks of some designs where that was not done yet; run it while nothing trains.
+
+    Latency is that of the protocol's default: eager float32 inference of one image, within `time_budget_s` where one is given. All
+    networks of the study are timed interleaved, so a missing one has its siblings timed again with it. Peak memory is that of inference
+    of one image and of a float32 training step on a batch of the recipe's size: measured on a GPU, counted without allocating elsewhere.
+    """
+    for counting in countings(designs, store, device=device):
+        keep(counting, counting.count(), store)
+    from xception.profile.latency import measure_latency, measurement_key
+
+    protocol = LatencyProtocol()
+    shapes = {name: _shape(design) for name, design in designs.items()}
+    keys = {name: measurement_key(design.model, shapes[name], device, protocol) for name, design in designs.items()}
+    if all(store.measurement(key) is not None for key in keys.values()):
+        return
+    distinct = {keys[name]: name for name in designs}
+    # The budget is no part of the key: it decides how well a median is known, not what is measured.
+    within = protocol if time_budget_s is None else protocol.replace(time_budget_s=time_budget_s)
+    rows = measure_latency({name: designs[name].model for name in distinct.values()}, within, input_shape=shapes, device=device)
+    for row in rows:
+        told = {name: getattr(row, name) for name in ("model_key", "input_shape", "status", "reason", *_TIMED)}
+        store.put_measurement(keys[row.name], "latency", told)
+
+
+def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
+    """Return one row per variant with what the store has of its costs; None where it was not measured."""
+    import pandas as pd
+
+    latencies = {(row["model_key"], tuple(row["input_shape"])): row for row in reversed(store.measurements("latency"))}
+    first = {member.variant: member.key for member in reversed(plan.members)}
+    records = store.get(first.values())
+    rows: list[dict[str, Any]] = []
+    for variant, key in first.items():
+        row: dict[str, Any] = {"variant": variant, **dict.fromkeys(COST_COLUMNS)}
+        if key in records:
+            trial = read_trial(records[key].trial)
+            row |= store.measurement(_count_key(trial)) or {}
+            row |= store.measurement(_memory_key(trial)) or {}
+            found = latencies.get((key_of(trial.model), _shape(trial)))
+            if found and found["latency_ms"] is not None:
+                row |= {"latency_ms": found["latency_ms"], "latency_device": found["latency_device"], "latency_n": found["n"]}
+                row |= {"latency_ci_low_ms": found["low_ms"], "latency_ci_high_ms": found["high_ms"]}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=pd.Index(["variant", *COST_COLUMNS])).astype(
+        {"latency_ms": "float64", "latency_ci_low_ms": "float64", "latency_ci_high_ms": "float64"}
+    )
+
+
+def _shape(design: Design | Trial) -> tuple[int, int, int]:
+    return (design.model.in_channels, design.dataset.image_size, design.dataset.image_size)
+
+
+def _count_key(design: Design | Trial) -> str:
+    return key_of(["complexity", _COUNTER_VERSION, design.model, list(_shape(design))])
+
+
+def _counts(design: Design) -> dict[str, Any]:
+    from xception.network.model import build
+    from xception.profile.complexity import complexity
+
+    counted = complexity(build(design.model), _shape(design))
+    return {column: getattr(counted, column) for column in _COUNTED}
+
+
+def _memory(design: Design, device: str) -> dict[str, Any]:
+    """Peak bytes of inference and of a training step; None where a network does not fit."""
+    from xception.network.model import build
+    from xception.profile.memory import measure_memory, predict_memory
+    from xception.profile.timing import DoesNotFitError
+
+    shape = _shape(design)
+
+    modes = {
+        "inference_memory_bytes": LatencyProtocol(),
+        "training_memory_bytes": LatencyProtocol(mode="training", batch_size=design.recipe.batch_size),
+    }
+    if device == "cpu":
+        told: dict[str, Any] = {name: predict_memory(build(design.model), shape, protocol) for name, protocol in modes.items()}
+        return told | {"memory_method": "tensors alive, counted without allocating"}
+    told = {"memory_method": "CUDA allocator"}
+    for name, protocol in modes.items():
+        try:
+            told[name] = measure_memory(build(design.model), shape, protocol, device=device).peak_bytes
+        except DoesNotFitError:
+            told[name] = None
+    return told
+
+
+def _memory_key(design: Design | Trial) -> str:
+    return key_of(["memory", _COUNTER_VERSION, design.model, list(_shape(design)), design.recipe.batch_size])

@@ -1,0 +1,226 @@
+"""A study: one question, a baseline and variants that each change a few fields of the same design."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from ablations.design.trial import SEMANTICS, Trial
+from xception.base.canonical import Config
+from xception.data.config import DatasetConfig
+from xception.network.config import ModelConfig
+from xception.train.recipe import Recipe
+
+__all__ = ["Design", "Match", "Study", "Variant", "factorial", "one_at_a_time"]
+
+Match = Literal["none", "params", "macs"]
+
+
+class Design(Config):
+    """A trial without its seed: what a variant trains once per seed.
+
+    `pretraining` is the design of the network that a transfer begins with, itself trained with the same seed.
+    """
+
+    model: ModelConfig
+    recipe: Recipe
+    dataset: DatasetConfig
+    stream: int = 0
+    pretraining: Design | None = None
+
+    def trial(self, seed: int) -> Trial:
+        """Return the trial of this design with one seed."""
+        recipe = self.recipe
+        if self.pretraining is not None:
+            recipe = recipe.replace_at("transfer.source", f"trial:{self.pretraining.trial(seed).key}")
+        return Trial(model=self.model, recipe=recipe, dataset=self.dataset, stream=self.stream, seed=seed, semantics=SEMANTICS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A name and the fields of the design that it changes, by dotted path: `{"model.residual.kind": "none"}`.
+
+    A value may be a function of the design as changed so far, where it depends on the scale's sizes. `levels` names the level of
+    each factor, for factorial studies. `match` brings the network to the parameters or MACs of what it is compared with, by its
+    width. `dataset` names another data set than the run's. `train_fraction` keeps that part of the training images, seen more
+    often, so that training stays as long.
+    """
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    levels: Mapping[str, str] = field(default_factory=dict)
+    match: Match = "none"
+    dataset: str | None = None
+    train_fraction: float = 1.0
+
+    @property
+    def title(self) -> str:
+        """The name in tables: that of a matched variant ends in what is matched."""
+        return self.name if self.match == "none" else f"{self.name}@{self.match}"
+
+    def apply(self, design: Design) -> Design:
+        """Return the design with this variant's fields changed; its size is matched later, beside what it is compared with.
+
+        Raises:
+            ValueError: a path does not exist in the design or the value is not allowed there.
+        """
+        if self.train_fraction != 1.0:
+            design = _with_fraction(design, self.train_fraction)
+        for path, value in self.changes.items():
+            design.at(path)  # a field that is not there is named before a function of the design asks for it
+            design = design.replace_at(path, value(design) if callable(value) else value)
+        return design
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One question, answered by training a baseline and variants over the same seeds.
+
+    `varies` are the dotted paths that variants may change: everything else is held equal. `margin` is δ, the smallest difference
+    in test accuracy (a fraction) that would matter, stated in advance. `within` names factors that set the stage: each of their
+    levels has a baseline of its own, the variant with the baseline's levels of all other factors. `dataset` is given where the question
+    makes sense on one data set only. With `transfers`, all variants train on the second half of the classes, and those with
+    `recipe.transfer` begin with a network trained on the first half (or with the weights that the user names).
+    """
+
+    name: str
+    question: str
+    variants: tuple[Variant, ...]
+    baseline: str
+    varies: tuple[str, ...]
+    source: str = "Chollet 2017, arXiv:1610.02357"
+    margin: float = 0.01
+    within: tuple[str, ...] = ()
+    dataset: str | None = None
+    transfers: bool = False
+    path: str | None = None  # of the file that it was read from, where it is not in the catalogue
+
+    def __post_init__(self) -> None:
+        names = [v.title for v in self.variants]
+        if not names:
+            raise ValueError(f"{self.name}.variants: none given; at least a baseline")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"{self.name}.variants: {name!r} occurs twice; names must differ")
+        if self.baseline not in names:
+            raise ValueError(f"{self.name}.baseline: {self.baseline!r} is not a variant; variants: {', '.join(names)}")
+        if not 0 < self.margin < 1:
+            raise ValueError(f"{self.name}.margin: {self.margin!r} is not allowed; between 0 and 1, as a fraction of test accuracy")
+        for variant in self.variants:
+            self._check(variant)
+        self.references()
+
+    def _check(self, variant: Variant) -> None:
+        where = f"{self.name}.{variant.name}"
+        for path in variant.changes:
+            if not any(path == allowed or path.startswith(f"{allowed}.") for allowed in self.varies):
+                raise ValueError(f"{where}: changes {path!r}, which the study does not vary; it varies {', '.join(self.varies)}")
+        if not 0 < variant.train_fraction <= 1:
+            raise ValueError(f"{where}: train_fraction {variant.train_fraction!r} is not allowed; above 0, at most 1")
+        if variant.match != "none" and variant.title == self.baseline:
+            raise ValueError(f"{where}: match {variant.match!r} is not allowed for the baseline, which others are brought to")
+
+    @property
+    def ordered(self) -> tuple[Variant, ...]:
+        """The variants, each group behind its own baseline, the study's baseline first."""
+        references = self.references()
+        groups = list(dict.fromkeys([self.baseline, *references.values()]))
+        return tuple(sorted(self.variants, key=lambda v: (groups.index(references[v.title]), references[v.title] != v.title)))
+
+    def references(self) -> dict[str, str]:
+        """Return for each variant, by title, what it is compared with; a baseline with itself.
+
+        Raises:
+            ValueError: a level of the factors in `within` has no baseline.
+        """
+        if not self.within:
+            return {v.title: self.baseline for v in self.variants}
+        by_levels = {tuple(sorted(v.levels.items())): v.title for v in self.variants}
+        base = next(v for v in self.variants if v.title == self.baseline)
+        out: dict[str, str] = {}
+        for variant in self.variants:
+            missing = [factor for factor in self.within if factor not in variant.levels or factor not in base.levels]
+            wanted = {**base.levels, **{factor: variant.levels[factor] for factor in self.within if factor not in missing}}
+            found = by_levels.get(tuple(sorted(wanted.items())))
+            if missing or found is None:
+                raise ValueError(f"{self.name}.within: {variant.title!r} has no baseline among the variants; "
+                                 f"levels wanted: {', '.join(f'{k}={v}' for k, v in wanted.items())}")
+            out[variant.title] = found
+        return out
+
+    def matched(self, match: Match) -> Study:
+        """Return the study with every variant that is no baseline brought to its baseline's size."""
+        if match == "none":
+            return self
+        baselines = set(self.references().values())
+        kept = [v for v in self.variants if v.match == "none"]
+        return replace(self, variants=tuple(v if v.title in baselines else replace(v, match=match) for v in kept))
+
+    def designs(self, design: Design | Mapping[str | None, Design]) -> dict[str, Design]:
+        """Return each variant's design by title, baselines first; matching of sizes is left to the plan.
+
+        `design` is what is changed: one for all, or one for each data set that variants name (None is the run's).
+
+        Raises:
+            ValueError: two variants come to the same design, or a change does not fit it.
+        """
+        bases = {v.dataset: design for v in self.variants} if isinstance(design, Design) else design
+        out: dict[str, Design] = {}
+        for variant in self.ordered:
+            try:
+                out[variant.title] = variant.apply(bases[variant.dataset])
+            except ValueError as error:
+                raise ValueError(f"study {self.name}, variant {variant.title}: {error}") from None
+        return out
+
+    def require_distinct(self, designs: Mapping[str, Design]) -> None:
+        """Hold the designs of all variants against each other.
+
+        Raises:
+            ValueError: two variants come to the same trial.
+        """
+        seen: dict[Design, str] = {}
+        for name, design in designs.items():
+            if design in seen:
+                raise ValueError(f"study {self.name}: variants {seen[design]!r} and {name!r} come to the same trial; they must differ")
+            seen[design] = name
+
+
+def one_at_a_time(path: str, levels: Mapping[str, Any]) -> tuple[Variant, ...]:
+    """Return a variant for each named value of one field; a value of `...` leaves the design as it is."""
+    return tuple(Variant(name=name, changes={} if value is ... else {path: value}) for name, value in levels.items())
+
+
+def factorial(
+    factors: Mapping[str, Mapping[str, Mapping[str, Any]]], names: Mapping[str, str] | None = None
+) -> tuple[Variant, ...]:
+    """Return a variant for each combination of levels: factor → level → changes.
+
+    `names` gives the format in which a factor's level stands in the variant's name, such as `{} modules`.
+    """
+    formats = names or {}
+    grids: Sequence[list[tuple[str, str, Mapping[str, Any]]]] = [
+        [(factor, level, changes) for level, changes in levels.items()] for factor, levels in factors.items()
+    ]
+    return tuple(
+        Variant(
+            name=", ".join(formats.get(factor, "{}").format(level) for factor, level, _ in chosen),
+            changes={path: value for _, _, changes in chosen for path, value in changes.items()},
+            levels={factor: level for factor, level, _ in chosen},
+        )
+        for chosen in itertools.product(*grids)
+    )
+
+
+def _with_fraction(design: Design, fraction: float) -> Design:
+    """The design on a part of the training images, over as many of them in all."""
+    whole = design.dataset.train_size
+    if whole is None:
+        raise ValueError(f"train_fraction: {fraction!r} is not allowed where dataset.train_size is None; a number of images")
+    size = max(2, round(whole * fraction))
+    recipe = design.recipe.replace(
+        batch_size=min(design.recipe.batch_size, size), epochs=max(1, round(design.recipe.epochs * whole / size))
+    )
+    return design.replace(dataset=design.dataset.replace(train_size=size), recipe=recipe)

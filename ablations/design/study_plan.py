@@ -1,0 +1,346 @@
+"""From a study and what the user asked for to the exact trials, before anything is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ablations.design.matching import TOLERANCE
+from ablations.design.scales import Scale, get_scale
+from ablations.design.sizes import Curve, all_widths, baseline_curves, bring_to_size
+from ablations.design.study import Design, Match, Study
+from ablations.design.trial import Trial
+from ablations.records.passwords import without_password
+from ablations.records.record import Member, Plan
+from xception.base import formatting as f
+from xception.base.canonical import key_of
+from xception.data.source import Source
+from xception.network import presets
+from xception.network.config import ModelConfig, TorchvisionConfig
+from xception.profile.subjects import read_subjects
+
+__all__ = ["DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
+
+# Networks for images up to this many pixels keep full resolution in their stem.
+_SMALL_IMAGES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user can ask of a run; None leaves the choice to the scale or the machine."""
+
+    scale: str = "quick"
+    dataset: str | None = None
+    seeds: int | Literal["auto"] | None = None
+    preset: str | None = None
+    epochs: int | None = None
+    train_size: int | None = None
+    classes: str | None = None
+    match: Match = "none"
+    weights: Path | None = None
+    tune: int = 0
+    data_dir: Path | None = None
+    out: Path = Path("results/local")
+    store: str | None = None
+
+    @property
+    def store_url(self) -> str:
+        """The store asked for, else `<out>/records.db`."""
+        return self.store or f"sqlite:///{self.out / 'records.db'}"
+
+    def arguments(self) -> list[str]:
+        """Return the command-line arguments that ask for the same, without the study's name."""
+        pairs: list[tuple[str, Any]] = [
+            ("--dataset", self.dataset),
+            ("--scale", self.scale),
+            ("--seeds", self.seeds),
+            ("--preset", self.preset),
+            ("--epochs", self.epochs),
+            ("--train-size", self.train_size),
+            ("--classes", self.classes),
+            ("--match", None if self.match == "none" else self.match),
+            ("--weights", self.weights),
+            ("--tune", self.tune or None),
+            ("--data-dir", self.data_dir),
+            ("--out", None if self.out == Path("results/local") else self.out),
+            ("--store", None if self.store is None else without_password(self.store)),
+        ]
+        return [word for name, value in pairs if value is not None for word in (name, str(value))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSets:
+    """Where a plan gets its data from: replaced where a catalogue is listed without looking at any."""
+
+    find: Callable[[str, Path | None], Source]
+    select_classes: Callable[[Source, Sequence[int]], Source]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """A study with its data, scale and designs: everything but which seeds are trained so far.
+
+    `sources` are all data sets by fingerprint, `mismatch` the remaining difference in size of each matched variant (a fraction of what
+    it is compared with), `merged` the matched variants left out because another's width is also theirs, `curves` the baselines at other
+    widths that stand in for sizes that no width of a variant meets, `weights` the files that transfers begin with, by what recipes call
+    them.
+    """
+
+    study: Study
+    options: Options
+    source: Source
+    notice: str | None
+    scale: Scale
+    designs: dict[str, Design]
+    sources: dict[str, Source]
+    mismatch: dict[str, float] = field(default_factory=dict)
+    merged: dict[str, str] = field(default_factory=dict)
+    curves: tuple[Curve, ...] = ()
+    weights: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether the number of seeds is decided as results come in."""
+        return self.options.seeds == "auto"
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of a fixed design, or the most that a sequential one can come to."""
+        if self.options.seeds == "auto":
+            return range(10)
+        return range(self.scale.num_seeds if self.options.seeds is None else self.options.seeds)
+
+    def source_of(self, trial: Trial) -> Source:
+        """The data set that a trial sees."""
+        return self.sources[trial.dataset.fingerprint]
+
+    def trials(self, seeds: Mapping[str, int] | None = None) -> dict[tuple[str, int], Trial]:
+        """Return the trials by variant and seed; `seeds` gives the number of seeds per variant, all of them without it.
+
+        A baseline at other widths gets as many seeds as the variants that are held against it.
+        """
+        if seeds is None:
+            counts = dict.fromkeys([*self.designs, *self.widths], len(self.seeds))
+        else:
+            counts = dict(seeds) | {
+                name: max(seeds[variant] for variant in curve.variants) for curve in self.curves for name in curve.widths
+            }
+        return {
+            (name, seed): design.trial(seed) for name, design in (self.designs | self.widths).items() for seed in self.seeds[: counts[name]]
+        }
+
+    @property
+    def widths(self) -> dict[str, Design]:
+        """The baselines at other widths, by title: trained, but no variants of the study."""
+        return all_widths(self.curves)
+
+    def pretraining(self, places: Sequence[tuple[str, int]]) -> dict[str, Trial]:
+        """Return the trials whose networks the trials at (variant, seed) begin with, by what recipes call them."""
+        out: dict[str, Trial] = {}
+        for variant, seed in places:
+            design = (self.designs | self.widths)[variant].pretraining
+            if design is not None:
+                trial = design.trial(seed)
+                out[f"trial:{trial.key}"] = trial
+        return out
+
+    def stored_plan(self, seeds: Mapping[str, int] | None = None) -> Plan:
+        """Return what the store keeps of this plan."""
+        trials = self.trials(seeds)
+        positions = {variant: i for i, variant in enumerate([*self.designs, *self.widths])}
+        baselines = set(self.study.references().values())
+        members = tuple(
+            Member(
+                variant=variant,
+                seed=seed,
+                stream=trial.stream,
+                position=positions[variant],
+                is_baseline=variant in baselines,
+                key=trial.key,
+            )
+            for (variant, seed), trial in trials.items()
+        )
+        overrides = [str(w) for w in self.options.arguments() if w not in ("--out", "--store", "--data-dir")]
+        designs = (key_of(design) for design in (self.designs | self.widths).values())
+        identity = [self.study.name, self.source.fingerprint, self.scale.name, *overrides, *designs]
+        return Plan(plan=key_of(identity), study=self.study.name, options=self.described(), members=members)
+
+    def described(self) -> dict[str, Any]:
+        """Return what tables, figures and reports tell of the run."""
+        return {
+            "question": self.study.question,
+            "source": self.study.source,
+            "dataset": self.source.title,
+            "scale": self.scale.name,
+            "margin": self.study.margin,
+            "seeds_mode": "auto" if self.is_sequential else "fixed",
+            "notice": self.notice,
+            "command": self.command,
+            "fingerprint": self.source.fingerprint,
+            "fingerprints": {source.title: fingerprint for fingerprint, source in self.sources.items()},
+            "mismatch": self.mismatch,
+            "remarks": self.remarks,
+            "match": self.options.match,
+            "tune": self.options.tune,
+            "levels": {v.title: dict(v.levels) for v in self.study.variants if v.levels},
+            "references": self.study.references(),
+            "curves": [
+                {"baseline": curve.baseline, "widths": list(curve.widths), "variants": list(curve.variants)} for curve in self.curves
+            ],
+            "factors": list(self.study.within),
+        }
+
+    @property
+    def remarks(self) -> list[str]:
+        """What people should know before they read a result: sizes that could not be matched, and widths that serve twice."""
+        far = [
+            f"{variant} cannot be brought closer than {100 * (1 + off):.0f} % of its baseline's {variant.rpartition('@')[2]}"
+            for variant, off in self.mismatch.items()
+            if abs(off) > TOLERANCE
+        ]
+        far += [
+            f"{f.join_words(curve.variants)} {'is' if len(curve.variants) == 1 else 'are'} held against {curve.baseline}'s accuracy over "
+            f"MACs as well, for which it is trained as {f.join_words(curve.widths)}"
+            for curve in self.curves
+        ]
+        return far + [f"{variant} is the same network as {other}, which stands for both" for variant, other in self.merged.items()]
+
+    @property
+    def command(self) -> str:
+        """The command that asks for this run again."""
+        return shlex.join(["python", "run_ablation.py", "--study", self.study.path or self.study.name, *self.options.arguments()])
+
+
+def plan_study(study: Study, options: Options) -> StudyPlan:
+    """Plan a study on the data that the options name, or on what is found where they name none.
+
+    Raises:
+        ValueError: an option, the data or a variant does not fit; the message names it.
+    """
+    _check(study, options)
+    _preset(options.preset or get_scale(options.scale).preset)  # a wrong name is told before any data is read
+    from xception.data.names import find, find_default
+
+    wanted = options.dataset or study.dataset
+    source, notice = find_default(options.data_dir) if wanted is None else (find(wanted, options.data_dir), None)
+    return design_study(study, options, source, notice)
+
+
+def design_study(study: Study, options: Options, source: Source, notice: str | None, data: DataSets | None = None) -> StudyPlan:
+    """Bring the scale's network to the data, and make every variant's design.
+
+    Without `data` the real data sets are looked for; with it, sizes are matched roughly, since it is for listing.
+
+    Raises:
+        ValueError: an option or a variant does not fit; the message names it.
+    """
+    study, scale, sets = study.matched(options.match), get_scale(options.scale), data or _real_data()
+    if options.classes is not None:
+        from xception.data.slices import parse_classes
+
+        source = sets.select_classes(source, parse_classes(options.classes, source.num_classes))
+    whole = source
+    halved = study.transfers and options.weights is None
+    if halved:
+        source = sets.select_classes(whole, _halves(whole)[1])
+    fractions = any(v.train_fraction != 1.0 for v in study.variants)
+    named = {v.dataset: sets.find(v.dataset, options.data_dir) for v in study.variants if v.dataset is not None}
+    bases: dict[str | None, Design] = {name: _base(options, scale, s, explicit=fractions) for name, s in named.items()}
+    bases[None] = _base(options, scale, source, explicit=fractions)
+    sources = {s.fingerprint: s for s in (source, *named.values())}
+    weights: dict[str, Path] = {}
+    designs = study.designs(bases)
+    if study.transfers:
+        if halved:
+            first = sets.select_classes(whole, _halves(whole)[0])
+            sources[first.fingerprint] = first
+            designs = _pretrained(designs, _base(options, scale, first, explicit=False))
+        else:
+            assert options.weights is not None
+            name = f"file:{_hash(options.weights)}"
+            weights[name] = options.weights
+            designs = {n: d if d.recipe.transfer is None else d.replace_at("recipe.transfer.source", name) for n, d in designs.items()}
+    sizes = bring_to_size(study, designs, roughly=data is not None)
+    study.require_distinct(sizes.designs)
+    return StudyPlan(
+        study=study, options=options, source=source, notice=notice, scale=scale, designs=sizes.designs, sources=sources,
+        mismatch=sizes.mismatch, merged=sizes.merged, curves=baseline_curves(study, sizes) if data is None else (), weights=weights,
+    )
+
+
+def _real_data() -> DataSets:
+    from xception.data.names import find
+    from xception.data.slices import select_classes
+
+    return DataSets(find=find, select_classes=select_classes)
+
+
+def _base(options: Options, scale: Scale, source: Source, *, explicit: bool) -> Design:
+    """The design that variants change; with `explicit` it names the number of training images even where that is all."""
+    preset = options.preset or scale.preset
+    image_size = _preset(preset)[1] if scale.max_image_size is None else min(source.native_size, scale.max_image_size)
+    train_size, val_size, test_size = scale.sizes(source, options.train_size)
+    is_whole = train_size == source.num_train - val_size and not explicit
+    return Design(
+        model=_network(preset, image_size).for_data(
+            num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size
+        ),
+        recipe=scale.recipe.replace(epochs=options.epochs or scale.recipe.epochs, batch_size=scale.batch_size(train_size)),
+        dataset=source.config(image_size=image_size, train_size=None if is_whole else train_size, val_size=val_size, test_size=test_size),
+    )
+
+
+def _preset(name: str) -> tuple[ModelConfig, int]:
+    """The network of a preset, or in a file that ends in .json, and the side in pixels of the images that it is meant for."""
+    if name.endswith(".json"):
+        subject = read_subjects(None, Path(name), None)[0]
+        return subject.config, subject.input_size
+    return presets.get(name), presets.input_size(name)
+
+
+def _network(preset: str, image_size: int) -> ModelConfig:
+    """The preset; a ResNet gets the stem that is usual for small images."""
+    model = _preset(preset)[0]
+    if isinstance(model, TorchvisionConfig) and model.name.startswith("resnet") and image_size <= _SMALL_IMAGES:
+        return model.replace(stem="cifar")
+    return model
+
+
+def _halves(source: Source) -> tuple[range, range]:
+    """The first and the second half of the classes."""
+    if source.num_classes < 4:
+        raise ValueError(f"--dataset: {source.title} has {source.num_classes} classes, too few to learn on one half and transfer to the "
+                         "other; 4 or more, or name a file with --weights")
+    middle = source.num_classes // 2
+    return range(middle), range(middle, source.num_classes)
+
+
+def _pretrained(designs: dict[str, Design], first: Design) -> dict[str, Design]:
+    """The designs, those that transfer with the design of the network that they begin with."""
+    return {name: d if d.recipe.transfer is None else d.replace(pretraining=first) for name, d in designs.items()}
+
+
+def _hash(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ValueError(f"--weights: {path} cannot be read ({error.strerror}); allowed: a file of weights") from None
+
+
+def _check(study: Study, options: Options) -> None:
+    for name, value, least in (("--seeds", options.seeds, 1), ("--epochs", options.epochs, 1), ("--train-size", options.train_size, 2)):
+        if isinstance(value, int) and value < least:
+            raise ValueError(f"{name}: {value} is not allowed; {least} or more" + (", or auto" if name == "--seeds" else ""))
+    if options.tune < 0:
+        raise ValueError(f"--tune: {options.tune} is not allowed; 0 or more")
+    if options.tune and study.transfers:
+        raise ValueError(f"--tune: {options.tune} is not allowed with the study {study.name}, whose source networks stay as they are; 0")
+    if study.dataset is not None and options.dataset not in (None, study.dataset):
+        raise ValueError(f"--dataset: {options.dataset!r} is not allowed; the study {study.name} is about {study.dataset}")
+    if options.weights is not None and not study.transfers:
+        raise ValueError(f"--weights: the study {study.name} trains from scratch; leave it out, or use the study transfer")

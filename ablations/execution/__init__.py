@@ -1,0 +1,1 @@
+"""Executors (local, Ray, torchrun), the task of one trial, claims and progress."""

@@ -1,0 +1,109 @@
+"""Who trains which key, so that several drivers on one store never train the same trial twice.
+
+A claim is a lease in the database: its owner renews it while it lives, and it runs out by itself
+when the owner is lost with its machine. On the same machine a dead owner is seen at once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ablations.execution.task import Task
+from ablations.records.store import Store, StoreError
+
+__all__ = ["Claims", "is_dead"]
+
+LEASE_SECONDS = 60.0
+
+
+class Claims:
+    """The claims of this driver on a store; use it in a `with`, at whose end all are given up."""
+
+    def __init__(self, store: Store, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.owner = f"{_place()}:{os.getpid()}:{_started(os.getpid())}:{uuid.uuid4().hex[:8]}"
+        self._store = store
+        self._lease_seconds = lease_seconds
+        self._ended = threading.Event()
+        self._renewing = threading.Thread(target=self._renew, name="claims", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._renewing.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._renewing.join()
+        self._store.release_claims(self.owner)
+
+    def claimed(self, tasks: Iterable[Task]) -> Iterator[Task]:
+        """Yield those tasks that no one else has, each claimed when it is asked for."""
+        self._bury_the_dead()
+        for task in tasks:
+            if self._store.claim(task.key, self.owner, self._lease_seconds):
+                yield task
+
+    def release(self, key: str) -> None:
+        """Give up one claim, once the record is written."""
+        self._store.release_claims(self.owner, key)
+
+    def wait(self, seconds: float) -> None:
+        """Let some time pass while others work."""
+        self._ended.wait(seconds)
+
+    def _bury_the_dead(self) -> None:
+        for owner in set(self._store.claim_owners().values()):
+            if is_dead(owner):
+                self._store.release_claims(owner)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(self._lease_seconds / 4):
+            try:
+                self._store.renew_claims(self.owner, self._lease_seconds)
+            except StoreError:  # the driver meets the same trouble at its next record; a lost claim costs time, never a record
+                continue
+
+
+def is_dead(owner: str) -> bool:
+    """Whether an owner was a process of this machine that has ended; False where that cannot be known."""
+    place, pid, started, _ = owner.rsplit(":", 3)
+    return place == _place() and _started(int(pid)) != started
+
+
+def _place() -> str:
+    """Name this machine, boot and process namespace: where process numbers mean the same."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        boot, namespace = "", 0
+    return f"{socket.gethostname()}:{boot}:{namespace}"
+
+
+def _started(pid: int) -> str:
+    """When a process began, in clock ticks since boot where the system tells; empty where there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return "" if Path("/proc/self/stat").exists() else _is_there(pid)
+    except ProcessLookupError:
+        return ""
+    state, *fields = stat.rpartition(")")[2].split()
+    return "" if state in "ZX" else fields[18]
+
+
+def _is_there(pid: int) -> str:
+    """For systems without /proc: `alive` or nothing."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "alive"

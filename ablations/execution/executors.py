@@ -1,0 +1,444 @@
+"""Where trials run: in this process one after the other, or in worker processes of this machine.
+
+An executor takes tasks and yields events as they happen; it writes nothing. A worker that dies, hangs
+or runs out of memory costs only the trial it was on, which is begun again from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any, Protocol
+
+from ablations.execution.seed_batches import carry_out_together, is_joinable
+from ablations.execution.task import TRIAL_ERRORS, Task, carry_out, failed, ran_out_of_memory, reason
+from ablations.records.record import Record
+from xception.train.execution import QUICK, Execution
+
+__all__ = ["Epoch", "Event", "Executor", "Finished", "LocalExecutor", "Notice", "SerialExecutor", "Started", "Upcoming"]
+
+_LOOK_SECONDS = 1.0
+_PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Started:
+    """A trial has begun."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A trial has finished an epoch; `row` has epoch, train_loss, val_loss and val_accuracy."""
+
+    key: str
+    row: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial has ended, in whichever way its record says; `elsewhere` where another driver on the same store trained it."""
+
+    record: Record
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something about a trial that people should know, in a line."""
+
+    key: str
+    line: str
+
+
+Event = Started | Epoch | Finished | Notice
+
+
+class Executor(Protocol):
+    """Runs tasks and yields what happens; closing the iterator ends what still runs.
+
+    A task is taken from the iterable only when there is room for it, so that what is run next can
+    depend on what has finished: a search asks then, and drivers that share a study claim then.
+    """
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        """Yield events until every task has a `Finished`."""
+        ...
+
+
+class SerialExecutor:
+    """One task after the other in this process: the reference that all executors agree with to the bit."""
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        """Yield events until every task has a `Finished`."""
+        from xception.train.process import prepare_process
+
+        for task in tasks:
+            prepare_process(task.threads)
+            yield Started(task.key)
+            events: list[Event] = []
+
+            def on_epoch(row: dict[str, Any], key: str = task.key, events: list[Event] = events) -> None:
+                events.append(Epoch(key, row))
+
+            def say(line: str, key: str = task.key, events: list[Event] = events) -> None:
+                events.append(Notice(key, line))
+
+            record = carry_out(task, on_epoch, say=say)
+            yield from events
+            yield Finished(record)
+
+
+@dataclass(frozen=True)
+class _Alive:
+    """A worker's sign of life: it has the trial to itself, and then, again and again, that steps are being made."""
+
+    is_training: bool
+
+
+@dataclass(frozen=True)
+class _Parted:
+    """A worker's word that it could not train several tasks as one."""
+
+    reason: str
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    tasks: dict[str, Task] = field(default_factory=dict)  # those that it has not ended, by key
+    began: float | None = None  # when it had the trial to itself
+    heard: float | None = None  # when it last made a step
+    killed_for: str | None = None
+
+
+@dataclass
+class LocalExecutor:
+    """Worker processes on this machine, each with its own interpreter, one task at a time.
+
+    With a `seed_batch` above 1 a worker takes up to so many tasks that differ in their seed alone and trains them as one. Where that
+    fails, for whatever reason, they are tried again in halves, down to single trials, so that one costs only itself. `execution` is
+    the way of a step.
+
+    `retries` is how often a trial whose worker died, hung, or ran out of memory is begun again, from its last checkpoint, before it is
+    reported as failed. A worker that makes no step for `stall_seconds` counts as hung; `timeout_seconds` limits a trial as a whole.
+    A worker asked to stop has `stop_seconds` to save its state.
+    """
+
+    num_workers: int
+    retries: int = 1
+    timeout_seconds: float | None = None
+    stall_seconds: float = 1800.0
+    stop_seconds: float = 60.0
+    seed_batch: int = 1
+    execution: Execution = QUICK
+    _attempts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        """Yield events until every task has a `Finished`."""
+        upcoming = Upcoming(tasks)
+        workers: list[_Worker] = []
+        try:
+            while True:
+                yield from self._fill(workers, upcoming)
+                busy = [w for w in workers if w.tasks]
+                if not busy:
+                    return
+                _wait(busy)
+                for worker in busy:
+                    was_alive = worker.process.is_alive()  # asked first: what it sent before it died is read below
+                    for event in _received(worker):
+                        if isinstance(event, Finished):
+                            yield self._concluded(event, worker, workers, upcoming)
+                        elif isinstance(event, _Parted):
+                            yield self._parted(worker, event.reason, workers, upcoming)
+                        else:
+                            yield event
+                    self._end_if_overdue(worker)
+                    if worker.tasks and not was_alive:
+                        workers.remove(worker)
+                        yield from self._bury(worker, upcoming)
+        finally:
+            _stop(workers, self.stop_seconds)
+
+    def _fill(self, workers: list[_Worker], upcoming: Upcoming) -> Iterator[Event]:
+        """Give every idle worker a task, and start workers as long as there are tasks for them."""
+        for worker in [w for w in workers if not w.tasks and not w.process.is_alive()]:
+            workers.remove(worker)
+            worker.pipe.close()
+        while any(not w.tasks for w in workers) or len(workers) < self.num_workers:
+            tasks = upcoming.take_batch(self.seed_batch)
+            if not tasks:
+                return
+            worker = next((w for w in workers if not w.tasks), None) or _start_worker()
+            if worker not in workers:
+                workers.append(worker)
+            tasks = tuple(replace(task, execution=self.execution) for task in tasks)
+            worker.tasks, worker.began, worker.heard = {task.key: task for task in tasks}, None, None
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a dead worker is found by its sentinel
+                worker.pipe.send(tasks)
+            yield from (Started(task.key) for task in tasks)
+
+    def _concluded(self, event: Finished, worker: _Worker, workers: list[_Worker], upcoming: Upcoming) -> Event:
+        """Free the worker; return the trial's end, or a notice where it is tried again."""
+        task = worker.tasks.pop(event.record.key)
+        if event.record.status == "failed":  # what made it fail may be wrong with the process, as after an error of CUDA
+            workers.remove(worker)
+            _stop([worker], self.stop_seconds)
+        if ran_out_of_memory(event.record) and self._is_tried_again(task.key):
+            upcoming.put_back(task)
+            return Notice(task.key, f"{event.record.reason}; it is tried again in a fresh process")
+        return event
+
+    def _parted(self, worker: _Worker, reason: str, workers: list[_Worker], upcoming: Upcoming) -> Event:
+        """Free a worker that could not train its tasks as one, and let them be tried again in halves."""
+        tasks = list(worker.tasks.values())
+        worker.tasks = {}
+        if worker in workers:  # as after an error of CUDA, the process may be no good
+            workers.remove(worker)
+            _stop([worker], self.stop_seconds)
+        half = (len(tasks) + 1) // 2
+        for part in (tasks[:half], tasks[half:]):
+            if part:
+                upcoming.put_back(*part)
+        return Notice(tasks[0].key, f"trained with {len(tasks) - 1} other seeds: {reason}; they are tried again in halves")
+
+    def _end_if_overdue(self, worker: _Worker) -> None:
+        now = time.monotonic()
+        if not worker.tasks or worker.killed_for:
+            return
+        if self.timeout_seconds is not None and worker.began is not None and now - worker.began > self.timeout_seconds:
+            worker.killed_for = f"was ended after the time limit of {self.timeout_seconds:g} s"
+        elif worker.heard is not None and now - worker.heard > self.stall_seconds:
+            worker.killed_for = f"hung: it made no step for {self.stall_seconds:g} s"
+        if worker.killed_for:
+            worker.process.kill()  # what hangs may not listen to anything less
+
+    def _bury(self, worker: _Worker, upcoming: Upcoming) -> Iterator[Event]:
+        worker.process.join()
+        worker.pipe.close()
+        cause = worker.killed_for or _cause(worker.process.exitcode)
+        if len(worker.tasks) > 1:
+            yield self._parted(worker, f"the worker {cause}", [], upcoming)
+            return
+        (task,) = worker.tasks.values()
+        if self._is_tried_again(task.key):
+            upcoming.put_back(task)
+            yield Notice(task.key, f"its worker {cause}; it is tried again from its last checkpoint")
+        else:
+            yield Finished(failed(task, f"its worker {cause}, at the last of {self._attempts[task.key]} attempts"))
+
+    def _is_tried_again(self, key: str) -> bool:
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+        return self._attempts[key] <= self.retries
+
+
+class Upcoming:
+    """Tasks still to run: those whose worker was lost first, then whatever the iterable gives."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = iter(tasks)
+        self._lost: deque[tuple[Task, ...]] = deque()
+        self._waiting: Task | None = None
+
+    def take(self) -> Task | None:
+        """Return the next task, or None where there is none now."""
+        return next(iter(self.take_batch(1)), None)
+
+    def take_batch(self, limit: int) -> tuple[Task, ...]:
+        """Return the next task and those right after it that can be trained with it as one, `limit` in all; nothing where there is none.
+
+        What was put back together comes back together. To see whether the next task fits it has to be taken; where not, it waits here.
+        """
+        if self._lost:
+            return self._lost.popleft()
+        batch = [] if self._waiting is None else [self._waiting]
+        self._waiting = None
+        while len(batch) < limit and (task := next(self._tasks, None)) is not None:
+            if batch and not is_joinable(batch[0], task):
+                self._waiting = task
+                break
+            batch.append(task)
+        return tuple(batch)
+
+    def put_back(self, *tasks: Task) -> None:
+        """Let tasks run again, as one and before the others."""
+        self._lost.append(tasks)
+
+
+def _start_worker() -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
+    # Ctrl-C reaches the whole group; the parent alone answers it. A new process inherits what is blocked, from its first instruction.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _wait(busy: list[_Worker]) -> None:
+    """Wait until something happens, or it is time to look at the clock.
+
+    Where this process itself stood still meanwhile (Ctrl-Z, a suspended machine), its workers did too, and their clocks are put on.
+    """
+    began = time.monotonic()
+    wait([w.pipe for w in busy] + [w.process.sentinel for w in busy], timeout=_LOOK_SECONDS)
+    lost = time.monotonic() - began - _LOOK_SECONDS
+    if lost > _LOOK_SECONDS:
+        for worker in busy:
+            worker.began = None if worker.began is None else worker.began + lost
+            worker.heard = None if worker.heard is None else worker.heard + lost
+
+
+def _received(worker: _Worker) -> Iterator[Event | _Parted]:
+    """Everything that a worker has sent; what it was sending when it died is lost with it."""
+    while worker.tasks:
+        try:
+            if not worker.pipe.poll():
+                return
+            message: Event | _Alive | _Parted = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join(timeout=_PATIENCE_SECONDS)
+            if worker.process.is_alive():  # it can tell nothing more
+                worker.process.kill()
+                worker.process.join()
+            return
+        if isinstance(message, _Alive):
+            now = time.monotonic()
+            worker.began = worker.began or now
+            worker.heard = now if message.is_training else worker.heard
+        else:
+            yield message
+
+
+def _stop(workers: list[_Worker], seconds: float) -> None:
+    """End workers: idle ones at once, busy ones after they saved their state."""
+    for worker in workers:
+        if not worker.tasks:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                worker.pipe.send(None)
+        else:
+            worker.process.terminate()
+    deadline = time.monotonic() + seconds
+    for worker in workers:
+        worker.process.join(timeout=max(deadline - time.monotonic(), 0))
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.pipe.close()
+
+
+class _Pulse:
+    """In a worker: tells the parent that steps are made, and ends the training when the process is asked to stop."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._told_at = -math.inf
+        self._is_training = False
+        self.is_asked_to_stop = False
+
+    def rest(self) -> None:
+        self._told_at, self._is_training = -math.inf, False
+
+    def on_step(self) -> None:
+        self._is_training = True
+        if self.is_asked_to_stop:
+            from xception.train.checkpoint import TrainingStopped
+
+            raise TrainingStopped
+        now = time.monotonic()
+        if now - self._told_at >= _LOOK_SECONDS:
+            self._told_at = now
+            self._pipe.send(_Alive(is_training=True))
+
+    def on_terminate(self, number: int, frame: FrameType | None) -> None:
+        self.is_asked_to_stop = True
+        if not self._is_training:
+            os._exit(128 + number)
+
+
+def _work(pipe: Connection, parent: int) -> None:
+    """A worker's life: take a task, carry it out, send what happens, until told to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(parent)
+    pulse = _Pulse(pipe)
+    signal.signal(signal.SIGTERM, pulse.on_terminate)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone, and all is on disk
+        _work_until_told(pipe, pulse)
+
+
+def _work_until_told(pipe: Connection, pulse: _Pulse) -> None:
+    from xception.train.checkpoint import TrainingStopped
+    from xception.train.process import prepare_process
+
+    is_prepared = False
+    while not pulse.is_asked_to_stop:
+        tasks: tuple[Task, ...] | None = pipe.recv()
+        if tasks is None:
+            return
+        if not is_prepared:
+            prepare_process(tasks[0].threads)
+            is_prepared = True
+        try:
+            _carry_out_all(tasks, pipe, pulse)
+        except TrainingStopped:
+            os._exit(128 + signal.SIGTERM)  # all is on disk, and no one waits for a tidy end
+        pulse.rest()
+
+
+def _carry_out_all(tasks: tuple[Task, ...], pipe: Connection, pulse: _Pulse) -> None:
+    def on_epoch(key: str, row: dict[str, Any]) -> None:
+        pipe.send(Epoch(key, row))
+
+    def say(key: str, line: str) -> None:
+        pipe.send(Notice(key, line))
+
+    def on_start() -> None:
+        pipe.send(_Alive(is_training=False))
+
+    if len(tasks) == 1:
+        key = tasks[0].key
+        record = carry_out(tasks[0], partial(on_epoch, key), on_step=pulse.on_step, say=partial(say, key), on_start=on_start)
+        pipe.send(Finished(record))
+        return
+    try:
+        carry_out_together(
+            tasks, on_epoch, lambda record: pipe.send(Finished(record)), on_step=pulse.on_step, say=say, on_start=on_start
+        )
+    except TRIAL_ERRORS as error:
+        pipe.send(_Parted(reason(error)))
+
+
+def _die_with(parent: int) -> None:
+    """Ask Linux to end this process when its parent ends, however that happens."""
+    if sys.platform.startswith("linux"):
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before we asked
+            os._exit(1)
+
+
+def _cause(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        hint = ", which the system sends where memory runs out" if -exitcode == signal.SIGKILL else ""
+        return f"was ended by signal {-exitcode} ({signal.Signals(-exitcode).name}{hint})"
+    return f"exited with status {exitcode}"

@@ -1,0 +1,325 @@
+"""Trials on a Ray cluster (Moritz et al. 2018, arXiv:1712.05889): this machine's own, or one that is there already.
+
+A trial is a Ray task that asks for cores and GPUs, or fractions of them, and streams its events back to the driver, which alone
+writes. Data sets are read from the cache of the node; a node that can neither find nor decode one is sent the decoded files, once.
+Checkpoints and weights lie on storage that the nodes share with the driver, or are sent to and fro where they do not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.execution.executors import Epoch, Event, Finished, Notice, Started, Upcoming
+from ablations.execution.stage_files import (
+    Files,
+    Mark,
+    Missing,
+    Outbox,
+    absolute,
+    data_files,
+    file_names,
+    find_data,
+    keep,
+    read_files,
+    unpacked,
+)
+from ablations.execution.task import Task, carry_out, failed, ran_out_of_memory
+
+if TYPE_CHECKING:
+    import ray
+
+__all__ = ["RayExecutor", "connect_ray", "num_cluster_gpus"]
+
+_LOOK_SECONDS = 5.0
+_PATIENCE_SECONDS = 300.0
+_STARTS = 4
+
+
+def connect_ray(address: str | None) -> None:
+    """Connect this process to the cluster at an address (`auto`: the one on this machine), or start one of its own without an address.
+
+    Raises:
+        ValueError: Ray is not installed, or there is no cluster that this version of Ray and Python can join.
+    """
+    # Read when Ray is imported. It tells no one that it is used, leaves devices as they are for tasks without GPUs, starts its own
+    # nodes on the loopback, and leaves it to us to say what happens to nodes.
+    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+    if address is None:
+        settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    elif _has_token():  # which Ray leaves unused where an address is given, though its own head nodes ask for it
+        settings["RAY_AUTH_MODE"] = "token"
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise ValueError("--executor: 'ray' needs the package ray; install the extra `ray`") from None
+    if ray.is_initialized():
+        return
+    if address not in (None, "auto"):
+        _require_listener(address)
+    own: dict[str, Any] = {"address": "local", "include_dashboard": False}
+    for attempt in range(_STARTS):
+        try:
+            with _own_signals():
+                ray.init(**(own if address is None else {"address": address}), log_to_driver=False, logging_level=logging.CRITICAL)
+            return
+        except Exception as error:  # noqa: BLE001 - Ray raises Exception itself, where a node does not start in time
+            reason = " ".join(str(error).split())[:300]
+            ray.shutdown()  # of a node that started halfway
+            if address is None and attempt + 1 < _STARTS and "timed out" in reason:  # in 30 s, which a busy machine may exceed
+                continue
+            where = f"--ray-address: {address!r} cannot be joined" if address else "--executor: no cluster could be started here"
+            raise ValueError(f"{where}: {reason}") from None
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put back what this process does on SIGTERM, which Ray takes for itself: the run would end without saving and without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _has_token() -> bool:
+    """Whether this user has the token of a Ray cluster."""
+    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    return named or (Path.home() / ".ray" / "auth_token").is_file()
+
+
+def _require_listener(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if address.startswith("ray://") or not host or not port.isdecimal():
+        raise ValueError(f"--ray-address: {address!r} is not allowed; auto, or HOST:PORT of the head node (6379 unless chosen otherwise)")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"--ray-address: no cluster answers at {address} ({reason}); the address that `ray start` printed") from None
+
+
+@dataclass(kw_only=True)
+class RayExecutor:
+    """Ray tasks on the cluster that this process is connected to, each with its share of a node.
+
+    `retries` is how often a trial whose worker or node was lost is begun again, from its last checkpoint where it has one.
+    Nodes that do not share the driver's storage send checkpoints back; with `is_storage_shared=False` all of them do.
+
+    Raises:
+        ValueError: no node of the cluster is large enough for one trial.
+    """
+
+    cpus_per_trial: float = 1.0
+    gpus_per_trial: float = 0.0
+    resources: Mapping[str, float] = field(default_factory=dict)  # whatever else the cluster's nodes declare, by name
+    num_workers: int | None = None
+    retries: int = 3
+    is_storage_shared: bool | None = None  # None: each node finds out
+    _attempts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+    _data: dict[tuple[str, int], ray.ObjectRef[Any]] = field(default_factory=dict, init=False, repr=False)
+    _sends_files: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self._num_slots():
+            raise ValueError(self._shortage())
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        """Yield events until every task has a `Finished`.
+
+        Raises:
+            ValueError: the nodes that were large enough for a trial are gone, and none came back.
+        """
+        import ray
+
+        upcoming = Upcoming(tasks)
+        running: dict[Any, Task] = {}
+        last_slots_at = time.monotonic()
+        with Mark() as mark:
+            try:
+                while True:
+                    num_slots = self._num_slots()
+                    while len(running) < max(num_slots, 1) and (task := upcoming.take()) is not None:
+                        running[self._submit(absolute(task), mark)] = task
+                    if not running:
+                        return
+                    now = time.monotonic()
+                    if num_slots:
+                        last_slots_at = now
+                    elif now - last_slots_at > _PATIENCE_SECONDS:
+                        raise ValueError(self._shortage())
+                    for stream in ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)[0]:
+                        yield from self._received(stream, running, upcoming)
+            finally:
+                for stream in running:
+                    with contextlib.suppress(ray.exceptions.RayError):
+                        ray.cancel(stream, force=True)
+
+    def _submit(self, task: Task, mark: Mark) -> Any:
+        import ray
+
+        work = ray.remote(_work).options(
+            num_returns="streaming",
+            max_retries=0,  # whether it is begun again is for us to say
+            num_cpus=self.cpus_per_trial,
+            num_gpus=self.gpus_per_trial,
+            resources=dict(self.resources),
+            name=f"trial {task.key[:12]}",
+        )
+        mark.leave(task)
+        has_files = bool(file_names(task))
+        files = ray.put(read_files(task)) if has_files and self._sends_files else None
+        name = "never left" if self.is_storage_shared is False else None if self.is_storage_shared else mark.name
+        return work.remote(task, name, has_files, [self._data.get(_data_key(task)), files])
+
+    def _received(self, stream: Any, running: dict[Any, Task], upcoming: Upcoming) -> Iterator[Event]:
+        """Yield what came out of a stream that has something, and take note where it has ended."""
+        import ray
+
+        task = running[stream]
+        try:
+            event = ray.get(next(stream))
+        except StopIteration:
+            del running[stream]
+        except ray.exceptions.RayTaskError as error:  # an error of the program, not of the cluster
+            del running[stream]
+            yield Finished(failed(task, f"its Ray task failed: {' '.join(str(error).split())[-500:]}"))
+        except ray.exceptions.RayError as error:
+            del running[stream]
+            yield from self._bury(task, f"{type(error).__name__}: {' '.join(str(error).split()).partition('. ')[0]}", upcoming)
+        else:
+            match event:
+                case Missing():
+                    yield from self._send(task, event, upcoming)
+                case Files():
+                    keep(task, event)
+                case Finished(record) if ran_out_of_memory(record) and self._attempts.get(task.key, 0) < self.retries:
+                    yield from self._bury(task, record.reason or "", upcoming)
+                case _:
+                    yield event
+
+    def _send(self, task: Task, missing: Missing, upcoming: Upcoming) -> Iterator[Event]:
+        """Let a task run again with what its machine lacked."""
+        import ray
+
+        if missing.what == "files":
+            self._sends_files = True
+        elif _data_key(task) not in self._data:
+            self._data[_data_key(task)] = ray.put(data_files(task.source, task.trial.dataset.image_size))
+        upcoming.put_back(task)
+        yield Notice(task.key, f"its node is sent the {missing.what} ({missing.reason})")
+
+    def _bury(self, task: Task, what: str, upcoming: Upcoming) -> Iterator[Event]:
+        """Begin a trial again whose worker was lost, or give it up."""
+        attempts = self._attempts[task.key] = self._attempts.get(task.key, 0) + 1
+        if attempts > self.retries:
+            yield Finished(failed(task, f"its worker was lost {attempts} times, at last: {what}"))
+            return
+        upcoming.put_back(task)
+        yield Notice(task.key, f"its worker was lost and it goes on elsewhere, from its last checkpoint if there is one ({what})")
+
+    def _num_slots(self) -> int:
+        """How many trials the nodes that are there can hold at a time."""
+        wanted = {"CPU": self.cpus_per_trial, "GPU": self.gpus_per_trial, **self.resources}
+        slots = sum(int(min(have.get(name, 0.0) / need for name, need in wanted.items() if need) + 1e-9) for have in _resources())
+        return slots if self.num_workers is None else min(slots, self.num_workers)
+
+    def _shortage(self) -> str:
+        there = "; ".join(f"{have.get('CPU', 0):g} cores, {have.get('GPU', 0):g} GPUs" for have in _resources()) or "none"
+        wanted = f"{self.cpus_per_trial:g} cores and {self.gpus_per_trial:g} GPUs"
+        wanted += "".join(f" and {need:g} {name}" for name, need in self.resources.items())
+        return f"--cpus-per-trial, --gpus-per-trial: {wanted} for one trial can never be met; the nodes of the cluster have: {there}"
+
+
+def _resources() -> list[dict[str, float]]:
+    """The resources of every node that is alive."""
+    import ray
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in nodes if node["Alive"]]
+
+
+def num_cluster_gpus() -> float:
+    """Return how many GPUs the nodes of the cluster have together."""
+    return sum(have.get("GPU", 0.0) for have in _resources())
+
+
+def _data_key(task: Task) -> tuple[str, int]:
+    return task.source.fingerprint, task.trial.dataset.image_size
+
+
+def _work(task: Task, mark: str | None, has_files: bool, sent: list[ray.ObjectRef[Any] | None]) -> Iterator[Event | Missing | Files]:
+    """The Ray task: carry a trial out in a thread, and stream what happens.
+
+    What was sent comes in a list, so that Ray brings it to a node only when that node asks.
+    """
+    data, files = (_fetching(reference) for reference in sent)
+    missing = find_data(task.source, task.trial.dataset.image_size, data)
+    if missing is not None:
+        yield Missing(task.key, "data", missing)
+        return
+    with unpacked(task, mark, files) as (own, sends_back):
+        if sends_back and has_files and files is None:
+            yield Missing(task.key, "files", "it does not see the driver's folders")
+            return
+        events: queue.SimpleQueue[Event | Files | BaseException] = queue.SimpleQueue()
+        outbox = Outbox(own) if sends_back else None
+        threading.Thread(target=_train, args=(own, outbox, events.put), daemon=True).start()
+        while True:
+            event = events.get()
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+            if isinstance(event, Finished):
+                return
+
+
+def _fetching(reference: ray.ObjectRef[Any] | None) -> Callable[[], Any] | None:
+    """How to bring what was sent to this node, where something was."""
+    import ray
+
+    return None if reference is None else lambda: ray.get(reference)
+
+
+def _train(task: Task, outbox: Outbox | None, tell: Callable[[Event | Files | BaseException], None]) -> None:
+    from xception.train.process import prepare_process
+
+    def send(*, at_end: bool = False) -> None:
+        files = None if outbox is None else outbox.collect(at_end=at_end)
+        if files is not None:
+            tell(files)
+
+    def on_epoch(row: dict[str, Any]) -> None:
+        tell(Epoch(task.key, row))
+        send()
+
+    def on_step() -> None:
+        if outbox is not None and outbox.is_due():
+            send()
+
+    try:
+        prepare_process(task.threads)  # in this thread: OpenMP keeps the number of threads by thread
+        record = carry_out(
+            task,
+            on_epoch,
+            on_step=on_step,
+            on_start=lambda: tell(Started(task.key)),
+            say=lambda line: tell(Notice(task.key, line)),
+        )
+        send(at_end=True)
+        tell(Finished(record))
+    except BaseException as error:  # noqa: BLE001 - not swallowed: raised again where Ray sees it
+        tell(error)

@@ -1,0 +1,111 @@
+"""A record: what came of one trial, complete in itself and independent of any study; and a plan, which says what a study needs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+Status = Literal["complete", "diverged", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """The outcome of one trial; accuracies are fractions, what was not measured is None.
+
+    `complete` and `diverged` are final. `failed` stands for an exception or a killed worker and is
+    replaced by a later outcome. `correct` holds one bit per test image (`numpy.packbits`).
+    """
+
+    key: str
+    trial: str  # the trial's canonical JSON
+    status: Status
+    reason: str | None = None
+    val_accuracy: float | None = None
+    val_loss: float | None = None
+    test_accuracy: float | None = None
+    test_top5_accuracy: float | None = None
+    test_loss: float | None = None
+    num_test: int | None = None
+    num_classes: int | None = None
+    correct: bytes | None = None
+    params: int | None = None
+    macs: int | None = None
+    # One mapping per epoch: epoch, train_loss, val_loss, val_accuracy.
+    curves: list[dict[str, Any]] = field(default_factory=list)
+    train_seconds: float | None = None
+    images_per_second: float | None = None
+    device: str | None = None
+    threads: int | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    created_at: str = ""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the trial must never be trained again."""
+        return self.status != "failed"
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields as a mapping of its own, whose values are those of the record."""
+        return dict(vars(self))
+
+
+def record_to_plain(record: Record) -> dict[str, Any]:
+    """Return a record as plain values, from which `record_from_plain` makes the same one."""
+    correct = None if record.correct is None else base64.b64encode(record.correct).decode("ascii")
+    return record.values() | {"correct": correct}
+
+
+def record_from_plain(plain: Any) -> Record:
+    """Return the record that plain values describe.
+
+    Raises:
+        ValueError: a field is missing, unknown or of another type, or the key is not that of the trial.
+    """
+    if not isinstance(plain, dict) or set(plain) != {f.name for f in fields(Record)}:
+        raise ValueError("record: not an object with the fields of a record")
+    for name, types in _TYPES.items():
+        if not isinstance(plain[name], types) or isinstance(plain[name], bool):
+            raise ValueError(f"record.{name}: {str(plain[name])[:60]!r} is not allowed; {types[0].__name__}")
+    if plain["status"] not in get_args(Status):
+        raise ValueError(f"record.status: {plain['status']!r} is not allowed; {', '.join(get_args(Status))}")
+    if hashlib.sha256(plain["trial"].encode()).hexdigest() != plain["key"]:
+        raise ValueError(f"record.key: {plain['key'][:64]!r} is not the SHA-256 of its trial")
+    if not all(isinstance(row, dict) for row in plain["curves"]):
+        raise ValueError("record.curves: not allowed; a list of objects")
+    correct = None if plain["correct"] is None else base64.b64decode(plain["correct"], validate=True)
+    return Record(**{**plain, "correct": correct})
+
+
+_NONE = type(None)
+_TEXT, _NUMBER, _COUNT = (str, _NONE), (float, int, _NONE), (int, _NONE)
+_TYPES: dict[str, tuple[type, ...]] = {
+    "key": (str,), "trial": (str,), "status": (str,), "created_at": (str,), "reason": _TEXT, "device": _TEXT, "correct": _TEXT,
+    "val_accuracy": _NUMBER, "val_loss": _NUMBER, "test_accuracy": _NUMBER, "test_top5_accuracy": _NUMBER, "test_loss": _NUMBER,
+    "train_seconds": _NUMBER, "images_per_second": _NUMBER, "num_test": _COUNT, "num_classes": _COUNT, "params": _COUNT, "macs": _COUNT,
+    "threads": _COUNT, "curves": (list,), "environment": (dict,),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One trial's place in a plan."""
+
+    variant: str
+    seed: int
+    stream: int
+    position: int
+    is_baseline: bool
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A study as it was asked for once: its trials and what people are told of it."""
+
+    plan: str
+    study: str
+    options: dict[str, Any]
+    members: tuple[Member, ...]
+    planned_at: str = field(default="")

@@ -1,0 +1,50 @@
+"""Main effects and interactions of a study whose variants are a full factorial, written beside its table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablations.analysis.interactions import interactions
+from ablations.reporting.tables import csv_text, write_atomically
+from xception.base import formatting as f
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["has_effects", "write_effects"]
+
+COLUMNS = ("effect", "n", "mean", "low", "high", "p_adjusted", "verdict", "sentence")
+
+
+def has_effects(frame: pd.DataFrame) -> bool:
+    """Return whether the variants of a frame are each combination of the levels of two factors or more, each once."""
+    cells = [tuple(sorted(levels.items())) for levels in frame.drop_duplicates("variant")["levels"] if isinstance(levels, dict)]
+    if not cells or len(cells) != frame["variant"].nunique() or len(set(cells)) != len(cells):
+        return False
+    factors = {tuple(name for name, _ in cell) for cell in cells}
+    if len(factors) != 1 or len(next(iter(factors))) < 2:
+        return False
+    grid = 1
+    for position in range(len(cells[0])):
+        grid *= len({cell[position] for cell in cells})
+    return grid == len(cells)
+
+
+def write_effects(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Write `effects.csv` and `effects.md` into a folder and return the effects, as fractions of test accuracy."""
+    from tabulate import tabulate
+
+    effects = interactions(frame)
+    write_atomically(folder / "effects.csv", csv_text(effects.reindex(columns=list(COLUMNS))))
+    rows = [
+        (row["effect"], row["n"], f.points(row["mean"]), f.interval(row["low"], row["high"], signed=True), row["verdict"])
+        for _, row in effects.iterrows()
+    ]
+    table = tabulate(rows, headers=("Effect", "n", "Mean (pp)", "Interval (pp)", "Verdict"), tablefmt="github", disable_numparse=True)
+    note = (
+        "An effect is what moving a factor from its baseline level changes, averaged over the levels of the other factors; an interaction "
+        f"(×) is by how much one effect changes when the other factor moves too. Intervals hold together for all {len(rows)} at 95 %."
+    )
+    write_atomically(folder / "effects.md", f"{table}\n\n{note}\n")
+    return effects

@@ -1,0 +1,35 @@
+"""What some studies have beside their table: effects and interactions of a factorial, the paper's cells, and what these need measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ablations.reporting.effects import has_effects, write_effects
+from ablations.reporting.paper import PAPER_STUDIES, measure_steps, paper_cells, stored_steps, write_paper
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablations.design.study_plan import StudyPlan
+    from ablations.records.record import Plan
+    from ablations.records.store import Store
+
+__all__ = ["measure_extras", "write_extras"]
+
+
+def write_extras(store: Store, plan: Plan, frame: pd.DataFrame, comparison: pd.DataFrame, folder: Path) -> None:
+    """Write into a study's folder `effects.*` where its variants are a full factorial, and `paper.*` for the paper's own tables."""
+    if has_effects(frame):
+        write_effects(frame, folder)
+    if plan.study in PAPER_STUDIES:
+        write_paper(paper_cells(plan.study, comparison, frame, stored_steps(store)), folder)
+
+
+def measure_extras(plan: StudyPlan, store: Store, *, device: str) -> None:
+    """Measure what the extras of a study need and trials do not give, once; run it while nothing trains.
+
+    At `smoke` nothing is: two networks of full size would take longer than all else.
+    """
+    if plan.study.name == "paper_table3" and plan.scale.name != "smoke":
+        measure_steps(store, device=device)

@@ -1,0 +1,159 @@
+"""All figures that a study has data for, each with a text for those who do not see it, written as PNG and SVG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.reporting import style
+from ablations.reporting.tables import write_atomically
+from xception.base import formatting as f
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = ["SavedFigure", "StudyFigure", "distance_figures", "save_figure", "save_figures", "study_figures"]
+
+SPOKEN = 12  # variants whose numbers an alternative text reads out
+PAIRS = 3  # pairs of factors that get figures
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFigure:
+    """A figure, the name of its files, and the text that stands for it."""
+
+    name: str
+    alt: str
+    figure: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedFigure:
+    """A figure on disk."""
+
+    name: str
+    alt: str
+    png: Path
+    svg: Path
+
+
+def study_figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[StudyFigure]:
+    """Return the figures of one study, those first that answer its question; none where no trial has ended with a result."""
+    return list(_figures(frame, comparison))
+
+
+def distance_figures(frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], held: pd.DataFrame | None) -> list[StudyFigure]:
+    """Return a figure for each baseline that was trained at several widths, from a frame with their rows and the variants' distances."""
+    from ablations.reporting.size_plots import size_plot
+
+    figures = []
+    for number, curve in enumerate(curves):
+        assert held is not None  # distances are computed wherever there are curves
+        own = held[held["variant"].isin(curve["variants"])]
+        figure = size_plot(frame, curve, own)
+        if figure is not None:
+            alt = f"Test accuracy against MACs of {curve['baseline']} at several widths, and of {f.join_words(curve['variants'])}; the " \
+                  "distances are in distances.csv."
+            figures.append(StudyFigure(name="distances" + (f"_{number + 1}" if number else ""), alt=alt, figure=figure))
+    return figures
+
+
+def save_figures(figures: Iterable[StudyFigure], folder: Path) -> list[SavedFigure]:
+    """Write each figure as `NAME.png` (300 dots per inch) and `NAME.svg` into a folder, and return where they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [save_figure(figure, folder) for figure in figures]
+
+
+def save_figure(figure: StudyFigure, folder: Path) -> SavedFigure:
+    """Write one figure as PNG and SVG; equal figures give equal files."""
+    saved = SavedFigure(name=figure.name, alt=figure.alt, png=folder / f"{figure.name}.png", svg=folder / f"{figure.name}.svg")
+    with style.context():
+        for path, metadata in ((saved.png, {"Software": None}), (saved.svg, {"Date": None, "Creator": None})):
+            content = io.BytesIO()
+            figure.figure.savefig(content, format=path.suffix[1:], metadata=metadata)
+            write_atomically(path, content.getvalue())
+    return saved
+
+
+def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFigure]:
+    from ablations.reporting.accuracy_plots import forest_plot, paired_differences, strip_plot
+    from ablations.reporting.cost_plots import COSTS, cost_plot, latency_plot
+    from ablations.reporting.curve_plots import learning_curves
+    from ablations.reporting.factor_plots import factor_heat_map, factor_pairs, interaction_plot
+    from ablations.reporting.plot_rows import counted, references
+    from ablations.reporting.tables import curves_frame
+
+    if not frame["status"].isin(["complete", "diverged"]).any():
+        return
+    if len(paired_differences(counted(frame), references(frame))):
+        yield StudyFigure(name="differences", alt=_differences_text(comparison), figure=forest_plot(frame, comparison))
+    yield StudyFigure(name="accuracy", alt=_accuracy_text(comparison), figure=strip_plot(frame, comparison))
+    if curves_frame(frame)["val_accuracy"].notna().any():
+        yield StudyFigure(
+            name="learning_curves",
+            alt="Validation accuracy in percent by epoch, the mean over seeds of each variant with the "
+            "band from the lowest to the highest seed.",
+            figure=learning_curves(frame, comparison),
+        )
+    for rows, columns in factor_pairs(frame)[:PAIRS]:
+        name = _file_name(f"{rows}_{columns}")
+        yield StudyFigure(
+            name=f"factors_{name}",
+            alt=f"Heat map of mean test accuracy by {rows} and {columns}; the numbers are in the table.",
+            figure=factor_heat_map(frame, rows, columns),
+        )
+        yield StudyFigure(
+            name=f"interaction_{name}",
+            alt=f"Mean test accuracy across {rows}, a line for each level of {columns}.",
+            figure=interaction_plot(frame, rows, columns),
+        )
+    shown = comparison[comparison["test_accuracy_mean"].notna()]
+    for cost, label in COSTS.items():
+        if cost in shown and shown[cost].nunique() > 1:
+            yield StudyFigure(
+                name=f"accuracy_{cost}",
+                alt=f"Test accuracy in percent against {label}, with the Pareto front; the numbers are in the table.",
+                figure=cost_plot(frame, comparison, cost),
+            )
+    if "latency_ms" in comparison and comparison["macs"].notna().mul(comparison["latency_ms"].notna()).sum() > 1:
+        yield StudyFigure(
+            name="macs_latency",
+            alt="Latency in milliseconds against MACs, a point for each variant; the numbers are in the table.",
+            figure=latency_plot(frame, comparison),
+        )
+
+
+def _accuracy_text(comparison: pd.DataFrame) -> str:
+    return _spoken(
+        "Test accuracy, each seed a point",
+        [
+            f"{row['variant']} {f.percent(row['test_accuracy_mean'])} %"
+            for row in comparison.to_dict("records")
+            if f.is_number(row["test_accuracy_mean"])
+        ],
+    )
+
+
+def _differences_text(comparison: pd.DataFrame) -> str:
+    return _spoken(
+        "Paired differences from the baseline in percentage points, with intervals",
+        [
+            f"{row['variant']} {f.points(row['delta_mean'])} {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, "
+            f"{row['verdict']}"
+            for row in comparison.to_dict("records")
+            if row["verdict"] != "baseline" and f.is_number(row["delta_mean"])
+        ],
+    )
+
+
+def _spoken(what: str, parts: list[str]) -> str:
+    more = f"; and {len(parts) - SPOKEN} more, in the table" if len(parts) > SPOKEN else ""
+    return f"{what}: {'; '.join(parts[:SPOKEN])}{more}."
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text)[:60]

@@ -1,0 +1,265 @@
+"""One self-contained HTML page per study, and one for all: verdicts first, then table, figures, every seed, fairness, what went wrong.
+
+The page needs no network: figures are inside, the only script is ours and named by its hash in the page's security policy.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.reporting.plot_rows import references
+from ablations.reporting.tables import Cell, Column, PeopleTable, data_sentence, people_table, write_atomically
+from ablations.reporting.templates import read, render
+from xception.base import formatting as f
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablations.reporting.figures import SavedFigure
+
+__all__ = ["ReportContext", "study_page", "write_report", "write_store_report"]
+
+CITATION = "Xception ablations: architecture ablations and searches around one parameterised Xception generator."
+LARGEST_SVG = 600_000  # bytes; a figure with more is put into the page as PNG
+LISTED = 12  # verdicts; of more, those that decide nothing are folded away
+VERDICTS = ("helps", "hurts", "no meaningful effect", "inconclusive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportContext:
+    """All that the page of one study is made of.
+
+    `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` says what the runner knows of
+    budget, matching and tuning, `notices` what the reader must see first.
+    """
+
+    study: str
+    question: str
+    source: str
+    command: str
+    continue_command: str
+    environment: Mapping[str, object]
+    frame: pd.DataFrame
+    comparison: pd.DataFrame
+    figures: Sequence[SavedFigure] = ()
+    notices: Sequence[str] = ()
+    fairness: Mapping[str, str] = field(default_factory=dict)
+    citation: str = CITATION
+
+
+def write_report(context: ReportContext, path: Path) -> None:
+    """Write the page of one study as one file.
+
+    Raises:
+        ValueError: the study has no trials, or the comparison lacks a column.
+        OSError: a figure cannot be read or the page not be written.
+    """
+    write_atomically(path, study_page(context))
+
+
+def study_page(context: ReportContext) -> str:
+    """Return the page of one study."""
+    return _page(title=f"{context.study}: {context.question}", studies=[_study(context, number=1)], overview=None)
+
+
+def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: str = "All studies") -> None:
+    """Write one page for several studies: an overview, then each study whole.
+
+    Raises:
+        ValueError: there are no studies, or one has no trials.
+        OSError: a figure cannot be read or the page not be written.
+    """
+    if not contexts:
+        raise ValueError("contexts: no studies are not allowed; run a study first")
+    studies = [_study(context, number=number) for number, context in enumerate(contexts, 1)]
+    write_atomically(path, _page(title=name, studies=studies, overview=_overview(contexts)))
+
+
+def _page(*, title: str, studies: list[dict[str, Any]], overview: PeopleTable | None) -> str:
+    script, styles = read("report.js"), read("report.css")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return render("report.html.jinja", title=title, studies=studies, overview=overview, script=script, script_hash=digest, styles=styles)
+
+
+def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
+    """What the template shows of one study."""
+    frame, comparison = context.frame, context.comparison
+    if frame.empty or comparison.empty:
+        raise ValueError(f"frame: study {context.study!r} has no trials; run it first")
+    counts = {status: int((frame["status"] == status).sum()) for status in ("complete", "diverged", "failed", "missing")}
+    baselines = references(frame)
+    verdicts = [_verdict(row, baselines) for row in comparison.to_dict("records") if row["verdict"] != "baseline"]
+    verdicts.sort(key=lambda one: VERDICTS.index(one["verdict"]))
+    decided = [one for one in verdicts if len(verdicts) <= LISTED or one["verdict"] in ("helps", "hurts")]
+    own = list(dict.fromkeys(baselines.values())) or [str(v) for v in comparison.loc[comparison["verdict"] == "baseline", "variant"]]
+    return {
+        "id": f"study-{number}",
+        "context": context,
+        "counts": counts,
+        "total": len(frame),
+        "data": data_sentence(comparison),
+        "baselines": own,
+        "verdicts": decided,
+        "undecided": verdicts[len(decided) :],
+        "tally": [(v, sum(one["verdict"] == v for one in verdicts)) for v in VERDICTS if any(one["verdict"] == v for one in verdicts)],
+        "table": people_table(comparison, title=context.question),
+        "figures": [_figure(figure) for figure in context.figures],
+        "seeds": _seed_table(frame),
+        "fairness": _fairness_table(frame, comparison, baselines),
+        "recipes": _recipe_sentence(frame),
+        "troubles": [row for row in frame.to_dict("records") if row["status"] in ("diverged", "failed")],
+        "missing": _missing(frame),
+        "environment": {key: _plain(value) for key, value in context.environment.items()},
+    }
+
+
+def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, str]:
+    text, sentence = row.get("verdict_text"), row.get("sentence")
+    if not isinstance(sentence, str):
+        sentence = f"{f.points(row['delta_mean'])} pp {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, n = {row['n']}"
+    return {
+        "variant": str(row["variant"]),
+        "baseline": baselines.get(str(row["variant"]), ""),
+        "verdict": str(row["verdict"]),
+        "text": text if isinstance(text, str) else str(row["verdict"]),
+        "sentence": sentence,
+    }
+
+
+def _figure(figure: SavedFigure) -> dict[str, str]:
+    path, kind = (figure.svg, "svg+xml") if figure.svg.stat().st_size <= LARGEST_SVG else (figure.png, "png")
+    return {"alt": figure.alt, "kind": kind, "data": base64.b64encode(path.read_bytes()).decode()}
+
+
+def _seed_table(frame: pd.DataFrame) -> PeopleTable:
+    """Every seed's test accuracy, a column per seed; what is not complete says what it is."""
+    seeds = sorted({int(s) for s in frame["seed"]})
+    rows = []
+    for variant, group in frame.groupby("variant", sort=False):
+        own = {int(row["seed"]): row for row in group.to_dict("records")}
+        cells = [Cell(text=str(variant), order=str(variant))]
+        for seed in seeds:
+            row = own.get(seed)
+            if row is None:
+                cells.append(Cell(text="not planned"))
+            elif row["status"] == "complete":
+                cells.append(Cell(text=f.percent(row["test_accuracy"]), order=float(row["test_accuracy"])))
+            else:
+                cells.append(Cell(text=str(row["status"])))
+        rows.append(tuple(cells))
+    columns = (Column(title="Variant", numeric=False), *(Column(title=f"Seed {seed}") for seed in seeds))
+    caption = f"Test accuracy (%) of every trial. {data_sentence(frame)}"
+    if (frame["status"] == "diverged").any():
+        caption += " A diverged trial counts at chance in all means."
+    return PeopleTable(caption=caption, columns=columns, rows=tuple(rows))
+
+
+def _fairness_table(frame: pd.DataFrame, comparison: pd.DataFrame, baselines: Mapping[str, str]) -> PeopleTable:
+    """What each variant was given and cost, beside the baseline."""
+    recipes = _recipes(frame)
+    by_name = {str(row["variant"]): row for row in comparison.to_dict("records")}
+    rows = []
+    for name, row in by_name.items():
+        base = by_name.get(baselines.get(name, name))
+        own_recipe = recipes.get(baselines.get(name, name), {})
+        planned = int((frame["variant"] == row["variant"]).sum())
+        different = [
+            f"{key}: {recipes[name].get(key, 'default')}"
+            for key in sorted({*recipes.get(name, {}), *own_recipe})
+            if name in recipes and recipes[name].get(key) != own_recipe.get(key)
+        ]
+        matched = name.rsplit("@", 1)[1] if name.endswith(("@params", "@macs")) else "no"
+        rows.append(
+            (
+                Cell(text=name, order=name),
+                Cell(text=str(planned), order=planned),
+                *(_ratio(row[cost], base[cost] if base else None) for cost in ("params", "macs", "train_seconds")),
+                Cell(text=matched, order=matched),
+                Cell(text="; ".join(different) or "the same", order=len(different)),
+            )
+        )
+    titles = ("Trials planned", "Params, × baseline", "MACs, × baseline", "Training time, × baseline")
+    columns = (
+        Column(title="Variant", numeric=False),
+        *(Column(title=t) for t in titles),
+        Column(title="Matched to baseline in", numeric=False),
+        Column(title="Recipe", numeric=False),
+    )
+    return PeopleTable(caption="What each variant was given, beside the baseline.", columns=columns, rows=tuple(rows))
+
+
+def _ratio(value: object, base: object) -> Cell:
+    if not (f.is_number(value) and f.is_number(base) and float(base)):  # type: ignore[arg-type]
+        return Cell(text=f.NOT_MEASURED)
+    ratio = float(value) / float(base)  # type: ignore[arg-type]
+    return Cell(text=f"{ratio:.2f}", order=ratio)
+
+
+def _recipes(frame: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """Each variant's recipe as dotted paths, without fields at their default; only of variants that ran."""
+    out: dict[str, dict[str, object]] = {}
+    for row in frame.to_dict("records"):
+        text = row.get("recipe_json")
+        if isinstance(text, str) and str(row["variant"]) not in out:
+            out[str(row["variant"])] = dict(_flat(json.loads(text)))
+    return out
+
+
+def _recipe_sentence(frame: pd.DataFrame) -> str:
+    recipes = list(_recipes(frame).values())
+    if not recipes:
+        return "No variant was trained yet."
+    if all(recipe == recipes[0] for recipe in recipes):
+        return (
+            "All variants that ran were trained with the same recipe, for the same number of epochs, on the same splits of the same seeds."
+        )
+    return "Recipes differ between variants, as the table says; splits and seeds are the same."
+
+
+def _flat(value: object, path: str = "") -> list[tuple[str, object]]:
+    if isinstance(value, dict):
+        return [item for key, inner in value.items() for item in _flat(inner, f"{path}.{key}" if path else str(key))]
+    return [(path, json.dumps(value) if isinstance(value, list) else value)]
+
+
+def _missing(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Variants with trials that have not run, and the seeds of these."""
+    waiting = frame[frame["status"] == "missing"]
+    return [(str(variant), ", ".join(str(s) for s in sorted(group["seed"]))) for variant, group in waiting.groupby("variant", sort=False)]
+
+
+def _overview(contexts: Sequence[ReportContext]) -> PeopleTable:
+    rows = []
+    for number, context in enumerate(contexts, 1):
+        counts = context.comparison["verdict"].value_counts()
+        ended = int(context.frame["status"].isin(["complete", "diverged"]).sum())
+        verdicts = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if v in counts) or "nothing to compare"
+        sets = f.join_words(str(d) for d in dict.fromkeys(context.frame["dataset"].dropna()))
+        rows.append(
+            (
+                Cell(text=context.study, order=number),
+                Cell(text=context.question, order=context.question),
+                Cell(text=verdicts, order=verdicts),
+                Cell(text=sets, order=sets),
+                Cell(text=f"{ended} of {len(context.frame)}", order=ended),
+            )
+        )
+    titles = ("Study", "Question", "Verdicts", "Data", "Trials ended")
+    return PeopleTable(
+        caption="All studies in this store.", columns=tuple(Column(title=t, numeric=False) for t in titles), rows=tuple(rows)
+    )
+
+
+def _plain(value: object) -> str:
+    """A value of the environment as text on one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(inner)}" for key, inner in value.items() if inner is not None)
+    if isinstance(value, list | tuple):
+        return "; ".join(_plain(inner) for inner in value)
+    return "unknown" if value is None else str(value)

@@ -1,0 +1,206 @@
+"""The folder of a study's results: everything in it belongs to one plan, and is replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.analysis.comparison import compare
+from ablations.analysis.frame import plan_frame
+from ablations.costs.variant_costs import stored_costs
+from ablations.reporting.distances import write_distances
+from ablations.reporting.extras import write_extras
+from ablations.reporting.figures import distance_figures, save_figures, study_figures
+from ablations.reporting.report import ReportContext, write_report, write_store_report
+from ablations.reporting.side_by_side import people_side_by_side, side_by_side
+from ablations.reporting.tables import csv_text, write_atomically, write_runs, write_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablations.records.record import Plan
+    from ablations.records.store import Store
+
+__all__ = ["broken_images", "comparison_with_costs", "write_overview", "write_results"]
+
+_SHOWN = ("devices", "threads", "python", "machine", "packages", "commit", "fingerprint")
+_PACKAGES = ("torch", "torchvision", "optuna", "fvcore", "numpy", "pandas", "scipy", "statsmodels", "seaborn", "sqlalchemy")
+
+
+def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.DataFrame] | None = None) -> Path:
+    """Write tables, runs, curves, figures, report and provenance of a plan; return the folder `<out>/<study>`.
+
+    The new folder takes the old one's place when it is whole, so that two runs are never mixed. `tuned` is the plan of the same
+    study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side by side in
+    `side_by_side.csv` and `.md`.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder = out / plan.study
+    made = Path(tempfile.mkdtemp(dir=out, prefix=f".{plan.study}."))
+    made.chmod(0o755)
+    try:
+        contexts = [_write_comparison(store, plan, made)]
+        if tuned is not None:
+            tuned_plan, trials = tuned
+            contexts.append(_write_comparison(store, tuned_plan, made / "tuned"))
+            write_atomically(made / "tuned" / "tuning.csv", csv_text(trials))
+            both = side_by_side(contexts[0].comparison, contexts[1].comparison, trials)
+            write_atomically(made / "side_by_side.csv", csv_text(both))
+            write_atomically(made / "side_by_side.md", people_side_by_side(both) + "\n")
+        if len(contexts) == 1:
+            write_report(contexts[0], made / "report.html")
+        else:
+            write_store_report(contexts, made / "report.html", name=f"{plan.study}, at one recipe and at tuned ones")
+        _replace(folder, made)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return folder
+
+
+def write_overview(store: Store, plans: Sequence[Plan], out: Path) -> Path:
+    """Write one page about several plans, from figures that stand in their folders' place; return its path.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    with tempfile.TemporaryDirectory(dir=out, prefix=".report.") as scratch:
+        contexts = [_write_comparison(store, plan, Path(scratch) / str(i)) for i, plan in enumerate(plans)]
+        write_store_report(contexts, out / "report.html")
+    return out / "report.html"
+
+
+def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
+    """Write one plan's tables, runs, curves, figures and provenance; return what its page is made of."""
+    frame = plan_frame(store, plan)
+    comparison = comparison_with_costs(store, plan, frame)
+    write_tables(comparison, folder, title=plan.options["question"], label=f"tab:{plan.study}")
+    whole = plan_frame(store, plan, widths=True)
+    write_runs(whole, folder)
+    write_extras(store, plan, frame, comparison, folder)
+    curves = plan.options.get("curves", [])
+    held = write_distances(whole, curves, folder) if curves else None
+    figures = save_figures([*study_figures(frame, comparison), *distance_figures(whole, curves, held)], folder / "figures")
+    provenance = _provenance(plan, whole)
+    write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
+    return ReportContext(
+        study=plan.study,
+        question=plan.options["question"],
+        source=plan.options["source"],
+        command=plan.options["command"],
+        continue_command=plan.options["command"],
+        environment={name: provenance[name] for name in _SHOWN if provenance[name]},
+        frame=frame,
+        comparison=comparison,
+        figures=figures,
+        notices=[line for line in (plan.options.get("notice"), *plan.options.get("remarks", ())) if line],
+        fairness=_fairness(plan, held),
+    )
+
+
+def broken_images(frame: pd.DataFrame) -> list[str]:
+    """Return a sentence that counts and names the image files that no trial could read; nothing where there are none."""
+    for environment in frame["environment"]:
+        num = environment.get("num_broken_images", 0)
+        if num:
+            named = environment["broken_images"]
+            more = f" and {num - len(named)} more" if num > len(named) else ""
+            return [f"{num} image files cannot be decoded and were left out: {'; '.join(named)}{more}"]
+    return []
+
+
+def _fairness(plan: Plan, held: pd.DataFrame | None) -> dict[str, str]:
+    """What the plan says of matching and tuning, beside what the records say of the budget."""
+    told: dict[str, str] = {}
+    if plan.options.get("mismatch"):
+        told["Sizes"] = "; ".join(f"{variant}: {ratio:+.2%} from the baseline" for variant, ratio in plan.options["mismatch"].items())
+    if held is not None:
+        told["Held against the baseline's accuracy over MACs"] = "; ".join(
+            f"{row['variant']}: {row['verdict']}, {row['sentence']}" for row in held.to_dict("records")
+        )
+    if plan.options.get("tune"):
+        num = plan.options["tune"]
+        told["Tuning"] = f"{num} trials for each variant over learning rate and weight decay, on validation data of another seed"
+    return told
+
+
+def comparison_with_costs(store: Store, plan: Plan, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the comparison of a plan's records with what each variant's network costs."""
+    comparison = compare(frame)
+    costs = stored_costs(store, plan).set_index("variant")
+    for name in costs.columns:
+        measured = comparison["variant"].map(costs[name])
+        comparison[name] = measured.where(measured.notna(), comparison[name]) if name in comparison else measured
+    return comparison
+
+
+def _provenance(plan: Plan, frame: pd.DataFrame) -> dict[str, Any]:
+    trained = frame[frame["status"].isin(["complete", "diverged"])]
+    return {
+        **plan.options,
+        "study": plan.study,
+        "plan": plan.plan,
+        "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "num_trials": len(frame),
+        "statuses": frame["status"].value_counts().to_dict(),
+        "devices": sorted(set(trained["device"].dropna())),
+        "threads": sorted({int(n) for n in trained["threads"].dropna()}),
+        "training_environments": _distinct(trained["environment"]),
+        "train_seconds": float(trained["train_seconds"].sum()),
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "commit": _commit(),
+    }
+
+
+def _distinct(environments: pd.Series[Any]) -> list[dict[str, Any]]:
+    texts = dict.fromkeys(json.dumps(e, sort_keys=True) for e in environments)
+    return [json.loads(text) for text in texts]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the code that made the results; None outside a checkout."""
+    try:
+        here = Path(__file__)
+        known = ["git", "ls-files", "--error-unmatch", here.name]
+        tracked = subprocess.run(known, cwd=here.parent, capture_output=True, timeout=10, check=False)
+        if tracked.returncode != 0:  # installed somewhere below another checkout
+            return None
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here.parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _replace(folder: Path, made: Path) -> None:
+    """Put a new folder in the place of an old one; the old one is removed once the new one stands."""
+    old = made.with_name(made.name + ".old")
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(made, folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,58 @@
+"""A study at the fixed recipe and at tuned ones, side by side, with the budget that was spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from xception.base import formatting as f
+
+__all__ = ["people_side_by_side", "side_by_side"]
+
+_COMPARED = ("n", "test_accuracy_mean", "delta_mean", "delta_ci_low", "delta_ci_high", "p_adjusted", "verdict")
+
+
+def side_by_side(fixed: pd.DataFrame, tuned: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per variant: its comparison at the fixed recipe, at its own tuned one, the recipe found, and the trials spent.
+
+    `fixed` and `tuned` are comparisons of the same variants, `trials` has one row per tuning trial. Accuracies and differences are
+    fractions; the tuned differences are from the tuned baseline.
+    """
+    best = trials.sort_values("val_accuracy", ascending=False, kind="stable").groupby("variant").first()
+    spent = trials.groupby("variant").size()
+    parts = [
+        table.set_index("variant")[list(_COMPARED)].add_prefix(f"{name}_") for name, table in (("fixed", fixed), ("tuned", tuned))
+    ]
+    found = best[["learning_rate", "weight_decay"]].assign(tuning_trials=spent)
+    return parts[0].join(parts[1]).join(found).reset_index()
+
+
+def people_side_by_side(table: pd.DataFrame) -> str:
+    """Return the table as Markdown, in percent and percentage points."""
+    rows = [
+        {
+            "Variant": row["variant"],
+            **{
+                f"{title}, {name} recipe": text
+                for name in ("fixed", "tuned")
+                for title, text in (
+                    ("Test accuracy (%)", f.percent(row[f"{name}_test_accuracy_mean"])),
+                    ("Δ (pp)", _effect(row, name)),
+                    ("Verdict", row[f"{name}_verdict"]),
+                )
+            },
+            "Learning rate": f"{row['learning_rate']:.3g}",
+            "Weight decay": f"{row['weight_decay']:.2g}",
+            "Tuning trials": row["tuning_trials"],
+        }
+        for row in table.to_dict("records")
+    ]
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+
+
+def _effect(row: Mapping[Any, Any], name: str) -> str:
+    if row[f"{name}_verdict"] == "baseline":
+        return "–"
+    return f"{f.points(row[f'{name}_delta_mean'])} {f.interval(row[f'{name}_delta_ci_low'], row[f'{name}_delta_ci_high'], signed=True)}"

@@ -1,0 +1,1 @@
+"""Run a study: plan, train what is missing, measure costs, write results."""

@@ -1,0 +1,66 @@
+"""Ctrl-C, SIGTERM and a closed terminal: the first saves what runs and ends with the line that continues, the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from ablations.records.passwords import without_password
+
+__all__ = ["INTERRUPTED", "interruptible"]
+
+INTERRUPTED = 130
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+@contextmanager
+def interruptible(words: Sequence[str]) -> Iterator[None]:
+    """Let a signal raise KeyboardInterrupt in the block, and exit with status 130 and the command that continues.
+
+    `words` are the command line as it was typed. Whatever comes after the first signal ends the process without a word more: its workers
+    go with it, and what was finished is stored.
+    """
+    command = shlex.join(["python", *(without_password(word) for word in words)])
+    ending = f"Interrupted; what was finished is stored. Continue with: {command}\n"
+    num_signals = 0
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal num_signals
+        num_signals += 1
+        if num_signals > 1:
+            os.write(2, f"{_SHOW_CURSOR if os.isatty(2) else ''}\n{ending}".encode())
+            os._exit(INTERRUPTED)
+        os.write(2, b"\nStopping: what runs is being saved (once more stops at once)\n")
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, interrupt)
+    is_ending = False
+    try:
+        yield
+    except KeyboardInterrupt:
+        is_ending = True
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        sys.stderr.write(ending)
+        sys.stderr.flush()
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        is_ending = True
+        # Nobody reads what is said any more (`| head`): there is nothing left to say, at exit either.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        sys.exit(1)
+    finally:
+        if not is_ending:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -1,0 +1,129 @@
+"""Equal-budget tuning: every variant of a study, the baseline included, gets the same number of trials over its recipe.
+
+A comparison at one fixed recipe favours the network that the recipe was made for: the paper calls its own comparison
+without residual connections possibly "uncharitable" for that reason. What is tuned are the nuisance parameters alone,
+learning rate and weight decay, on validation accuracy, with a seed that the comparison does not use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ablations.design.study_plan import StudyPlan
+from ablations.design.trial import Trial
+from ablations.execution.executors import Executor, Finished
+from ablations.execution.progress import Label
+from ablations.execution.task import Task
+from ablations.records.store import Store
+from ablations.running.run_study import Display
+from xception.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd
+
+__all__ = ["TUNING_SEED", "Tuned", "tune"]
+
+# Seeds of comparisons are 0 … N − 1; tuning begins here, so that no validation split is used for both.
+TUNING_SEED = 10_000
+# A rate or decay is looked for within this factor of the fixed recipe's, both ways.
+_REACH = 8.0
+_SMALLEST_DECAY = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned:
+    """The outcome of tuning: the best recipe of each variant, and every tuning trial as a row of `trials`."""
+
+    recipes: dict[str, Recipe]
+    trials: pd.DataFrame
+
+    def plan(self, plan: StudyPlan) -> StudyPlan:
+        """Return the study's plan with every variant at its own best recipe, as a study of its own beside the fixed one."""
+        designs = {name: design.replace(recipe=self.recipes[name]) for name, design in plan.designs.items()}
+        curves = tuple(curve.at_recipe(self.recipes[curve.baseline]) for curve in plan.curves)
+        return replace(plan, designs=designs, curves=curves, study=replace(plan.study, name=f"{plan.study.name}@tuned"))
+
+
+def tune(plan: StudyPlan, store: Store, executor: Executor, display: Display, *, device: str, threads: int, num_trials: int) -> Tuned:
+    """Give each variant `num_trials` trials over learning rate and weight decay, and return the best by validation accuracy.
+
+    The first trial is the fixed recipe, so tuning never does worse than it on the tuning seed; the same suggestions open
+    every variant's search. A diverged or failed trial counts as accuracy 0. Stored trials are looked up, not trained again.
+    """
+    import optuna
+    import pandas as pd
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    searches = {name: _search(design.recipe, num_trials) for name, design in plan.designs.items()}
+    rows: list[dict[str, object]] = []
+    for number in range(num_trials):
+        asked = {name: search.ask() for name, search in searches.items()}
+        recipes = {name: _suggested(trial, plan.designs[name].recipe) for name, trial in asked.items()}
+        trials = {name: plan.designs[name].replace(recipe=recipe).trial(TUNING_SEED) for name, recipe in recipes.items()}
+        accuracies = _accuracies(plan, trials, store, executor, display, number=number, device=device, threads=threads)
+        for name, trial in asked.items():
+            searches[name].tell(trial, accuracies[name])
+            rows.append(
+                {
+                    "variant": name,
+                    "trial": number,
+                    "learning_rate": recipes[name].optimizer.learning_rate,
+                    "weight_decay": recipes[name].optimizer.weight_decay,
+                    "val_accuracy": accuracies[name],
+                    "key": trials[name].key,
+                }
+            )
+    best = {name: _suggested(search.best_trial, plan.designs[name].recipe) for name, search in searches.items()}
+    return Tuned(recipes=best, trials=pd.DataFrame(rows))
+
+
+def _search(recipe: Recipe, num_trials: int) -> optuna.Study:
+    """An in-memory search that begins with the fixed recipe; the records are what lasts."""
+    import optuna
+
+    sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=max(num_trials // 2, 4))
+    search = optuna.create_study(direction="maximize", sampler=sampler)
+    decay = max(recipe.optimizer.weight_decay, _SMALLEST_DECAY)
+    search.enqueue_trial({"learning_rate": recipe.optimizer.learning_rate, "weight_decay": decay})
+    return search
+
+
+def _suggested(trial: optuna.Trial | optuna.trial.FrozenTrial, recipe: Recipe) -> Recipe:
+    """The fixed recipe with a trial's rate and decay; a fixed decay of 0 stays within reach as the smallest one."""
+    rate, decay = recipe.optimizer.learning_rate, max(recipe.optimizer.weight_decay, _SMALLEST_DECAY)
+    learning_rate = trial.suggest_float("learning_rate", rate / _REACH, rate * _REACH, log=True)
+    weight_decay = trial.suggest_float("weight_decay", decay / _REACH, decay * _REACH, log=True)
+    return recipe.replace(optimizer=recipe.optimizer.replace(learning_rate=learning_rate, weight_decay=weight_decay))
+
+
+def _accuracies(
+    plan: StudyPlan,
+    trials: Mapping[str, Trial],
+    store: Store,
+    executor: Executor,
+    display: Display,
+    *,
+    number: int,
+    device: str,
+    threads: int,
+) -> dict[str, float]:
+    """Validation accuracy of each variant's trial, trained where it is not stored."""
+    stored = store.get(trial.key for trial in trials.values())
+    todo = {name: trial for name, trial in trials.items() if trial.key not in stored or not stored[trial.key].is_final}
+    display.expect(
+        {
+            trial.key: Label(variant=f"{name}, tuning trial {number + 1}", seed=TUNING_SEED, num_epochs=trial.recipe.epochs, cost=1.0)
+            for name, trial in todo.items()
+        }
+    )
+    folder = plan.options.out / "trials"
+    tasks = [Task(trial=trial, source=plan.source_of(trial), device=device, threads=threads, trials=folder) for trial in todo.values()]
+    for event in executor.run(tasks) if tasks else ():
+        if isinstance(event, Finished):
+            store.put(event.record)
+        display.show(event)
+    records = store.get(trial.key for trial in trials.values())
+    return {name: records[trial.key].val_accuracy or 0.0 if trial.key in records else 0.0 for name, trial in trials.items()}

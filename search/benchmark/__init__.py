@@ -1,0 +1,1 @@
+"""Spaces trained whole, searches replayed on them, and the importance of dimensions."""

@@ -1,0 +1,67 @@
+"""How much each dimension of a space matters for an objective.
+
+For a search: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), which asks how the best candidates differ from all and copes with
+conditional dimensions. For a space that was trained whole: functional ANOVA (Hutter et al. 2014), exact, since every combination is there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import optuna
+
+from search.design.space import Value
+
+__all__ = ["functional_anova", "ped_anova"]
+
+# Fewer candidates say nothing about what the best have in common.
+LEAST = 10
+
+
+def ped_anova(study: optuna.Study, position: int) -> dict[str, float]:
+    """Return the share of each dimension in one objective, the largest first; empty where there are fewer than ten candidates."""
+    complete = [t for t in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)) if t.values]
+    if len(complete) < LEAST or len({t.values[position] for t in complete}) < 2:
+        return {}
+    sign = 1.0 if study.directions[position] == optuna.study.StudyDirection.MINIMIZE else -1.0
+    with warnings.catch_warnings():
+        # The evaluator takes what is given as a function for something to be made small, as it is here, and says so.
+        warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes the importances of params to achieve low")
+        shares = optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.PedAnovaImportanceEvaluator(), target=lambda t: sign * t.values[position]
+        )
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))
+
+
+def functional_anova(grid: Sequence[Mapping[str, Value]], outcomes: Sequence[float]) -> dict[str, float]:
+    """Return the share of each dimension, and of each pair beyond its two, in the variance of the outcome over a whole grid.
+
+    Pairs are named `a × b`. What is left to 1 are interactions of three and more.
+
+    Raises:
+        ValueError: some combination is missing, or occurs twice.
+    """
+    names = list(grid[0])
+    levels = {name: list(dict.fromkeys(values[name] for values in grid)) for name in names}
+    shape = tuple(len(levels[name]) for name in names)
+    table = np.full(shape, np.nan)
+    for values, outcome in zip(grid, outcomes, strict=True):
+        table[tuple(levels[name].index(values[name]) for name in names)] = outcome
+    if np.isnan(table).any() or len(grid) != table.size:
+        raise ValueError(f"grid: {len(grid)} combinations are not allowed; each of {table.size} once")
+    total = float(table.var())
+    if total == 0:
+        return dict.fromkeys(names, 0.0)
+    means = {
+        kept: table.mean(axis=tuple(i for i in range(len(names)) if i not in kept), keepdims=True) - table.mean()
+        for size in (1, 2)
+        for kept in itertools.combinations(range(len(names)), size)
+    }
+    shares = {names[i]: float((means[i,] ** 2).mean()) / total for i in range(len(names))}
+    for i, j in itertools.combinations(range(len(names)), 2):
+        interaction = means[i, j] - means[i,] - means[j,]
+        shares[f"{names[i]} × {names[j]}"] = float((interaction**2).mean()) / total
+    return dict(sorted(shares.items(), key=lambda item: -item[1]))

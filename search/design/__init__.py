@@ -1,0 +1,1 @@
+"""Search spaces and what defines a search, as plain Python."""

@@ -1,0 +1,269 @@
+"""Search spaces: typed dimensions, some of them conditional, over the configs of networks.
+
+A dimension is named as what it changes. Sizes are ratios to the network that the search begins with, so that a space means the same
+at every scale; conditions keep out what would have no effect, so that every suggestion is a valid config.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from xception.base.canonical import from_plain, key_of, to_plain
+from xception.network.config import XceptionConfig
+
+if TYPE_CHECKING:
+    from optuna import Trial
+    from optuna.distributions import BaseDistribution
+
+__all__ = ["Choice", "Dimension", "Integer", "Real", "Space", "Value", "Values", "When", "changed", "scaled"]
+
+Value = bool | int | float | str
+Values = dict[str, Value]
+
+
+@dataclass(frozen=True)
+class When:
+    """A dimension takes part only where another one takes part and has one of these values."""
+
+    name: str
+    allowed: tuple[Value, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Integer:
+    """Whole numbers from low to high, both included."""
+
+    name: str
+    low: int
+    high: int
+    when: tuple[When, ...] = ()
+
+    @property
+    def values(self) -> tuple[Value, ...] | None:
+        """All values."""
+        return tuple(range(self.low, self.high + 1))
+
+    def at(self, unit: float) -> Value:
+        """Return the value at a place in [0, 1)."""
+        return self.low + int(unit * (self.high - self.low + 1))
+
+    def suggest(self, trial: Trial) -> Value:
+        """Ask an Optuna trial for a value."""
+        return trial.suggest_int(self.name, self.low, self.high)
+
+    def distribution(self) -> BaseDistribution:
+        """Return the dimension as Optuna knows it."""
+        from optuna.distributions import IntDistribution
+
+        return IntDistribution(self.low, self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Real:
+    """Real numbers from low to high, even over their logarithm where `log` is set."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+    when: tuple[When, ...] = ()
+
+    @property
+    def values(self) -> tuple[Value, ...] | None:
+        """None: there are too many."""
+        return None
+
+    def at(self, unit: float) -> Value:
+        """Return the value at a place in [0, 1)."""
+        if self.log:
+            return self.low * math.exp(unit * math.log(self.high / self.low))
+        return self.low + unit * (self.high - self.low)
+
+    def suggest(self, trial: Trial) -> Value:
+        """Ask an Optuna trial for a value."""
+        return trial.suggest_float(self.name, self.low, self.high, log=self.log)
+
+    def distribution(self) -> BaseDistribution:
+        """Return the dimension as Optuna knows it."""
+        from optuna.distributions import FloatDistribution
+
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One of some values without an order."""
+
+    name: str
+    options: tuple[Value, ...]
+    when: tuple[When, ...] = ()
+
+    @property
+    def values(self) -> tuple[Value, ...] | None:
+        """All values."""
+        return self.options
+
+    def at(self, unit: float) -> Value:
+        """Return the value at a place in [0, 1)."""
+        return self.options[int(unit * len(self.options))]
+
+    def suggest(self, trial: Trial) -> Value:
+        """Ask an Optuna trial for a value."""
+        return cast(Value, trial.suggest_categorical(self.name, self.options))
+
+    def distribution(self) -> BaseDistribution:
+        """Return the dimension as Optuna knows it."""
+        from optuna.distributions import CategoricalDistribution
+
+        return CategoricalDistribution(self.options)
+
+
+Dimension = Integer | Real | Choice
+Build = Callable[[XceptionConfig, Mapping[str, Value]], XceptionConfig]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """A question, dimensions, and how their values change a network.
+
+    `build` is called with the network that the search begins with and the values of the dimensions that take part. `limits` hold a cost
+    (`macs`, `params`) between two ratios to that network's. `version` is raised when the same values come to mean another network.
+    """
+
+    name: str
+    question: str
+    dimensions: tuple[Dimension, ...]
+    build: Build
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        seen: list[str] = []
+        for dimension in self.dimensions:
+            for condition in dimension.when:
+                if condition.name not in seen:
+                    raise ValueError(f"{self.name}.{dimension.name}: its condition {condition.name!r} is no dimension before it")
+            if dimension.name in seen:
+                raise ValueError(f"{self.name}.{dimension.name}: occurs twice; names must differ")
+            seen.append(dimension.name)
+
+    @property
+    def digest(self) -> str:
+        """What two definitions of a space share where the same values mean the same network."""
+        rows = [[type(d).__name__, *_plain(vars(d))] for d in self.dimensions]
+        return key_of([self.version, rows, _plain(dict(self.limits))])
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether some dimension does not always take part."""
+        return any(d.when for d in self.dimensions)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether all dimensions are numbers."""
+        return all(not isinstance(d, Choice) for d in self.dimensions)
+
+    def takes_part(self, dimension: Dimension, values: Mapping[str, Value]) -> bool:
+        """Whether a dimension takes part beside the values of those before it."""
+        return all(c.name in values and values[c.name] in c.allowed for c in dimension.when)
+
+    def choose(self, value_of: Callable[[Dimension], Value]) -> Values:
+        """Return values for the dimensions that take part, asked for one after the other."""
+        values: Values = {}
+        for dimension in self.dimensions:
+            if self.takes_part(dimension, values):
+                values[dimension.name] = value_of(dimension)
+        return values
+
+    def draw(self, generator: random.Random) -> Values:
+        """Return values drawn at random."""
+        return self.choose(lambda dimension: dimension.at(generator.random()))
+
+    def suggest(self, trial: Trial) -> Values:
+        """Return the values that an Optuna trial suggests."""
+        return self.choose(lambda dimension: dimension.suggest(trial))
+
+    def config(self, base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
+        """Return the network for some values."""
+        return self.build(base, values)
+
+    def grid(self) -> Iterator[Values]:
+        """Yield all values of a finite space.
+
+        Raises:
+            ValueError: a dimension has too many values.
+        """
+        endless = [d.name for d in self.dimensions if d.values is None]
+        if endless:
+            raise ValueError(f"--space: {self.name} is not finite, as {', '.join(endless)} is real; a finite space")
+        return self._grid({}, self.dimensions)
+
+    def neighbours(self, values: Mapping[str, Value]) -> Iterator[Values]:
+        """Yield values that differ in one dimension; dimensions that begin to take part get their middle value.
+
+        Of a real dimension two steps of an eighth of its range count as neighbours.
+        """
+        for dimension in self.dimensions:
+            if dimension.name not in values:
+                continue
+            for value in _others(dimension, values[dimension.name]):
+                yield self.completed({**values, dimension.name: value}, lambda d: d.at(0.5))
+
+    def completed(self, values: Mapping[str, Value], value_of: Callable[[Dimension], Value]) -> Values:
+        """Return values with what does not take part left out, and what is missing asked for."""
+        return self.choose(lambda d: values[d.name] if d.name in values else value_of(d))
+
+    def _grid(self, values: Values, rest: tuple[Dimension, ...]) -> Iterator[Values]:
+        if not rest:
+            yield dict(values)
+            return
+        if not self.takes_part(rest[0], values):
+            yield from self._grid(values, rest[1:])
+            return
+        for value in rest[0].values or ():
+            yield from self._grid({**values, rest[0].name: value}, rest[1:])
+
+
+def scaled(width: int, ratio: float, divisor: int = 8) -> int:
+    """Return a width times a ratio, to the nearest multiple of a divisor, at least one multiple."""
+    return max(1, math.floor(width * ratio / divisor + 0.5)) * divisor
+
+
+def changed(base: XceptionConfig, changes: Mapping[str, Any]) -> XceptionConfig:
+    """Return the network with the fields at dotted paths changed, all at once: on the way there it need not be valid."""
+    plain = to_plain(base)
+    for path, value in changes.items():
+        *parents, name = path.split(".")
+        place = plain
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = list(value) if isinstance(value, tuple) else value
+    return from_plain(XceptionConfig, plain)
+
+
+def _others(dimension: Dimension, value: Value) -> list[Value]:
+    if isinstance(dimension, Real):
+        assert isinstance(value, float | int)
+        span = math.log(dimension.high / dimension.low) if dimension.log else dimension.high - dimension.low
+        steps = (-span / 8, span / 8)
+        moved = [value * math.exp(s) if dimension.log else value + s for s in steps]
+        return [min(max(m, dimension.low), dimension.high) for m in moved if m != value]
+    options = [other for other in dimension.values or () if other != value]
+    if isinstance(dimension, Integer):
+        assert isinstance(value, int)
+        return [other for other in options if isinstance(other, int) and abs(other - value) == 1]
+    return options
+
+
+def _plain(values: Mapping[str, Any]) -> list[Any]:
+    def one(value: Any) -> Any:
+        if isinstance(value, When):
+            return [value.name, list(value.allowed)]
+        return [one(v) for v in value] if isinstance(value, tuple) else value
+
+    return list(itertools.chain.from_iterable((name, one(value)) for name, value in sorted(values.items())))

@@ -1,0 +1,1 @@
+"""The search itself: ask, run the same trial as an ablation, tell."""

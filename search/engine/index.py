@@ -1,0 +1,186 @@
+"""A search as Optuna sees it: a study in memory, made from the ledger and made again from it whenever it is lost.
+
+Optuna samples and prunes; what it is asked and told is in the ledger. The sampler of a suggestion is made from the search's seed and the
+suggestion's number, and what samplers keep between suggestions (generations, parents, rungs) is kept with the ledger's rows. CMA-ES keeps
+itself pickled there: of it nothing is kept, and its suggestions are asked for again.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from search.design.definition import Definition
+from search.design.space import Space, Values
+from search.engine.evolution import FromValues
+from search.engine.ledger import Row
+from search.engine.samplers import make_pruner, make_sampler
+
+__all__ = ["Asked", "Index"]
+
+_CONSTRAINT = "constraints:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A suggestion, with what the sampler keeps of it and the seconds that it took."""
+
+    number: int
+    values: Values
+    trial_attributes: dict[str, Any]
+    search_attributes: dict[str, Any]
+    sampler_seconds: float
+
+
+class Index:
+    """The Optuna study of a search, at the state that the ledger's rows give."""
+
+    def __init__(self, definition: Definition, space: Space, rows: Sequence[Row] = ()) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._definition, self._space = definition, space
+        self._storage = InMemoryStorage()
+        self.study = optuna.create_study(
+            storage=self._storage,
+            study_name=f"{definition.space} {definition.key[:12]}",
+            directions=["maximize" if sign < 0 else "minimize" for sign in definition.signs],
+            pruner=make_pruner(definition),
+        )
+        self._id = self._storage.get_study_id_from_name(self.study.study_name)
+        self._distributions = {d.name: d.distribution() for d in space.dimensions}
+        self._rows: list[Row] = []
+        for row in rows:
+            self._replay(row) if definition.sampler == "cmaes" else self._restore(row)
+
+    def ask(self, values: Values | None = None) -> Asked:
+        """Return the next suggestion: the sampler's, or the values that are given."""
+        number = len(self._rows)
+        before = self._storage.get_study_system_attrs(self._id)
+        began = time.perf_counter()
+        if values is None:
+            self.study.sampler = make_sampler(self._definition, self._space, number)
+        else:
+            given = values
+            self.study.sampler = FromValues(lambda study, trial: given)
+        suggested = self._space.suggest(self.study.ask())
+        seconds = time.perf_counter() - began
+        after = self._storage.get_study_system_attrs(self._id)
+        self._rows.append(Row(number=number, state="asked", params=suggested, model=""))
+        return Asked(
+            number=number,
+            values=suggested,
+            trial_attributes=self._attributes(number),
+            search_attributes={} if self._forgets else {k: v for k, v in after.items() if before.get(k) is not v},
+            sampler_seconds=seconds,
+        )
+
+    def constrain(self, number: int, excess: dict[str, float]) -> None:
+        """Say by how much a suggestion exceeds each limit, as a fraction; negative within it."""
+        for name, value in excess.items():
+            self._storage.set_trial_system_attr(number, _CONSTRAINT + name, value)
+
+    def is_pruned(self, number: int, step: int, value: float) -> bool:
+        """Take in a value on the way and return whether the pruner would stop here."""
+        self._storage.set_trial_intermediate_value(number, step, value)
+        return bool(self.study.pruner.prune(self.study, self._storage.get_trial(number)))
+
+    def tell(self, row: Row) -> dict[str, Any]:
+        """Take in what came of a suggestion; return what is kept of the sampler with it."""
+        self._rows[row.number] = row
+        state, values = self._outcome(row)
+        self.study.tell(row.number, values, state)
+        return {k: v for k, v in self._attributes(row.number).items() if "relative_params" not in k}
+
+    def worst(self, known: Sequence[float | None]) -> tuple[float, ...]:
+        """Return values with the worst seen so far where none is known, for samplers that learn from values alone."""
+        seen = [row.values for row in self._rows if row.state == "complete"]
+        out = []
+        for i, (value, sign) in enumerate(zip(known, self._definition.signs, strict=True)):
+            column = [v for values in seen if (v := values[i]) is not None]
+            worst = (max(column) if sign > 0 else min(column)) if column else 0.0
+            out.append(worst if value is None else value)
+        return tuple(out)
+
+    def write(self, path: Path) -> None:
+        """Write the study into an SQLite file that Optuna and its dashboard read, in place of one that is there.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        written = optuna.create_study(
+            storage=f"sqlite:///{path}", study_name=self.study.study_name, directions=self.study.directions
+        )
+        with warnings.catch_warnings():  # names only make the dashboard readable
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            written.set_metric_names(list(self._definition.objectives))
+        written.add_trials(_plain(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished())
+
+    @property
+    def _forgets(self) -> bool:
+        return self._definition.sampler == "cmaes"
+
+    def _attributes(self, number: int) -> dict[str, Any]:
+        if self._forgets:
+            return {}
+        attributes = self._storage.get_trial_system_attrs(number)
+        return {name: value for name, value in attributes.items() if not name.startswith(_CONSTRAINT)}
+
+    def _outcome(self, row: Row) -> tuple[TrialState, list[float] | None]:
+        if row.told:
+            return TrialState.COMPLETE, list(row.told)
+        origin = self._rows[row.twin] if row.twin is not None else row
+        if origin.told:
+            return TrialState.COMPLETE, list(origin.told)
+        if origin.state == "complete":
+            return TrialState.COMPLETE, [value for value in origin.values if value is not None]
+        failed = origin.state in ("failed", "asked")  # a twin may still be trained by another worker
+        return (TrialState.FAIL if failed else TrialState.PRUNED), None
+
+    def _restore(self, row: Row) -> None:
+        """Put a row into the study as it was."""
+        for name, value in row.search_attributes.items():
+            self._storage.set_study_system_attr(self._id, name, value)
+        self._rows.append(row)
+        state, values = (TrialState.RUNNING, None) if row.state == "asked" else self._outcome(row)
+        attributes = row.trial_attributes | {_CONSTRAINT + name: value for name, value in row.excess.items()}
+        if state == TrialState.PRUNED and row.steps:
+            values = [row.steps[-1][1]]  # as Optuna does where a trial is told to be pruned
+        distributions = {name: self._distributions[name] for name in row.params}
+        self.study.add_trial(
+            optuna.trial.create_trial(
+                state=state, values=values, params=row.params, distributions=distributions, intermediate_values=dict(row.steps),
+                system_attrs=attributes,
+            )
+        )
+
+    def _replay(self, row: Row) -> None:
+        """Ask for a row again, so that the sampler keeps what it kept; with several workers the ledger's values replace the suggestion."""
+        asked = self.ask(row.params if row.given else None)
+        for name, value in row.params.items():
+            if asked.values[name] != value:
+                distribution = self._distributions[name]
+                self._storage.set_trial_param(row.number, name, distribution.to_internal_repr(value), distribution)
+        self._rows[row.number] = row
+        for step, value in row.steps:
+            self._storage.set_trial_intermediate_value(row.number, step, value)
+        if row.state != "asked":
+            self.tell(row)
+
+
+def _plain(trial: FrozenTrial) -> FrozenTrial:
+    """A trial without what only its sampler reads, but for the constraints."""
+    return optuna.trial.create_trial(
+        state=trial.state, values=trial.values, params=trial.params, distributions=trial.distributions,
+        intermediate_values=trial.intermediate_values,
+        system_attrs={name: value for name, value in trial.system_attrs.items() if name.startswith(_CONSTRAINT)},
+    )

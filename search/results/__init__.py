@@ -1,0 +1,1 @@
+"""What a search leaves: confirmed winners, tables and figures."""

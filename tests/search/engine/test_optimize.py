@@ -1,0 +1,395 @@
+"""The search itself, with simulated trainings: killed at any point, with several workers, with limits, pruners and proxies."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.design.trial import Trial
+from ablations.execution.executors import Finished
+from ablations.records.store import Store
+from search.design.definition import POPULATED
+from search.engine.ledger import Ledger, Row
+from search.engine.measure import measured_costs
+from search.engine.optimize import Search
+from search.engine.search_plan import require_feasible
+from search.results.results_folder import front_rows, trials_frame, write_search
+from tests.search.simulated import Killed, Simulated, SimulatedWorkers, accuracy_of, make_plan, record_of, run_search
+from xception.base.canonical import canonical_json, from_json
+from xception.network.closed_form import complexity
+from xception.network.config import XceptionConfig
+
+
+def told(search: Search) -> list[Row]:
+    """The rows without clocks."""
+    return [replace(row, sampler_seconds=None) for row in search.rows]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "evolution", "qmc"])
+def test_killed_search_goes_on_as_if_nothing_had_happened(tmp_path: Path, sampler: str) -> None:
+    wishes: dict[str, Any] = {"sampler": sampler, "objectives": ("val_accuracy", "macs")}
+    wishes |= {"population": 5} if sampler in POPULATED else {}
+    whole = Simulated()
+    expected = told(run_search(make_plan(tmp_path / "whole", **wishes), 14, whole))
+    plan, trained = make_plan(tmp_path / "killed", **wishes), []
+    for killed_at in (1, 4, 3, 2, None):
+        executor = Simulated(killed_at=killed_at)
+        try:
+            search = run_search(plan, 14, executor)
+        except Killed:
+            trained += executor.trained[:-1]  # the last one was lost with the process
+        else:
+            trained += executor.trained
+            assert told(search) == expected
+    assert sorted(trained) == sorted(whole.trained)
+    assert len(set(trained)) == len(trained)
+
+
+def test_killed_between_suggestion_and_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = told(run_search(make_plan(tmp_path / "whole"), 8, Simulated()))
+    plan = make_plan(tmp_path / "killed")
+    for name in ("add", "finish"):
+        for when in ("before", "after"):
+            calls = [0]
+            original = getattr(Ledger, name)
+
+            def interrupted(self: Ledger, row: Row, original=original, calls=calls, when=when) -> None:  # type: ignore[no-untyped-def]
+                calls[0] += 1
+                if calls[0] == 2 and when == "before":
+                    raise Killed
+                original(self, row)
+                if calls[0] == 2:
+                    raise Killed
+
+            with monkeypatch.context() as patch:
+                patch.setattr(Ledger, name, interrupted)
+                with pytest.raises(Killed):
+                    run_search(plan, 8, Simulated())
+    assert told(run_search(plan, 8, Simulated())) == expected
+
+
+def test_finished_search_trains_nothing_and_more_trials_continue_it(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    first, again, more = Simulated(), Simulated(), Simulated()
+    run_search(plan, 5, first)
+    run_search(plan, 5, again)
+    assert len(first.trained) == 5
+    assert again.trained == []
+    assert told(run_search(plan, 9, more)) == told(run_search(make_plan(tmp_path / "at_once"), 9, Simulated()))
+    assert len(more.trained) == 4
+
+
+def test_what_an_ablation_trained_is_not_trained_again(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    networks = [from_json(XceptionConfig, row.model) for row in run_search(make_plan(tmp_path / "other"), 4, Simulated()).rows]
+    store = Store(f"sqlite:///{tmp_path / 'records.db'}")
+    for network in networks[:3]:
+        trial = plan.trial(network, 0)
+        store.put(record_of(trial, accuracy_of(trial)))
+    store.close()
+    executor = Simulated()
+    search = run_search(plan, 4, executor)
+    assert len(executor.trained) == 1
+    assert [row.state for row in search.rows] == ["complete"] * 4
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_several_workers_lose_and_repeat_nothing(tmp_path: Path, workers: int) -> None:
+    executor = SimulatedWorkers(workers)
+    search = run_search(make_plan(tmp_path), 17, executor, workers=workers)
+    assert search.states["complete"] == 17
+    assert search.states["asked"] == 0
+    assert len(set(executor.trained)) == len(executor.trained) == 17
+    assert sorted(row.number for row in search.rows) == list(range(len(search.rows)))
+
+
+def test_selection_never_sees_the_test_set(tmp_path: Path) -> None:
+    low, high = (
+        run_search(make_plan(tmp_path / str(accuracy)), 12, Simulated(test_accuracy=accuracy)) for accuracy in (0.1, 0.9)
+    )
+    assert told(low) == told(high)
+    assert [row.number for row in front_rows(low)] == [row.number for row in front_rows(high)]
+    assert not any("test" in column for column in trials_frame(low).columns)
+
+
+def test_mean_over_seeds_counts(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, seeds_per_candidate=3)
+    search = run_search(plan, 3, Simulated())
+    for row in search.rows:
+        network = from_json(XceptionConfig, row.model)
+        assert row.values[0] == pytest.approx(sum(accuracy_of(plan.trial(network, seed)) for seed in range(3)) / 3)
+        assert len(row.keys) == 3
+
+
+class Sick(Simulated):
+    """Every third training diverges, every fifth fails."""
+
+    def run(self, tasks):  # type: ignore[no-untyped-def]
+        for task in tasks:
+            self.trained.append(task.key)
+            number = len(self.trained)
+            status = "failed" if number % 5 == 0 else "diverged" if number % 3 == 0 else "complete"
+            yield Finished(record_of(task.trial, accuracy_of(task.trial), status=status))
+
+
+def test_diverged_counts_at_chance_and_failed_is_told(tmp_path: Path) -> None:
+    search = run_search(make_plan(tmp_path), 10, Sick())
+    values = [row.values[0] if row.state == "complete" else row.state for row in search.rows if row.is_counted]
+    assert [i for i, v in enumerate(values, 1) if v == "failed"] == [5, 10]
+    assert [i for i, v in enumerate(values, 1) if v == 0.1] == [3, 6, 9]
+
+
+# What is not trained
+
+
+def test_networks_beyond_a_limit_are_never_trained_and_counted(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, objectives=("val_accuracy", "macs"), limits=(("macs", 9e6), ("params", 1.2e5)))
+    executor = Simulated()
+    search = run_search(plan, 8, executor)
+    for row in search.rows:
+        counted = complexity(from_json(XceptionConfig, row.model), 32)
+        within = counted.macs <= 9e6 and counted.params <= 1.2e5
+        assert within == (row.state in ("complete", "duplicate"))
+    assert search.states["infeasible"] > 0
+    assert len(executor.trained) == search.states["complete"] == 8
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_slice_keeps_the_size(tmp_path: Path, sampler: str) -> None:
+    plan = make_plan(tmp_path, "family_at_macs", sampler=sampler)
+    own = complexity(plan.network, 32).macs
+    search = run_search(plan, 3, Simulated())
+    complete = [row for row in search.rows if row.state == "complete"]
+    assert all(0.95 * own <= row.costs["macs"] <= 1.05 * own for row in complete)
+    assert search.states["infeasible"] > 3
+
+
+def test_the_same_network_twice_is_trained_once(tmp_path: Path) -> None:
+    executor = Simulated()
+    search = run_search(make_plan(tmp_path, "table", sampler="random"), 40, executor)
+    assert search.states["complete"] == len(set(executor.trained)) == 40
+    assert search.states["duplicate"] > 0
+    models = [row.model for row in search.rows if row.state == "complete"]
+    assert len(set(models)) == 40
+
+
+def test_search_of_a_whole_space_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.engine.optimize.MOST_REJECTIONS", 150)
+    lines: list[str] = []
+    search = run_search(make_plan(tmp_path, "table"), 100, Simulated(), say=lines.append)
+    assert search.states["complete"] == 72
+    assert "turned away: the search ends with 72 candidates" in lines[-1]
+
+
+def test_dominated_candidates_are_not_trained(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, objectives=("val_accuracy", "macs"), accuracy_at_most=0.5, sampler="random")
+    executor = Simulated(lambda trial: 0.5)  # as good as can be: from then on whatever costs more is dominated
+    search = run_search(plan, 4, executor)
+    cheapest = float("inf")
+    for row in search.rows:
+        if row.state in ("complete", "dominated"):
+            assert (row.state == "dominated") == (row.costs["macs"] > cheapest)
+            cheapest = min(cheapest, row.costs["macs"])
+    assert search.states["dominated"] > 0
+    assert len(executor.trained) == 4
+
+
+def test_objectives_that_need_no_training_train_nothing(tmp_path: Path) -> None:
+    executor = Simulated()
+    search = run_search(make_plan(tmp_path, objectives=("macs", "params")), 6, executor)
+    assert executor.trained == []
+    assert [row.state for row in search.rows if row.is_counted] == ["complete"] * 6
+
+
+def test_measured_costs_are_taken_while_nothing_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = SimulatedWorkers(3)
+    moments: list[int] = []
+    running: list[int] = [0]
+
+    def measure(names, network, shape, *, store, device):  # type: ignore[no-untyped-def]
+        moments.append(running[0])
+        latency = complexity(network, shape[1]).macs / 1e6
+        return "does not fit" if latency > 30 else {"latency_ms": latency}
+
+    class Counting(SimulatedWorkers):
+        def run(self, tasks):  # type: ignore[no-untyped-def]
+            def counted():  # type: ignore[no-untyped-def]
+                for task in tasks:
+                    running[0] += 1
+                    yield task
+
+            class Again:  # as the executors do, a task is asked for again after there was none
+                def __iter__(self):  # type: ignore[no-untyped-def]
+                    return self
+
+                def __next__(self):  # type: ignore[no-untyped-def]
+                    task = next(tasks)
+                    running[0] += 1
+                    return task
+
+            for event in super().run(Again()):
+                running[0] -= 1
+                yield event
+
+    monkeypatch.setattr("search.engine.optimize.measured_costs", measure)
+    executor = Counting(3)
+    plan = make_plan(tmp_path, objectives=("val_accuracy", "latency_ms"), limits=(("latency_ms", 20.0),), sampler="random")
+    search = run_search(plan, 9, executor, workers=3)
+    assert moments
+    assert set(moments) == {0}
+    assert search.states["complete"] == 9
+    assert all(row.costs["latency_ms"] <= 20 for row in search.rows if row.state == "complete")
+    assert search.states["infeasible"] > 0
+
+
+def test_latency_and_memory_are_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.engine.measure._BUDGET_S", 0.2)
+    plan = make_plan(tmp_path)
+    store = Store(f"sqlite:///{tmp_path / 'records.db'}")
+    small = plan.network.replace_at("middle.modules", 1)
+    found = measured_costs(("latency_ms", "memory_mib"), small, (3, 32, 32), store=store, device="cpu")
+    assert isinstance(found, dict)
+    assert 0.01 < found["latency_ms"] < 1e4
+    assert 0.05 < found["memory_mib"] < 1e3
+    assert measured_costs(("latency_ms", "memory_mib"), small, (3, 32, 32), store=store, device="cpu") == found
+    store.close()
+
+
+def test_gp_learns_of_limits_from_values(tmp_path: Path) -> None:
+    search = run_search(make_plan(tmp_path, sampler="gp", limits=(("macs", 9e6),)), 3, Simulated())
+    turned_away = [row for row in search.rows if row.state == "infeasible"]
+    assert turned_away
+    assert all(len(row.told) == 1 for row in turned_away)
+
+
+# Pruners
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband", "median"])
+def test_pruners_stop_candidates_after_short_trainings(tmp_path: Path, pruner: str) -> None:
+    plan = make_plan(tmp_path, "operators", pruner=pruner, epochs=9, sampler="random")
+    executor = Simulated()
+    search = run_search(plan, 25, executor)
+    assert search.states["pruned"] > 2
+    assert search.states["pruned"] + search.states["complete"] == 25
+    for row in search.rows:
+        if row.state == "complete":
+            assert [step for step, _ in row.steps] == [1, 3, 9]
+        elif row.state == "pruned":
+            assert [step for step, _ in row.steps] in ([1], [1, 3])
+    assert len(executor.trained) == sum(len(row.steps) for row in search.rows)
+
+
+@pytest.mark.parametrize("pruner", ["asha", "wilcoxon"])
+def test_killed_search_with_a_pruner_goes_on(tmp_path: Path, pruner: str) -> None:
+    wishes: dict[str, Any] = {"pruner": pruner, "epochs": 9, "seeds_per_candidate": 6 if pruner == "wilcoxon" else 1}
+    expected = told(run_search(make_plan(tmp_path / "whole", **wishes), 8, Simulated()))
+    plan = make_plan(tmp_path / "killed", **wishes)
+    for killed_at in (2, 5, 9):
+        with pytest.raises(Killed):
+            run_search(plan, 8, Simulated(killed_at=killed_at))
+    assert told(run_search(plan, 8, Simulated())) == expected
+    assert any(row.state == "pruned" for row in expected)
+
+
+# Proxies
+
+
+def test_warm_start_begins_with_the_best_of_a_pool(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, "operators", warm_start="synflow")
+
+    def scores(network: XceptionConfig) -> dict[str, float]:
+        return {"synflow": float(complexity(network, 32).macs)}
+
+    search = run_search(plan, 10, Simulated(), scores=scores)
+    given = [row for row in search.rows if row.given]
+    assert [row.number for row in given] == list(range(8))
+    generator = random.Random(0)
+    typical = sorted(complexity(plan.space.config(plan.network, plan.space.draw(generator)), 32).macs for _ in range(60))[45]
+    assert all(row.costs["macs"] > typical for row in given)
+    assert all(row.proxies["synflow"] == row.costs["macs"] for row in search.rows if row.state == "complete")
+
+
+def test_filter_turns_away_the_worst_by_a_proxy(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, "operators", filter="naswot", sampler="random")
+    search = run_search(plan, 30, Simulated(), scores=lambda network: {"naswot": float(complexity(network, 32).macs)})
+    for row in search.rows:
+        before = sorted(other.proxies["naswot"] for other in search.rows[: row.number] if other.state == "complete")
+        if row.state in ("complete", "filtered"):
+            assert (row.state == "filtered") == (len(before) >= 12 and row.proxies["naswot"] < before[len(before) // 4])
+    assert search.states["filtered"] > 0
+
+
+# What it leaves, and wrong use
+
+
+def test_results_are_written(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, objectives=("val_accuracy", "macs", "params"), sampler="random", limits=(("macs", 2e7),))
+    search = run_search(plan, 25, Simulated(), scores=lambda network: {"synflow": float(complexity(network, 32).macs)})
+    folder = write_search(search, front_rows(search)[:2], command="python -m search")
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {"trials.csv", "front.csv", "counts.csv", "importance.csv", "proxies.csv", "provenance.json"} <= names
+    figures = ("history_val_accuracy", "front_val_accuracy_macs", "hypervolume", "importance_val_accuracy")
+    assert {f"figures/{name}.png" for name in figures} <= names
+    best = sorted((folder / "best").glob("*.json"))
+    assert len(best) == len(front_rows(search))
+    assert canonical_json(from_json(XceptionConfig, best[0].read_text())) in {row.model for row in search.rows}
+
+
+def test_older_space_in_the_store_is_refused_and_nothing_lost(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    run_search(plan, 3, Simulated())
+    newer = replace(plan, space=replace(plan.space, version=2))
+    with pytest.raises(ValueError, match="--space: middle_flow was defined otherwise when this search was begun"):
+        run_search(newer, 3, Simulated())
+    executor = Simulated()
+    assert run_search(plan, 3, executor).states["complete"] == 3
+    assert executor.trained == []
+
+
+def test_constraints_that_nothing_keeps_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, limits=(("macs", 1000.0),))
+    with pytest.raises(ValueError, match=r"--max-macs: none of 1,000 random networks of middle_flow keeps the limits; the closest has"):
+        require_feasible(plan)
+    assert not list(tmp_path.glob("*.db"))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"sampler": "annealing"}, "--sampler: 'annealing' is not known; allowed: random"),
+        ({"pruner": "ash"}, "--pruner: 'ash' is not known"),
+        ({"objectives": ("accuracy",)}, "--objectives: 'accuracy' is not known; allowed: val_accuracy"),
+        ({"objectives": ("macs", "macs")}, "each at most once"),
+        ({"objectives": ()}, "--objectives"),
+        ({"pruner": "median", "objectives": ("val_accuracy", "macs")}, "--pruner: 'median' is not allowed with several objectives"),
+        ({"pruner": "median", "objectives": ("macs",)}, "has no effect where nothing is trained"),
+        ({"pruner": "asha", "epochs": 2}, "nothing to stop in trainings of 2 epochs"),
+        ({"pruner": "wilcoxon"}, "--seeds-per-candidate 5 or more"),
+        ({"sampler": "cmaes"}, "--sampler: 'cmaes' needs dimensions that are all numbers"),
+        ({"limits": (("macs", -1.0),)}, "--max-macs: -1 is not allowed"),
+        ({"seed": -1}, "--seed: -1 is not allowed; 0 or more"),
+        ({"seeds_per_candidate": 0}, "--seeds-per-candidate: 0 is not allowed"),
+        ({"accuracy_at_most": 1.5}, "--accuracy-at-most: 1.5 is not allowed"),
+        ({"population": 30}, "--population: 30 has no effect with --sampler tpe; leave it out, or use nsga2"),
+        ({"accuracy_at_most": 0.5}, "--accuracy-at-most: 0.5 has no effect without val_accuracy and another objective"),
+        ({"objectives": ("macs",), "seeds_per_candidate": 2}, "--seeds-per-candidate: 2 has no effect where nothing is trained"),
+        ({"objectives": ("macs",), "filter": "synflow"}, "--filter: 'synflow' has no effect where nothing is trained"),
+        ({"warm_start": "luck"}, "--warm-start: 'luck' is not known; allowed: grad_norm, synflow, naswot"),
+    ],
+)
+def test_wrong_use_is_named(tmp_path: Path, wishes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        make_plan(tmp_path, **wishes)  # type: ignore[arg-type]
+    assert message in str(caught.value)
+
+
+def test_seeds_are_those_of_ablations(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    trial = plan.trial(plan.network, 1)
+    assert isinstance(trial, Trial)
+    assert trial == plan.base.designs["baseline"].trial(1)

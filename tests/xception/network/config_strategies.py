@@ -1,0 +1,182 @@
+"""Random valid configs: small networks drawn from the whole space, each field only where it has an effect."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args
+
+from hypothesis import strategies as st
+
+from xception.network.config import (
+    Activation,
+    Downsampling,
+    EntryFlowConfig,
+    ExitFlowConfig,
+    HeadConfig,
+    Initialisation,
+    MiddleFlowConfig,
+    NormConfig,
+    OperatorConfig,
+    ResidualConfig,
+    StemConfig,
+    XceptionConfig,
+)
+
+INPUT_SIZE = 32
+OPERATORS = ["separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception"]
+PLACEMENTS = ["after_convolution", "each_convolution", "before_activation", "after_activation", "after_sum"]
+maybe_activation = st.sampled_from(["none", *get_args(Activation)])
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> XceptionConfig:
+    """A valid config whose network is small and takes images of 32×32 pixels."""
+    operator = draw(_operators())
+    norm = draw(_norms(operator))
+    unit = 4 * operator.segments * (norm.groups if norm.kind == "group" else 1)
+    widths = st.integers(1, 3).map(lambda n: n * unit)
+    stem = draw(_stems(widths))
+    entry = draw(st.none() | _entries(widths))
+    middle = draw(_middles(widths))
+    exit = draw(st.none() | _exits(widths, operator))
+    fields: dict[str, Any] = {
+        "num_classes": draw(st.integers(2, 5)),
+        "in_channels": draw(st.integers(1, 4)),
+        "stem": stem,
+        "entry": entry,
+        "middle": middle,
+        "exit": exit,
+        "operator": operator,
+        "norm": norm,
+        "activation": draw(st.sampled_from(get_args(Activation))),
+        "residual": ResidualConfig(kind=draw(st.sampled_from(["projection", "identity", "none"]))),
+        "initialisation": draw(st.sampled_from(get_args(Initialisation))),
+        "padding": draw(st.sampled_from(["symmetric", "same"])),
+        "downsampling": draw(st.sampled_from(get_args(Downsampling))),
+        "head": draw(_heads()),
+    }
+    config = settle(fields)
+    extras = {
+        "residual.stochastic_depth": draw(st.sampled_from([0.0, 0.3])),
+        "residual.zero_init": draw(st.booleans()),
+        "width_multiplier": draw(st.sampled_from([1.0, 0.7, 1.3])),
+    }
+    for path, value in extras.items():
+        config = accepted(config, path, value)
+    if config.head.pool in ("global_depthwise", "flatten"):
+        try:
+            config = config.for_data(num_classes=config.num_classes, in_channels=config.in_channels, input_size=INPUT_SIZE)
+        except ValueError:  # the last map is 1×1
+            config = config.replace_at("head.pool", "max")
+    return config
+
+
+def accepted(config: XceptionConfig, path: str, value: Any) -> XceptionConfig:
+    """The config with a field changed, or as it is where the change is refused."""
+    try:
+        return config.replace_at(path, value)
+    except ValueError:
+        return config
+
+
+def settle(fields: dict[str, Any]) -> XceptionConfig:
+    """A config of the drawn fields; what is refused beside the others goes back to its default, as the error names it."""
+    while True:
+        try:
+            return XceptionConfig(**fields)
+        except ValueError as error:
+            reason = str(error)
+        named = re.match(r"XceptionConfig\.(\w+)\.?(\w+)?", reason)
+        assert named is not None, reason
+        part, leaf = named.groups()
+        before = fields[part]
+        if leaf and part != "operator":
+            fields = {**fields, part: before.replace(**{leaf: type(before).__dataclass_fields__[leaf].default})}
+        else:
+            fields = {**fields, part: getattr(XceptionConfig(), part)}
+        assert fields[part] != before, reason
+
+
+@st.composite
+def _operators(draw: st.DrawFn) -> OperatorConfig:
+    kind = draw(st.sampled_from(OPERATORS))
+    kernel_size = draw(st.sampled_from([3, 3, 5, 1]))
+    return OperatorConfig(
+        kind=kind,
+        kernel_size=kernel_size,
+        dilation=draw(st.sampled_from([1, 2])) if kernel_size > 1 else 1,
+        depth_multiplier=draw(st.sampled_from([1, 2])) if kind == "separable" else 1,
+        segments=draw(st.sampled_from([1, 2, 4])) if kind == "segmented" else 1,
+        intermediate_activation=draw(maybe_activation) if kind != "regular" else "none",
+    )
+
+
+@st.composite
+def _norms(draw: st.DrawFn, operator: OperatorConfig) -> NormConfig:
+    kind = draw(st.sampled_from(["batch", "group", "layer", "none"]))
+    if kind == "none":
+        return NormConfig(kind="none")
+    placement = draw(st.sampled_from(PLACEMENTS))
+    if placement == "each_convolution" and operator.kind == "regular":
+        placement = "after_convolution"
+    return NormConfig(
+        kind=kind,
+        epsilon=draw(st.sampled_from([1e-3, 1e-5])),
+        momentum=draw(st.sampled_from([0.1, 0.01])) if kind == "batch" else 0.1,
+        groups=draw(st.sampled_from([2, 4])) if kind == "group" else 8,
+        placement=placement,
+    )
+
+
+@st.composite
+def _stems(draw: st.DrawFn, widths: st.SearchStrategy[int]) -> StemConfig:
+    kind = draw(st.sampled_from(["paper", "aligned", "cifar", "patchify"]))
+    patch_size = draw(st.sampled_from([2, 4])) if kind == "patchify" else 4
+    return StemConfig(kind=kind, patch_size=patch_size, widths=tuple(draw(st.lists(widths, min_size=1, max_size=2))))
+
+
+@st.composite
+def _entries(draw: st.DrawFn, widths: st.SearchStrategy[int]) -> EntryFlowConfig:
+    chosen = draw(st.lists(widths, min_size=1, max_size=3))
+    return EntryFlowConfig(
+        widths=tuple(chosen),
+        strides=tuple(draw(st.sampled_from([1, 2])) for _ in chosen),
+        convolutions=draw(st.integers(1, 3)),
+        residual=draw(_kinds),
+    )
+
+
+@st.composite
+def _middles(draw: st.DrawFn, widths: st.SearchStrategy[int]) -> MiddleFlowConfig:
+    modules = draw(st.integers(0, 2))
+    if modules == 0:
+        return MiddleFlowConfig(modules=0)
+    return MiddleFlowConfig(
+        modules=modules, convolutions=draw(st.integers(1, 3)), width=draw(st.none() | widths), residual=draw(_kinds)
+    )
+
+
+@st.composite
+def _exits(draw: st.DrawFn, widths: st.SearchStrategy[int], operator: OperatorConfig) -> ExitFlowConfig:
+    tail = tuple(draw(st.lists(widths, max_size=2)))
+    own = draw(st.none() | maybe_activation) if tail and operator.kind != "regular" else None
+    return ExitFlowConfig(
+        width=draw(widths),
+        stride=draw(st.sampled_from([1, 2])),
+        convolutions=draw(st.integers(1, 3)),
+        tail_widths=tail,
+        tail_intermediate_activation=None if own == operator.intermediate_activation else own,
+        residual=draw(_kinds),
+    )
+
+
+@st.composite
+def _heads(draw: st.DrawFn) -> HeadConfig:
+    return HeadConfig(
+        pool=draw(st.sampled_from(["average", "max", "global_depthwise", "flatten"])),
+        hidden=tuple(draw(st.lists(st.integers(3, 8), max_size=2))),
+        dropout=draw(st.sampled_from([0.0, 0.5])),
+    )
+
+
+_kinds = st.sampled_from([None, None, "projection", "identity", "none"])

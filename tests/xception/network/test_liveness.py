@@ -1,0 +1,158 @@
+"""Every field of a model config does something: changing it alone changes the network, what it computes or how it begins."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from xception.base.canonical import Config, key_of
+from xception.network import presets
+from xception.network.config import (
+    EntryFlowConfig,
+    ExitFlowConfig,
+    MiddleFlowConfig,
+    StemConfig,
+    TorchvisionConfig,
+    XceptionConfig,
+)
+from xception.network.initialisation import initialise
+from xception.network.model import Xception, build
+
+SMALL = XceptionConfig(
+    num_classes=3,
+    stem=StemConfig(kind="cifar", widths=(8,)),
+    entry=EntryFlowConfig(widths=(16, 24), strides=(2, 2)),
+    middle=MiddleFlowConfig(modules=2),
+    exit=ExitFlowConfig(width=32, tail_widths=(40,)),
+)
+BASES = {
+    "small": SMALL,
+    "stem": SMALL.replace_at("stem.kind", "aligned"),
+    "patchify": SMALL.replace_at("stem.kind", "patchify"),
+    "segmented": SMALL.replace_at("operator.kind", "segmented"),
+    "group": SMALL.replace_at("norm.kind", "group"),
+    "flatten": SMALL.replace_at("head.pool", "flatten").replace(input_size=32),
+}
+CHANGES = [
+    ("small", "num_classes", 4),
+    ("small", "in_channels", 1),
+    ("flatten", "input_size", 48),
+    ("small", "width_multiplier", 1.1),
+    ("small", "stem.kind", "paper"),
+    ("small", "stem.kind", "aligned"),
+    ("small", "stem.kind", "patchify"),
+    ("small", "stem.widths", (8, 8)),
+    ("patchify", "stem.patch_size", 2),
+    ("small", "entry", None),
+    ("small", "entry.widths", (16, 32)),
+    ("small", "entry.strides", (1, 2)),
+    ("small", "entry.convolutions", 1),
+    ("small", "entry.residual", "none"),
+    ("small", "middle.modules", 0),
+    ("small", "middle.modules", 3),
+    ("small", "middle.convolutions", 2),
+    ("small", "middle.width", 16),
+    ("small", "middle.residual", "none"),
+    ("small", "exit", None),
+    ("small", "exit.width", 24),
+    ("small", "exit.stride", 1),
+    ("small", "exit.convolutions", 3),
+    ("small", "exit.tail_widths", ()),
+    ("small", "exit.tail_intermediate_activation", "relu"),
+    ("small", "exit.residual", "none"),
+    ("small", "head.pool", "max"),
+    ("small", "head.hidden", (8,)),
+    ("small", "head.dropout", 0.1),
+    ("small", "operator.kind", "pointwise_depthwise"),
+    ("small", "operator.kind", "regular"),
+    ("small", "operator.kind", "segmented"),
+    ("small", "operator.kind", "inception"),
+    ("small", "operator.kind", "simplified_inception"),
+    ("small", "operator.kernel_size", 5),
+    ("small", "operator.dilation", 2),
+    ("small", "operator.depth_multiplier", 2),
+    ("segmented", "operator.segments", 4),
+    ("small", "operator.intermediate_activation", "elu"),
+    ("small", "norm.kind", "group"),
+    ("small", "norm.kind", "layer"),
+    ("small", "norm.kind", "none"),
+    ("small", "norm.epsilon", 1e-5),
+    ("small", "norm.momentum", 0.01),
+    ("group", "norm.groups", 4),
+    ("small", "norm.placement", "each_convolution"),
+    ("small", "norm.placement", "before_activation"),
+    ("small", "norm.placement", "after_activation"),
+    ("small", "norm.placement", "after_sum"),
+    *[("small", "activation", kind) for kind in ("relu6", "leaky_relu", "elu", "silu", "gelu", "hard_swish", "mish")],
+    ("small", "residual.kind", "none"),
+    ("small", "residual.kind", "identity"),
+    ("small", "residual.stochastic_depth", 0.5),
+    ("small", "residual.zero_init", True),
+    ("small", "downsampling", "strided"),
+    ("small", "downsampling", "average_pool"),
+    ("small", "downsampling", "anti_aliased"),
+    ("small", "padding", "same"),
+    ("stem", "padding", "same"),
+    *[("small", "initialisation", scheme) for scheme in
+      ("he_normal_fan_out", "he_uniform", "glorot_uniform", "glorot_normal", "orthogonal", "truncated_normal")],
+]
+
+
+def behaviour(config: XceptionConfig) -> list[torch.Tensor]:
+    """All that one training pass from seed 0 shows: logits, gradients, norm statistics."""
+    torch.manual_seed(0)
+    model = Xception(config).train()
+    initialise(model, config.initialisation, seed=0)
+    # large images with large values, so that relu6 and same padding on even maps show
+    size = config.input_size or 32
+    x = 20 * torch.randn(4, config.in_channels, size, size, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(2)
+    logits = model(x)
+    torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
+    return [logits.detach(), *(p.grad for p in model.parameters()), *model.buffers()]
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return len(a) == len(b) and all(x.shape == y.shape and torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.fixture(scope="module")
+def known():
+    return {name: behaviour(config) for name, config in BASES.items()}
+
+
+@pytest.mark.parametrize(("base", "path", "value"), CHANGES, ids=lambda v: str(v))
+def test_changing_a_field_changes_the_network(known, base, path, value):
+    changed = BASES[base].replace_at(path, value)
+    assert key_of(changed) != key_of(BASES[base])
+    assert not same(behaviour(changed), known[base])
+
+
+def test_the_same_config_gives_the_same_network(known):
+    assert all(same(behaviour(config), known[name]) for name, config in BASES.items())
+
+
+def fields(config_class: type[Config], prefix: str = "") -> set[str]:
+    """Dotted paths of all fields, parts of configs among them."""
+    out = set()
+    for name, field in config_class.__dataclass_fields__.items():
+        inner = type(field.default)
+        out |= fields(inner, f"{prefix}{name}.") if issubclass(inner, Config) else {prefix + name}
+    return out
+
+
+def test_every_field_is_tried():
+    assert {path for _, path, _ in CHANGES} - {"entry", "exit"} == fields(XceptionConfig)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("num_classes", 7), ("in_channels", 1), ("stem", "cifar"), ("initialisation", "he_normal")]
+)
+def test_every_field_of_a_torchvision_network_does_something(path, value):
+    def state(config: TorchvisionConfig) -> list[torch.Tensor]:
+        model = build(config)
+        initialise(model, config.initialisation, seed=0)
+        return [*model.state_dict().values()]
+
+    base = presets.get("torchvision:resnet18")
+    assert not same(state(base), state(base.replace_at(path, value)))

@@ -1,0 +1,1 @@
+"""Canonical configs, files written safely and command lines: what every package builds on."""

@@ -1,0 +1,1 @@
+"""The commands of `python -m xception`, one module per command."""

@@ -1,0 +1,1 @@
+"""From a config to a network: graph, modules, counts, weights and presets."""

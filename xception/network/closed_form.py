@@ -1,0 +1,162 @@
+"""Parameters and multiply-accumulates of a network in closed form: arithmetic on the plan, without a tensor.
+
+A walk carries the shape (channels, height, width) through `xception.network.graph.network(config)` and describes each layer that it
+passes. MACs are those of convolutions and linear layers, biases left out; FLOPs are twice that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from xception.network.config import XceptionConfig
+from xception.network.graph import network
+from xception.network.nodes import (
+    Activate,
+    AntiAliasedPool,
+    Convolution,
+    Dropout,
+    FixedMap,
+    Flatten,
+    GlobalPool,
+    Linear,
+    Node,
+    Norm,
+    Pool,
+    Residual,
+    Sequence,
+    Towers,
+)
+
+__all__ = ["Complexity", "Layer", "complexity", "last_map_size", "spatial_size"]
+
+Shape = tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """One layer as the walk met it: dotted name, kind, shapes without the batch, parameters, MACs.
+
+    `kind` is one of depthwise, pointwise, regular, linear, norm, activation, pool, blur, join and shape.
+    """
+
+    name: str
+    kind: str
+    in_shape: Shape
+    out_shape: Shape
+    params: int = 0
+    macs: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Complexity:
+    """Totals over the layers; `activations` counts the outputs of convolutions and linear layers for one image."""
+
+    params: int
+    macs: int
+    activations: int
+    layers: tuple[Layer, ...]
+
+
+def complexity(config: XceptionConfig, input_size: int | None = None) -> Complexity:
+    """Count a network's parameters and MACs for one square image of `input_size` pixels a side (299 unless the config has one).
+
+    Raises:
+        ValueError: the image is too small for the network, or not of the size that the head was made for.
+    """
+    size = input_size or config.input_size or 299
+    layers = tuple(_walk(network(config), "", (config.in_channels, size, size))[1])
+    counted = [layer for layer in layers if layer.kind in ("depthwise", "pointwise", "regular", "linear", "blur")]
+    return Complexity(
+        params=sum(layer.params for layer in layers),
+        macs=sum(layer.macs for layer in counted),
+        activations=sum(math.prod(layer.out_shape) for layer in counted),
+        layers=layers,
+    )
+
+
+def last_map_size(config: XceptionConfig, input_size: int) -> int:
+    """The side, in pixels, of the last map before the head, from the strides alone.
+
+    Raises:
+        ValueError: the image is too small for the stem.
+    """
+    size = input_size
+    for kernel_size, stride, padded in config.stem.convolutions():
+        size = spatial_size(size, kernel_size, stride, padding="symmetric" if padded else "valid")
+        if size < 1:
+            raise ValueError(f"input_size: {input_size} is not allowed; the stem leaves nothing of such an image")
+    for module in config.modules():
+        size = spatial_size(size, 3, module.stride)
+    return size
+
+
+def spatial_size(size: int, kernel_size: int, stride: int = 1, dilation: int = 1, padding: str = "symmetric") -> int:
+    """The side of a map after a convolution or pooling, in pixels; `same` and `symmetric` give ⌈size / stride⌉."""
+    if padding == "valid":
+        return (size - dilation * (kernel_size - 1) - 1) // stride + 1
+    return -(-size // stride)
+
+
+def _walk(node: Node, name: str, shape: Shape) -> tuple[Shape, list[Layer]]:
+    """The shape after the node, and the layers met inside."""
+    if isinstance(node, Sequence):
+        layers: list[Layer] = []
+        for child_name, child in node.children:
+            shape, more = _walk(child, f"{name}.{child_name}".lstrip("."), shape)
+            layers += more
+        return shape, layers
+    if isinstance(node, Towers):
+        walked = [_walk(child, f"{name}.{child_name}", shape) for child_name, child in node.children]
+        joined = (sum(out[0] for out, _ in walked), *walked[0][0][1:])
+        return joined, [layer for _, inner in walked for layer in inner]
+    if isinstance(node, Residual):
+        out, layers = _walk(node.branch, f"{name}.branch", shape)
+        if node.shortcut is not None:
+            layers += _walk(node.shortcut, f"{name}.shortcut", shape)[1]
+        layers.append(Layer(name, "join", out, out))
+        if node.norm is not None:
+            layers += _walk(node.norm, f"{name}.norm", out)[1]
+        return out, layers
+    layer = _layer(node, name, shape)
+    return layer.out_shape, [layer]
+
+
+def _layer(node: Node, name: str, shape: Shape) -> Layer:
+    channels = shape[0]
+    match node:
+        case Convolution():
+            sides = (spatial_size(s, node.kernel_size, node.stride, node.dilation, node.padding) for s in shape[1:])
+            out = (node.out_channels, *(_checked(side, name) for side in sides))
+            weights = node.out_channels * (node.in_channels // node.groups) * node.kernel_size**2
+            kind = "depthwise" if node.groups == node.in_channels > 1 else "pointwise" if node.kernel_size == 1 else "regular"
+            return Layer(name, kind, shape, out, weights + node.out_channels * node.bias, weights * math.prod(out[1:]))
+        case Linear():
+            weights = node.in_features * node.out_features
+            return Layer(name, "linear", shape, (node.out_features,), weights + node.out_features, weights)
+        case Norm():
+            return Layer(name, "norm", shape, shape, 2 * node.channels)
+        case Activate():
+            return Layer(name, "activation", shape, shape)
+        case Pool():
+            return Layer(name, "pool", shape, (channels, *(spatial_size(s, 3, node.stride) for s in shape[1:])))
+        case AntiAliasedPool():
+            out = (channels, *(spatial_size(s, 3, 2) for s in shape[1:]))
+            return Layer(name, "blur", shape, out, 0, 9 * math.prod(out))
+        case GlobalPool():
+            return Layer(name, "pool", shape, (channels,))
+        case FixedMap():
+            if shape[1:] != (node.size, node.size):
+                raise ValueError(f"input_size: the head was made for {node.input_size}×{node.input_size} images")
+            return Layer(name, "shape", shape, shape)
+        case Flatten():
+            return Layer(name, "shape", shape, (math.prod(shape),))
+        case Dropout():
+            return Layer(name, "shape", shape, shape)
+    raise TypeError(f"{type(node).__name__} is no layer")
+
+
+def _checked(size: int, name: str) -> int:
+    if size < 1:
+        raise ValueError(f"input_size: the image is too small for this network; {name} would leave nothing of it")
+    return size

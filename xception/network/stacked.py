@@ -1,0 +1,295 @@
+"""Several networks of one architecture as a single one, which does the work of all in each layer's one call.
+
+Maps are (N, members × C, H, W), a member's channels side by side. Whatever works channel by channel is one call on all of them as it
+stands: depthwise convolutions, batch norm, pooling, activations; convolutions over channels become grouped ones, and 1×1
+convolutions and linear layers batched matrix products. Nothing that a member computes depends on another.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from xception.network import layers
+from xception.network.blocks import Chain, ResidualSum, TowerJoin
+from xception.network.model import Xception
+
+__all__ = ["is_stackable", "stack", "use_generators"]
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def stack(models: Sequence[nn.Module]) -> nn.Module:
+    """Return one network that does what each of the models does, with copies of their weights.
+
+    It maps images (N, members × C, H, W) to logits (N, members × classes). Parameters and buffers are called as in a single
+    network, and have the members as a first dimension. Before training with dropout or stochastic depth call `use_generators`.
+
+    Raises:
+        ValueError: there is no model, or one has a layer that cannot be stacked.
+    """
+    if not models:
+        raise ValueError("models: none are not allowed; one or more of the same architecture")
+    return _stacked(list(models))
+
+
+def is_stackable(model: nn.Module) -> bool:
+    """Whether networks of this architecture can be stacked: all of ours can, torchvision's cannot."""
+    return all(type(module) in _STACKERS for module in model.modules())
+
+
+def use_generators(network: nn.Module, generators: Sequence[torch.Generator]) -> None:
+    """Let each member of a stacked network draw from a generator of its own, which the network keeps and the caller seeds."""
+    for module in network.modules():
+        if isinstance(module, _Drop):
+            module.generators = tuple(generators)
+
+
+class StackedConv2d(nn.Module):
+    """Convolutions of several members, as one grouped convolution or, where they are 1×1, as one batched product.
+
+    A depthwise one has a `backend` as a single network's has.
+    """
+
+    backend: str | None = None
+
+    def __init__(self, members: Sequence[nn.Conv2d]) -> None:
+        super().__init__()
+        first = members[0]
+        self.num_members = len(members)
+        self.weight = _joined([member.weight for member in members])
+        self.bias = None if first.bias is None else _joined([cast(nn.Parameter, member.bias) for member in members])
+        self.stride, self.dilation, self.groups = first.stride, first.dilation, first.groups * len(members)
+        self.padding = cast("tuple[int, ...]", first.padding)
+        self.pads_same = isinstance(first, layers.SameConv2d)
+        self.is_depthwise = isinstance(first, layers.DepthwiseConv2d)
+        self.is_pointwise = first.kernel_size == (1, 1) and first.groups == 1 and not any(self.padding) and not self.pads_same
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, members × C, H, W) to (N, members × C', H', W')."""
+        bias = None if self.bias is None else self.bias.flatten()
+        if self.is_pointwise:
+            down, right = self.stride
+            out = pointwise(x if down == right == 1 else x[:, :, ::down, ::right], self.weight.flatten(2))
+            return out if bias is None else out + bias[:, None, None].to(out.dtype)
+        padding = self.padding
+        if self.backend is not None:
+            return layers.with_backend(x, self.weight.flatten(0, 1), bias, self.stride, padding, self.dilation, self.backend)
+        if self.pads_same:
+            x, padding = F.pad(x, layers.padding_of(x, self.weight.shape[-1], self.stride[0], self.dilation[0])), (0, 0)
+        return F.conv2d(x, self.weight.flatten(0, 1), bias, self.stride, padding, self.dilation, self.groups)
+
+
+class StackedLinear(nn.Module):
+    """Linear layers of several members, as one batched product."""
+
+    def __init__(self, members: Sequence[nn.Linear]) -> None:
+        super().__init__()
+        self.num_members = len(members)
+        self.weight = _joined([member.weight for member in members])
+        self.bias = _joined([member.bias for member in members])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, members × F) to (N, members × F')."""
+        each = x.view(len(x), self.num_members, -1).transpose(0, 1)
+        out = torch.baddbmm(self.bias[:, None], each, self.weight.transpose(1, 2))
+        return out.transpose(0, 1).flatten(1)
+
+
+class StackedBatchNorm2d(nn.BatchNorm2d):
+    """Batch norms of several members: each channel has its own statistics, so that one over all channels is exactly that."""
+
+    def __init__(self, members: Sequence[nn.BatchNorm2d]) -> None:
+        first = members[0]
+        super().__init__(first.num_features, first.eps, first.momentum)
+        self.weight, self.bias = _joined([m.weight for m in members]), _joined([m.bias for m in members])
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            setattr(self, name, torch.stack([getattr(member, name) for member in members]))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (N, members × C, H, W) to the same shape."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        return F.batch_norm(
+            input, self.running_mean.flatten(), self.running_var.flatten(), self.weight.flatten(), self.bias.flatten(),
+            self.training, self.momentum or 0.0, self.eps,
+        )
+
+
+class StackedGroupNorm(nn.GroupNorm):
+    """Group norms of several members, as one with the groups of all."""
+
+    def __init__(self, members: Sequence[nn.GroupNorm]) -> None:
+        first = members[0]
+        super().__init__(first.num_groups, first.num_channels, first.eps)
+        self.all_groups = first.num_groups * len(members)
+        self.weight, self.bias = _joined([m.weight for m in members]), _joined([m.bias for m in members])
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (N, members × C, H, W) to the same shape."""
+        return F.group_norm(input, self.all_groups, self.weight.flatten(), self.bias.flatten(), self.eps)
+
+
+class StackedTowers(nn.Module):
+    """Towers side by side; the outputs of a member's towers are joined before the next member's."""
+
+    def __init__(self, members: Sequence[TowerJoin]) -> None:
+        super().__init__()
+        self.num_members = len(members)
+        for name, towers in _children(members).items():
+            self.add_module(name, _stacked(towers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, members × C, H, W) to (N, members × C', H', W')."""
+        maps = [tower(x).permute(0, 2, 3, 1) for tower in self.children()]  # channels last, as they are in memory
+        joined = torch.cat([m.reshape(*m.shape[:3], self.num_members, -1) for m in maps], dim=-1)
+        return joined.flatten(3).permute(0, 3, 1, 2)
+
+
+class _Drop(nn.Module):
+    """What drops at random: each member draws, in the order of the layers, what it would alone."""
+
+    generators: tuple[torch.Generator, ...]
+
+    def __init__(self, num_members: int, probability: float) -> None:
+        super().__init__()
+        self.num_members, self.probability = num_members, probability
+        self.generators = ()
+
+    def scales(self, x: Tensor, *shape: int) -> Tensor:
+        """Draw 0 or 1 / (1 − probability) for each member and place, (N, members, ...)."""
+        if len(self.generators) != self.num_members:
+            raise ValueError(f"generators: {len(self.generators)} are not allowed; {self.num_members}, given by use_generators")
+        draws = [layers.kept(x.new_empty(len(x), *shape), self.probability, generator) for generator in self.generators]
+        return torch.stack(draws, dim=1)
+
+
+class StackedDropPath(_Drop):
+    """Stochastic depth of several members."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, members × C, H, W) to the same shape."""
+        if not self.training:
+            return x
+        return x * self.scales(x).repeat_interleave(x.shape[1] // self.num_members, dim=1)[:, :, None, None]
+
+
+class StackedDropout(_Drop):
+    """Dropout of several members."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, members × F) to the same shape."""
+        if not self.training:
+            return x
+        return x * self.scales(x, x.shape[1] // self.num_members).flatten(1)
+
+
+def pointwise(x: Tensor, weight: Tensor) -> Tensor:
+    """Multiply each member's channels (N, members × C, H, W) by its weight (members, C', C); channels-last in and out, without copies."""
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        x, weight = x.to(dtype), weight.to(dtype)
+    return cast(Tensor, _Pointwise.apply(x, weight))
+
+
+class _Pointwise(torch.autograd.Function):
+    """Batched products on views of channels-last maps, into views of channels-last maps."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _product(x, weight.transpose(1, 2))
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_input, of_weight = ctx.needs_input_grad
+        return (
+            _product(gradient, weight) if of_input else None,
+            torch.bmm(_members(gradient, len(weight)).transpose(1, 2), _members(x, len(weight))) if of_weight else None,
+        )
+
+
+def _product(x: Tensor, matrix: Tensor) -> Tensor:
+    """(N, members × C, H, W) times (members, C, D): a channels-last map (N, members × D, H, W)."""
+    num_members, _, width = matrix.shape
+    num, _, height, side = x.shape
+    out = torch.empty((num, num_members * width, height, side), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    torch.bmm(_members(x, num_members), matrix, out=_members(out, num_members))
+    return out
+
+
+def _members(x: Tensor, num_members: int) -> Tensor:
+    """A map (N, members × C, H, W) as (members, N·H·W, C): a view where it is channels-last."""
+    return x.permute(0, 2, 3, 1).reshape(-1, num_members, x.shape[1] // num_members).transpose(0, 1)
+
+
+def _joined(parameters: Sequence[Tensor]) -> nn.Parameter:
+    """Copies of parameters along a new first dimension, each in its own memory layout."""
+    first = parameters[0].detach()
+    joined = first.new_empty((len(parameters), first.numel())).as_strided(
+        (len(parameters), *first.shape), (first.numel(), *first.stride())
+    )
+    for member, parameter in zip(joined, parameters, strict=True):
+        member.copy_(parameter.detach())
+    return nn.Parameter(joined, requires_grad=parameters[0].requires_grad)
+
+
+def _children(members: Sequence[nn.Module]) -> dict[str, list[nn.Module]]:
+    return {name: [member.get_submodule(name) for member in members] for name, _ in members[0].named_children()}
+
+
+def _stacked(members: list[Any]) -> nn.Module:
+    stacker = _STACKERS.get(type(members[0]))
+    if stacker is None:
+        raise ValueError(f"models: a layer {type(members[0]).__name__} is not allowed in a stack; the layers of an XceptionConfig")
+    return stacker(members)
+
+
+def _bare(module: M) -> M:
+    """A copy of a module without what it holds."""
+    bare = copy.copy(module)
+    bare._modules, bare._parameters, bare._buffers = {}, {}, {}
+    return bare
+
+
+def _shared(members: Sequence[M]) -> M:
+    """What works on each channel alone, without parameters, serves all members as it is."""
+    return _bare(members[0])
+
+
+def _container(members: Sequence[M]) -> M:
+    container = _bare(members[0])
+    for name, children in _children(members).items():
+        container.add_module(name, _stacked(children))
+    return container
+
+
+def _anti_aliased(members: Sequence[layers.AntiAliasedPool2d]) -> nn.Module:
+    first = members[0]
+    pool = layers.AntiAliasedPool2d(first.channels * len(members), "same" if first.same else "symmetric")
+    return pool.to(first.blur.device)
+
+
+_STACKERS: dict[type[nn.Module], Callable[[list[Any]], nn.Module]] = {
+    **dict.fromkeys((nn.Conv2d, layers.DepthwiseConv2d, layers.SameConv2d, layers.SubsampledPointwise), StackedConv2d),
+    nn.BatchNorm2d: StackedBatchNorm2d,
+    nn.GroupNorm: StackedGroupNorm,
+    nn.Linear: StackedLinear,
+    TowerJoin: StackedTowers,
+    layers.AntiAliasedPool2d: _anti_aliased,
+    layers.DropPath: lambda members: StackedDropPath(len(members), members[0].probability),
+    layers.Dropout: lambda members: StackedDropout(len(members), members[0].p),
+    **dict.fromkeys((Xception, Chain, ResidualSum), _container),
+    **dict.fromkeys((type(make(False)) for make in layers.ACTIVATIONS.values()), _shared),
+    **dict.fromkeys((nn.MaxPool2d, nn.AvgPool2d, layers.SamePool2d, layers.GlobalPool, layers.FixedMap, nn.Flatten, nn.Identity), _shared),
+}
