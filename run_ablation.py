@@ -33,7 +33,8 @@ class Arguments:
     study: str | None = None
     """Name of a study (see --list), or the path of a study file that ends in .py."""
     dataset: str | None = None
-    """cifar10, cifar100, imagenette, synthetic, folder:PATH or parquet:PATH. Without it CIFAR-10 where it is found, else synthetic."""
+    """cifar10, cifar100, imagenette, synthetic, folder:PATH or parquet:PATH. Without it CIFAR-10 where it is found,
+    else synthetic."""
     scale: Literal["smoke", "quick", "standard", "paper"] | None = None
     """Size of network, data, epochs and seeds; standard where there is a GPU, else quick."""
     seeds: str | None = None
@@ -59,15 +60,18 @@ class Arguments:
     threads: int = 1
     """Threads of one trial on a CPU; part of the plan, since it changes the last bits of a result."""
     trial_timeout: float | None = None
-    """Seconds after which a trial that is not done is ended and begun again from its last checkpoint, once; no limit without it."""
+    """Seconds after which a trial that is not done is ended and begun again from its last checkpoint, once; no limit
+    without it."""
     seed_batch: int | None = None
     """Seeds of a variant that are trained as one; 8 on a GPU, 1 on a CPU."""
     compile: bool = False
-    """Put networks through torch.compile, once for an architecture: it takes about a minute and pays where trials are long."""
+    """Put networks through torch.compile, once for an architecture: it takes about a minute and pays where trials are
+    long."""
     executor: Literal["local", "ray"] = "local"
     """Where trials run: worker processes on this machine, or a Ray cluster."""
     ray_address: str | None = None
-    """With --executor ray: HOST:PORT of a cluster's head node, or auto for the one on this machine; starts its own without it."""
+    """With --executor ray: HOST:PORT of a cluster's head node, or auto for the one on this machine; starts its own
+    without it."""
     cpus_per_trial: float | None = None
     """With --executor ray: cores of one trial, or a fraction of one; as many as --threads without it."""
     gpus_per_trial: float | None = None
@@ -104,7 +108,10 @@ def main(args: Sequence[str] | None = None) -> int:
         refuse(PROG, error)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        refuse(PROG, f"{place}{error.strerror or error}; what was finished is stored, and the same command goes on from there")
+        refuse(
+            PROG,
+            f"{place}{error.strerror or error}; what was finished is stored, and the same command goes on from there",
+        )
 
 
 def _follow(args: Sequence[str] | None) -> int:

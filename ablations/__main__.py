@@ -88,7 +88,10 @@ def _carry_out(arguments: Arguments) -> int:
                 other.close()
             else:
                 copied = rebuild(arguments.trials or Path(), store, lambda line: print(line, file=sys.stderr))
-            print(f"{copied.new} records came in, {copied.known} were there already, {copied.different} stayed, with another outcome")
+            print(
+                f"{copied.new} records came in, {copied.known} were there already, {copied.different} stayed, with"
+                " another outcome"
+            )
     finally:
         store.close()
     return 0

@@ -1,12 +1,14 @@
-"""How fast batches come: ours resident in memory, ours streamed from the cache's files, and a DataLoader over the same images.
+"""How fast batches come: ours resident in memory, ours streamed from the cache's files, and a DataLoader over the same
+images.
 
     python -m benchmarks.data            # 7 rounds
     python -m benchmarks.data --short    # 3 rounds, about a minute on two cores
 
-Every way gives batches of 128 float32 images of 32 × 32 pixels, flipped, cropped from 4 pixels of padding and normalised, of the embedded
-synthetic set, in a process of its own, in rounds in which each has a turn, in random order. Our ways have one thread; the DataLoader has
-torchvision's transforms and 0 or 2 workers. Training steps of `cifar_small` on one thread have turns in the same rounds: a way's share of
-a step is the time of its batch over the time of a step.
+Every way gives batches of 128 float32 images of 32 × 32 pixels, flipped, cropped from 4 pixels of padding and
+normalised, of the embedded synthetic set, in a process of its own, in rounds in which each has a turn, in random order.
+Our ways have one thread; the DataLoader has torchvision's transforms and 0 or 2 workers. Training steps of
+`cifar_small` on one thread have turns in the same rounds: a way's share of a step is the time of its batch over the
+time of a step.
 """
 
 from __future__ import annotations
@@ -56,16 +58,28 @@ def main(args: Sequence[str] | None = None) -> int:
     shares = {name: dataclasses.asdict(ratio_of(rates[STEP], rates[name])) for name in WAYS}
     images = {name: BATCH_SIZE * statistics.median(found) for name, found in rates.items()}
     if asked.json:
-        document = {"ratios": ratios, "shares": shares, "images_per_second": images, "goal": LARGEST_SHARE, "environment": environment}
+        document = {
+            "ratios": ratios,
+            "shares": shares,
+            "images_per_second": images,
+            "goal": LARGEST_SHARE,
+            "environment": environment,
+        }
         print(json.dumps(document, indent=2))
         return 0
     print(f"{'':36}{'images/s':>10}{'resident over it':>28}{'of a training step':>30}")
     for name in WAYS:
         ratio, share = ratios.get(name), shares[name]
         over = "" if ratio is None else f"{ratio['median']:.1f}× ({ratio['low']:.1f} to {ratio['high']:.1f})"
-        print(f"{name:36}{images[name]:>10,.0f}{over:>28}{share['median']:>14.2%} ({share['low']:.2%} to {share['high']:.2%})")
+        print(
+            f"{name:36}{images[name]:>10,.0f}{over:>28}{share['median']:>14.2%} ({share['low']:.2%} to"
+            f" {share['high']:.2%})"
+        )
     print(f"{STEP:36}{images[STEP]:>10,.0f}")
-    print(f"{rounds} rounds, medians with the lowest and highest round; goal of ours: at most {LARGEST_SHARE:.0%} of a step")
+    print(
+        f"{rounds} rounds, medians with the lowest and highest round; goal of ours: at most {LARGEST_SHARE:.0%} of a"
+        " step"
+    )
     print("environment: " + ", ".join(f"{k} {v}" for k, v in environment.items() if v is not None))
     return 0
 

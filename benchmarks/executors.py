@@ -3,17 +3,19 @@
     python -m benchmarks.executors            # minutes; Ray is left out where it is not installed
     python -m benchmarks.executors --short
 
-`overhead`: trials per second and the time that is not the trial's own, with trials of a fraction of a second, through claims and
-records in an SQLite database; workers are warm. `scaling`: trials per second of two worker processes over one, one thread each, in
-interleaved repeats, with trials of 32 × 32 images that take seconds; beside it what the machine allows: two processes that know
-nothing of each other and train in a loop, over one alone. `simulation`: a study of 1,000 trials on 8 and 256 workers in the
-planner's order, on measured trial times: each network's time is what this machine took for its work, with the spread between
-repeats; starting a worker and the driver's share of every trial, which it does one at a time, are measured too. Efficiency is
-training over all the time of all workers, and what is missing is told by cause.
+`overhead`: trials per second and the time that is not the trial's own, with trials of a fraction of a second, through
+claims and records in an SQLite database; workers are warm. `scaling`: trials per second of two worker processes over
+one, one thread each, in interleaved repeats, with trials of 32 × 32 images that take seconds; beside it what the
+machine allows: two processes that know nothing of each other and train in a loop, over one alone. `simulation`: a study
+of 1,000 trials on 8 and 256 workers in the planner's order, on measured trial times: each network's time is what this
+machine took for its work, with the spread between repeats; starting a worker and the driver's share of every trial,
+which it does one at a time, are measured too. Efficiency is training over all the time of all workers, and what is
+missing is told by cause.
 """
 
 from __future__ import annotations
 
+import functools
 import heapq
 import json
 import multiprocessing
@@ -69,7 +71,9 @@ def tiny_tasks(source: Source, num: int) -> list[Task]:
 
 
 def cifar_tasks(source: Source, num: int) -> list[Task]:
-    """Return trials of one epoch of 512 images of 32 × 32 pixels in batches of 128: seconds, of the kind that scale quick has."""
+    """Return trials of one epoch of 512 images of 32 × 32 pixels in batches of 128: seconds, of the kind that scale
+    quick has.
+    """
     return _tasks(source, num, image_size=32, train_size=512, batch_size=128)
 
 
@@ -82,9 +86,11 @@ def _tasks(source: Source, num: int, *, image_size: int, train_size: int, batch_
 
 
 def throughput(make: Callable[[], Executor], tasks: Sequence[Task], num_workers: int) -> tuple[float, float, float]:
-    """Return trials per second while all workers are busy, the mean seconds of their training, and the seconds to the first end.
+    """Return trials per second while all workers are busy, the mean seconds of their training, and the seconds to the
+    first end.
 
-    The first two trials of each worker are not counted, nor the last of each, beside which others may have had nothing to do.
+    The first two trials of each worker are not counted, nor the last of each, beside which others may have had nothing
+    to do.
     """
     moments: list[tuple[str, float]] = []
     own: list[float] = []
@@ -105,7 +111,8 @@ def throughput(make: Callable[[], Executor], tasks: Sequence[Task], num_workers:
 def _cycles(moments: Sequence[tuple[str, float]]) -> list[float]:
     """Seconds from the end of one trial of a worker to the end of its next, in the order in which trials ended.
 
-    A worker that has ended a trial is the next to start one, so that starts and ends pair up whichever worker they are of.
+    A worker that has ended a trial is the next to start one, so that starts and ends pair up whichever worker they are
+    of.
     """
     free: deque[float] = deque()
     busy: deque[float] = deque()
@@ -148,20 +155,26 @@ def overhead(source: Source, num: int) -> list[dict[str, Any]]:
 
 
 def scaling(source: Source, num: int, repeats: int) -> dict[str, dict[str, float]]:
-    """Return ratios of trials per second of two at a time over one: of worker processes, and of processes without an executor.
+    """Return ratios of trials per second of two at a time over one: of worker processes, and of processes without an
+    executor.
 
-    Each is the median, lowest and highest of interleaved repeats; one at a time does `num` trials, two do twice as many.
+    Each is the median, lowest and highest of interleaved repeats; one at a time does `num` trials, two do twice as
+    many.
     """
     ratios: dict[str, list[float]] = {"workers": [], "machine": []}
     for _ in range(repeats):
         rates = []
         for n in (1, 2):
-            rate, _, _ = throughput(lambda n=n: LocalExecutor(num_workers=n), cifar_tasks(source, n * (num + _WARM + 1)), n)  # type: ignore[misc]
+            executor = functools.partial(LocalExecutor, num_workers=n)
+            rate, _, _ = throughput(executor, cifar_tasks(source, n * (num + _WARM + 1)), n)
             rates.append(rate)
         ratios["workers"].append(rates[1] / rates[0])
         rates = [_alone(cifar_tasks(source, num + _WARM + 1), n) for n in (1, 2)]
         ratios["machine"].append(rates[1] / rates[0])
-    return {name: {"median": statistics.median(r), "low": min(r), "high": max(r), "n": repeats} for name, r in ratios.items()}
+    return {
+        name: {"median": statistics.median(r), "low": min(r), "high": max(r), "n": repeats}
+        for name, r in ratios.items()
+    }
 
 
 def _alone(tasks: list[Task], num: int) -> float:
@@ -178,7 +191,9 @@ def _alone(tasks: list[Task], num: int) -> float:
 
 
 def _train_all(tasks: list[Task], barrier: Barrier, answers: SimpleQueue[list[float]]) -> None:
-    """In a process of its own: carry tasks out, from the second on together with the others, and answer how long each took."""
+    """In a process of its own: carry tasks out, from the second on together with the others, and answer how long each
+    took.
+    """
     seconds = []
     for i, task in enumerate(tasks):
         if i == 1:
@@ -286,8 +301,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _show(told: dict[str, Any]) -> None:
     for row in told["overhead"]:
-        print(f"{row['executor']:>10}, {row['workers']} at a time: {row['trials_per_second']:.2f} trials/s, "
-              f"{row['beside_training_ms']:.0f} ms of each beside training; first result after {row['first_seconds']:.1f} s")
+        print(
+            f"{row['executor']:>10}, {row['workers']} at a time: {row['trials_per_second']:.2f} trials/s,"
+            f" {row['beside_training_ms']:.0f} ms of each beside training; first result after"
+            f" {row['first_seconds']:.1f} s"
+        )
     for name, what in (("workers", "two workers over one"), ("machine", "two processes without an executor over one")):
         ratio = told["scaling"][name]
         print(f"{what}: {ratio['median']:.2f}× ({ratio['low']:.2f} to {ratio['high']:.2f}, {ratio['n']} repeats)")
@@ -295,8 +313,15 @@ def _show(told: dict[str, Any]) -> None:
     for name in ("planned", "as_listed"):
         for row in simulation[name]:
             what = f"{simulation['trials']} trials of {simulation['trial_seconds']:.0f} s, {name.replace('_', ' ')}"
-            lost = ", ".join(f"{key.removeprefix('lost_').replace('_', ' ')} {row[key]:.1%}" for key in row if key.startswith("lost_"))
-            print(f"{what}, on {row['workers']} workers: efficiency {row['efficiency']:.1%}; lost {lost}; {row['hours']:.2f} h")
+            lost = ", ".join(
+                f"{key.removeprefix('lost_').replace('_', ' ')} {row[key]:.1%}"
+                for key in row
+                if key.startswith("lost_")
+            )
+            print(
+                f"{what}, on {row['workers']} workers: efficiency {row['efficiency']:.1%}; lost {lost};"
+                f" {row['hours']:.2f} h"
+            )
 
 
 if __name__ == "__main__":

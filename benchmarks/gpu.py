@@ -3,11 +3,12 @@
     python -m benchmarks.gpu            # about fifteen minutes
     python -m benchmarks.gpu --short    # about five
 
-In bfloat16, on `cifar_small`, batch 128: one trial against timm's loader and loop (16 workers, automatic mixed precision, channels-last),
-1 to 16 seeds as one, without the CUDA graph, and with depthwise convolutions as PyTorch computes them. Each is a fresh process in
-each round, in random order; a ratio is within a round. Then every backend on every depthwise shape of the network, the share of the
-bandwidth bound, and the share of set-up in a trial of 30 epochs of CIFAR-10. The bound is three times the forward traffic of
-the unfused network over the measured rate of a large copy: a backward pass reads and writes about twice what the forward one does.
+In bfloat16, on `cifar_small`, batch 128: one trial against timm's loader and loop (16 workers, automatic mixed
+precision, channels-last), 1 to 16 seeds as one, without the CUDA graph, and with depthwise convolutions as PyTorch
+computes them. Each is a fresh process in each round, in random order; a ratio is within a round. Then every backend on
+every depthwise shape of the network, the share of the bandwidth bound, and the share of set-up in a trial of 30 epochs
+of CIFAR-10. The bound is three times the forward traffic of the unfused network over the measured rate of a large copy:
+a backward pass reads and writes about twice what the forward one does.
 
 Without a CUDA device it says so, and measures nothing.
 """
@@ -60,7 +61,9 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """What came of one process: images per second over all seeds, and seconds from its start to its first timed step."""
+    """What came of one process: images per second over all seeds, and seconds from its start to its first timed
+    step.
+    """
 
     images_per_second: float
     set_up_seconds: float
@@ -69,7 +72,10 @@ class Turn:
 def entries(*, short: bool) -> dict[str, Entry]:
     """Return what is timed, by name."""
     timm = Loop(kind="timm", loader_workers=16, tuned=True, device=DEVICE, precision="bfloat16")
-    found = {f"{k} seeds as one" if k > 1 else "one trial": Entry(num_seeds=k) for k in ((1, 4, 16) if short else (1, 2, 4, 8, 16))}
+    found = {
+        f"{k} seeds as one" if k > 1 else "one trial": Entry(num_seeds=k)
+        for k in ((1, 4, 16) if short else (1, 2, 4, 8, 16))
+    }
     return found | {
         "one trial, no CUDA graph": Entry(execution=QUICK.replace(cuda_graph=False)),
         "one trial, PyTorch's depthwise": Entry(execution=QUICK.replace(depthwise="torch")),
@@ -85,7 +91,9 @@ def take_turn(entry: Entry, seconds: float) -> Turn:
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, entry, seconds, time.time()))  # no daemon: loaders have workers of their own
+    process = context.Process(
+        target=_serve, args=(theirs, entry, seconds, time.time())
+    )  # no daemon: loaders have workers of their own
     process.start()
     theirs.close()
     try:
@@ -99,7 +107,9 @@ def take_turn(entry: Entry, seconds: float) -> Turn:
 
 
 def ratios(turns: Mapping[str, Sequence[Turn]]) -> dict[str, dict[str, float]]:
-    """Return ours over timm's loop, for one trial and for the best number of seeds, and what each quick way gains on one trial."""
+    """Return ours over timm's loop, for one trial and for the best number of seeds, and what each quick way gains on
+    one trial.
+    """
     rates = {name: [turn.images_per_second for turn in found] for name, found in turns.items()}
     best = max((name for name in rates if "seeds" in name), key=lambda name: statistics.median(rates[name]))
     pairs = {"timm": ("one trial", "timm"), "timm_seeds": (best, "timm")}
@@ -130,7 +140,9 @@ def main(args: Sequence[str] | None = None) -> int:
     alone = turns["one trial"]
     document: dict[str, Any] = {
         "ratios": ratios(turns),
-        "images_per_second": {name: statistics.median(turn.images_per_second for turn in found) for name, found in turns.items()},
+        "images_per_second": {
+            name: statistics.median(turn.images_per_second for turn in found) for name, found in turns.items()
+        },
         "set_up_seconds": statistics.median(turn.set_up_seconds for turn in alone),
         "set_up_share": statistics.median(
             turn.set_up_seconds / (turn.set_up_seconds + TRIAL_IMAGES / turn.images_per_second) for turn in alone
@@ -154,7 +166,9 @@ def _serve(pipe: Connection, entry: Entry, seconds: float, started: float) -> No
     from xception.train.checkpoint import TrainingStopped
     from xception.train.process import prepare_process
 
-    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)  # loaders start workers as in a script
+    multiprocessing.set_start_method(
+        multiprocessing.get_all_start_methods()[0], force=True
+    )  # loaders start workers as in a script
     num_steps, began, set_up = 0, 0.0, 0.0
 
     def on_step() -> None:
@@ -189,8 +203,13 @@ def _train(entry: Entry, on_step: Any) -> None:
 
     dataset = load(find("synthetic", None), 32)
     given: dict[str, Any] = {
-        "model": model_config(PRESET), "recipe": recipe("bfloat16"), "dataset": dataset, "device": DEVICE, "on_step": on_step,
-        "data": dataset.source.config(image_size=32, val_size=BATCH_SIZE, test_size=BATCH_SIZE), "execution": entry.execution,
+        "model": model_config(PRESET),
+        "recipe": recipe("bfloat16"),
+        "dataset": dataset,
+        "device": DEVICE,
+        "on_step": on_step,
+        "data": dataset.source.config(image_size=32, val_size=BATCH_SIZE, test_size=BATCH_SIZE),
+        "execution": entry.execution,
     }
     if entry.num_seeds == 1:
         fit(**given, seed=0)
@@ -208,7 +227,10 @@ def _bandwidth(images_per_second: float) -> dict[str, float]:
     ceilings = measure_ceilings(LatencyProtocol(precision="bfloat16"), device=DEVICE)
     counted = complexity(build(model_config(PRESET)), (3, 32, 32), fvcore=False)
     moved = 3 * counted.bytes_moved / 2  # counted in float32, moved in bfloat16
-    return {"copied_bytes_per_second": ceilings.bytes_per_second, "bandwidth_share": images_per_second * moved / ceilings.bytes_per_second}
+    return {
+        "copied_bytes_per_second": ceilings.bytes_per_second,
+        "bandwidth_share": images_per_second * moved / ceilings.bytes_per_second,
+    }
 
 
 def _depthwise() -> dict[str, dict[str, float]]:
@@ -222,7 +244,10 @@ def _depthwise() -> dict[str, dict[str, float]]:
     images = torch.zeros((BATCH_SIZE, 3, 32, 32), device=DEVICE)
     network = build(model_config(PRESET)).to(DEVICE)
     shapes = dict.fromkeys(shapes_of(network, images, torch.bfloat16).values())
-    return {str(shape): {backend: 1e3 * measure(shape, backend, images.device) for backend in available()} for shape in shapes}
+    return {
+        str(shape): {backend: 1e3 * measure(shape, backend, images.device) for backend in available()}
+        for shape in shapes
+    }
 
 
 def _show(document: Mapping[str, Any]) -> None:
@@ -230,9 +255,18 @@ def _show(document: Mapping[str, Any]) -> None:
         print(f"{name:32}{rate:>12,.0f} images/s")
     for name, ratio in document["ratios"].items():
         goal = f", goal {GOALS[name]:g}×" if name in GOALS else ""
-        print(f"ratio {name:32}{ratio['median']:6.2f}× ({ratio['low']:.2f} to {ratio['high']:.2f}, {ratio['n']} rounds){goal}")
-    print(f"set-up {document['set_up_seconds']:.1f} s, {document['set_up_share']:.1%} of a trial, goal at most {GOALS['set_up_share']:.0%}")
-    print(f"{document['bandwidth_share']:.1%} of the unfused network's bandwidth bound, goal at least {GOALS['bandwidth_share']:.0%}")
+        print(
+            f"ratio {name:32}{ratio['median']:6.2f}× ({ratio['low']:.2f} to {ratio['high']:.2f}, {ratio['n']}"
+            f" rounds){goal}"
+        )
+    print(
+        f"set-up {document['set_up_seconds']:.1f} s, {document['set_up_share']:.1%} of a trial, goal at most"
+        f" {GOALS['set_up_share']:.0%}"
+    )
+    print(
+        f"{document['bandwidth_share']:.1%} of the unfused network's bandwidth bound, goal at least"
+        f" {GOALS['bandwidth_share']:.0%}"
+    )
     for shape, times in document["depthwise_ms"].items():
         print(f"  {shape}: " + ", ".join(f"{backend} {ms:.3f} ms" for backend, ms in times.items()))
     print("environment: " + ", ".join(f"{k} {v}" for k, v in document["environment"].items() if v is not None))

@@ -15,7 +15,8 @@ __all__ = ["keras_network"]
 
 
 def keras_network(config: XceptionConfig, inputs: Any) -> Any:
-    """Return the logits of a network of separable convolutions as Keras's functional API has them, from images (N, H, W, C).
+    """Return the logits of a network of separable convolutions as Keras's functional API has them, from images (N, H,
+    W, C).
 
     Raises:
         ValueError: the network has a layer that is not written here.
@@ -35,7 +36,9 @@ def _apply(node: nodes.Node, x: Any) -> Any:
             shortcut = x if node.shortcut is None else _apply(node.shortcut, x)
             return layers.Add()([_apply(node.branch, x), shortcut])
         case nodes.Convolution(groups=1):
-            return layers.Conv2D(node.out_channels, node.kernel_size, node.stride, padding="same", use_bias=node.bias)(x)
+            return layers.Conv2D(node.out_channels, node.kernel_size, node.stride, padding="same", use_bias=node.bias)(
+                x
+            )
         case nodes.Convolution() if node.groups == node.in_channels == node.out_channels:
             return layers.DepthwiseConv2D(node.kernel_size, node.stride, padding="same", use_bias=node.bias)(x)
         case nodes.Norm(kind="batch"):
@@ -48,4 +51,6 @@ def _apply(node: nodes.Node, x: Any) -> Any:
             return layers.GlobalAveragePooling2D()(x)
         case nodes.Linear():
             return layers.Dense(node.out_features)(x)
-    raise ValueError(f"network: {type(node).__name__} is not allowed; layers of a network of separable convolutions with batch norm")
+    raise ValueError(
+        f"network: {type(node).__name__} is not allowed; layers of a network of separable convolutions with batch norm"
+    )

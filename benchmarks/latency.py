@@ -3,15 +3,18 @@
     python -m benchmarks.latency            # 15 repetitions, minutes
     python -m benchmarks.latency --short    # 4 repetitions, under two minutes
 
-Each repetition measures `cifar_tiny`, the same network again and `cifar_small` by every method. The two equal networks have a ratio of
-1, so what a method says instead is its error; the spread of a latency over repetitions is how far two readers of one table may differ.
+Each repetition measures `cifar_tiny`, the same network again and `cifar_small` by every method. The two equal networks
+have a ratio of 1, so what a method says instead is its error; the spread of a latency over repetitions is how far two
+readers of one table may differ.
 
-- `protocol`: `xception.profile.latency`: warm-up apart, interleaved in random order, medians until their intervals are narrow;
+- `protocol`: `xception.profile.latency`: warm-up apart, interleaved in random order, medians until their intervals are
+  narrow;
 - `mean_after_one`: one call to warm up, then the mean of ten, one network after the other;
 - `mean_from_cold`: the mean of the first ten calls, one network after the other;
 - `unsynchronised` (CUDA alone): as `mean_after_one`, without waiting for the device before the clock is read.
 
-Every other method waits for the device. Measure on a machine that does nothing else; the environment is printed with its load.
+Every other method waits for the device. Measure on a machine that does nothing else; the environment is printed with
+its load.
 """
 
 from __future__ import annotations
@@ -128,7 +131,9 @@ def compare(device: torch.device, protocol: LatencyProtocol, repetitions: int) -
 
 def main(args: Sequence[str] | None = None) -> int:
     """Compare, print, and return the exit status."""
-    asked = parse(Arguments, args, prog=PROG, description="Our latency protocol against what a user would otherwise write.")
+    asked = parse(
+        Arguments, args, prog=PROG, description="Our latency protocol against what a user would otherwise write."
+    )
     try:
         device = check_device(asked.device)
         protocol = LatencyProtocol(num_threads=asked.threads, time_budget_s=1.5 if asked.short else 5.0, warm_up_s=0.2)
@@ -139,12 +144,20 @@ def main(args: Sequence[str] | None = None) -> int:
     if asked.json:
         print(json.dumps(_document(verdicts, environment), indent=2))
         return 0
-    print(f"{'method':16}{'latency ms':>11}{'spread':>9}{'same network, ratio':>22}{'worst':>8}{'told apart':>12}{'seconds':>9}")
+    print(
+        f"{'method':16}{'latency ms':>11}{'spread':>9}{'same network, ratio':>22}"
+        f"{'worst':>8}{'told apart':>12}{'seconds':>9}"
+    )
     for name, verdict in verdicts.items():
         ratio = f"{verdict.ratio_low:.3f} – {verdict.ratio_high:.3f}"
-        print(f"{name:16}{verdict.latency_ms:11.3f}{verdict.spread:8.2f}×{ratio:>22}{100 * verdict.worst_error:7.1f}%"
-              f"{100 * verdict.told_apart:11.0f}%{verdict.seconds:9.2f}")
-    print("spread: largest over smallest latency of one network; told apart: equal networks said to differ by more than 5 %")
+        print(
+            f"{name:16}{verdict.latency_ms:11.3f}{verdict.spread:8.2f}×{ratio:>22}{100 * verdict.worst_error:7.1f}%"
+            f"{100 * verdict.told_apart:11.0f}%{verdict.seconds:9.2f}"
+        )
+    print(
+        "spread: largest over smallest latency of one network; told apart: equal networks said to differ by more"
+        " than 5 %"
+    )
     print("environment: " + ", ".join(f"{k} {v}" for k, v in dataclasses.asdict(environment).items() if v is not None))
     return 0
 
@@ -183,7 +196,9 @@ def _judge(results: list[tuple[Latencies, float]]) -> Verdict:
 def _document(verdicts: dict[str, Verdict], environment: Environment) -> dict[str, Any]:
     return {
         "methods": {name: dataclasses.asdict(verdict) for name, verdict in verdicts.items()},
-        "spread_over_protocol": {name: verdict.spread / verdicts["protocol"].spread for name, verdict in verdicts.items()},
+        "spread_over_protocol": {
+            name: verdict.spread / verdicts["protocol"].spread for name, verdict in verdicts.items()
+        },
         "environment": dataclasses.asdict(environment),
     }
 

@@ -1,9 +1,9 @@
 """The training loops that are held against each other: ours, and those that a user would otherwise write.
 
-Same network, data, augmentation (flip, crop from 4 pixels of padding), batch and optimiser; the peers as their documentation has them:
-a DataLoader with torchvision's transforms (PyTorch's tutorial *Training a classifier*), timm's loader and the loop of its `train.py`,
-and Keras's `fit` on the torch backend with its preprocessing layers in the model. Every loop goes on until `on_step`, called after each
-step, raises `TrainingStopped`.
+Same network, data, augmentation (flip, crop from 4 pixels of padding), batch and optimiser; the peers as their
+documentation has them: a DataLoader with torchvision's transforms (PyTorch's tutorial *Training a classifier*), timm's
+loader and the loop of its `train.py`, and Keras's `fit` on the torch backend with its preprocessing layers in the
+model. Every loop goes on until `on_step`, called after each step, raises `TrainingStopped`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _LONG = 10_000_000  # steps that no benchmark reaches
 PRODUCT_SIDE = 1024  # of the square matrices whose product is the machine's measure
 
 OnStep = Callable[[], None]
-# `batches` are ours without the network, `loading` those of a DataLoader, `products` matrix products alone: what a step is held against.
+# `batches` are ours without the network, `loading` those of a DataLoader, `products` matrix products alone: what a step
+# is held against.
 Kind = Literal["ours", "dataloader", "timm", "keras", "batches", "loading", "products"]
 
 
@@ -68,7 +69,9 @@ def model_config(preset: str) -> XceptionConfig:
 def recipe(precision: Literal["float32", "bfloat16", "float16"] = "float32") -> Recipe:
     """Return the recipe that all loops follow."""
     sgd = SGD(learning_rate=LEARNING_RATE, momentum=MOMENTUM)
-    return Recipe(epochs=_LONG, batch_size=BATCH_SIZE, optimizer=sgd, schedule=Constant(), augment=AUGMENT, precision=precision)
+    return Recipe(
+        epochs=_LONG, batch_size=BATCH_SIZE, optimizer=sgd, schedule=Constant(), augment=AUGMENT, precision=precision
+    )
 
 
 def settle(loop: Loop) -> None:
@@ -88,7 +91,12 @@ def train(loop: Loop, on_step: OnStep) -> None:
     elif loop.tuned:
         keep_freed_memory()
     loops: dict[Kind, Callable[[Loop, OnStep], None]] = {
-        "ours": _ours, "dataloader": _dataloader, "timm": _timm, "keras": _keras, "batches": _batches, "loading": _loading,
+        "ours": _ours,
+        "dataloader": _dataloader,
+        "timm": _timm,
+        "keras": _keras,
+        "batches": _batches,
+        "loading": _loading,
         "products": _products,
     }
     loops[loop.kind](loop, on_step)
@@ -107,9 +115,13 @@ def _ours(loop: Loop, on_step: OnStep) -> None:
 
     dataset = _dataset()
     fit(
-        model=model_config(loop.preset).replace(width_multiplier=loop.width), recipe=recipe(loop.precision), dataset=dataset,
+        model=model_config(loop.preset).replace(width_multiplier=loop.width),
+        recipe=recipe(loop.precision),
+        dataset=dataset,
         data=dataset.source.config(image_size=32, val_size=BATCH_SIZE, test_size=BATCH_SIZE),
-        seed=0, device=loop.device, on_step=on_step,
+        seed=0,
+        device=loop.device,
+        on_step=on_step,
     )
 
 
@@ -161,20 +173,29 @@ def _loader(loop: Loop) -> Iterable[Any]:
     from torchvision import transforms
 
     dataset = _dataset()
-    transform = transforms.Compose([
-        transforms.RandomCrop(32, padding=PADDING),
-        transforms.RandomHorizontalFlip(),
-        transforms.ToTensor(),
-        transforms.Normalize(dataset.statistics.mean, dataset.statistics.std),
-    ])
+    transform = transforms.Compose(
+        [
+            transforms.RandomCrop(32, padding=PADDING),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(dataset.statistics.mean, dataset.statistics.std),
+        ]
+    )
     pictures: Any = _Pictures(dataset, transform)
     return DataLoader(
-        pictures, batch_size=BATCH_SIZE, shuffle=True, drop_last=True, num_workers=loop.loader_workers, pin_memory=loop.device != "cpu"
+        pictures,
+        batch_size=BATCH_SIZE,
+        shuffle=True,
+        drop_last=True,
+        num_workers=loop.loader_workers,
+        pin_memory=loop.device != "cpu",
     )
 
 
 def _timm(loop: Loop, on_step: OnStep) -> None:
-    """The loader of timm, which normalises whole batches on the device, its optimiser and the steps of its `train.py`."""
+    """The loader of timm, which normalises whole batches on the device, its optimiser and the steps of its
+    `train.py`.
+    """
     import timm.data
     import timm.optim
     import torch
@@ -184,16 +205,25 @@ def _timm(loop: Loop, on_step: OnStep) -> None:
     device = torch.device(loop.device)
     pictures: Any = _Pictures(dataset, None)
     loader = timm.data.create_loader(  # type: ignore[attr-defined]
-        pictures, input_size=(3, 32, 32), batch_size=BATCH_SIZE, is_training=True, mean=dataset.statistics.mean,
-        std=dataset.statistics.std, num_workers=loop.loader_workers, device=device, pin_memory=loop.device != "cpu",
+        pictures,
+        input_size=(3, 32, 32),
+        batch_size=BATCH_SIZE,
+        is_training=True,
+        mean=dataset.statistics.mean,
+        std=dataset.statistics.std,
+        num_workers=loop.loader_workers,
+        device=device,
+        pin_memory=loop.device != "cpu",
         persistent_workers=loop.loader_workers > 0,
     )
     # Its own transforms are those of ImageNet; what its loader wants is uint8 arrays of (C, H, W).
-    pictures.transform = transforms.Compose([
-        transforms.RandomCrop(32, padding=PADDING),
-        transforms.RandomHorizontalFlip(),
-        _as_array,
-    ])
+    pictures.transform = transforms.Compose(
+        [
+            transforms.RandomCrop(32, padding=PADDING),
+            transforms.RandomHorizontalFlip(),
+            _as_array,
+        ]
+    )
     optimiser_of = partial(timm.optim.create_optimizer_v2, opt="momentum")  # type: ignore[attr-defined]
     _plain_loop(loop, optimiser_of, _forever(loader), on_step)
 
@@ -239,7 +269,10 @@ def _keras(loop: Loop, on_step: OnStep) -> None:
     dataset = _dataset()
     images = dataset.train.images.permute(0, 2, 3, 1).contiguous().numpy()
     labels = dataset.train.labels.numpy()
-    pixels = [255 * value for value in dataset.statistics.mean], [(255 * value) ** 2 for value in dataset.statistics.std]
+    pixels = (
+        [255 * value for value in dataset.statistics.mean],
+        [(255 * value) ** 2 for value in dataset.statistics.std],
+    )
     inputs = keras.Input(images.shape[1:])
     x = layers.RandomFlip("horizontal")(inputs)
     x = layers.RandomCrop(32, 32)(layers.ZeroPadding2D(PADDING)(x))

@@ -1,7 +1,8 @@
-"""Processes that each hold one training, and train when it is their turn: so that loops are timed in interleaved rounds.
+"""Processes that each hold one training, and train when it is their turn: so that loops are timed in interleaved
+rounds.
 
-Between turns a training stands still after a step, its process asleep. Every loop is a fresh process of its own: threads, allocator
-and environment of one touch no other.
+Between turns a training stands still after a step, its process asleep. Every loop is a fresh process of its own:
+threads, allocator and environment of one touch no other.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def ratio_of(ours: list[float], theirs: list[float]) -> Ratio:
     return Ratio(median=statistics.median(ratios), low=min(ratios), high=max(ratios), n=len(ratios))
 
 
-def in_rounds(loops: Mapping[str, Loop], *, num_rounds: int, turn_seconds: float, seed: int = 0) -> dict[str, list[float]]:
+def in_rounds(
+    loops: Mapping[str, Loop], *, num_rounds: int, turn_seconds: float, seed: int = 0
+) -> dict[str, list[float]]:
     """Return steps per second of each loop in each round, summed over its processes.
 
     A turn lasts for about `turn_seconds`; each round has a new random order.
@@ -123,7 +126,9 @@ def _serve(pipe: Connection, loop: Loop) -> None:
 
 
 class _Gate:
-    """Lets a loop make as many steps as were asked for, and tells what they took; begun anew when the next are asked for."""
+    """Lets a loop make as many steps as were asked for, and tells what they took; begun anew when the next are asked
+    for.
+    """
 
     def __init__(self, pipe: Connection, device: str) -> None:
         self._pipe, self._device = pipe, device

@@ -1,11 +1,12 @@
-"""What a training costs against the number of images, the network's width and the trainings side by side: where that is linear.
+"""What a training costs against the number of images, the network's width and the trainings side by side: where that is
+linear.
 
     python -m benchmarks.scaling --out results/benchmarks      # writes scaling.csv and scaling.png, about five minutes
     python -m benchmarks.scaling --short                       # fewer rounds
 
-Images: one epoch of `cifar_tiny` by `fit` on one thread, evaluation of 1,000 validation images and 1,000 test images included. Width:
-`cifar_small` with all widths multiplied, against its multiply-accumulates. Trainings: processes of one thread each of `cifar_tiny`.
-Each is the median of interleaved rounds, with the lowest and highest.
+Images: one epoch of `cifar_tiny` by `fit` on one thread, evaluation of 1,000 validation images and 1,000 test images
+included. Width: `cifar_small` with all widths multiplied, against its multiply-accumulates. Trainings: processes of one
+thread each of `cifar_tiny`. Each is the median of interleaved rounds, with the lowest and highest.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One measurement: seconds for `x`, with the lowest and highest round, and what it would be in proportion to the smallest x."""
+    """One measurement: seconds for `x`, with the lowest and highest round, and what it would be in proportion to the
+    smallest x.
+    """
 
     against: str
     x: float
@@ -93,19 +96,33 @@ def widths(rounds: int, turn_seconds: float) -> list[Point]:
 
     loops = {f"{width:g}": Loop(kind="ours", threads=1, width=width) for width in WIDTHS}
     rates = in_rounds(loops, num_rounds=rounds, turn_seconds=turn_seconds)
-    macs = {name: complexity(model_config(PRESET).replace(width_multiplier=loop.width), 32).macs for name, loop in loops.items()}
+    macs = {
+        name: complexity(model_config(PRESET).replace(width_multiplier=loop.width), 32).macs
+        for name, loop in loops.items()
+    }
     seconds = {macs[name]: [1 / rate for rate in found] for name, found in rates.items()}
     return _points(MACS, seconds, {macs[name]: f"width × {name}" for name in loops})
 
 
 def workers(rounds: int, turn_seconds: float, num_cores: int) -> list[Point]:
-    """Time a step of so many trainings side by side; without a cost of each other it stays as it is, up to the number of cores."""
-    loops = {count: Loop(kind="ours", threads=1, preset=SMALL, processes=count) for count in range(1, 2 * num_cores + 1)}
+    """Time a step of so many trainings side by side; without a cost of each other it stays as it is, up to the number
+    of cores.
+    """
+    loops = {
+        count: Loop(kind="ours", threads=1, preset=SMALL, processes=count) for count in range(1, 2 * num_cores + 1)
+    }
     rates = in_rounds({str(count): loop for count, loop in loops.items()}, num_rounds=rounds, turn_seconds=turn_seconds)
     seconds = {count: [count / rate for rate in rates[str(count)]] for count in loops}
     alone = statistics.median(seconds[1])
     return [
-        Point(against=TRAININGS, x=count, seconds=statistics.median(s), low=min(s), high=max(s), linear=alone * max(1.0, count / num_cores))
+        Point(
+            against=TRAININGS,
+            x=count,
+            seconds=statistics.median(s),
+            low=min(s),
+            high=max(s),
+            linear=alone * max(1.0, count / num_cores),
+        )
         for count, s in seconds.items()
     ]
 
@@ -124,7 +141,9 @@ def plot(points: Sequence[Point], note: str) -> Figure:
             x = [point.x / 1e6 if kind == MACS else point.x for point in chosen]
             panel.plot(x, [point.linear for point in chosen], color="#777777", linestyle=":")
             end = (x[-1], chosen[-1].linear)
-            panel.annotate("in proportion", end, xytext=(-3, 0), textcoords="offset points", ha="right", color="#555555")
+            panel.annotate(
+                "in proportion", end, xytext=(-3, 0), textcoords="offset points", ha="right", color="#555555"
+            )
             spread = [[p.seconds - p.low for p in chosen], [p.high - p.seconds for p in chosen]]
             panel.errorbar(x, [point.seconds for point in chosen], yerr=spread, color=_COLOUR, marker="o", capsize=2)
             panel.set_xlabel({MACS: f"million {MACS} an image"}.get(kind, kind))
@@ -150,8 +169,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
         asked.out.mkdir(parents=True, exist_ok=True)
         pd.DataFrame([asdict(point) for point in points]).to_csv(asked.out / "scaling.csv", index=False)
-        note = (f"Medians of {rounds} interleaved rounds with their range, {environment['cpu']}, {num_cores} cores, PyTorch "
-                f"{environment['torch']}. Images: cifar_tiny. Width: {PRESET}, one thread. Trainings: cifar_tiny, one thread each.")
+        note = (
+            f"Medians of {rounds} interleaved rounds with their range, {environment['cpu']}, {num_cores} cores, PyTorch"
+            f" {environment['torch']}. Images: cifar_tiny. Width: {PRESET}, one thread. Trainings: cifar_tiny, one"
+            " thread each."
+        )
         figure = plot(points, note)
         with context():
             figure.savefig(asked.out / "scaling.png", dpi=200)
@@ -159,8 +181,10 @@ def main(args: Sequence[str] | None = None) -> int:
         print(json.dumps({"points": [asdict(point) for point in points], "environment": environment}, indent=2))
         return 0
     for point in points:
-        print(f"{point.x:>14,.0f} {point.against:24}{point.seconds:8.3f} s ({point.low:.3f} to {point.high:.3f}), "
-              f"{point.seconds / point.linear:.2f} of proportion{', ' + point.note if point.note else ''}")
+        print(
+            f"{point.x:>14,.0f} {point.against:24}{point.seconds:8.3f} s ({point.low:.3f} to {point.high:.3f}), "
+            f"{point.seconds / point.linear:.2f} of proportion{', ' + point.note if point.note else ''}"
+        )
     print("environment: " + ", ".join(f"{k} {v}" for k, v in environment.items() if v is not None))
     return 0
 
@@ -169,7 +193,9 @@ def _points(against: str, seconds: Mapping[int, Sequence[float]], notes: Mapping
     first = min(seconds)
     slope = statistics.median(seconds[first]) / first
     return [
-        Point(against=against, x=x, seconds=statistics.median(s), low=min(s), high=max(s), linear=slope * x, note=notes[x])
+        Point(
+            against=against, x=x, seconds=statistics.median(s), low=min(s), high=max(s), linear=slope * x, note=notes[x]
+        )
         for x, s in seconds.items()
     ]
 

@@ -1,11 +1,13 @@
-"""What a search costs beside training: our own overhead per trial, each sampler's time, and simulated searches per second.
+"""What a search costs beside training: our own overhead per trial, each sampler's time, and simulated searches per
+second.
 
     python -m benchmarks.search            # at 10,000 finished trials; minutes
     python -m benchmarks.search --short    # at 1,000
 
-Overhead is the wall time from one result to the next task, the sampler's own time and the (simulated) training taken out: deciding what a
-suggestion is, both writes to the ledger, the record, claims. The exit status is 1 where a promise is broken: overhead of 50 ms or more, or
-fewer than 200 simulated trials a second with the random sampler. A sampler's own time includes that it is made anew for each suggestion.
+Overhead is the wall time from one result to the next task, the sampler's own time and the (simulated) training taken
+out: deciding what a suggestion is, both writes to the ledger, the record, claims. The exit status is 1 where a promise
+is broken: overhead of 50 ms or more, or fewer than 200 simulated trials a second with the random sampler. A sampler's
+own time includes that it is made anew for each suggestion.
 """
 
 from __future__ import annotations
@@ -47,7 +49,11 @@ TRIALS = 40  # whose overhead is measured
 POPULATION = 20  # of the genetic samplers
 _GENETIC = ("NSGAIISampler", "NSGAIIISampler")
 # A Gaussian process is cubic in the trials: nobody waits for it at 10,000.
-SAMPLERS = {**dict.fromkeys(("random", "qmc", "tpe", "nsga2", "nsga3", "evolution", "local"), FULL), "cmaes": 1000, "gp": 200}
+SAMPLERS = {
+    **dict.fromkeys(("random", "qmc", "tpe", "nsga2", "nsga3", "evolution", "local"), FULL),
+    "cmaes": 1000,
+    "gp": 200,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +86,15 @@ class Instant:
 
 def _record(task: Task) -> Record:
     return Record(
-        key=task.key, trial=task.trial.to_json(), status="complete", val_accuracy=int(task.key[:6], 16) / 16**6, test_accuracy=0.5,
-        num_classes=10, curves=[{"epoch": e, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5} for e in range(30)],
-        train_seconds=1.0, created_at="2026-01-01T00:00:00.000000+00:00",
+        key=task.key,
+        trial=task.trial.to_json(),
+        status="complete",
+        val_accuracy=int(task.key[:6], 16) / 16**6,
+        test_accuracy=0.5,
+        num_classes=10,
+        curves=[{"epoch": e, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": 0.5} for e in range(30)],
+        train_seconds=1.0,
+        created_at="2026-01-01T00:00:00.000000+00:00",
     )
 
 
@@ -104,8 +116,14 @@ def finished_rows(plan: SearchPlan, number: int) -> list[Row]:
         begins = generation > 0 and i % POPULATION == 0
         rows.append(
             Row(
-                number=i, state="complete", params=plan.space.draw(generator), model=f'"{i}"', values=values,
-                costs={"macs": values[-1], "params": 1.0}, keys=("0" * 64,), trial_attributes=attributes,
+                number=i,
+                state="complete",
+                params=plan.space.draw(generator),
+                model=f'"{i}"',
+                values=values,
+                costs={"macs": values[-1], "params": 1.0},
+                keys=("0" * 64,),
+                trial_attributes=attributes,
                 search_attributes={f"{name}:parent:{generation}": parents for name in _GENETIC} if begins else {},
             )
         )
@@ -113,7 +131,9 @@ def finished_rows(plan: SearchPlan, number: int) -> list[Row]:
 
 
 def overhead(number: int) -> dict[str, Any]:
-    """Return our own milliseconds per trial after so many finished ones, as they are and without what the sampler took."""
+    """Return our own milliseconds per trial after so many finished ones, as they are and without what the sampler
+    took.
+    """
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(Path(folder), "family", sampler="random", objectives=("val_accuracy", "macs"))
         store = Store(f"sqlite:///{folder}/records.db")
@@ -126,11 +146,17 @@ def overhead(number: int) -> dict[str, Any]:
         store.close()
         # Between one result and the next task lie the telling of the one and the asking for the other.
         own, cpu = 1e3 * np.array(executor.wall[1:]), 1e3 * np.array(executor.cpu[1:])
-        samplers = np.array([1e3 * (row.sampler_seconds or 0.0) for row in search.rows[number + 1 : number + len(own) + 1]])
+        samplers = np.array(
+            [1e3 * (row.sampler_seconds or 0.0) for row in search.rows[number + 1 : number + len(own) + 1]]
+        )
         net = own - samplers[: len(own)]
         return {
-            "finished": number, "trials": len(own), "median_ms": float(np.median(net)), "p95_ms": float(np.quantile(net, 0.95)),
-            "median_cpu_ms": float(np.median(cpu)), "loading_seconds": loading,
+            "finished": number,
+            "trials": len(own),
+            "median_ms": float(np.median(net)),
+            "p95_ms": float(np.quantile(net, 0.95)),
+            "median_cpu_ms": float(np.median(cpu)),
+            "loading_seconds": loading,
         }
 
 
@@ -142,7 +168,12 @@ def sampler_times(number: int) -> list[dict[str, Any]]:
             if sampler == "cmaes" and len(objectives) > 1:
                 continue
             with tempfile.TemporaryDirectory() as folder:
-                plan = make_plan(Path(folder), "widths" if sampler == "cmaes" else "operators", sampler=sampler, objectives=objectives)
+                plan = make_plan(
+                    Path(folder),
+                    "widths" if sampler == "cmaes" else "operators",
+                    sampler=sampler,
+                    objectives=objectives,
+                )
             behind = finished_rows(plan, min(number, most))
             index = Index(plan.definition, plan.space, behind)
             taken = []
@@ -151,7 +182,14 @@ def sampler_times(number: int) -> list[dict[str, Any]]:
                 taken.append(1e3 * asked.sampler_seconds)
                 values = tuple(0.5 for _ in objectives)
                 index.tell(Row(number=asked.number, state="complete", params=asked.values, model="", values=values))
-            rows.append({"sampler": sampler, "objectives": len(objectives), "finished": len(behind), "median_ms": float(np.median(taken))})
+            rows.append(
+                {
+                    "sampler": sampler,
+                    "objectives": len(objectives),
+                    "finished": len(behind),
+                    "median_ms": float(np.median(taken)),
+                }
+            )
     return rows
 
 
@@ -185,16 +223,21 @@ def run(number: int) -> dict[str, Any]:
 def show(report: dict[str, Any]) -> None:
     """Print the report for people."""
     own = report["overhead"]
-    print(f"Overhead per trial at {own['finished']:,} finished ones, sampler's time taken out: median {own['median_ms']:.1f} ms, "
-          f"95th percentile {own['p95_ms']:.1f} ms of {own['trials']} (promised: below {MOST_OVERHEAD_MS:.0f} ms); "
-          f"{own['median_cpu_ms']:.1f} ms of CPU time, the random sampler's included")
+    print(
+        f"Overhead per trial at {own['finished']:,} finished ones, sampler's time taken out: median"
+        f" {own['median_ms']:.1f} ms, 95th percentile {own['p95_ms']:.1f} ms of {own['trials']} (promised: below"
+        f" {MOST_OVERHEAD_MS:.0f} ms); {own['median_cpu_ms']:.1f} ms of CPU time, the random sampler's included"
+    )
     print(f"To continue such a search: {own['loading_seconds']:.1f} s")
     rate = report["simulated_trials_per_second"]
     print(f"Simulated trials with the random sampler: {rate:.0f} a second (promised: {LEAST_RATE:.0f})")
     print("Own time of each sampler per suggestion")
     for row in report["samplers"]:
         word = "objective" if row["objectives"] == 1 else "objectives"
-        print(f"  {row['sampler']:<10} {row['objectives']} {word:<10} at {row['finished']:>6,}: {row['median_ms']:8.1f} ms")
+        print(
+            f"  {row['sampler']:<10} {row['objectives']} {word:<10} at {row['finished']:>6,}:"
+            f" {row['median_ms']:8.1f} ms"
+        )
     print(f"Broken promises: {'; '.join(report['broken']) or 'none'}")
 
 

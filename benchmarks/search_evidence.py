@@ -1,20 +1,22 @@
 """Do the samplers search? TPE, GP and NSGA-II against random search at equal trials, where the answer is known.
 
-    python -m benchmarks.search_evidence                                                   # on a formula; minutes on one core
-    python -m benchmarks.search_evidence --table results/table_quick_cpu/table.parquet     # and on a space that was trained whole
+    python -m benchmarks.search_evidence                                                   # on a formula; minutes on
+    one core
+    python -m benchmarks.search_evidence --table results/table_quick_cpu/table.parquet     # and on a space that was
+    trained whole
 
-Every search goes through the code of real ones, with training replaced by a formula or by looking up. Regret is how far the best so far
-lies below the optimum. Repeat r of every method is paired with repeat r of random search, and intervals are 95 % t intervals of the paired
-differences. With two objectives the hypervolume takes the place of regret, and is computed three times: by the project, by Optuna's
-algorithm (While et al. 2012, WFG) and by throwing points.
+Every search goes through the code of real ones, with training replaced by a formula or by looking up. Regret is how far
+the best so far lies below the optimum. Repeat r of every method is paired with repeat r of random search, and intervals
+are 95 % t intervals of the paired differences. With two objectives the hypervolume takes the place of regret, and is
+computed three times: by the project, by Optuna's algorithm (While et al. 2012, WFG) and by throwing points.
 
-On a table a search sees a network's validation accuracy as the mean over all its seeds, so that the answer is known exactly. What is
-left where it sees one seed, in the mean test accuracy of the network that it would pick, is shown besides: there the noise of the one
-seed, and of validation, is left to every method. A network counts as a trial once.
+On a table a search sees a network's validation accuracy as the mean over all its seeds, so that the answer is known
+exactly. What is left where it sees one seed, in the mean test accuracy of the network that it would pick, is shown
+besides: there the noise of the one seed, and of validation, is left to every method. A network counts as a trial once.
 
-The exit status is 1 where a promise is broken: a method whose regret after its last trial is not below random search's after as many
-with its whole interval, or hypervolumes that disagree. The mean over the trials is shown beside it: there the first ten count too,
-which TPE and GP draw at random themselves.
+The exit status is 1 where a promise is broken: a method whose regret after its last trial is not below random search's
+after as many with its whole interval, or hypervolumes that disagree. The mean over the trials is shown beside it: there
+the first ten count too, which TPE and GP draw at random themselves.
 """
 
 from __future__ import annotations
@@ -49,8 +51,8 @@ from search.results.plots import hypervolume
 from xception.base.command_line import parse, refuse
 
 REPEATS, SHORT = 30, 5
-# A Gaussian process takes a fifth of a second per suggestion, TPE and NSGA-II take milliseconds; NSGA-II needs generations (of ten).
-# On a table half of its 72 networks.
+# A Gaussian process takes a fifth of a second per suggestion, TPE and NSGA-II take milliseconds; NSGA-II needs
+# generations (of ten). On a table half of its 72 networks.
 TRIALS = {"analytic": {"tpe": 60, "gp": 30, "nsga2": 150}, "table": {"tpe": 36, "gp": 36, "nsga2": 36}}
 FRONT_TRIALS = {"analytic": {"tpe": 60, "nsga2": 150}, "table": {"tpe": 36, "nsga2": 36}}
 REFERENCE = np.array([1.5, 1.0])  # of the hypervolume: loss and cost
@@ -77,7 +79,9 @@ ANALYTIC = Space(
 class Options:
     """Measure whether the samplers beat random search at equal trials."""
 
-    table: Annotated[Path | None, tyro.conf.arg(help="Parquet file that exhaust wrote; without it the formula alone")] = None
+    table: Annotated[
+        Path | None, tyro.conf.arg(help="Parquet file that exhaust wrote; without it the formula alone")
+    ] = None
     short: Annotated[bool, tyro.conf.arg(help=f"{SHORT} searches with each method instead of {REPEATS}")] = False
     seed: Annotated[int, tyro.conf.arg(help="of the first search; the others follow")] = 0
     workers: Annotated[int | None, tyro.conf.arg(help="processes at a time; one per core without it")] = None
@@ -85,7 +89,9 @@ class Options:
 
 
 def loss(values: Values) -> float:
-    """Return how far values are from the optimum, which is 0 at a 0.7, b 0.3, rate 10^-2.5, depth 5, kind y and extra 0.25."""
+    """Return how far values are from the optimum, which is 0 at a 0.7, b 0.3, rate 10^-2.5, depth 5, kind y and extra
+    0.25.
+    """
     out = (float(values["a"]) - 0.7) ** 2 + (float(values["b"]) - 0.3) ** 2 + ((float(values["depth"]) - 5) / 8) ** 2
     out += (math.log10(float(values["rate"])) + 2.5) ** 2 / 16
     out += {"x": 0.15, "y": 0.0, "z": 0.3}[str(values["kind"])]
@@ -101,7 +107,9 @@ def cost(values: Values) -> float:
 def design() -> Design:
     """A design that nobody trains; a search needs one."""
     with tempfile.TemporaryDirectory() as folder:
-        return plan_base("search_analytic", "?", RunOptions(scale="smoke", dataset="synthetic", out=Path(folder))).designs[BASELINE]
+        return plan_base(
+            "search_analytic", "?", RunOptions(scale="smoke", dataset="synthetic", out=Path(folder))
+        ).designs[BASELINE]
 
 
 def analytic_search(method: str, trials: int, seed: int, *, num_objectives: int = 1) -> Array:
@@ -109,14 +117,26 @@ def analytic_search(method: str, trials: int, seed: int, *, num_objectives: int 
     objectives = ("val_accuracy", "macs")[:num_objectives]
     population = 10 if method in POPULATED else Definition.population
     definition = Definition(
-        space=ANALYTIC.name, design=design(), sampler=method, objectives=objectives, seed=seed, population=population, semantics=SEMANTICS
+        space=ANALYTIC.name,
+        design=design(),
+        sampler=method,
+        objectives=objectives,
+        seed=seed,
+        population=population,
+        semantics=SEMANTICS,
     )
     index, points = Index(definition, ANALYTIC), []
     for number in range(trials):
         asked = index.ask()
         point = (loss(asked.values), cost(asked.values))
         index.tell(
-            Row(number=number, state="complete", params=asked.values, model="", values=(1 - point[0], point[1])[:num_objectives])
+            Row(
+                number=number,
+                state="complete",
+                params=asked.values,
+                model="",
+                values=(1 - point[0], point[1])[:num_objectives],
+            )
         )
         points.append(point[:num_objectives])
     return np.array(points)
@@ -142,12 +162,16 @@ def table_regret(path: Path, method: str, trials: int, seed: int) -> Array:
 
 
 def one_seed_regret(path: Path, method: str, trials: int, seed: int) -> Array:
-    """Return the regret in mean test accuracy after each trial of a search that sees one seed of a network, (trials,)."""
+    """Return the regret in mean test accuracy after each trial of a search that sees one seed of a network,
+    (trials,).
+    """
     return _to_the_end(replay(_table(path), method, trials=trials, seed=seed).test_regret, trials)
 
 
 def table_front_regret(path: Path, method: str, trials: int, seed: int) -> Array:
-    """Return the share that the front of accuracy and MACs lacks of the whole table's hypervolume after each trial, (trials,)."""
+    """Return the share that the front of accuracy and MACs lacks of the whole table's hypervolume after each trial,
+    (trials,).
+    """
     table = _table(path)
     run = replay(table, method, trials=trials, seed=seed, all_seeds=True, objectives=("val_accuracy", "macs"))
     whole = np.array([_loss_and_macs(table, values) for values in table.grid])
@@ -174,9 +198,14 @@ def _table(path: Path) -> Table:
 
 
 def versus_random(method: Array, random: Array) -> dict[str, Any]:
-    """Return the regrets of both, and by how much the method's is lower, for searches (repeats, trials) of equal length."""
+    """Return the regrets of both, and by how much the method's is lower, for searches (repeats, trials) of equal
+    length.
+    """
     out: dict[str, Any] = {"repeats": len(method), "trials": method.shape[1]}
-    for word, ours, theirs in (("mean", method.mean(axis=1), random.mean(axis=1)), ("final", method[:, -1], random[:, -1])):
+    for word, ours, theirs in (
+        ("mean", method.mean(axis=1), random.mean(axis=1)),
+        ("final", method[:, -1], random[:, -1]),
+    ):
         keys = (f"{word}_lower_by", f"{word}_ci_low", f"{word}_ci_high")
         out |= {f"{word}_regret": float(ours.mean()), f"{word}_regret_random": float(theirs.mean())}
         out |= dict(zip(keys, mean_interval(theirs - ours), strict=True))
@@ -184,7 +213,9 @@ def versus_random(method: Array, random: Array) -> dict[str, Any]:
 
 
 def hypervolumes(fronts: int = 20, size: int = 60) -> dict[str, Any]:
-    """Return how far the project's hypervolume is from two others over fronts of random searches, the largest difference of each."""
+    """Return how far the project's hypervolume is from two others over fronts of random searches, the largest
+    difference of each.
+    """
     from optuna._hypervolume import compute_hypervolume
 
     thrown = np.random.default_rng(0).random((THROWN, 2)) * REFERENCE
@@ -216,7 +247,9 @@ def run(repeats: int, *, seed: int = 0, table: Path | None = None, workers: int 
         ]
     rows = []
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers or len(os.sched_getaffinity(0)), mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(
+        workers or len(os.sched_getaffinity(0)), mp_context=context, initializer=_one_thread
+    ) as pool:
         for place, trials, regret in places:
             lengths = {**trials, "random": max(trials.values())}
             seeds = range(seed, seed + repeats)
@@ -225,11 +258,20 @@ def run(repeats: int, *, seed: int = 0, table: Path | None = None, workers: int 
             for method, n in trials.items():
                 rows.append({"on": place, "method": method, **versus_random(found[method], found["random"][:, :n])})
     volumes = hypervolumes()
-    broken = [f"{row['method']} on {row['on']}" for row in rows if row["on"] != ONE_SEED and not row["final_ci_low"] > 0]
+    broken = [
+        f"{row['method']} on {row['on']}" for row in rows if row["on"] != ONE_SEED and not row["final_ci_low"] > 0
+    ]
     if volumes["largest_difference"] > 1e-9 or volumes["largest_difference_thrown_sigmas"] > 5:
         broken.append("hypervolumes disagree")
     about = None if table is None else _table(table).about
-    return {"repeats": repeats, "seed": seed, "comparisons": rows, "hypervolume": volumes, "table": about, "broken": broken}
+    return {
+        "repeats": repeats,
+        "seed": seed,
+        "comparisons": rows,
+        "hypervolume": volumes,
+        "table": about,
+        "broken": broken,
+    }
 
 
 def _one_thread() -> None:
@@ -244,7 +286,12 @@ def show(report: dict[str, Any]) -> None:
     seeds = f"seeds {report['seed']} to {report['seed'] + report['repeats'] - 1}"
     print(f"{report['repeats']} searches with each method ({seeds}), paired with random search; 95 % t intervals")
     if report["table"] is not None:
-        print("Table: " + ", ".join(str(report["table"][name]) for name in ("dataset", "training", "seeds") if name in report["table"]))
+        print(
+            "Table: "
+            + ", ".join(
+                str(report["table"][name]) for name in ("dataset", "training", "seeds") if name in report["table"]
+            )
+        )
     for place in dict.fromkeys(row["on"] for row in report["comparisons"]):
         scale, unit = (100, " %" if "two" in place else " pp") if place.startswith("table") else (1, "")
         what = "share of the volume that the front lacks" if "two" in place else "regret"
@@ -256,11 +303,15 @@ def show(report: dict[str, Any]) -> None:
                 own, theirs, less, low, high = (
                     scale * row[f"{word}_{key}"] for key in ("regret", "regret_random", "lower_by", "ci_low", "ci_high")
                 )
-                print(f"  {row['method']:<6} {row['trials']:>4} trials, {title:<20}: {own:.4f}{unit} against {theirs:.4f}{unit}, "
-                      f"lower by {less:.4f} [{low:.4f}, {high:.4f}]")
+                print(
+                    f"  {row['method']:<6} {row['trials']:>4} trials, {title:<20}: {own:.4f}{unit} against"
+                    f" {theirs:.4f}{unit}, lower by {less:.4f} [{low:.4f}, {high:.4f}]"
+                )
     volumes = report["hypervolume"]
-    print(f"\nHypervolume of {volumes['fronts']} fronts: at most {volumes['largest_difference']:.1e} from WFG's, at most "
-          f"{volumes['largest_difference_thrown_sigmas']:.1f} standard errors from {THROWN:,} points thrown")
+    print(
+        f"\nHypervolume of {volumes['fronts']} fronts: at most {volumes['largest_difference']:.1e} from WFG's, at most "
+        f"{volumes['largest_difference_thrown_sigmas']:.1f} standard errors from {THROWN:,} points thrown"
+    )
     print(f"Broken promises: {'; '.join(report['broken']) or 'none'}")
 
 

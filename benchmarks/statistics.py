@@ -1,12 +1,14 @@
-"""Simulated studies with known effects, decided by the code that decides real ones: how often it errs, covers and finds.
+"""Simulated studies with known effects, decided by the code that decides real ones: how often it errs, covers and
+finds.
 
     python -m benchmarks.statistics            # 50,000 studies per cell, two minutes on one core
     python -m benchmarks.statistics --short    # 10,000 studies per cell, seconds
 
 Each study draws accuracies of one baseline and K variants on shared seeds, so differences share the baseline's noise
-as real ones do. Rates carry the 99 % Clopper–Pearson interval of the simulation itself. The exit status is 1 where a promise is
-broken: a family-wise error whose interval is wholly above 5 %, intervals under normality whose coverage is wholly below 95 %, or
-power more than 2 points from the analytic value. What seems broken is simulated again, with ten times as many fresh studies.
+as real ones do. Rates carry the 99 % Clopper–Pearson interval of the simulation itself. The exit status is 1 where a
+promise is broken: a family-wise error whose interval is wholly above 5 %, intervals under normality whose coverage is
+wholly below 95 %, or power more than 2 points from the analytic value. What seems broken is simulated again, with ten
+times as many fresh studies.
 """
 
 from __future__ import annotations
@@ -49,7 +51,11 @@ CHUNK = 10_000  # studies in memory at once
 MARGIN = 0.01
 SEED_SD, RUN_SD = 0.006, 0.004  # what a seed does to all variants, and what is each trial's own
 FAMILIES, SEEDS = (1, 3, 8), (3, 5, 10)
-SPREADS = (0.1, 1.0, 10.0)  # standard deviation of a difference over the margin: with the last, equivalence is out of reach
+SPREADS = (
+    0.1,
+    1.0,
+    10.0,
+)  # standard deviation of a difference over the margin: with the last, equivalence is out of reach
 MOST = LOOKS[-1].seeds
 
 Promise = Callable[[dict[str, Any]], bool]
@@ -72,7 +78,9 @@ class Options:
     seed: Annotated[int, tyro.conf.arg(help="of the simulation's random numbers")] = 0
 
 
-def accuracies(generator: np.random.Generator, studies: int, variants: int, seeds: int, run_sd: float = RUN_SD) -> Array:
+def accuracies(
+    generator: np.random.Generator, studies: int, variants: int, seeds: int, run_sd: float = RUN_SD
+) -> Array:
     """Return accuracies without any effect, of shape (studies, 1 + variants, seeds), the baseline first."""
     shared = generator.normal(0.7, SEED_SD, (studies, 1, seeds))
     return shared + generator.normal(0.0, run_sd, (studies, 1 + variants, seeds))
@@ -99,8 +107,8 @@ def tally(simulate: Callable[[int], NDArray[np.bool_]], studies: int) -> dict[st
 def promised(simulate: Callable[[int], NDArray[np.bool_]], studies: int, is_broken: Promise) -> dict[str, Any]:
     """Return the rate of True, simulated again with ten times as many fresh studies where it seems to break a promise.
 
-    Of the cells whose true rate is exactly at the promise, one in two hundred has its first interval beyond it by chance; both
-    results are kept.
+    Of the cells whose true rate is exactly at the promise, one in two hundred has its first interval beyond it by
+    chance; both results are kept.
     """
     first = tally(simulate, studies)
     return {**tally(simulate, 10 * studies), "first": first} if is_broken(first) else first
@@ -122,10 +130,11 @@ def decided(data: Array, n: int | None, margin: float = MARGIN) -> Decisions:
 
 
 def family_wise_error(generator: np.random.Generator, studies: int) -> dict[str, dict[str, Any]]:
-    """Return how often a study claims anything false: an effect where there is none, or none where it is exactly the margin.
+    """Return how often a study claims anything false: an effect where there is none, or none where it is exactly the
+    margin.
 
-    The third kind of cell mixes both truths in one study and counts either error. Each kind has its own 5 %, so this may
-    come to more; it is reported and not held to the promise.
+    The third kind of cell mixes both truths in one study and counts either error. Each kind has its own 5 %, so this
+    may come to more; it is reported and not held to the promise.
     """
 
     def cell(n: int | None, k: int, spread: float, at_margin: NDArray[np.int64], is_broken: Promise) -> dict[str, Any]:
@@ -152,20 +161,28 @@ def family_wise_error(generator: np.random.Generator, studies: int) -> dict[str,
                 both = (signs > 0).astype(np.int64)
                 mixed.append({"error": "either, half the variants at each"} | cell(n, k, spread, both, lambda _: False))
         worst = max(cells, key=lambda c: float(c["low"]))
-        out[mode] = {**{name: worst[name] for name in ("rate", "low", "high", "studies")}, "holds": worst["low"] <= ALPHA,
-                     "cells": cells, "mixed": mixed}
+        out[mode] = {
+            **{name: worst[name] for name in ("rate", "low", "high", "studies")},
+            "holds": worst["low"] <= ALPHA,
+            "cells": cells,
+            "mixed": mixed,
+        }
     return out
 
 
 def coverage(generator: np.random.Generator, studies: int) -> dict[str, list[dict[str, Any]]]:
-    """Return how often intervals that say 95 % hold the truth, with normal differences and, without a promise, with skewed ones."""
+    """Return how often intervals that say 95 % hold the truth, with normal differences and, without a promise, with
+    skewed ones.
+    """
     normal: list[dict[str, Any]] = []
     skewed: list[dict[str, Any]] = []
     for name, (draw, truth) in DISTRIBUTIONS.items():
         for n in SEEDS:
+
             def simulate(size: int, n: int = n, draw: Draw = draw, truth: float = truth) -> NDArray[np.bool_]:
                 interval = t_interval(moments(draw(generator, (size, n))))
                 return np.asarray((interval.low <= truth) & (truth <= interval.high))
+
             row = {"interval": "paired t", "differences": name, "n": n}
             if name == "normal":
                 normal.append(row | promised(simulate, studies, misses))
@@ -178,18 +195,34 @@ def coverage(generator: np.random.Generator, studies: int) -> dict[str, list[dic
             data = differences(accuracies(generator, size, len(effects), n or MOST)) + effects[:, np.newaxis]
             found = decided(data, n)
             return np.asarray(((found.low <= effects) & (effects <= found.high)).all(axis=-1))
-        normal.append({"interval": "simultaneous", "differences": "normal", "variants": k, "n": "auto" if n is None else n,
-                       **promised(together, studies, misses)})
-    normal.append({"interval": "seeds × examples", "differences": "of right and wrong answers", "n": 5, "examples": 400,
-                   **promised(lambda size: crossed(generator, size, seeds=5, examples=400), max(1000, studies // 20), misses)})
+
+        normal.append(
+            {
+                "interval": "simultaneous",
+                "differences": "normal",
+                "variants": k,
+                "n": "auto" if n is None else n,
+                **promised(together, studies, misses),
+            }
+        )
+    normal.append(
+        {
+            "interval": "seeds × examples",
+            "differences": "of right and wrong answers",
+            "n": 5,
+            "examples": 400,
+            **promised(lambda size: crossed(generator, size, seeds=5, examples=400), max(1000, studies // 20), misses),
+        }
+    )
     return {"normal": normal, "skewed": skewed}
 
 
 def crossed(generator: np.random.Generator, studies: int, *, seeds: int, examples: int) -> NDArray[np.bool_]:
-    """Return whether the seeds × examples interval holds the true difference, when every study has new seeds and new examples.
+    """Return whether the seeds × examples interval holds the true difference, when every study has new seeds and new
+    examples.
 
-    A network is right where the sum of the example's ease, what its architecture makes of the example, its seed and chance is
-    above a threshold, all of them normal.
+    A network is right where the sum of the example's ease, what its architecture makes of the example, its seed and
+    chance is above a threshold, all of them normal.
     """
     ease, own, luck = 1.0, 0.3, 0.05
     thresholds = (-0.8, -0.7)
@@ -198,30 +231,43 @@ def crossed(generator: np.random.Generator, studies: int, *, seeds: int, example
     hits = np.zeros(studies, dtype=np.bool_)
     for index in range(studies):
         shared = generator.normal(0, ease, (1, examples))
-        right = [shared + generator.normal(0, own, (1, examples)) + generator.normal(0, luck, (seeds, 1))
-                 + generator.normal(0, 1, (seeds, examples)) > threshold for threshold in thresholds]
+        right = [
+            shared
+            + generator.normal(0, own, (1, examples))
+            + generator.normal(0, luck, (seeds, 1))
+            + generator.normal(0, 1, (seeds, examples))
+            > threshold
+            for threshold in thresholds
+        ]
         interval = crossed_interval(right[0].astype(np.float64) - right[1])
         hits[index] = interval.low <= truth <= interval.high
     return hits
 
 
 def power(generator: np.random.Generator, studies: int) -> list[dict[str, Any]]:
-    """Return simulated against analytic power of both tests, with one variant; standard deviations are given over the margin."""
+    """Return simulated against analytic power of both tests, with one variant; standard deviations are given over the
+    margin.
+    """
     rows: list[dict[str, Any]] = []
     for test, n, ratio in itertools.product(("difference", "equivalence"), SEEDS, (0.5, 1.0, 2.0)):
         sd, effect = ratio * MARGIN, MARGIN if test == "difference" else 0.0
 
-        def simulate(size: int, n: int = n, sd: float = sd, effect: float = effect, test: str = test) -> NDArray[np.bool_]:
+        def simulate(
+            size: int, n: int = n, sd: float = sd, effect: float = effect, test: str = test
+        ) -> NDArray[np.bool_]:
             found = decide(differences(accuracies(generator, size, 1, n, sd / np.sqrt(2))) + effect, MARGIN)
             p = found.p if test == "difference" else found.equivalence_p
             return np.asarray(p[:, 0] <= ALPHA)
+
         analytic = difference_power(effect, sd, n) if test == "difference" else equivalence_power(MARGIN, sd, n)
         rows.append({"test": test, "n": n, "sd_over_margin": ratio, "analytic": analytic, **tally(simulate, studies)})
     return rows
 
 
 def saving(generator: np.random.Generator, studies: int) -> list[dict[str, Any]]:
-    """Return what seeds as needed cost and find against ten fixed seeds: trials saved, and verdicts other than inconclusive."""
+    """Return what seeds as needed cost and find against ten fixed seeds: trials saved, and verdicts other than
+    inconclusive.
+    """
     rows = []
     k = 3
     for ratio, effect in itertools.product((0.3, 1.0), (0.0, 0.5, 1.0, 2.0, 5.0)):
@@ -229,12 +275,19 @@ def saving(generator: np.random.Generator, studies: int) -> list[dict[str, Any]]
         raced, fixed = race(data, MARGIN), decide(data, MARGIN)
         used = np.array([0, *(look.seeds for look in LOOKS)])[raced.looks]
         trials = used.sum(axis=-1) + used.max(axis=-1)  # the baseline trains as long as any variant
-        rows.append({
-            "variants": k, "sd_over_margin": ratio, "effect_over_margin": effect, "studies": studies,
-            "trials": float(trials.mean()), "fixed_trials": MOST * (k + 1), "saved": 1 - float(trials.mean()) / (MOST * (k + 1)),
-            "concluded_auto": float((raced.decisions.verdict != INCONCLUSIVE).mean()),
-            "concluded_fixed": float((fixed.verdict != INCONCLUSIVE).mean()),
-        })
+        rows.append(
+            {
+                "variants": k,
+                "sd_over_margin": ratio,
+                "effect_over_margin": effect,
+                "studies": studies,
+                "trials": float(trials.mean()),
+                "fixed_trials": MOST * (k + 1),
+                "saved": 1 - float(trials.mean()) / (MOST * (k + 1)),
+                "concluded_auto": float((raced.decisions.verdict != INCONCLUSIVE).mean()),
+                "concluded_fixed": float((fixed.verdict != INCONCLUSIVE).mean()),
+            }
+        )
     return rows
 
 
@@ -247,17 +300,31 @@ def run(studies: int, seed: int) -> dict[str, Any]:
     broken = [f"family-wise error, {mode}: {described(c)}" for mode in errors for c in errors[mode]["cells"] if errs(c)]
     broken += [f"coverage: {described(c)}" for c in covered["normal"] if misses(c)]
     broken += [f"power: {described(c)}" for c in found if abs(c["rate"] - c["analytic"]) > 0.02]
-    return {"studies": studies, "seed": seed, "margin": MARGIN, "family_wise_error": errors, "coverage": covered, "power": found,
-            "saving": saved, "broken": broken, "seconds": time.perf_counter() - begun}
+    return {
+        "studies": studies,
+        "seed": seed,
+        "margin": MARGIN,
+        "family_wise_error": errors,
+        "coverage": covered,
+        "power": found,
+        "saving": saved,
+        "broken": broken,
+        "seconds": time.perf_counter() - begun,
+    }
 
 
 def described(cell: dict[str, Any]) -> str:
     """Return one cell as a line: what was simulated, then the rate and its interval in percent."""
     skipped = ("rate", "low", "high", "analytic", "studies", "first")
-    words = ", ".join(f"{value}" if isinstance(value, str) and name != "n" else f"{name.replace('_', ' ')} {value}"
-                      for name, value in cell.items() if name not in skipped)
+    words = ", ".join(
+        f"{value}" if isinstance(value, str) and name != "n" else f"{name.replace('_', ' ')} {value}"
+        for name, value in cell.items()
+        if name not in skipped
+    )
     analytic = f", analytic {100 * cell['analytic']:.2f} %" if "analytic" in cell else ""
-    first = f", over {cell['studies']:,} studies after {described(cell['first']).lstrip(': ')}" if "first" in cell else ""
+    first = (
+        f", over {cell['studies']:,} studies after {described(cell['first']).lstrip(': ')}" if "first" in cell else ""
+    )
     return f"{words}: {100 * cell['rate']:.2f} % [{100 * cell['low']:.2f}, {100 * cell['high']:.2f}]{analytic}{first}"
 
 
@@ -273,7 +340,9 @@ def show(report: dict[str, Any]) -> None:
             print(f"  {described(cell)}")
     print("\nCoverage of 95 % intervals, normal (promised)")
     for cell in report["coverage"]["normal"]:
-        print(f"  {described(cell)}" + (f" ({cell['studies']:,} studies)" if cell["studies"] < report["studies"] else ""))
+        print(
+            f"  {described(cell)}" + (f" ({cell['studies']:,} studies)" if cell["studies"] < report["studies"] else "")
+        )
     print("\nCoverage of 95 % intervals, skewed (as it is)")
     for cell in report["coverage"]["skewed"]:
         print(f"  {described(cell)}")
@@ -282,8 +351,11 @@ def show(report: dict[str, Any]) -> None:
         print(f"  {described(cell)}")
     print("\nSeeds as needed against ten fixed seeds, 3 variants")
     for row in report["saving"]:
-        print(f"  effect {row['effect_over_margin']:g} margins, sd {row['sd_over_margin']:g}: {100 * row['saved']:.0f} % of trials saved, "
-              f"{100 * row['concluded_auto']:.0f} % of variants concluded against {100 * row['concluded_fixed']:.0f} %")
+        print(
+            f"  effect {row['effect_over_margin']:g} margins, sd {row['sd_over_margin']:g}: {100 * row['saved']:.0f} %"
+            f" of trials saved, {100 * row['concluded_auto']:.0f} % of variants concluded against"
+            f" {100 * row['concluded_fixed']:.0f} %"
+        )
     print(f"\nBroken promises: {'; '.join(report['broken']) or 'none'}")
     print(f"{report['seconds']:.0f} s")
 

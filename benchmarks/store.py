@@ -1,12 +1,14 @@
-"""The store at the size of years of work: inserting, reading a study's table, holding everything against its checksums, and memory.
+"""The store at the size of years of work: inserting, reading a study's table, holding everything against its checksums,
+and memory.
 
     python -m benchmarks.store            # 100,000 records
     python -m benchmarks.store --short    # 20,000 records
 
-Records are as long as those of scale quick: six epochs of curves, a bit for each of 2,000 test images, a trial's whole JSON. `put` writes
-one record in a transaction of its own, which is on disk when it returns, as a running study does; `put_all` writes many in one, as imports
-and merges do. A study's table is read, compared and laid out from a study of 10 variants and 10 seeds amid all the others.
-Each part is timed several times, and memory is the most that this process ever held.
+Records are as long as those of scale quick: six epochs of curves, a bit for each of 2,000 test images, a trial's whole
+JSON. `put` writes one record in a transaction of its own, which is on disk when it returns, as a running study does;
+`put_all` writes many in one, as imports and merges do. A study's table is read, compared and laid out from a study of
+10 variants and 10 seeds amid all the others. Each part is timed several times, and memory is the most that this process
+ever held.
 """
 
 from __future__ import annotations
@@ -59,20 +61,46 @@ def made_up_records(num: int) -> Iterator[Record]:
     """Yield records of a network at so many seeds, with accuracies as of chance."""
     generator = random.Random(0)
     data = DatasetConfig(fingerprint="0" * 64, image_size=32, val_size=2000)
-    trial = Trial(model=model_config("cifar_tiny"), recipe=Recipe(epochs=EPOCHS), dataset=data, seed=987_654_321, semantics=SEMANTICS)
+    trial = Trial(
+        model=model_config("cifar_tiny"),
+        recipe=Recipe(epochs=EPOCHS),
+        dataset=data,
+        seed=987_654_321,
+        semantics=SEMANTICS,
+    )
     template = trial.to_json()
     for seed in range(num):
         text = template.replace("987654321", str(seed))
         accuracy = generator.gauss(0.6, 0.02)
         curves = [
-            {"epoch": epoch + 1, "train_loss": generator.random(), "val_loss": generator.random(), "val_accuracy": accuracy}
+            {
+                "epoch": epoch + 1,
+                "train_loss": generator.random(),
+                "val_loss": generator.random(),
+                "val_accuracy": accuracy,
+            }
             for epoch in range(EPOCHS)
         ]
         yield Record(
-            key=hashlib.sha256(text.encode()).hexdigest(), trial=text, status="complete", val_accuracy=accuracy, val_loss=1.0,
-            test_accuracy=accuracy, test_top5_accuracy=0.9, test_loss=1.0, num_test=NUM_TEST, num_classes=10,
-            correct=generator.randbytes(NUM_TEST // 8), params=120_000, macs=9_500_000, curves=curves, train_seconds=100.0,
-            images_per_second=500.0, device="cpu", threads=1, environment={"python": "3.11", "torch": "2.15", "platform": "Linux"},
+            key=hashlib.sha256(text.encode()).hexdigest(),
+            trial=text,
+            status="complete",
+            val_accuracy=accuracy,
+            val_loss=1.0,
+            test_accuracy=accuracy,
+            test_top5_accuracy=0.9,
+            test_loss=1.0,
+            num_test=NUM_TEST,
+            num_classes=10,
+            correct=generator.randbytes(NUM_TEST // 8),
+            params=120_000,
+            macs=9_500_000,
+            curves=curves,
+            train_seconds=100.0,
+            images_per_second=500.0,
+            device="cpu",
+            threads=1,
+            environment={"python": "3.11", "torch": "2.15", "platform": "Linux"},
             created_at="2026-01-01T00:00:00.000000+00:00",
         )
 
@@ -80,7 +108,14 @@ def made_up_records(num: int) -> Iterator[Record]:
 def plan_of(name: str, keys: Sequence[str]) -> Plan:
     """Return a study of the benchmark's size over some keys."""
     members = tuple(
-        Member(variant=f"variant {i // SEEDS}", seed=i % SEEDS, stream=0, position=i // SEEDS, is_baseline=i < SEEDS, key=key)
+        Member(
+            variant=f"variant {i // SEEDS}",
+            seed=i % SEEDS,
+            stream=0,
+            position=i // SEEDS,
+            is_baseline=i < SEEDS,
+            key=key,
+        )
         for i, key in enumerate(keys)
     )
     options = {"dataset": "synthetic", "scale": "quick", "margin": 0.01, "seeds_mode": "fixed"}
@@ -153,7 +188,10 @@ def main(args: Sequence[str] | None = None) -> int:
     print(f"put_all, a thousand at a time:       {many} records/s")
     print(f"table of a study of {VARIANTS * SEEDS} trials:        {table} s, goal below {GOALS['table_seconds']:g}")
     print(f"every record held against its checksum: {found['check_seconds']:.1f} s")
-    print(f"most memory of the process: {found['peak_memory_bytes'] / 1e6:,.0f} MB, goal below {GOALS['peak_memory_bytes'] / 1e6:,.0f}")
+    print(
+        f"most memory of the process: {found['peak_memory_bytes'] / 1e6:,.0f} MB, goal below"
+        f" {GOALS['peak_memory_bytes'] / 1e6:,.0f}"
+    )
     print("environment: " + ", ".join(f"{k} {v}" for k, v in found["environment"].items() if v is not None))
     return 0
 
@@ -171,7 +209,9 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _text(spread: dict[str, float], form: str) -> str:
-    return f"{spread['median']:{form}} ({spread['low']:{form}} to {spread['high']:{form}})" if spread else "not measured"
+    return (
+        f"{spread['median']:{form}} ({spread['low']:{form}} to {spread['high']:{form}})" if spread else "not measured"
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """What a study takes besides its training: the way to the first step, evaluation, and all that is beyond `fit`.
 
-    python -m benchmarks.study            # the study that the README begins with, about a quarter of an hour on two cores
+    python -m benchmarks.study            # the study that the README begins with, about a quarter of an hour on two
+    cores
     python -m benchmarks.study --short    # fewer images and seeds: what a study costs once weighs more
 
-`start`: from the command to the first result of a study whose trials have one step each, over a process that imports torch alone, in
-interleaved rounds; a plain loop's optimiser imports torch._dynamo too, so that a process that does both is timed beside them. `fit`: the
-shares of one training that its steps, its validations after each epoch and its one look at the test set have. `study`: from the command to
-the last figure; what the trainings had of it is the training seconds in its records, times what `fit` takes over its steps; where the last
-worker trains alone, the others wait, and that is told by itself.
+`start`: from the command to the first result of a study whose trials have one step each, over a process that imports
+torch alone, in interleaved rounds; a plain loop's optimiser imports torch._dynamo too, so that a process that does both
+is timed beside them. `fit`: the shares of one training that its steps, its validations after each epoch and its one
+look at the test set have. `study`: from the command to the last figure; what the trainings had of it is the training
+seconds in its records, times what `fit` takes over its steps; where the last worker trains alone, the others wait, and
+that is told by itself.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ class Arguments:
 
 
 def start(rounds: int) -> dict[str, dict[str, float]]:
-    """Return the seconds of fresh processes: that import torch, and from a command to the first result of a one-step trial."""
+    """Return the seconds of fresh processes: that import torch, and from a command to the first result of a one-step
+    trial.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in (*_IMPORTS, "command")}
     for _ in range(rounds):
         for name, code in _IMPORTS.items():
@@ -55,11 +59,27 @@ def start(rounds: int) -> dict[str, dict[str, float]]:
             subprocess.run([sys.executable, "-c", code], check=True)
             seconds[name].append(time.perf_counter() - began)
         with tempfile.TemporaryDirectory() as folder:
-            words = ("--scale", "smoke", "--dataset", "synthetic", "--train-size", "128", "--epochs", "1", "--seeds", "1", "--workers", "1")
+            words = (
+                "--scale",
+                "smoke",
+                "--dataset",
+                "synthetic",
+                "--train-size",
+                "128",
+                "--epochs",
+                "1",
+                "--seeds",
+                "1",
+                "--workers",
+                "1",
+            )
             seconds["command"].append(_run(*words, "--out", folder).results[0])
     seconds["over torch"] = [a - b for a, b in zip(seconds["command"], seconds["torch"], strict=True)]
     seconds["over both"] = [a - b for a, b in zip(seconds["command"], seconds["torch and torch._dynamo"], strict=True)]
-    return {name: {"median": statistics.median(s), "low": min(s), "high": max(s), "n": rounds} for name, s in seconds.items()}
+    return {
+        name: {"median": statistics.median(s), "low": min(s), "high": max(s), "n": rounds}
+        for name, s in seconds.items()
+    }
 
 
 def shares_of_fit(dataset_name: str, train_size: int | None) -> dict[str, float]:
@@ -134,8 +154,12 @@ def study(arguments: Arguments, fit: dict[str, float], words: Sequence[str]) -> 
     idle = sum(last[-1] - ended for ended in last) / arguments.workers
     in_fit = trained / fit["steps"] / arguments.workers
     return {
-        "seconds": run.seconds, "trials": len(run.results), "in_fit": in_fit, "waiting_for_the_last": idle,
-        "to_first_trials": run.results[0], "after_last_trial": run.seconds - run.results[-1],
+        "seconds": run.seconds,
+        "trials": len(run.results),
+        "in_fit": in_fit,
+        "waiting_for_the_last": idle,
+        "to_first_trials": run.results[0],
+        "after_last_trial": run.seconds - run.results[-1],
         "beyond_fit": (run.seconds - in_fit - idle) / run.seconds,
     }
 
@@ -155,18 +179,34 @@ def main(args: Sequence[str] | None = None) -> int:
     except DataError as error:
         refuse(PROG, error)
     if asked.json:
-        print(json.dumps({"start": began, "fit": fit, "study": whole, "goals": GOALS, "environment": environment}, indent=2))
+        print(
+            json.dumps(
+                {"start": began, "fit": fit, "study": whole, "goals": GOALS, "environment": environment}, indent=2
+            )
+        )
         return 0
     for name, s in began.items():
-        what = {"command": "command to first result", "over torch": "  over importing torch", "over both": "  over importing both"}
-        print(f"{what.get(name, f'import {name}'):32}{s['median']:8.2f} s ({s['low']:.2f} to {s['high']:.2f}, {s['n']} rounds)")
+        what = {
+            "command": "command to first result",
+            "over torch": "  over importing torch",
+            "over both": "  over importing both",
+        }
+        print(
+            f"{what.get(name, f'import {name}'):32}{s['median']:8.2f} s ({s['low']:.2f} to {s['high']:.2f}, {s['n']}"
+            " rounds)"
+        )
     print(f"goal over importing torch: {GOALS['first_seconds_over_torch']:g} s to the first step")
     rest = 1 - fit["steps"] - fit["validation"] - fit["test"]
-    print(f"a training of scale quick on {fit['images']:,.0f} images, {fit['seconds']:.0f} s: steps {fit['steps']:.1%}, validation "
-          f"{fit['validation']:.1%} (goal below {GOALS['validation']:.0%}), test {fit['test']:.1%}, the rest {rest:.1%}")
-    print(f"study of {whole['trials']} trials on {asked.dataset}, {asked.workers} at a time: {whole['seconds']:.0f} s; "
-          f"in fit {whole['in_fit']:.0f} s, waiting for the last trial {whole['waiting_for_the_last']:.0f} s, "
-          f"after it {whole['after_last_trial']:.1f} s")
+    print(
+        f"a training of scale quick on {fit['images']:,.0f} images, {fit['seconds']:.0f} s: steps {fit['steps']:.1%},"
+        f" validation {fit['validation']:.1%} (goal below {GOALS['validation']:.0%}), test {fit['test']:.1%}, the rest"
+        f" {rest:.1%}"
+    )
+    print(
+        f"study of {whole['trials']} trials on {asked.dataset}, {asked.workers} at a time: {whole['seconds']:.0f} s; "
+        f"in fit {whole['in_fit']:.0f} s, waiting for the last trial {whole['waiting_for_the_last']:.0f} s, "
+        f"after it {whole['after_last_trial']:.1f} s"
+    )
     print(f"beyond fit: {whole['beyond_fit']:.1%} of the study (goal {GOALS['beyond_fit']:.0%})")
     print("environment: " + ", ".join(f"{k} {v}" for k, v in environment.items() if v is not None))
     return 0

@@ -1,16 +1,19 @@
-"""Our trainer against the loops that a user would otherwise write: same network, data, augmentation, batch and optimiser.
+"""Our trainer against the loops that a user would otherwise write: same network, data, augmentation, batch and
+optimiser.
 
     python -m benchmarks.training            # 5 rounds, about eight minutes on two cores
     python -m benchmarks.training --short    # 3 rounds, under five minutes
 
-The network is `cifar_small` (0.3 M parameters), the data the embedded synthetic set, the batch 128. Three comparisons, each in rounds in
-which every loop has a turn, in random order: the peers as their documentation writes them, on all cores; the peers given our memory
-layout (channels-last) and allocator settings; and everything on one core. Ours is `xception.train.loop.fit` in processes of its own, as a
-study's workers run it. A ratio is ours over theirs within a round; ours is its best setting, and the DataLoader's too.
+The network is `cifar_small` (0.3 M parameters), the data the embedded synthetic set, the batch 128. Three comparisons,
+each in rounds in which every loop has a turn, in random order: the peers as their documentation writes them, on all
+cores; the peers given our memory layout (channels-last) and allocator settings; and everything on one core. Ours is
+`xception.train.loop.fit` in processes of its own, as a study's workers run it. A ratio is ours over theirs within a
+round; ours is its best setting, and the DataLoader's too.
 
-Also measured: what taking and augmenting a batch is of a step, and which share of the machine's rate of matrix products (float32,
-1024 × 1024, on the same cores in the same rounds) a step reaches, counted as three times the forward pass's multiply-accumulates.
-With CUDA, ours is held against timm's loop with 16 loader workers, automatic mixed precision and channels-last.
+Also measured: what taking and augmenting a batch is of a step, and which share of the machine's rate of matrix products
+(float32, 1024 × 1024, on the same cores in the same rounds) a step reaches, counted as three times the forward pass's
+multiply-accumulates. With CUDA, ours is held against timm's loop with 16 loader workers, automatic mixed precision and
+channels-last.
 """
 
 from __future__ import annotations
@@ -57,7 +60,11 @@ class Contest:
 
     def loops(self) -> dict[str, Loop]:
         """Return all of them by name."""
-        return {**self.ours, **{name: loop for peer in self.peers.values() for name, loop in peer.items()}, **self.measures}
+        return {
+            **self.ours,
+            **{name: loop for peer in self.peers.values() for name, loop in peer.items()},
+            **self.measures,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +105,9 @@ def cpu_contests(num_cores: int) -> list[Contest]:
             ours={"ours, one core": Loop(kind="ours", threads=1, cores=core)},
             peers={
                 "dataloader_one_core": {"DataLoader loop, one core": Loop(kind="dataloader", cores=core)},
-                "dataloader_tuned_one_core": {"DataLoader loop, one core, our settings": Loop(kind="dataloader", cores=core, tuned=True)},
+                "dataloader_tuned_one_core": {
+                    "DataLoader loop, one core, our settings": Loop(kind="dataloader", cores=core, tuned=True)
+                },
             },
         ),
     ]
@@ -107,7 +116,9 @@ def cpu_contests(num_cores: int) -> list[Contest]:
 def _peers(suffix: str, *, tuned: bool, num_cores: int) -> dict[str, dict[str, Loop]]:
     workers = min(4, num_cores)
     loops = {
-        "dataloader": {f"DataLoader loop, {n} workers": Loop(kind="dataloader", loader_workers=n, tuned=tuned) for n in (0, 2)},
+        "dataloader": {
+            f"DataLoader loop, {n} workers": Loop(kind="dataloader", loader_workers=n, tuned=tuned) for n in (0, 2)
+        },
         "timm": {f"timm loader and loop, {workers} workers": Loop(kind="timm", loader_workers=workers, tuned=tuned)},
         "keras": {"Keras fit": Loop(kind="keras", tuned=tuned)},
     }
@@ -116,11 +127,11 @@ def _peers(suffix: str, *, tuned: bool, num_cores: int) -> dict[str, dict[str, L
 
 def cuda_contest() -> Contest:
     """Return the contest on one GPU, for one trial."""
-    fast = {"device": "cuda", "precision": "bfloat16"}
+    timm = Loop(kind="timm", device="cuda", precision="bfloat16", loader_workers=16, tuned=True)
     return Contest(
         title="on one GPU, bfloat16",
-        ours={"ours": Loop(kind="ours", threads=1, **fast)},  # type: ignore[arg-type]
-        peers={"timm_cuda": {"timm loader and loop, 16 workers": Loop(kind="timm", loader_workers=16, tuned=True, **fast)}},  # type: ignore[arg-type]
+        ours={"ours": Loop(kind="ours", threads=1, device="cuda", precision="bfloat16")},
+        peers={"timm_cuda": {"timm loader and loop, 16 workers": timm}},
     )
 
 
@@ -151,20 +162,28 @@ def per_step(loop: Loop) -> float:
 
 
 def shares(outcome: Outcome, contest: Contest, training_macs: int) -> dict[str, Ratio]:
-    """Return the share of a step that taking and augmenting its batch is, and the share of the rate of products that a step reaches."""
+    """Return the share of a step that taking and augmenting its batch is, and the share of the rate of products that a
+    step reaches.
+    """
     found = {}
     for name, loop in contest.measures.items():
         if loop.kind == "batches":
-            alone = next(own for own, ours in contest.ours.items() if ours.processes == 1 and ours.threads == loop.threads)
+            alone = next(
+                own for own, ours in contest.ours.items() if ours.processes == 1 and ours.threads == loop.threads
+            )
             found["data_share"] = ratio_of(outcome.rates[alone], outcome.rates[name])
         else:
-            found["product_share"] = ratio_of([training_macs * rate for rate in outcome.rates[outcome.best]], outcome.rates[name])
+            found["product_share"] = ratio_of(
+                [training_macs * rate for rate in outcome.rates[outcome.best]], outcome.rates[name]
+            )
     return found
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Hold the contests, print, and return the exit status."""
-    asked = parse(Arguments, args, prog=PROG, description="Our trainer against the loops that a user would otherwise write.")
+    asked = parse(
+        Arguments, args, prog=PROG, description="Our trainer against the loops that a user would otherwise write."
+    )
     import torch
 
     from xception.network.closed_form import complexity
@@ -182,7 +201,10 @@ def main(args: Sequence[str] | None = None) -> int:
         "ratios": {peer: dataclasses.asdict(ratio) for outcome in outcomes for peer, ratio in outcome.ratios.items()},
         **{name: dataclasses.asdict(ratio) for name, ratio in found.items()},
         "goals": GOALS | {"data_share": LARGEST_DATA_SHARE, "product_share": LEAST_PRODUCT_SHARE},
-        "rates": [{"contest": o.title, "median": {name: statistics.median(rates) for name, rates in o.rates.items()}} for o in outcomes],
+        "rates": [
+            {"contest": o.title, "median": {name: statistics.median(rates) for name, rates in o.rates.items()}}
+            for o in outcomes
+        ],
         "network": {"preset": PRESET, "params": counted.params, "macs": counted.macs, "batch_size": BATCH_SIZE},
         "environment": dataclasses.asdict(environment),
     }
@@ -199,22 +221,35 @@ def _fastest(names: Mapping[str, Loop], rates: Mapping[str, list[float]]) -> str
 
 def _show(contests: Sequence[Contest], outcomes: Sequence[Outcome], document: Mapping[str, Any]) -> None:
     network = document["network"]
-    print(f"{network['preset']}: {network['params']:,} parameters, {network['macs'] / 1e6:.1f} M multiply-accumulates an image; "
-          f"batch {network['batch_size']}, SGD, flip and padded crop")
+    print(
+        f"{network['preset']}: {network['params']:,} parameters, {network['macs'] / 1e6:.1f} M multiply-accumulates an"
+        f" image; batch {network['batch_size']}, SGD, flip and padded crop"
+    )
     for contest, outcome in zip(contests, outcomes, strict=True):
         print(f"\n{outcome.title}")
         for name in contest.loops():
             print(f"  {name:44}{_rate(contest.loops()[name], outcome.rates.get(name))}")
         for peer in contest.peers:
             ratio = outcome.ratios.get(peer)
-            text = NOT_MEASURED if ratio is None else f"{ratio.median:5.2f}× ({ratio.low:.2f} to {ratio.high:.2f}, {ratio.n} rounds)"
+            text = (
+                NOT_MEASURED
+                if ratio is None
+                else f"{ratio.median:5.2f}× ({ratio.low:.2f} to {ratio.high:.2f}, {ratio.n} rounds)"
+            )
             goal = f", goal {GOALS[peer]:g}×" if peer in GOALS else ""
             print(f"  {outcome.best} over {peer}: {text}{goal}")
     if "timm_cuda" not in document["ratios"]:
-        print(f"\non a GPU: {NOT_MEASURED}, no CUDA device is here (goal {GOALS['timm_cuda']:g}× timm's loop for one trial)")
+        print(
+            f"\non a GPU: {NOT_MEASURED}, no CUDA device is here (goal {GOALS['timm_cuda']:g}× timm's loop for one"
+            " trial)"
+        )
     for name, what, goal in (
         ("data_share", "taking and augmenting a batch, of a step", f"at most {LARGEST_DATA_SHARE:.0%}"),
-        ("product_share", "of the machine's rate of matrix products, over whole steps", f"at least {LEAST_PRODUCT_SHARE:.0%}"),
+        (
+            "product_share",
+            "of the machine's rate of matrix products, over whole steps",
+            f"at least {LEAST_PRODUCT_SHARE:.0%}",
+        ),
     ):
         share = document[name]
         print(f"{what}: {share['median']:.1%} ({share['low']:.1%} to {share['high']:.1%}), goal {goal}")

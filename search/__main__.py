@@ -28,7 +28,8 @@ class Run:
     """What every command that trains can be asked for."""
 
     dataset: str | None = None
-    """cifar10, cifar100, imagenette, synthetic, folder:PATH or parquet:PATH. Without it CIFAR-10 where it is found, else synthetic."""
+    """cifar10, cifar100, imagenette, synthetic, folder:PATH or parquet:PATH. Without it CIFAR-10 where it is found,
+    else synthetic."""
     scale: Literal["smoke", "quick", "standard", "paper"] | None = None
     """Size of network, data, epochs and seeds; standard where there is a GPU, else quick."""
     preset: str | None = None
@@ -40,13 +41,15 @@ class Run:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     workers: int | None = None
-    """Trials at a time; one per core without a GPU. With one, a search that is continued is the search that was interrupted."""
+    """Trials at a time; one per core without a GPU. With one, a search that is continued is the search that was
+    interrupted."""
     threads: int = 1
     """Threads of one trial on a CPU; part of the plan, since it changes the last bits of a result."""
     executor: Literal["local", "ray"] = "local"
     """Where trials run: worker processes on this machine, or a Ray cluster."""
     ray_address: str | None = None
-    """With --executor ray: HOST:PORT of a cluster's head node, or auto for the one on this machine; starts its own without it."""
+    """With --executor ray: HOST:PORT of a cluster's head node, or auto for the one on this machine; starts its own
+    without it."""
     store: str | None = None
     """Database of records: sqlite:///PATH or postgresql://HOST/NAME; sqlite:///<out>/records.db without it."""
     data_dir: Path | None = None
@@ -62,9 +65,11 @@ class Arguments(Run):
     space: str | None = None
     """Name of a space; see --list."""
     trials: int | None = None
-    """Candidates to evaluate, those of an earlier run of the same search included; what is turned away before training does not count."""
+    """Candidates to evaluate, those of an earlier run of the same search included; what is turned away before training
+    does not count."""
     objectives: str = "val_accuracy"
-    """Any of val_accuracy, macs, params, latency_ms (measured here, alone) and memory_mib (peak of inference), separated by commas."""
+    """Any of val_accuracy, macs, params, latency_ms (measured here, alone) and memory_mib (peak of inference),
+    separated by commas."""
     sampler: str = "tpe"
     """random, qmc, tpe, gp, nsga2, nsga3, cmaes, evolution (regularised) or local."""
     pruner: str = "none"
@@ -78,7 +83,8 @@ class Arguments(Run):
     max_memory_mib: float | None = None
     """Turn away networks whose inference needs more memory; they are not trained."""
     accuracy_at_most: float = 1.0
-    """A validation accuracy that no candidate can exceed: whoever is dominated even so is not trained. At 1 nobody is."""
+    """A validation accuracy that no candidate can exceed: whoever is dominated even so is not trained. At 1 nobody
+    is."""
     seed: int = 0
     """Of the suggestions."""
     seeds_per_candidate: int = 1
@@ -148,16 +154,23 @@ def main(args: Sequence[str] | None = None) -> int:
         if words[:1] == ["replay"]:
             return _replay(words)
         if words and not words[0].startswith("-"):
-            raise ValueError(f"{words[0]!r} is not a command; allowed: exhaust, replay, or options such as --space and --list")
+            raise ValueError(
+                f"{words[0]!r} is not a command; allowed: exhaust, replay, or options such as --space and --list"
+            )
         return _search(words)
     except ValueError as error:
         refuse(PROG, error)
     except OSError as error:
-        refuse(PROG, f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}; what was finished is stored")
+        refuse(
+            PROG,
+            f"{f'{error.filename}: ' if error.filename else ''}{error.strerror or error}; what was finished is stored",
+        )
 
 
 def _search(words: Sequence[str]) -> int:
-    asked = parse(Arguments, words, prog=PROG, description="Search the Xception family; also: exhaust --help, replay --help.")
+    asked = parse(
+        Arguments, words, prog=PROG, description="Search the Xception family; also: exhaust --help, replay --help."
+    )
     if asked.list:
         from search.commands.list_spaces import list_spaces
 
@@ -180,33 +193,65 @@ def _search(words: Sequence[str]) -> int:
     from search.commands.search import Wishes, run_search
 
     wishes = Wishes(
-        space=asked.space, trials=asked.trials, sampler=asked.sampler, pruner=asked.pruner, objectives=_names(asked.objectives),
-        limits=tuple(limits), seed=asked.seed, seeds_per_candidate=asked.seeds_per_candidate, population=asked.population,
-        accuracy_at_most=asked.accuracy_at_most, proxies=_names(asked.proxies), warm_start=asked.warm_start, filter=asked.filter,
-        confirm=asked.confirm, confirm_seeds=asked.confirm_seeds, optuna_db=asked.optuna_db,
+        space=asked.space,
+        trials=asked.trials,
+        sampler=asked.sampler,
+        pruner=asked.pruner,
+        objectives=_names(asked.objectives),
+        limits=tuple(limits),
+        seed=asked.seed,
+        seeds_per_candidate=asked.seeds_per_candidate,
+        population=asked.population,
+        accuracy_at_most=asked.accuracy_at_most,
+        proxies=_names(asked.proxies),
+        warm_start=asked.warm_start,
+        filter=asked.filter,
+        confirm=asked.confirm,
+        confirm_seeds=asked.confirm_seeds,
+        optuna_db=asked.optuna_db,
     )
     with interruptible(["-m", "search", *words]):
         return run_search(wishes, _options(asked), _machines(asked), _command(words))
 
 
 def _exhaust(words: Sequence[str]) -> int:
-    asked = parse(ExhaustArguments, words[1:], prog=f"{PROG} exhaust", description="Train every network of a finite space.")
+    asked = parse(
+        ExhaustArguments, words[1:], prog=f"{PROG} exhaust", description="Train every network of a finite space."
+    )
     from ablations.running.interruption import interruptible
     from search.commands.exhaust import exhaust
 
     with interruptible(["-m", "search", *words]):
         return exhaust(
-            asked.space, asked.seeds, _options(asked), _machines(asked), table=asked.table, dry_run=asked.dry_run, command=_command(words)
+            asked.space,
+            asked.seeds,
+            _options(asked),
+            _machines(asked),
+            table=asked.table,
+            dry_run=asked.dry_run,
+            command=_command(words),
         )
 
 
 def _replay(words: Sequence[str]) -> int:
-    asked = parse(ReplayArguments, words[1:], prog=f"{PROG} replay", description="Replay search methods on a space that was trained whole.")
+    asked = parse(
+        ReplayArguments,
+        words[1:],
+        prog=f"{PROG} replay",
+        description="Replay search methods on a space that was trained whole.",
+    )
     from ablations.running.interruption import interruptible
     from search.commands.replay import replay
 
     with interruptible(["-m", "search", *words]):
-        return replay(asked.table, _names(asked.samplers), trials=asked.trials, repeats=asked.repeats, seed=asked.seed, out=asked.out)
+        return replay(
+            asked.table,
+            _names(asked.samplers),
+            trials=asked.trials,
+            repeats=asked.repeats,
+            seed=asked.seed,
+            out=asked.out,
+        )
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -226,8 +271,14 @@ def _options(asked: Run) -> Options:
     from ablations.design.study_plan import Options
 
     return Options(
-        scale=asked.scale or default_scale(), dataset=asked.dataset, preset=asked.preset, epochs=asked.epochs, train_size=asked.train_size,
-        data_dir=asked.data_dir, out=asked.out, store=asked.store,
+        scale=asked.scale or default_scale(),
+        dataset=asked.dataset,
+        preset=asked.preset,
+        epochs=asked.epochs,
+        train_size=asked.train_size,
+        data_dir=asked.data_dir,
+        out=asked.out,
+        store=asked.store,
     )
 
 
@@ -235,7 +286,11 @@ def _machines(asked: Run) -> Machines:
     from ablations.execution.backend import Machines
 
     return Machines(
-        device=asked.device, workers=asked.workers, threads=asked.threads, executor=asked.executor, ray_address=asked.ray_address
+        device=asked.device,
+        workers=asked.workers,
+        threads=asked.threads,
+        executor=asked.executor,
+        ray_address=asked.ray_address,
     )
 
 

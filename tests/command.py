@@ -10,7 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def call(*args: str, expect: int = 0, cwd: Path = ROOT, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def call(
+    *args: str, expect: int = 0, cwd: Path = ROOT, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run `python ARGS` and return what it printed; fail the test where the exit status is another than expected."""
     done = subprocess.run(
         [sys.executable, *args],

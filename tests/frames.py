@@ -13,23 +13,43 @@ if TYPE_CHECKING:
     from ablations.reporting.figures import StudyFigure
 
 LONG = [
-    "baseline_with_all_residual_connections", "no_residual_connections_in_the_middle_flow",
+    "baseline_with_all_residual_connections",
+    "no_residual_connections_in_the_middle_flow",
     "separable_convolution_without_intermediate_activation",
-    "group_normalization_with_32_groups@params", "pre_activation_order_norm_relu_conv", "exponential_linear_unit_intermediate_activation",
-    "squeeze_and_excitation_after_each_module", "kernel_size_5_in_the_entry_and_exit_flow@macs", "depthwise_multiplier_of_two_and_no_bias",
-    "stochastic_depth_with_linear_decay_rate_0.2", "label_smoothing_0.1_and_mixup_0.2_together", "anti_aliased_downsampling_blur_pool_3x3",
+    "group_normalization_with_32_groups@params",
+    "pre_activation_order_norm_relu_conv",
+    "exponential_linear_unit_intermediate_activation",
+    "squeeze_and_excitation_after_each_module",
+    "kernel_size_5_in_the_entry_and_exit_flow@macs",
+    "depthwise_multiplier_of_two_and_no_bias",
+    "stochastic_depth_with_linear_decay_rate_0.2",
+    "label_smoothing_0.1_and_mixup_0.2_together",
+    "anti_aliased_downsampling_blur_pool_3x3",
 ]
 HOSTILE = [
-    "base & line_#1", "<script>alert('x')</script>", "50% of $x_1^2$ {a}~b\\c", "=HYPERLINK(\"http://x\",\"y\")",
-    "\"><img src=x onerror=alert(1)>",
-    "名前 ünï → δ", "{{ 7 * 7 }}{% raw %}",
+    "base & line_#1",
+    "<script>alert('x')</script>",
+    "50% of $x_1^2$ {a}~b\\c",
+    '=HYPERLINK("http://x","y")',
+    '"><img src=x onerror=alert(1)>',
+    "名前 ünï → δ",
+    "{{ 7 * 7 }}{% raw %}",
 ]
 
 
 def records(
-    names: Sequence[str] = ("full", "none", "entry only", "middle only"), *, seeds: int = 5, effects: Sequence[float] | None = None,
-    study: str = "residuals", dataset: str = "CIFAR-10 (JPEG)", scale: str = "quick", diverged: Sequence[tuple[str, int]] = (),
-    failed: Sequence[tuple[str, int]] = (), missing: Sequence[tuple[str, int]] = (), epochs: int = 6, base: float = 0.84,
+    names: Sequence[str] = ("full", "none", "entry only", "middle only"),
+    *,
+    seeds: int = 5,
+    effects: Sequence[float] | None = None,
+    study: str = "residuals",
+    dataset: str = "CIFAR-10 (JPEG)",
+    scale: str = "quick",
+    diverged: Sequence[tuple[str, int]] = (),
+    failed: Sequence[tuple[str, int]] = (),
+    missing: Sequence[tuple[str, int]] = (),
+    epochs: int = 6,
+    base: float = 0.84,
 ) -> pd.DataFrame:
     """Return a frame as `ablations.load` gives it: the first name is the baseline."""
     rng = np.random.default_rng(7)
@@ -39,25 +59,49 @@ def records(
     for number, (name, effect) in enumerate(zip(names, steps, strict=True)):
         for seed in range(seeds):
             pair = (name, seed)
-            status = "diverged" if pair in diverged else "failed" if pair in failed else "missing" if pair in missing else "complete"
+            status = (
+                "diverged"
+                if pair in diverged
+                else "failed"
+                if pair in failed
+                else "missing"
+                if pair in missing
+                else "complete"
+            )
             accuracy = float(np.clip(base + effect + noise[seed] + rng.normal(0, 0.004), 0, 1))
             done = status == "complete"
-            rows.append({
-                "study": study, "variant": name, "is_baseline": number == 0, "seed": seed, "stream": 0,
-                "key": f"{study}-{number}-{seed}".encode().hex().ljust(64, "0"), "status": status,
-                "val_accuracy": accuracy - 0.005 if done else np.nan, "test_accuracy": accuracy if done else np.nan,
-                "test_top5_accuracy": 1 - (1 - accuracy) / 8 if done else np.nan,
-                "params": 125_000 + 9_000 * number if status != "missing" else np.nan,
-                "macs": 12_300_000 + 2_100_000 * (number % 5) if status != "missing" else np.nan,
-                "train_seconds": 148.0 + 3 * seed if status != "missing" else np.nan,
-                "images_per_second": 400.0 if done else np.nan, "device": "cpu" if status != "missing" else None,
-                "dataset": dataset, "scale": scale, "num_classes": 10, "margin": 0.005,
-                "correct": np.packbits(rng.random(1000) < accuracy).tobytes() if done else None, "num_test": 1000,
-                "curves": _curves(rng, accuracy, epochs, status), "model_json": json.dumps({"num_classes": 10, "width": number}),
-                "recipe_json": json.dumps({"batch_size": 128, "epochs": epochs}),
-                "reason": {"diverged": "the training loss is not finite in epoch 2",
-                           "failed": "MemoryError: cannot allocate 3.1 GiB"}.get(status),
-            })
+            rows.append(
+                {
+                    "study": study,
+                    "variant": name,
+                    "is_baseline": number == 0,
+                    "seed": seed,
+                    "stream": 0,
+                    "key": f"{study}-{number}-{seed}".encode().hex().ljust(64, "0"),
+                    "status": status,
+                    "val_accuracy": accuracy - 0.005 if done else np.nan,
+                    "test_accuracy": accuracy if done else np.nan,
+                    "test_top5_accuracy": 1 - (1 - accuracy) / 8 if done else np.nan,
+                    "params": 125_000 + 9_000 * number if status != "missing" else np.nan,
+                    "macs": 12_300_000 + 2_100_000 * (number % 5) if status != "missing" else np.nan,
+                    "train_seconds": 148.0 + 3 * seed if status != "missing" else np.nan,
+                    "images_per_second": 400.0 if done else np.nan,
+                    "device": "cpu" if status != "missing" else None,
+                    "dataset": dataset,
+                    "scale": scale,
+                    "num_classes": 10,
+                    "margin": 0.005,
+                    "correct": np.packbits(rng.random(1000) < accuracy).tobytes() if done else None,
+                    "num_test": 1000,
+                    "curves": _curves(rng, accuracy, epochs, status),
+                    "model_json": json.dumps({"num_classes": 10, "width": number}),
+                    "recipe_json": json.dumps({"batch_size": 128, "epochs": epochs}),
+                    "reason": {
+                        "diverged": "the training loss is not finite in epoch 2",
+                        "failed": "MemoryError: cannot allocate 3.1 GiB",
+                    }.get(status),
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -65,7 +109,9 @@ def _curves(rng: np.random.Generator, accuracy: float, epochs: int, status: str)
     stop = {"complete": epochs, "diverged": 2}.get(status, 0)
     return [
         {
-            "epoch": e + 1, "train_loss": 2.3 * np.exp(-e / 3) + 0.4, "val_loss": 2.3 * np.exp(-e / 3) + 0.5 + rng.normal(0, 0.02),
+            "epoch": e + 1,
+            "train_loss": 2.3 * np.exp(-e / 3) + 0.4,
+            "val_loss": 2.3 * np.exp(-e / 3) + 0.5 + rng.normal(0, 0.02),
             "val_accuracy": float(accuracy * (1 - np.exp(-(e + 1) / 1.7)) + rng.normal(0, 0.008)),
         }
         for e in range(stop)
@@ -82,11 +128,15 @@ def cases() -> dict[str, pd.DataFrame]:
         "variant_diverged": records(effects=[0, -0.09, 0.001, 0.012], diverged=[("none", s) for s in range(5)]),
         "one_seed": records(seeds=1),
         "half_finished": records(
-            effects=[0, -0.09, 0.001, 0.012], diverged=[("none", 1)], failed=[("entry only", 2)],
+            effects=[0, -0.09, 0.001, 0.012],
+            diverged=[("none", 1)],
+            failed=[("entry only", 2)],
             missing=[("middle only", s) for s in range(1, 5)] + [("entry only", 4)],
         ),
         "all_missing": records(["full", "none"], missing=[(n, s) for n in ("full", "none") for s in range(5)]),
-        "hostile": records(HOSTILE, effects=[0, 0.03, -0.02, 0.001, 0.015, -0.05, 0.0], dataset="Synthetic <b>shapes</b> & 50%"),
+        "hostile": records(
+            HOSTILE, effects=[0, 0.03, -0.02, 0.001, 0.015, -0.05, 0.0], dataset="Synthetic <b>shapes</b> & 50%"
+        ),
         "twelve_long": records(LONG, seeds=3),
         "two_baselines": two_baselines(),
         "two_hundred": records(many, seeds=3),
@@ -100,7 +150,9 @@ def comparison(frame: pd.DataFrame) -> pd.DataFrame:
     table = compare(frame)
     position = np.arange(len(table))
     return table.assign(
-        latency_ms=np.where(position > 0, 1.5 + position % 7, np.nan), latency_device="cpu", fvcore_total=table["macs"] + 1000,
+        latency_ms=np.where(position > 0, 1.5 + position % 7, np.nan),
+        latency_device="cpu",
+        fvcore_total=table["macs"] + 1000,
     )
 
 
@@ -120,10 +172,14 @@ def searched(trials: int = 60) -> pd.DataFrame:
     macs = 10 ** rng.uniform(6, 8, trials)
     accuracy = 0.5 + 0.05 * np.log10(macs) + rng.normal(0, 0.02, trials)
     status = np.where(np.isin(np.arange(trials), (5, 17, 30)), "failed", "complete")
-    return pd.DataFrame({
-        "space": np.where(np.arange(trials) % 2 == 0, "free_widths", "scaled_widths"), "status": status, "macs": macs,
-        "val_accuracy": np.where(status == "complete", accuracy, np.nan),
-    })
+    return pd.DataFrame(
+        {
+            "space": np.where(np.arange(trials) % 2 == 0, "free_widths", "scaled_widths"),
+            "status": status,
+            "macs": macs,
+            "val_accuracy": np.where(status == "complete", accuracy, np.nan),
+        }
+    )
 
 
 def two_baselines() -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 python -m tests.fuzz [--inputs 100000]
 
-A tenth of the inputs are drawn by Hypothesis, which finds the smallest one that fails; the rest are good files with bytes replaced, cut off
-or put in at random, which is quick. The short form is `tests/test_fuzz.py`.
+A tenth of the inputs are drawn by Hypothesis, which finds the smallest one that fails; the rest are good files with
+bytes replaced, cut off or put in at random, which is quick. The short form is `tests/test_fuzz.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ from PIL import Image
 Check = Callable[[bytes], None]
 _LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=20)
 _JSON = st.recursive(
-    _LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=5), max_leaves=20
+    _LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=5),
+    max_leaves=20,
 )
 
 
@@ -129,8 +131,33 @@ def check_record(content: bytes) -> None:
 
 
 _OPTIONS = [
-    *("--study", "--scale", "--seeds", "--epochs", "--dataset", "--match", "--tune", "--device", "--workers", "--threads", "--store"),
-    *("--json", "--list", "--report", "--dry-run", "--executor", "--preset", "--trial-timeout", "smoke", "auto", "residuals", "-1", "0"),
+    *(
+        "--study",
+        "--scale",
+        "--seeds",
+        "--epochs",
+        "--dataset",
+        "--match",
+        "--tune",
+        "--device",
+        "--workers",
+        "--threads",
+        "--store",
+    ),
+    *(
+        "--json",
+        "--list",
+        "--report",
+        "--dry-run",
+        "--executor",
+        "--preset",
+        "--trial-timeout",
+        "smoke",
+        "auto",
+        "residuals",
+        "-1",
+        "0",
+    ),
     *("1e9", "cuda:9", "--study=../../etc/passwd", "--out=/dev/null/x", "--no-such-option", "--", "-h"),
 ]
 _WORDS = st.sampled_from(_OPTIONS) | st.text(max_size=12)
@@ -230,7 +257,9 @@ def check_pickle(content: bytes) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """Good files to damage, what holds an answer against the promise, its share of all inputs, and inputs of another kind."""
+    """Good files to damage, what holds an answer against the promise, its share of all inputs, and inputs of another
+    kind.
+    """
 
     files: Callable[[], list[bytes]]
     check: Check
@@ -256,7 +285,9 @@ def fuzz(name: str, num_inputs: int, drawn_share: float = 0.1) -> int:
     num_drawn = math.ceil(num_inputs * drawn_share) if files else num_inputs
     num = 0
 
-    @settings(max_examples=num_drawn, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=num_drawn, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
     @given(target.drawn() if target.drawn else st.one_of([damaged(good) for good in files]))
     def run(content: bytes) -> None:
         nonlocal num
@@ -264,7 +295,9 @@ def fuzz(name: str, num_inputs: int, drawn_share: float = 0.1) -> int:
         target.check(content)
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="invalid .*escape sequence", category=DeprecationWarning)  # of pickle's own readers
+        warnings.filterwarnings(
+            "ignore", message="invalid .*escape sequence", category=DeprecationWarning
+        )  # of pickle's own readers
         run()
         rng = random.Random(0)
         while files and num < num_inputs:
@@ -307,7 +340,9 @@ def main() -> int:
                 began = time.monotonic()
                 num = fuzz(name, math.ceil(options.inputs * target.share))
                 total += num
-                print(f"{name:<16} {num:>8} inputs, {time.monotonic() - began:6.1f} s: values or clean errors", flush=True)
+                print(
+                    f"{name:<16} {num:>8} inputs, {time.monotonic() - began:6.1f} s: values or clean errors", flush=True
+                )
     print(f"{total} inputs, nothing but values and clean errors")
     return 0
 

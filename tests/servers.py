@@ -53,7 +53,9 @@ class Postgres:
 def postgres() -> Iterator[Postgres]:
     """A private server; the test is skipped where there is no PostgreSQL."""
     pytest.importorskip("psycopg", reason="the package psycopg is not here: the extra `postgres` has it")
-    done = subprocess.run([_SCRIPT, "start", str(os.getpid())], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [_SCRIPT, "start", str(os.getpid())], capture_output=True, text=True, timeout=120, check=False
+    )
     if done.returncode == 3:
         pytest.skip("no PostgreSQL server on this machine: .ci/postgres install")
     assert done.returncode == 0, done.stderr
@@ -65,8 +67,9 @@ def postgres() -> Iterator[Postgres]:
 def add_node(cluster: Any, **settings: Any) -> Any:
     """Add a node to a Ray cluster, and wait for it, however busy the machine is.
 
-    Ray takes a node for lost after 30 s and leaves its processes behind, to join later: here it has a minute. By then it has joined or
-    ended itself, as it does where its agents are not there within 15 s (issue 65983 of ray-project/ray), and another is started.
+    Ray takes a node for lost after 30 s and leaves its processes behind, to join later: here it has a minute. By then
+    it has joined or ended itself, as it does where its agents are not there within 15 s (issue 65983 of
+    ray-project/ray), and another is started.
     """
     from ray._private import services
 

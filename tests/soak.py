@@ -1,4 +1,5 @@
-"""Many tiny trials in one run while workers are killed at random: memory flat, file handles flat, every key exactly once.
+"""Many tiny trials in one run while workers are killed at random: memory flat, file handles flat, every key exactly
+once.
 
 python -m tests.soak [--trials 500] [--kills 25] [--workers 2]
 """
@@ -39,7 +40,9 @@ def resident_mb(pid: int) -> float:
 
 def main() -> int:
     """Run the trials, print what was measured, and return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
     parser.add_argument("--trials", type=int, default=500)
     parser.add_argument("--kills", type=int, default=25)
     parser.add_argument("--workers", type=int, default=2)
@@ -75,11 +78,16 @@ def main() -> int:
             store.check()
     tenth = max(options.trials // 10, 1)
     early, late = slice(tenth, 2 * tenth), slice(-tenth, None)
-    (first, last), (worker_first, worker_last) = ((statistics.median(mb[early]), statistics.median(mb[late])) for mb in (parent, workers))
+    (first, last), (worker_first, worker_last) = (
+        (statistics.median(mb[early]), statistics.median(mb[late])) for mb in (parent, workers)
+    )
     more_handles = max(handles[late]) - max(handles[early])
     complete = sum(record.status == "complete" for record in records.values())
     once = set(ends.values()) == {1} and len(ends) == options.trials
-    print(f"{options.trials} trials, {num_kills} workers killed, {sum(starts.values())} starts, {time.monotonic() - began:.0f} s")
+    print(
+        f"{options.trials} trials, {num_kills} workers killed, {sum(starts.values())} starts,"
+        f" {time.monotonic() - began:.0f} s"
+    )
     print(f"records: {len(records)}, complete: {complete}, each key ended once: {once}")
     print(f"parent: {first:.1f} MB early, {last:.1f} MB late ({last - first:+.1f})")
     print(f"largest worker: {worker_first:.1f} MB early, {worker_last:.1f} MB late ({worker_last - worker_first:+.1f})")

@@ -2,9 +2,10 @@
 
 python -m tests.supply_chain [--json]
 
-Vulnerabilities are those that pip-audit finds for the installed versions. Where it is not installed, reaches no database, or reaches one
-that does not know a distribution (as a mirror of the package index may not), that is said, and is no success: the exit status is then 3.
-It is 1 where a dependency has no upper bound, a licence that is not known to be free, or a vulnerability.
+Vulnerabilities are those that pip-audit finds for the installed versions. Where it is not installed, reaches no
+database, or reaches one that does not know a distribution (as a mirror of the package index may not), that is said, and
+is no success: the exit status is then 3. It is 1 where a dependency has no upper bound, a licence that is not known to
+be free, or a vulnerability.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from typing import Any
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
-_FREE = re.compile(r"\b(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|ISC|MPL|Mozilla|HPND|Zlib|CC0|LGPL|GPL|Public Domain)", re.I)
+_FREE = re.compile(
+    r"\b(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|ISC|MPL|Mozilla|HPND|Zlib|CC0|LGPL|GPL|Public Domain)", re.I
+)
 # Not free, known, and what PyTorch's own wheels for NVIDIA GPUs bring along; a CPU build has none of them.
 _KNOWN = re.compile(r"^(nvidia-|cuda-)")
 
@@ -40,7 +43,9 @@ def unbounded() -> list[str]:
     table = project()
     extras = table["optional-dependencies"]
     lines = [*table["dependencies"], *(line for group in extras.values() for line in group)]
-    return [line for line in lines if not any(s.operator in ("<", "<=", "==", "~=") for s in Requirement(line).specifier)]
+    return [
+        line for line in lines if not any(s.operator in ("<", "<=", "==", "~=") for s in Requirement(line).specifier)
+    ]
 
 
 def tree() -> dict[str, metadata.Distribution]:
@@ -65,7 +70,11 @@ def licence(distribution: metadata.Distribution) -> str:
     """What a distribution says of its licence, in a few words."""
     meta = distribution.metadata
     classifiers = [c.rpartition(" :: ")[2] for c in meta.get_all("Classifier") or [] if c.startswith("License ::")]
-    text = meta.get("License-Expression") or "; ".join(c for c in classifiers if c != "OSI Approved") or (meta.get("License") or "").strip()
+    text = (
+        meta.get("License-Expression")
+        or "; ".join(c for c in classifiers if c != "OSI Approved")
+        or (meta.get("License") or "").strip()
+    )
     if not text:
         files = [f for f in distribution.files or [] if "licen" in f.name.lower()]
         lines = [line.strip() for file in files for line in file.read_text().splitlines() if line.strip()]
@@ -78,8 +87,20 @@ def audit(distributions: dict[str, metadata.Distribution]) -> tuple[list[str], d
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.writelines(f"{name}=={d.version.partition('+')[0]}\n" for name, d in distributions.items())
         file.flush()
-        words = [sys.executable, "-m", "pip_audit", "--format", "json", "--no-deps", "--disable-pip", "--progress-spinner", "off"]
-        done = subprocess.run([*words, "--requirement", file.name], capture_output=True, text=True, check=False, timeout=900)
+        words = [
+            sys.executable,
+            "-m",
+            "pip_audit",
+            "--format",
+            "json",
+            "--no-deps",
+            "--disable-pip",
+            "--progress-spinner",
+            "off",
+        ]
+        done = subprocess.run(
+            [*words, "--requirement", file.name], capture_output=True, text=True, check=False, timeout=900
+        )
     return answered(distributions, done.stdout, done.stderr)
 
 
@@ -97,7 +118,9 @@ def answered(distributions: Iterable[str], out: str, err: str) -> tuple[list[str
 
 def main() -> int:
     """Print what was found; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.supply_chain", description="Bounds, licences and known vulnerabilities.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.supply_chain", description="Bounds, licences and known vulnerabilities."
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--only", nargs="*", help="ask for vulnerabilities of these packages alone")
     options = parser.parse_args()
@@ -107,8 +130,12 @@ def main() -> int:
     asked = {name: d for name, d in distributions.items() if options.only is None or name in options.only}
     vulnerable, unasked = audit(asked)
     found = {
-        "unbounded": unbounded(), "licences": licences, "unfree": unfree, "vulnerable": vulnerable,
-        "audited": sorted(set(asked) - set(unasked)), "not_audited": unasked,
+        "unbounded": unbounded(),
+        "licences": licences,
+        "unfree": unfree,
+        "vulnerable": vulnerable,
+        "audited": sorted(set(asked) - set(unasked)),
+        "not_audited": unasked,
     }
     if options.json:
         print(json.dumps(found, indent=1))
@@ -116,11 +143,19 @@ def main() -> int:
         for name, text in licences.items():
             print(f"{name:<36} {distributions[name].version:<24} {text}")
         print(f"{len(distributions)} distributions; without an upper bound: {', '.join(unbounded()) or 'none'}")
-        print(f"licences that are not known to be free: {', '.join(unfree) or 'none'}, but for NVIDIA's libraries of PyTorch's GPU builds")
+        print(
+            f"licences that are not known to be free: {', '.join(unfree) or 'none'}, but for NVIDIA's libraries of"
+            " PyTorch's GPU builds"
+        )
         if len(asked) > len(unasked):
-            print(f"vulnerabilities of {len(asked) - len(unasked)} distributions: {', '.join(vulnerable) or 'none known'}")
+            print(
+                f"vulnerabilities of {len(asked) - len(unasked)} distributions: {', '.join(vulnerable) or 'none known'}"
+            )
         if unasked:
-            print(f"vulnerabilities of {len(unasked)} could not be asked for, as of {next(iter(unasked))}: {next(iter(unasked.values()))}")
+            print(
+                f"vulnerabilities of {len(unasked)} could not be asked for, as of {next(iter(unasked))}:"
+                f" {next(iter(unasked.values()))}"
+            )
     if found["unbounded"] or unfree or vulnerable:
         return 1
     return 3 if unasked else 0

@@ -18,15 +18,21 @@ def test_every_dependency_that_is_installed_states_its_licence() -> None:
 
 
 def test_what_a_database_does_not_know_is_not_taken_for_safe() -> None:
-    answer = {"dependencies": [
-        {"name": "known", "version": "1", "vulns": []},
-        {"name": "bad", "version": "2", "vulns": [{"id": "PYSEC-1"}]},
-        {"name": "skipped", "skip_reason": "not found"},
-    ]}
+    answer = {
+        "dependencies": [
+            {"name": "known", "version": "1", "vulns": []},
+            {"name": "bad", "version": "2", "vulns": [{"id": "PYSEC-1"}]},
+            {"name": "skipped", "skip_reason": "not found"},
+        ]
+    }
     assert answered(["known", "bad", "skipped", "silent"], json.dumps(answer), "") == (
-        ["bad 2: PYSEC-1"], {"skipped": "not found", "silent": "no answer"},
+        ["bad 2: PYSEC-1"],
+        {"skipped": "not found", "silent": "no answer"},
     )
 
 
 def test_no_answer_at_all_is_told_with_its_reason() -> None:
-    assert answered(["a", "b"], "", "Traceback\nNo module named pip_audit\n") == ([], dict.fromkeys("ab", "No module named pip_audit"))
+    assert answered(["a", "b"], "", "Traceback\nNo module named pip_audit\n") == (
+        [],
+        dict.fromkeys("ab", "No module named pip_audit"),
+    )

@@ -17,7 +17,9 @@ from tests.command import call
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished residual study at smoke scale on the embedded data."""
     folder = tmp_path_factory.mktemp("out")
-    done = call("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--out", str(folder))
+    done = call(
+        "run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--out", str(folder)
+    )
     assert "synthetic" in done.stderr.splitlines()[0]
     assert "4 trials trained" in done.stderr
     assert "| with residuals" in done.stdout
@@ -27,7 +29,16 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_folder_is_whole(out: Path) -> None:
     folder = out / "residuals"
     names = {p.name for p in folder.iterdir()}
-    assert {"table.csv", "table.md", "table.tex", "runs.csv", "curves.csv", "figures", "report.html", "provenance.json"} <= names
+    assert {
+        "table.csv",
+        "table.md",
+        "table.tex",
+        "runs.csv",
+        "curves.csv",
+        "figures",
+        "report.html",
+        "provenance.json",
+    } <= names
     assert {p.suffix for p in (folder / "figures").iterdir()} == {".png", ".svg"}
     runs, curves = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "curves.csv")
     assert len(runs) == 4
@@ -53,7 +64,9 @@ def test_the_table_agrees_with_the_runs(out: Path) -> None:
 
 def test_a_stored_trial_is_not_trained_again(out: Path) -> None:
     before = pd.read_csv(out / "residuals" / "runs.csv")
-    done = call("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--out", str(out))
+    done = call(
+        "run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--out", str(out)
+    )
     assert "4 of 4 trials are stored already and are not trained again" in done.stderr
     assert "nothing was trained" in done.stderr
     pd.testing.assert_frame_equal(before, pd.read_csv(out / "residuals" / "runs.csv"))
@@ -69,7 +82,16 @@ def test_a_dry_run_trains_nothing_and_knows_what_is_stored(out: Path, tmp_path: 
 
 
 def test_the_report_is_made_from_the_store(out: Path, tmp_path: Path) -> None:
-    call("run_ablation.py", "--report", "--study", "residuals", "--out", str(tmp_path), "--store", f"sqlite:///{out}/records.db")
+    call(
+        "run_ablation.py",
+        "--report",
+        "--study",
+        "residuals",
+        "--out",
+        str(tmp_path),
+        "--store",
+        f"sqlite:///{out}/records.db",
+    )
     assert (tmp_path / "residuals" / "table.csv").read_text() == (out / "residuals" / "table.csv").read_text()
 
 

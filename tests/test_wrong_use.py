@@ -19,7 +19,9 @@ STUDY = ("run_ablation.py", "--study", "residuals", "--scale", "smoke")
 
 def told(args: tuple[str, ...]) -> tuple[int, list[str]]:
     command = [sys.executable, *args]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False
+    )
     return done.returncode, done.stderr.strip().splitlines()
 
 

@@ -22,16 +22,25 @@ _CLOCKS = {"train_seconds", "images_per_second", "created_at"}
 def small_trial(seed: int, *, epochs: int = 2, batch_size: int = 32, source: Source | None = None) -> Trial:
     """Return a trial of 64 images of 8 × 8 pixels."""
     source = source or find("synthetic", None)
-    model = presets.get("cifar_tiny").for_data(num_classes=source.num_classes, in_channels=source.in_channels, input_size=8)
+    model = presets.get("cifar_tiny").for_data(
+        num_classes=source.num_classes, in_channels=source.in_channels, input_size=8
+    )
     data = source.config(image_size=8, train_size=64, val_size=32, test_size=64)
-    return Trial(model=model, recipe=Recipe(epochs=epochs, batch_size=batch_size), dataset=data, seed=seed, semantics=SEMANTICS)
+    return Trial(
+        model=model, recipe=Recipe(epochs=epochs, batch_size=batch_size), dataset=data, seed=seed, semantics=SEMANTICS
+    )
 
 
-def small_task(seed: int, *, epochs: int = 2, batch_size: int = 32, threads: int = 1, source: Source | None = None) -> Task:
+def small_task(
+    seed: int, *, epochs: int = 2, batch_size: int = 32, threads: int = 1, source: Source | None = None
+) -> Task:
     """Return a task for the CPU; a batch of more than 64 images makes it fail."""
     source = source or find("synthetic", None)
     return Task(
-        trial=small_trial(seed, epochs=epochs, batch_size=batch_size, source=source), source=source, device="cpu", threads=threads
+        trial=small_trial(seed, epochs=epochs, batch_size=batch_size, source=source),
+        source=source,
+        device="cpu",
+        threads=threads,
     )
 
 

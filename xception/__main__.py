@@ -9,12 +9,29 @@ from xception.base.command_line import refuse
 
 PROG = "python -m xception"
 
-# Each command is a function of the arguments after its name that returns the exit status: module, function, what it does.
+# Each command is a function of the arguments after its name that returns the exit status: module, function, what it
+# does.
 COMMANDS = {
-    "describe": ("xception.commands.describe", "describe", "shapes, operators, parameters and MACs of a network, stage by stage"),
-    "latency": ("xception.commands.latency", "latency", "how long networks take, by one protocol, with the interval of the median"),
-    "roofline": ("xception.commands.latency", "roofline", "the share of the machine's attainable rate that networks reach"),
-    "synthetic": ("xception.commands.synthetic", "synthetic", "a linear model and a small network trained on the embedded data set"),
+    "describe": (
+        "xception.commands.describe",
+        "describe",
+        "shapes, operators, parameters and MACs of a network, stage by stage",
+    ),
+    "latency": (
+        "xception.commands.latency",
+        "latency",
+        "how long networks take, by one protocol, with the interval of the median",
+    ),
+    "roofline": (
+        "xception.commands.latency",
+        "roofline",
+        "the share of the machine's attainable rate that networks reach",
+    ),
+    "synthetic": (
+        "xception.commands.synthetic",
+        "synthetic",
+        "a linear model and a small network trained on the embedded data set",
+    ),
 }
 
 
@@ -24,7 +41,10 @@ def main(args: list[str]) -> int:
         refuse(PROG, f"a command is needed: {', '.join(COMMANDS)}; --help says more")
     name, rest = args[0], args[1:]
     if name in ("-h", "--help"):
-        print(f"usage: {PROG} COMMAND ...\n\n" + "\n".join(f"  {command:10}{what}" for command, (_, _, what) in COMMANDS.items()))
+        print(
+            f"usage: {PROG} COMMAND ...\n\n"
+            + "\n".join(f"  {command:10}{what}" for command, (_, _, what) in COMMANDS.items())
+        )
         print(f"\n{PROG} COMMAND --help lists the options of a command.")
         return 0
     if name not in COMMANDS:

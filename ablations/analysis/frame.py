@@ -1,4 +1,6 @@
-"""The frame of records: one row for each study, variant and trial, on which all statistics, tables and figures stand."""
+"""The frame of records: one row for each study, variant and trial, on which all statistics, tables and figures
+stand.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,16 @@ __all__ = ["COLUMNS", "load", "plan_frame"]
 
 COLUMNS = (
     *("study", "variant", "is_baseline", "seed", "stream", "key", "status", "reason"),
-    *("val_accuracy", "val_loss", "test_accuracy", "test_top5_accuracy", "test_loss", "num_test", "num_classes", "correct"),
+    *(
+        "val_accuracy",
+        "val_loss",
+        "test_accuracy",
+        "test_top5_accuracy",
+        "test_loss",
+        "num_test",
+        "num_classes",
+        "correct",
+    ),
     *("params", "macs", "curves", "train_seconds", "images_per_second", "device", "threads"),
     *("dataset", "scale", "margin", "seeds_mode"),
     *("position", "reference", "levels", "model_json", "recipe_json", "environment", "created_at", "plan"),
@@ -65,7 +76,8 @@ def load(store: str | Path | Store, study: str | None = None) -> pd.DataFrame:
 def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFrame:
     """Return the rows of one plan, in the order of its variants and seeds.
 
-    With `widths` also those of baselines at other widths, which are trained to hold variants against and are no variants themselves.
+    With `widths` also those of baselines at other widths, which are trained to hold variants against and are no
+    variants themselves.
     """
     import pandas as pd
 

@@ -14,12 +14,16 @@ from ablations.analysis.measurements import measure
 __all__ = ["interactions"]
 
 
-def interactions(frame: pd.DataFrame, levels: Mapping[str, Mapping[str, Any]] | None = None, *, order: int = 2) -> pd.DataFrame:
-    """Return one row per main effect and interaction (up to `order` factors) of one full factorial study, as fractions of test accuracy.
+def interactions(
+    frame: pd.DataFrame, levels: Mapping[str, Mapping[str, Any]] | None = None, *, order: int = 2
+) -> pd.DataFrame:
+    """Return one row per main effect and interaction (up to `order` factors) of one full factorial study, as fractions
+    of test accuracy.
 
-    `levels` gives the level of each factor for each variant, the frame's column `levels` unless given; the baseline's are the reference.
-    Columns: `effect`, `factors`, `levels`, `n` (seeds that have all cells of the effect), `mean`, simultaneous `low` and
-    `high` over all rows, Holm's `p_adjusted`, the `verdict` against ±margin, and `sentence`. A diverged trial counts at chance.
+    `levels` gives the level of each factor for each variant, the frame's column `levels` unless given; the baseline's
+    are the reference. Columns: `effect`, `factors`, `levels`, `n` (seeds that have all cells of the effect), `mean`,
+    simultaneous `low` and `high` over all rows, Holm's `p_adjusted`, the `verdict` against ±margin, and `sentence`. A
+    diverged trial counts at chance.
 
     Raises:
         ValueError: the variants are not each combination of the levels once.
@@ -39,11 +43,23 @@ def interactions(frame: pd.DataFrame, levels: Mapping[str, Mapping[str, Any]] | 
     rows = []
     for k, contrast in enumerate(found):
         n, mean, sd, low, high, p, equivalence_p = (
-            float(getattr(decisions, name)[k]) for name in ("n", "mean", "sd", "low", "high", "p", "equivalence_p"))
+            float(getattr(decisions, name)[k]) for name in ("n", "mean", "sd", "low", "high", "p", "equivalence_p")
+        )
         verdict = st.VERDICTS[int(decisions.verdict[k])]
-        rows.append({
-            "effect": contrast.name, "factors": contrast.factors, "levels": contrast.levels, "n": int(n), "mean": mean, "low": low,
-            "high": high, "p_adjusted": p, "verdict": verdict,
-            "sentence": st.sentence(n=int(n), mean=mean, low=low, high=high, p=p, sd=sd, equivalence_p=equivalence_p, verdict=verdict),
-        })
+        rows.append(
+            {
+                "effect": contrast.name,
+                "factors": contrast.factors,
+                "levels": contrast.levels,
+                "n": int(n),
+                "mean": mean,
+                "low": low,
+                "high": high,
+                "p_adjusted": p,
+                "verdict": verdict,
+                "sentence": st.sentence(
+                    n=int(n), mean=mean, low=low, high=high, p=p, sd=sd, equivalence_p=equivalence_p, verdict=verdict
+                ),
+            }
+        )
     return pd.DataFrame(rows)

@@ -18,18 +18,32 @@ __all__ = ["curve_bands", "learning"]
 
 
 def curve_bands(measured: Measurements, column: str = "val_accuracy", level: float = 0.95) -> pd.DataFrame:
-    """Return mean and pointwise t interval over seeds, one row per variant and epoch: `variant`, `epoch`, `n`, `mean`, `low`, `high`."""
+    """Return mean and pointwise t interval over seeds, one row per variant and epoch: `variant`, `epoch`, `n`, `mean`,
+    `low`, `high`.
+    """
     parts = []
     for variant in measured.variants:
         epochs, values = _curves(measured, variant, column)
         band = st.curve_band(values, level)
-        parts.append(pd.DataFrame({"variant": variant, "epoch": epochs, "n": band.n.astype(int), "mean": band.mean, "low": band.low,
-                                   "high": band.high}))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "variant": variant,
+                    "epoch": epochs,
+                    "n": band.n.astype(int),
+                    "mean": band.mean,
+                    "low": band.low,
+                    "high": band.high,
+                }
+            )
+        )
     return pd.concat(parts, ignore_index=True)
 
 
 def learning(measured: Measurements) -> list[dict[str, Any]]:
-    """Return for each variant the area under its curves and how many epochs it takes to the baseline's final accuracy."""
+    """Return for each variant the area under its curves and how many epochs it takes to the baseline's final
+    accuracy.
+    """
     baselines = {index: _baseline(measured, index) for index in set(measured.references)}
     out: list[dict[str, Any]] = []
     for index, variant in enumerate(measured.variants):
@@ -43,9 +57,19 @@ def learning(measured: Measurements) -> list[dict[str, Any]]:
         if index != measured.references[index]:
             of = st.moments(area - base_area)
             interval = st.t_interval(of)
-            row |= {"delta_area_mean": float(of.mean), "delta_area_ci_low": float(interval.low), "delta_area_ci_high": float(interval.high)}
+            row |= {
+                "delta_area_mean": float(of.mean),
+                "delta_area_ci_low": float(interval.low),
+                "delta_area_ci_high": float(interval.high),
+            }
         reached = st.epochs_to_reach(epochs, values, target)
-        out.append(row | {"epochs_to_baseline": float(st.moments(reached).mean), "num_reached_baseline": int(np.isfinite(reached).sum())})
+        out.append(
+            row
+            | {
+                "epochs_to_baseline": float(st.moments(reached).mean),
+                "num_reached_baseline": int(np.isfinite(reached).sum()),
+            }
+        )
     return out
 
 

@@ -1,6 +1,7 @@
 """From a frame of records to arrays of variants × seeds, with nothing dropped in silence.
 
-A diverged trial counts at chance accuracy, 1 / number of classes. A failed or missing one takes its pair out; both are counted.
+A diverged trial counts at chance accuracy, 1 / number of classes. A failed or missing one takes its pair out; both are
+counted.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ STATUSES = ("complete", "diverged", "failed", "missing")
 class Measurements:
     """One comparison as arrays of shape (variants, seeds), each baseline before what is compared with it.
 
-    `accuracy` is the test accuracy with diverged trials at chance, `completed` without them; NaN where there is none. `ended` says
-    which trials need no more waiting for. `rows` holds the frame's row of each trial that is in the frame. `margin` is δ, a fraction.
-    `references` gives for each variant the index of its baseline; a baseline has its own.
+    `accuracy` is the test accuracy with diverged trials at chance, `completed` without them; NaN where there is none.
+    `ended` says which trials need no more waiting for. `rows` holds the frame's row of each trial that is in the frame.
+    `margin` is δ, a fraction. `references` gives for each variant the index of its baseline; a baseline has its own.
     """
 
     variants: tuple[str, ...]
@@ -77,7 +78,9 @@ class Measurements:
 
 
 def comparisons(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield the parts of a frame that are compared within themselves: one plan of one study on one data set at one scale."""
+    """Yield the parts of a frame that are compared within themselves: one plan of one study on one data set at one
+    scale.
+    """
     _need_columns(frame)
     identity = [name for name in IDENTITY if name in frame and frame[name].notna().any()]
     if not identity:
@@ -92,8 +95,8 @@ def measure(frame: pd.DataFrame, seeds_mode: str | None = None) -> Measurements:
     """Return the measurements of one comparison; `seeds_mode` (`fixed`, `auto`) is the frame's own unless given.
 
     Raises:
-        ValueError: a column is missing, a variant has not exactly one baseline, a trial occurs twice, an accuracy is not a fraction,
-            a diverged trial has no number of classes, or margins or modes differ within the comparison.
+        ValueError: a column is missing, a variant has not exactly one baseline, a trial occurs twice, an accuracy is
+            not a fraction, a diverged trial has no number of classes, or margins or modes differ within the comparison.
     """
     _need_columns(frame)
     if "position" in frame and frame["position"].notna().all():
@@ -119,15 +122,26 @@ def measure(frame: pd.DataFrame, seeds_mode: str | None = None) -> Measurements:
         row = {str(name): value for name, value in record.items()}
         variant, seed = str(row["variant"]), int(row["seed"])
         if (variant, seed) in rows:
-            raise ValueError(f"seed: two trials of {variant!r} with seed {seed} are not allowed; one each in a comparison")
+            raise ValueError(
+                f"seed: two trials of {variant!r} with seed {seed} are not allowed; one each in a comparison"
+            )
         if seed not in seeds:
             continue
         rows[variant, seed] = row
         at = variants.index(variant), seeds.index(seed)
         completed[at], accuracy[at] = _accuracies(row)
         ended[at] = row["status"] != "missing"
-    return Measurements(variants=variants, references=references, seeds=seeds, accuracy=accuracy, completed=completed, ended=ended,
-                        rows=rows, margin=None if margin is None else float(margin), is_sequential=mode == "auto")
+    return Measurements(
+        variants=variants,
+        references=references,
+        seeds=seeds,
+        accuracy=accuracy,
+        completed=completed,
+        ended=ended,
+        rows=rows,
+        margin=None if margin is None else float(margin),
+        is_sequential=mode == "auto",
+    )
 
 
 def _references(frame: pd.DataFrame, baselines: list[str]) -> dict[str, str]:
@@ -143,7 +157,10 @@ def _references(frame: pd.DataFrame, baselines: list[str]) -> dict[str, str]:
         own = given.loc[[variant]]
         if len(own) != 1 or own.iloc[0] not in baselines or (variant in baselines and own.iloc[0] != variant):
             shown = ", ".join(map(str, own))
-            raise ValueError(f"reference: {shown} of {variant!r} is not allowed; one of the baselines {', '.join(baselines) or '(none)'}")
+            raise ValueError(
+                f"reference: {shown} of {variant!r} is not allowed; one of the baselines"
+                f" {', '.join(baselines) or '(none)'}"
+            )
     return {variant: str(given[variant]) for variant in variants}
 
 
@@ -156,7 +173,10 @@ def _accuracies(row: dict[str, Any]) -> tuple[float, float]:
     if status == "diverged":
         classes = row.get("num_classes")
         if classes is None or not _is_given(classes) or not classes >= 1:
-            raise ValueError(f"num_classes: {classes!r} of {where} is not allowed; a diverged trial counts at chance, 1 / num_classes")
+            raise ValueError(
+                f"num_classes: {classes!r} of {where} is not allowed; a diverged trial counts at chance, 1 /"
+                " num_classes"
+            )
         return math.nan, 1 / float(classes)
     if status != "complete" or not _is_given(accuracy):
         return math.nan, math.nan
@@ -168,7 +188,9 @@ def _accuracies(row: dict[str, Any]) -> tuple[float, float]:
 def _need_columns(frame: pd.DataFrame) -> None:
     absent = [name for name in NEEDED if name not in frame]
     if absent:
-        raise ValueError(f"frame: columns {', '.join(absent)} are missing; it has {', '.join(map(str, frame.columns)) or 'none'}")
+        raise ValueError(
+            f"frame: columns {', '.join(absent)} are missing; it has {', '.join(map(str, frame.columns)) or 'none'}"
+        )
 
 
 def _only(frame: pd.DataFrame, column: str) -> Any:

@@ -29,15 +29,19 @@ class Saving:
         return 1 - self.trials / self.fixed_trials
 
     def __str__(self) -> str:
-        return (f"{self.trials} trials instead of {self.fixed_trials} with {MOST_SEEDS} seeds each: "
-                f"{self.fixed_trials - self.trials} saved ({100 * self.fraction:.0f} %)")
+        return (
+            f"{self.trials} trials instead of {self.fixed_trials} with {MOST_SEEDS} seeds each: "
+            f"{self.fixed_trials - self.trials} saved ({100 * self.fraction:.0f} %)"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What to do after the trials so far: the number of seeds that each variant, the baseline included, is to have, with the reason.
+    """What to do after the trials so far: the number of seeds that each variant, the baseline included, is to have,
+    with the reason.
 
-    `is_finished` says that all of them have that many and none goes on. `saving` assumes that nobody goes on after this step.
+    `is_finished` says that all of them have that many and none goes on. `saving` assumes that nobody goes on after this
+    step.
     """
 
     num_seeds: dict[str, int]
@@ -47,10 +51,11 @@ class Step:
 
 
 def next_step(frame: pd.DataFrame) -> Step:
-    """Return the next step of one study whose seeds are decided as results come in, from the frame of its records so far.
+    """Return the next step of one study whose seeds are decided as results come in, from the frame of its records so
+    far.
 
-    A variant must have a row to be known: begin by training FIRST_SEEDS seeds of each. Failed trials have ended; missing ones are
-    waited for.
+    A variant must have a row to be known: begin by training FIRST_SEEDS seeds of each. Failed trials have ended;
+    missing ones are waited for.
 
     Raises:
         ValueError: the frame is not that of one comparison.
@@ -69,8 +74,10 @@ def next_step(frame: pd.DataFrame) -> Step:
         if state == SETTLED:
             reasons[variant] = f"settled at {look.seeds} seeds: {verdict}"
         elif state == FUTILE:
-            reasons[variant] = (f"stopped at {look.seeds} seeds: the chance of a verdict by {MOST_SEEDS} is {100 * chance:.0f} %, "
-                                f"below {100 * FUTILITY:.0f} %")
+            reasons[variant] = (
+                f"stopped at {look.seeds} seeds: the chance of a verdict by {MOST_SEEDS} is {100 * chance:.0f} %, "
+                f"below {100 * FUTILITY:.0f} %"
+            )
         elif state == RUNNING and taken:
             hope = "" if math.isnan(chance) else f"; the chance of a verdict by {MOST_SEEDS} is {100 * chance:.0f} %"
             reasons[variant] = f"goes on to {look.seeds} seeds: inconclusive at {LOOKS[taken - 1].seeds}{hope}"
@@ -81,7 +88,9 @@ def next_step(frame: pd.DataFrame) -> Step:
     waiting = bool((raced.state == RUNNING).any())
     for index in baselines:
         own = measured.variants[index]
-        num_seeds[own] = max(num_seeds[measured.variants[k]] for k, reference in enumerate(measured.references) if reference == index)
+        num_seeds[own] = max(
+            num_seeds[measured.variants[k]] for k, reference in enumerate(measured.references) if reference == index
+        )
         waiting |= not measured.ended[index, : num_seeds[own]].all()
     saving = Saving(trials=sum(num_seeds.values()), fixed_trials=MOST_SEEDS * len(num_seeds))
     return Step(num_seeds=num_seeds, reasons=reasons, is_finished=not waiting, saving=saving)

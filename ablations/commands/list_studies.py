@@ -21,8 +21,8 @@ from xception.data.synthetic import SyntheticReader
 __all__ = ["list_studies"]
 
 
-# Numbers of trials and costs are those on CIFAR-10, or on a stand-in of the size of the study's own data set; none is looked for, so
-# that listing answers at once.
+# Numbers of trials and costs are those on CIFAR-10, or on a stand-in of the size of the study's own data set; none is
+# looked for, so that listing answers at once.
 _CIFAR10 = Source(
     name="cifar10",
     title="CIFAR-10",
@@ -37,14 +37,18 @@ _CIFAR10 = Source(
 
 def _stand_in(name: str, data_dir: Path | None = None) -> Source:
     """A data set of the name, known by it alone, with the sizes of the synthetic one."""
-    return replace(_CIFAR10, name=name, fingerprint=hashlib.sha256(name.encode()).hexdigest(), num_train=12_000, num_test=2_000)
+    return replace(
+        _CIFAR10, name=name, fingerprint=hashlib.sha256(name.encode()).hexdigest(), num_train=12_000, num_test=2_000
+    )
 
 
 def _part(source: Source, classes: Sequence[int]) -> Source:
     """A part of a stand-in, in proportion."""
     share = len(classes) / source.num_classes
     return replace(
-        _stand_in(f"{source.name} {classes}"), num_train=round(source.num_train * share), num_test=round(source.num_test * share),
+        _stand_in(f"{source.name} {classes}"),
+        num_train=round(source.num_train * share),
+        num_test=round(source.num_test * share),
         class_names=tuple(source.class_names[label] for label in classes),
     )
 
@@ -63,7 +67,9 @@ def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         seconds = row["estimated_seconds"]
-        cost = f"{row['num_trials']} trials, " + (f"about {duration(seconds)}" if seconds is not None else "time not measured yet")
+        cost = f"{row['num_trials']} trials, " + (
+            f"about {duration(seconds)}" if seconds is not None else "time not measured yet"
+        )
         print(f"{row['name']:<{width}}  {row['question']}")
         print(f"{'':<{width}}  {', '.join(row['variants'])}")
         print(f"{'':<{width}}  at {chosen}: {cost}")

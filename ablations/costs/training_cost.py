@@ -16,12 +16,16 @@ __all__ = ["duration", "estimate_seconds", "read_speed", "training_work", "trial
 
 # Multiply-accumulates of one image and its side in pixels, as torchvision's documentation has them.
 _TORCHVISION_MACS = {
-    "vgg16": (15.47e9, 224), "resnet18": (1.81e9, 224), "resnet50": (4.09e9, 224), "resnet152": (11.51e9, 224),
+    "vgg16": (15.47e9, 224),
+    "resnet18": (1.81e9, 224),
+    "resnet50": (4.09e9, 224),
+    "resnet152": (11.51e9, 224),
     "inception_v3": (5.71e9, 299),
 }
 _CIFAR_STEM = 16  # a first convolution of stride 1 and no pooling leave maps 16 times as large
-# One activation costs the time of so many multiply-accumulates: norms, activations and memory. On one core of an EPYC processor the time of
-# a training step then follows work within a quarter over separable, regular, wide, deep and headless networks.
+# One activation costs the time of so many multiply-accumulates: norms, activations and memory. On one core of an EPYC
+# processor the time of a training step then follows work within a quarter over separable, regular, wide, deep and
+# headless networks.
 _MACS_PER_ACTIVATION = 60
 _TRAINING = 3  # forward and backward cost about three forward passes
 

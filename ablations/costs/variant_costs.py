@@ -25,7 +25,15 @@ _COUNTER_VERSION = 2
 _COUNTED = ("params", "macs", "fvcore_total", "activations")
 _TIMED = ("latency_ms", "latency_device", "low_ms", "high_ms", "p5_ms", "p95_ms", "n")
 _MEMORY = ("inference_memory_bytes", "training_memory_bytes", "memory_method")
-COST_COLUMNS = (*_COUNTED, "latency_ms", "latency_device", "latency_ci_low_ms", "latency_ci_high_ms", "latency_n", *_MEMORY)
+COST_COLUMNS = (
+    *_COUNTED,
+    "latency_ms",
+    "latency_device",
+    "latency_ci_low_ms",
+    "latency_ci_high_ms",
+    "latency_n",
+    *_MEMORY,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,19 +62,24 @@ def keep(counting: Counting, counted: dict[str, Any], store: Store) -> None:
 
 
 def latency_budget(seconds: float) -> float:
-    """Return the seconds that timing all networks of a study may take whose trials kept the machine busy for so many: 1 %, from 3 to 30.
+    """Return the seconds that timing all networks of a study may take whose trials kept the machine busy for so many: 1
+    %, from 3 to 30.
 
-    Timing ends before where every median is known to 2 %; where it is not, its interval, which the tables show, is wider.
+    Timing ends before where every median is known to 2 %; where it is not, its interval, which the tables show, is
+    wider.
     """
     return min(max(0.01 * seconds, 3.0), LatencyProtocol().time_budget_s)
 
 
-def measure_costs(designs: Mapping[str, Design], store: Store, *, device: str, time_budget_s: float | None = None) -> None:
+def measure_costs(
+    designs: Mapping[str, Design], store: Store, *, device: str, time_budget_s: float | None = None
+) -> None:
     """Count and time the networks of some designs where that was not done yet; run it while nothing trains.
 
-    Latency is that of the protocol's default: eager float32 inference of one image, within `time_budget_s` where one is given. All
-    networks of the study are timed interleaved, so a missing one has its siblings timed again with it. Peak memory is that of inference
-    of one image and of a float32 training step on a batch of the recipe's size: measured on a GPU, counted without allocating elsewhere.
+    Latency is that of the protocol's default: eager float32 inference of one image, within `time_budget_s` where one is
+    given. All networks of the study are timed interleaved, so a missing one has its siblings timed again with it. Peak
+    memory is that of inference of one image and of a float32 training step on a batch of the recipe's size: measured on
+    a GPU, counted without allocating elsewhere.
     """
     for counting in countings(designs, store, device=device):
         keep(counting, counting.count(), store)
@@ -80,7 +93,9 @@ def measure_costs(designs: Mapping[str, Design], store: Store, *, device: str, t
     distinct = {keys[name]: name for name in designs}
     # The budget is no part of the key: it decides how well a median is known, not what is measured.
     within = protocol if time_budget_s is None else protocol.replace(time_budget_s=time_budget_s)
-    rows = measure_latency({name: designs[name].model for name in distinct.values()}, within, input_shape=shapes, device=device)
+    rows = measure_latency(
+        {name: designs[name].model for name in distinct.values()}, within, input_shape=shapes, device=device
+    )
     for row in rows:
         told = {name: getattr(row, name) for name in ("model_key", "input_shape", "status", "reason", *_TIMED)}
         store.put_measurement(keys[row.name], "latency", told)
@@ -102,7 +117,11 @@ def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
             row |= store.measurement(_memory_key(trial)) or {}
             found = latencies.get((key_of(trial.model), _shape(trial)))
             if found and found["latency_ms"] is not None:
-                row |= {"latency_ms": found["latency_ms"], "latency_device": found["latency_device"], "latency_n": found["n"]}
+                row |= {
+                    "latency_ms": found["latency_ms"],
+                    "latency_device": found["latency_device"],
+                    "latency_n": found["n"],
+                }
                 row |= {"latency_ci_low_ms": found["low_ms"], "latency_ci_high_ms": found["high_ms"]}
         rows.append(row)
     return pd.DataFrame(rows, columns=pd.Index(["variant", *COST_COLUMNS])).astype(
@@ -139,7 +158,9 @@ def _memory(design: Design, device: str) -> dict[str, Any]:
         "training_memory_bytes": LatencyProtocol(mode="training", batch_size=design.recipe.batch_size),
     }
     if device == "cpu":
-        told: dict[str, Any] = {name: predict_memory(build(design.model), shape, protocol) for name, protocol in modes.items()}
+        told: dict[str, Any] = {
+            name: predict_memory(build(design.model), shape, protocol) for name, protocol in modes.items()
+        }
         return told | {"memory_method": "tensors alive, counted without allocating"}
     told = {"memory_method": "CUDA allocator"}
     for name, protocol in modes.items():

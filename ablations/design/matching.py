@@ -1,8 +1,8 @@
 """Variants of the baseline's size: the width at which parameters or MACs agree, or what to train where none does.
 
-Widths are whole channels, so a ratio of exactly one is luck; within 2 % counts as matched and the mismatch is always told. A variant
-that no width brings that close is held against the baseline's own accuracy over MACs, trained at widths around the
-variant's size (`ablations.statistics.vertical_distance`).
+Widths are whole channels, so a ratio of exactly one is luck; within 2 % counts as matched and the mismatch is always
+told. A variant that no width brings that close is held against the baseline's own accuracy over MACs, trained at widths
+around the variant's size (`ablations.statistics.vertical_distance`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Width:
 class Match:
     """A variant at the width that brings it closest to the baseline's size.
 
-    `ratio` is its size over the baseline's, so `ratio − 1` is the residual mismatch; `is_matched` says that it is within 2 %.
+    `ratio` is its size over the baseline's, so `ratio − 1` is the residual mismatch; `is_matched` says that it is
+    within 2 %.
     """
 
     config: XceptionConfig
@@ -53,12 +54,17 @@ class Match:
         return abs(self.ratio - 1) <= TOLERANCE
 
     def __str__(self) -> str:
-        return (f"{self.measure} {self.size:,} against {self.target:,} ({100 * (self.ratio - 1):+.2f} %) "
-                f"at width multiplier {self.config.width_multiplier:.6g}")
+        return (
+            f"{self.measure} {self.size:,} against {self.target:,} ({100 * (self.ratio - 1):+.2f} %) "
+            f"at width multiplier {self.config.width_multiplier:.6g}"
+        )
 
 
-def match(variant: XceptionConfig, baseline: XceptionConfig, measure: Measure, *, input_size: int, roughly: bool = False) -> Match:
-    """Return the variant at the width whose parameters or MACs, at images of `input_size` pixels, are closest to the baseline's.
+def match(
+    variant: XceptionConfig, baseline: XceptionConfig, measure: Measure, *, input_size: int, roughly: bool = False
+) -> Match:
+    """Return the variant at the width whose parameters or MACs, at images of `input_size` pixels, are closest to the
+    baseline's.
 
     `roughly` takes one step by the square of the width in place of the search: enough for an estimate of cost.
 
@@ -83,15 +89,19 @@ def match(variant: XceptionConfig, baseline: XceptionConfig, measure: Measure, *
         return size(config, measure, input_size)
 
     found = find_width(at, target, start=variant.width_multiplier)
-    return Match(config=configs[found.width_multiplier], measure=measure, target=target, size=found.size, ratio=found.ratio)
+    return Match(
+        config=configs[found.width_multiplier], measure=measure, target=target, size=found.size, ratio=found.ratio
+    )
 
 
 def baseline_widths(
     baseline: XceptionConfig, macs: Sequence[int], *, input_size: int, count: int = 3
 ) -> tuple[XceptionConfig, ...]:
-    """Return the baseline at about `count` widths, itself included, with MACs on both sides of all `macs`: what to train for its curve.
+    """Return the baseline at about `count` widths, itself included, with MACs on both sides of all `macs`: what to
+    train for its curve.
 
-    They lie evenly over log MACs from a little below the smallest of these sizes and its own to a little above the largest.
+    They lie evenly over log MACs from a little below the smallest of these sizes and its own to a little above the
+    largest.
 
     Raises:
         ValueError: fewer than three widths are asked for, or the baseline cannot be built on both sides.
@@ -117,15 +127,17 @@ def baseline_widths(
     found[own] = baseline
     beyond = [value for value in macs if not min(found) <= value <= max(found)]
     if beyond:
-        raise ValueError(f"macs: {beyond[0]} is not allowed; {min(found)} to {max(found)}, what the baseline's widths can come to")
+        raise ValueError(
+            f"macs: {beyond[0]} is not allowed; {min(found)} to {max(found)}, what the baseline's widths can come to"
+        )
     return tuple(found[key] for key in sorted(found))
 
 
 def find_width(at: SizeAt, target: int, *, start: float = 1.0) -> Width:
     """Return the width multiplier of 1/16 to 16 whose size is closest to the target, by bisection.
 
-    `at` gives the size at a multiplier and None where the network cannot be built there; it must not fall as the multiplier rises.
-    `start` is tried first and kept where it is as good as any.
+    `at` gives the size at a multiplier and None where the network cannot be built there; it must not fall as the
+    multiplier rises. `start` is tried first and kept where it is as good as any.
 
     Raises:
         ValueError: no multiplier that was tried can be built.
@@ -148,7 +160,9 @@ def find_width(at: SizeAt, target: int, *, start: float = 1.0) -> Width:
         raise ValueError(f"width_multiplier: no width from {NARROWEST:g} to {WIDEST:g} can be built")
     best = min(tried, key=lambda m: (abs(math.log(tried[m] / target)), abs(math.log(m / start))))
     rounded = (float(f"{best:.{digits}g}") for digits in range(1, 17))
-    short = best if best == start else next((m for m in rounded if at(m) == tried[best]), best)  # few digits, for people and for keys
+    short = (
+        best if best == start else next((m for m in rounded if at(m) == tried[best]), best)
+    )  # few digits, for people and for keys
     return Width(width_multiplier=short, size=tried[best], ratio=tried[best] / target)
 
 
@@ -179,4 +193,7 @@ def _at_width(config: XceptionConfig, width_multiplier: float) -> XceptionConfig
 
 def _changes_nothing(config: XceptionConfig, width_multiplier: float) -> bool:
     divisor = config.channel_divisor
-    return all(max(1, math.floor(width * width_multiplier / divisor + 0.5)) * divisor == width for width in config.widths().values())
+    return all(
+        max(1, math.floor(width * width_multiplier / divisor + 0.5)) * divisor == width
+        for width in config.widths().values()
+    )

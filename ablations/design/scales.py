@@ -97,8 +97,8 @@ SCALES: dict[str, Scale] = {
             val_size=5_000,
             max_image_size=128,
         ),
-        # Chollet 2017, section 4.3: SGD, momentum 0.9, rate 0.045 decayed by 0.94 every 2 epochs, weight decay 1e-5, Polyak
-        # averaging. The paper states neither the batch size nor the number of epochs: 256 and 100 are ours.
+        # Chollet 2017, section 4.3: SGD, momentum 0.9, rate 0.045 decayed by 0.94 every 2 epochs, weight decay 1e-5,
+        # Polyak averaging. The paper states neither the batch size nor the number of epochs: 256 and 100 are ours.
         Scale(
             name="paper",
             preset="paper",

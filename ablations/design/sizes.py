@@ -17,8 +17,8 @@ __all__ = ["Curve", "Sizes", "all_widths", "baseline_curves", "bring_to_size"]
 class Sizes:
     """The designs with matched variants at their width.
 
-    `mismatch` is the remaining difference in size of each matched variant, a fraction of what it is compared with; `merged` the
-    matched variants left out because another's width is also theirs, with that other.
+    `mismatch` is the remaining difference in size of each matched variant, a fraction of what it is compared with;
+    `merged` the matched variants left out because another's width is also theirs, with that other.
     """
 
     designs: dict[str, Design]
@@ -56,8 +56,10 @@ def bring_to_size(study: Study, designs: Mapping[str, Design], *, roughly: bool)
             continue
         own, other = designs[variant.title], designs[references[variant.title]]
         if not isinstance(own.model, XceptionConfig) or not isinstance(other.model, XceptionConfig):
-            raise ValueError(f"study {study.name}, variant {variant.title}: --match {variant.match} is for networks of ours, whose width "
-                             "can be chosen; use --match none")
+            raise ValueError(
+                f"study {study.name}, variant {variant.title}: --match {variant.match} is for networks of ours, whose"
+                " width can be chosen; use --match none"
+            )
         found = match(own.model, other.model, variant.match, input_size=own.dataset.image_size, roughly=roughly)
         out[variant.title] = own.replace(model=found.config)
         mismatch[variant.title] = found.ratio - 1
@@ -66,7 +68,9 @@ def bring_to_size(study: Study, designs: Mapping[str, Design], *, roughly: bool)
 
 
 def baseline_curves(study: Study, sizes: Sizes) -> tuple[Curve, ...]:
-    """Return for each baseline with unmatched variants the widths to train it at; none where its widths do not reach their sizes."""
+    """Return for each baseline with unmatched variants the widths to train it at; none where its widths do not reach
+    their sizes.
+    """
     references = study.references()
     curves = []
     for baseline in dict.fromkeys(references[name] for name in sizes.unmatched):
@@ -87,7 +91,9 @@ def _curve(baseline: str, design: Design, variants: Mapping[str, Design]) -> Cur
     except ValueError:
         return None  # the baseline cannot be built on both sides: the mismatch alone is told
     widths = {
-        f"{baseline} at width {config.width_multiplier:.3g}": design.replace(model=config) for config in found if config != design.model
+        f"{baseline} at width {config.width_multiplier:.3g}": design.replace(model=config)
+        for config in found
+        if config != design.model
     }
     return Curve(baseline=baseline, widths=widths, variants=tuple(variants))
 
@@ -98,7 +104,9 @@ def _ours(design: Design) -> XceptionConfig:
 
 
 def _merge(study: Study, designs: dict[str, Design]) -> dict[str, str]:
-    """Take out matched variants that come to the network of the same variant matched otherwise; return which stands for which."""
+    """Take out matched variants that come to the network of the same variant matched otherwise; return which stands for
+    which.
+    """
     matched = [v for v in study.variants if v.match != "none"]
     merged: dict[str, str] = {}
     for i, variant in enumerate(matched):

@@ -35,17 +35,19 @@ class Design(Config):
         recipe = self.recipe
         if self.pretraining is not None:
             recipe = recipe.replace_at("transfer.source", f"trial:{self.pretraining.trial(seed).key}")
-        return Trial(model=self.model, recipe=recipe, dataset=self.dataset, stream=self.stream, seed=seed, semantics=SEMANTICS)
+        return Trial(
+            model=self.model, recipe=recipe, dataset=self.dataset, stream=self.stream, seed=seed, semantics=SEMANTICS
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
     """A name and the fields of the design that it changes, by dotted path: `{"model.residual.kind": "none"}`.
 
-    A value may be a function of the design as changed so far, where it depends on the scale's sizes. `levels` names the level of
-    each factor, for factorial studies. `match` brings the network to the parameters or MACs of what it is compared with, by its
-    width. `dataset` names another data set than the run's. `train_fraction` keeps that part of the training images, seen more
-    often, so that training stays as long.
+    A value may be a function of the design as changed so far, where it depends on the scale's sizes. `levels` names the
+    level of each factor, for factorial studies. `match` brings the network to the parameters or MACs of what it is
+    compared with, by its width. `dataset` names another data set than the run's. `train_fraction` keeps that part of
+    the training images, seen more often, so that training stays as long.
     """
 
     name: str
@@ -61,7 +63,8 @@ class Variant:
         return self.name if self.match == "none" else f"{self.name}@{self.match}"
 
     def apply(self, design: Design) -> Design:
-        """Return the design with this variant's fields changed; its size is matched later, beside what it is compared with.
+        """Return the design with this variant's fields changed; its size is matched later, beside what it is compared
+        with.
 
         Raises:
             ValueError: a path does not exist in the design or the value is not allowed there.
@@ -78,11 +81,12 @@ class Variant:
 class Study:
     """One question, answered by training a baseline and variants over the same seeds.
 
-    `varies` are the dotted paths that variants may change: everything else is held equal. `margin` is δ, the smallest difference
-    in test accuracy (a fraction) that would matter, stated in advance. `within` names factors that set the stage: each of their
-    levels has a baseline of its own, the variant with the baseline's levels of all other factors. `dataset` is given where the question
-    makes sense on one data set only. With `transfers`, all variants train on the second half of the classes, and those with
-    `recipe.transfer` begin with a network trained on the first half (or with the weights that the user names).
+    `varies` are the dotted paths that variants may change: everything else is held equal. `margin` is δ, the smallest
+    difference in test accuracy (a fraction) that would matter, stated in advance. `within` names factors that set the
+    stage: each of their levels has a baseline of its own, the variant with the baseline's levels of all other factors.
+    `dataset` is given where the question makes sense on one data set only. With `transfers`, all variants train on the
+    second half of the classes, and those with `recipe.transfer` begin with a network trained on the first half (or with
+    the weights that the user names).
     """
 
     name: str
@@ -107,7 +111,9 @@ class Study:
         if self.baseline not in names:
             raise ValueError(f"{self.name}.baseline: {self.baseline!r} is not a variant; variants: {', '.join(names)}")
         if not 0 < self.margin < 1:
-            raise ValueError(f"{self.name}.margin: {self.margin!r} is not allowed; between 0 and 1, as a fraction of test accuracy")
+            raise ValueError(
+                f"{self.name}.margin: {self.margin!r} is not allowed; between 0 and 1, as a fraction of test accuracy"
+            )
         for variant in self.variants:
             self._check(variant)
         self.references()
@@ -116,18 +122,24 @@ class Study:
         where = f"{self.name}.{variant.name}"
         for path in variant.changes:
             if not any(path == allowed or path.startswith(f"{allowed}.") for allowed in self.varies):
-                raise ValueError(f"{where}: changes {path!r}, which the study does not vary; it varies {', '.join(self.varies)}")
+                raise ValueError(
+                    f"{where}: changes {path!r}, which the study does not vary; it varies {', '.join(self.varies)}"
+                )
         if not 0 < variant.train_fraction <= 1:
             raise ValueError(f"{where}: train_fraction {variant.train_fraction!r} is not allowed; above 0, at most 1")
         if variant.match != "none" and variant.title == self.baseline:
-            raise ValueError(f"{where}: match {variant.match!r} is not allowed for the baseline, which others are brought to")
+            raise ValueError(
+                f"{where}: match {variant.match!r} is not allowed for the baseline, which others are brought to"
+            )
 
     @property
     def ordered(self) -> tuple[Variant, ...]:
         """The variants, each group behind its own baseline, the study's baseline first."""
         references = self.references()
         groups = list(dict.fromkeys([self.baseline, *references.values()]))
-        return tuple(sorted(self.variants, key=lambda v: (groups.index(references[v.title]), references[v.title] != v.title)))
+        return tuple(
+            sorted(self.variants, key=lambda v: (groups.index(references[v.title]), references[v.title] != v.title))
+        )
 
     def references(self) -> dict[str, str]:
         """Return for each variant, by title, what it is compared with; a baseline with itself.
@@ -142,11 +154,16 @@ class Study:
         out: dict[str, str] = {}
         for variant in self.variants:
             missing = [factor for factor in self.within if factor not in variant.levels or factor not in base.levels]
-            wanted = {**base.levels, **{factor: variant.levels[factor] for factor in self.within if factor not in missing}}
+            wanted = {
+                **base.levels,
+                **{factor: variant.levels[factor] for factor in self.within if factor not in missing},
+            }
             found = by_levels.get(tuple(sorted(wanted.items())))
             if missing or found is None:
-                raise ValueError(f"{self.name}.within: {variant.title!r} has no baseline among the variants; "
-                                 f"levels wanted: {', '.join(f'{k}={v}' for k, v in wanted.items())}")
+                raise ValueError(
+                    f"{self.name}.within: {variant.title!r} has no baseline among the variants; "
+                    f"levels wanted: {', '.join(f'{k}={v}' for k, v in wanted.items())}"
+                )
             out[variant.title] = found
         return out
 
@@ -184,7 +201,10 @@ class Study:
         seen: dict[Design, str] = {}
         for name, design in designs.items():
             if design in seen:
-                raise ValueError(f"study {self.name}: variants {seen[design]!r} and {name!r} come to the same trial; they must differ")
+                raise ValueError(
+                    f"study {self.name}: variants {seen[design]!r} and {name!r} come to the same trial; they must"
+                    " differ"
+                )
             seen[design] = name
 
 
@@ -218,7 +238,9 @@ def _with_fraction(design: Design, fraction: float) -> Design:
     """The design on a part of the training images, over as many of them in all."""
     whole = design.dataset.train_size
     if whole is None:
-        raise ValueError(f"train_fraction: {fraction!r} is not allowed where dataset.train_size is None; a number of images")
+        raise ValueError(
+            f"train_fraction: {fraction!r} is not allowed where dataset.train_size is None; a number of images"
+        )
     size = max(2, round(whole * fraction))
     recipe = design.recipe.replace(
         batch_size=min(design.recipe.batch_size, size), epochs=max(1, round(design.recipe.epochs * whole / size))

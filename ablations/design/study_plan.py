@@ -84,10 +84,10 @@ class DataSets:
 class StudyPlan:
     """A study with its data, scale and designs: everything but which seeds are trained so far.
 
-    `sources` are all data sets by fingerprint, `mismatch` the remaining difference in size of each matched variant (a fraction of what
-    it is compared with), `merged` the matched variants left out because another's width is also theirs, `curves` the baselines at other
-    widths that stand in for sizes that no width of a variant meets, `weights` the files that transfers begin with, by what recipes call
-    them.
+    `sources` are all data sets by fingerprint, `mismatch` the remaining difference in size of each matched variant (a
+    fraction of what it is compared with), `merged` the matched variants left out because another's width is also
+    theirs, `curves` the baselines at other widths that stand in for sizes that no width of a variant meets, `weights`
+    the files that transfers begin with, by what recipes call them.
     """
 
     study: Study
@@ -127,10 +127,14 @@ class StudyPlan:
             counts = dict.fromkeys([*self.designs, *self.widths], len(self.seeds))
         else:
             counts = dict(seeds) | {
-                name: max(seeds[variant] for variant in curve.variants) for curve in self.curves for name in curve.widths
+                name: max(seeds[variant] for variant in curve.variants)
+                for curve in self.curves
+                for name in curve.widths
             }
         return {
-            (name, seed): design.trial(seed) for name, design in (self.designs | self.widths).items() for seed in self.seeds[: counts[name]]
+            (name, seed): design.trial(seed)
+            for name, design in (self.designs | self.widths).items()
+            for seed in self.seeds[: counts[name]]
         }
 
     @property
@@ -189,30 +193,38 @@ class StudyPlan:
             "levels": {v.title: dict(v.levels) for v in self.study.variants if v.levels},
             "references": self.study.references(),
             "curves": [
-                {"baseline": curve.baseline, "widths": list(curve.widths), "variants": list(curve.variants)} for curve in self.curves
+                {"baseline": curve.baseline, "widths": list(curve.widths), "variants": list(curve.variants)}
+                for curve in self.curves
             ],
             "factors": list(self.study.within),
         }
 
     @property
     def remarks(self) -> list[str]:
-        """What people should know before they read a result: sizes that could not be matched, and widths that serve twice."""
+        """What people should know before they read a result: sizes that could not be matched, and widths that serve
+        twice.
+        """
         far = [
-            f"{variant} cannot be brought closer than {100 * (1 + off):.0f} % of its baseline's {variant.rpartition('@')[2]}"
+            f"{variant} cannot be brought closer than {100 * (1 + off):.0f} % of its baseline's"
+            f" {variant.rpartition('@')[2]}"
             for variant, off in self.mismatch.items()
             if abs(off) > TOLERANCE
         ]
         far += [
-            f"{f.join_words(curve.variants)} {'is' if len(curve.variants) == 1 else 'are'} held against {curve.baseline}'s accuracy over "
-            f"MACs as well, for which it is trained as {f.join_words(curve.widths)}"
+            f"{f.join_words(curve.variants)} {'is' if len(curve.variants) == 1 else 'are'} held against"
+            f" {curve.baseline}'s accuracy over MACs as well, for which it is trained as {f.join_words(curve.widths)}"
             for curve in self.curves
         ]
-        return far + [f"{variant} is the same network as {other}, which stands for both" for variant, other in self.merged.items()]
+        return far + [
+            f"{variant} is the same network as {other}, which stands for both" for variant, other in self.merged.items()
+        ]
 
     @property
     def command(self) -> str:
         """The command that asks for this run again."""
-        return shlex.join(["python", "run_ablation.py", "--study", self.study.path or self.study.name, *self.options.arguments()])
+        return shlex.join(
+            ["python", "run_ablation.py", "--study", self.study.path or self.study.name, *self.options.arguments()]
+        )
 
 
 def plan_study(study: Study, options: Options) -> StudyPlan:
@@ -230,7 +242,9 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
     return design_study(study, options, source, notice)
 
 
-def design_study(study: Study, options: Options, source: Source, notice: str | None, data: DataSets | None = None) -> StudyPlan:
+def design_study(
+    study: Study, options: Options, source: Source, notice: str | None, data: DataSets | None = None
+) -> StudyPlan:
     """Bring the scale's network to the data, and make every variant's design.
 
     Without `data` the real data sets are looked for; with it, sizes are matched roughly, since it is for listing.
@@ -263,12 +277,24 @@ def design_study(study: Study, options: Options, source: Source, notice: str | N
             assert options.weights is not None
             name = f"file:{_hash(options.weights)}"
             weights[name] = options.weights
-            designs = {n: d if d.recipe.transfer is None else d.replace_at("recipe.transfer.source", name) for n, d in designs.items()}
+            designs = {
+                n: d if d.recipe.transfer is None else d.replace_at("recipe.transfer.source", name)
+                for n, d in designs.items()
+            }
     sizes = bring_to_size(study, designs, roughly=data is not None)
     study.require_distinct(sizes.designs)
     return StudyPlan(
-        study=study, options=options, source=source, notice=notice, scale=scale, designs=sizes.designs, sources=sources,
-        mismatch=sizes.mismatch, merged=sizes.merged, curves=baseline_curves(study, sizes) if data is None else (), weights=weights,
+        study=study,
+        options=options,
+        source=source,
+        notice=notice,
+        scale=scale,
+        designs=sizes.designs,
+        sources=sources,
+        mismatch=sizes.mismatch,
+        merged=sizes.merged,
+        curves=baseline_curves(study, sizes) if data is None else (),
+        weights=weights,
     )
 
 
@@ -280,7 +306,9 @@ def _real_data() -> DataSets:
 
 
 def _base(options: Options, scale: Scale, source: Source, *, explicit: bool) -> Design:
-    """The design that variants change; with `explicit` it names the number of training images even where that is all."""
+    """The design that variants change; with `explicit` it names the number of training images even where that is
+    all.
+    """
     preset = options.preset or scale.preset
     image_size = _preset(preset)[1] if scale.max_image_size is None else min(source.native_size, scale.max_image_size)
     train_size, val_size, test_size = scale.sizes(source, options.train_size)
@@ -289,13 +317,19 @@ def _base(options: Options, scale: Scale, source: Source, *, explicit: bool) -> 
         model=_network(preset, image_size).for_data(
             num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size
         ),
-        recipe=scale.recipe.replace(epochs=options.epochs or scale.recipe.epochs, batch_size=scale.batch_size(train_size)),
-        dataset=source.config(image_size=image_size, train_size=None if is_whole else train_size, val_size=val_size, test_size=test_size),
+        recipe=scale.recipe.replace(
+            epochs=options.epochs or scale.recipe.epochs, batch_size=scale.batch_size(train_size)
+        ),
+        dataset=source.config(
+            image_size=image_size, train_size=None if is_whole else train_size, val_size=val_size, test_size=test_size
+        ),
     )
 
 
 def _preset(name: str) -> tuple[ModelConfig, int]:
-    """The network of a preset, or in a file that ends in .json, and the side in pixels of the images that it is meant for."""
+    """The network of a preset, or in a file that ends in .json, and the side in pixels of the images that it is meant
+    for.
+    """
     if name.endswith(".json"):
         subject = read_subjects(None, Path(name), None)[0]
         return subject.config, subject.input_size
@@ -313,8 +347,10 @@ def _network(preset: str, image_size: int) -> ModelConfig:
 def _halves(source: Source) -> tuple[range, range]:
     """The first and the second half of the classes."""
     if source.num_classes < 4:
-        raise ValueError(f"--dataset: {source.title} has {source.num_classes} classes, too few to learn on one half and transfer to the "
-                         "other; 4 or more, or name a file with --weights")
+        raise ValueError(
+            f"--dataset: {source.title} has {source.num_classes} classes, too few to learn on one half and transfer to"
+            " the other; 4 or more, or name a file with --weights"
+        )
     middle = source.num_classes // 2
     return range(middle), range(middle, source.num_classes)
 
@@ -333,14 +369,27 @@ def _hash(path: Path) -> str:
 
 
 def _check(study: Study, options: Options) -> None:
-    for name, value, least in (("--seeds", options.seeds, 1), ("--epochs", options.epochs, 1), ("--train-size", options.train_size, 2)):
+    for name, value, least in (
+        ("--seeds", options.seeds, 1),
+        ("--epochs", options.epochs, 1),
+        ("--train-size", options.train_size, 2),
+    ):
         if isinstance(value, int) and value < least:
-            raise ValueError(f"{name}: {value} is not allowed; {least} or more" + (", or auto" if name == "--seeds" else ""))
+            raise ValueError(
+                f"{name}: {value} is not allowed; {least} or more" + (", or auto" if name == "--seeds" else "")
+            )
     if options.tune < 0:
         raise ValueError(f"--tune: {options.tune} is not allowed; 0 or more")
     if options.tune and study.transfers:
-        raise ValueError(f"--tune: {options.tune} is not allowed with the study {study.name}, whose source networks stay as they are; 0")
+        raise ValueError(
+            f"--tune: {options.tune} is not allowed with the study {study.name}, whose source networks stay as they"
+            " are; 0"
+        )
     if study.dataset is not None and options.dataset not in (None, study.dataset):
-        raise ValueError(f"--dataset: {options.dataset!r} is not allowed; the study {study.name} is about {study.dataset}")
+        raise ValueError(
+            f"--dataset: {options.dataset!r} is not allowed; the study {study.name} is about {study.dataset}"
+        )
     if options.weights is not None and not study.transfers:
-        raise ValueError(f"--weights: the study {study.name} trains from scratch; leave it out, or use the study transfer")
+        raise ValueError(
+            f"--weights: the study {study.name} trains from scratch; leave it out, or use the study transfer"
+        )

@@ -37,7 +37,9 @@ class Machines:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where trials run: the executor, the device of a trial there, and the device of this process; `close` ends what waits there."""
+    """Where trials run: the executor, the device of a trial there, and the device of this process; `close` ends what
+    waits there.
+    """
 
     executor: Executor
     device: str
@@ -72,7 +74,9 @@ def open_place(machines: Machines) -> Place:
 
 
 def _seed_batch(machines: Machines, *, on_cpu: bool) -> int:
-    """How many seeds are trained as one: on a GPU several, on a CPU one, where together they take longer than one after the other."""
+    """How many seeds are trained as one: on a GPU several, on a CPU one, where together they take longer than one after
+    the other.
+    """
     if machines.seed_batch is not None:
         return machines.seed_batch
     return 1 if on_cpu or machines.compile or machines.trial_timeout is not None else SEED_BATCH
@@ -127,16 +131,23 @@ def check_machines(machines: Machines) -> None:
     if machines.trial_timeout is not None and not 0 < machines.trial_timeout < math.inf:
         raise ValueError(f"--trial-timeout: {machines.trial_timeout} is not allowed; seconds above 0")
     if machines.trial_timeout is not None and (is_distributed() or machines.executor != "local"):
-        raise ValueError(f"--trial-timeout: {machines.trial_timeout:g} has no effect but with the local executor; leave it out")
+        raise ValueError(
+            f"--trial-timeout: {machines.trial_timeout:g} has no effect but with the local executor; leave it out"
+        )
     if is_distributed() and (machines.executor != "local" or machines.workers not in (None, 1)):
-        raise ValueError("--executor, --workers: torchrun runs one trial at a time over all its processes; leave both out")
+        raise ValueError(
+            "--executor, --workers: torchrun runs one trial at a time over all its processes; leave both out"
+        )
     if machines.executor == "ray":
         _check_ray(machines)
         return
     for name in ("ray_address", "cpus_per_trial", "gpus_per_trial"):
         if getattr(machines, name) is not None:
             option = "--" + name.replace("_", "-")
-            raise ValueError(f"{option}: {getattr(machines, name)} has no effect with --executor {machines.executor}; add --executor ray")
+            raise ValueError(
+                f"{option}: {getattr(machines, name)} has no effect with --executor {machines.executor}; add"
+                " --executor ray"
+            )
     default_device(machines.device)
 
 
@@ -148,16 +159,23 @@ def _check_seed_batch(machines: Machines, size: int) -> None:
     if size > 1 and machines.compile:
         raise ValueError(f"--seed-batch: {size} is not allowed with --compile; leave one of both out")
     if size > 1 and machines.trial_timeout is not None:
-        raise ValueError(f"--seed-batch: {size} is not allowed with --trial-timeout, which limits one trial; leave one of both out")
+        raise ValueError(
+            f"--seed-batch: {size} is not allowed with --trial-timeout, which limits one trial; leave one of both out"
+        )
 
 
 def _check_ray(machines: Machines) -> None:
     for name in ("cpus_per_trial", "gpus_per_trial"):
         share = getattr(machines, name)
         if share is not None and not (0 < share <= 1 or (1 < share < 1e6 and share == int(share))):
-            raise ValueError(f"--{name.replace('_', '-')}: {share} is not allowed; a fraction up to 1, or a whole number above")
+            raise ValueError(
+                f"--{name.replace('_', '-')}: {share} is not allowed; a fraction up to 1, or a whole number above"
+            )
     if machines.device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"--device: {machines.device!r} is not allowed with --executor ray, which chooses among devices; auto, cpu, cuda")
+        raise ValueError(
+            f"--device: {machines.device!r} is not allowed with --executor ray, which chooses among devices; auto, cpu,"
+            " cuda"
+        )
     if machines.device == "cpu" and machines.gpus_per_trial:
         raise ValueError(f"--gpus-per-trial: {machines.gpus_per_trial} has no effect with --device cpu; leave it out")
 
@@ -166,11 +184,19 @@ def _on_ray(machines: Machines) -> Place:
     from ablations.execution.ray_executor import RayExecutor, connect_ray, num_cluster_gpus
 
     connect_ray(machines.ray_address)
-    wants_gpu = machines.device == "cuda" or bool(machines.gpus_per_trial) or (machines.device == "auto" and num_cluster_gpus() > 0)
+    wants_gpu = (
+        machines.device == "cuda"
+        or bool(machines.gpus_per_trial)
+        or (machines.device == "auto" and num_cluster_gpus() > 0)
+    )
     executor = RayExecutor(
         cpus_per_trial=machines.threads if machines.cpus_per_trial is None else machines.cpus_per_trial,
         gpus_per_trial=0.0 if not wants_gpu else machines.gpus_per_trial or 1.0,
         num_workers=machines.workers,
     )
     # On its node a trial sees only the devices that it was given, so that it is always the first.
-    return Place(executor=executor, device="cuda:0" if wants_gpu else "cpu", own_device=default_device("auto" if wants_gpu else "cpu"))
+    return Place(
+        executor=executor,
+        device="cuda:0" if wants_gpu else "cpu",
+        own_device=default_device("auto" if wants_gpu else "cpu"),
+    )

@@ -37,7 +37,9 @@ class Claims:
         self._renewing.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ended.set()
         self._renewing.join()
         self._store.release_claims(self.owner)
@@ -66,7 +68,9 @@ class Claims:
         while not self._ended.wait(self._lease_seconds / 4):
             try:
                 self._store.renew_claims(self.owner, self._lease_seconds)
-            except StoreError:  # the driver meets the same trouble at its next record; a lost claim costs time, never a record
+            except (
+                StoreError
+            ):  # the driver meets the same trouble at its next record; a lost claim costs time, never a record
                 continue
 
 

@@ -1,4 +1,6 @@
-"""One trial at a time over all the processes that torchrun started: the first drives the study, the others follow it."""
+"""One trial at a time over all the processes that torchrun started: the first drives the study, the others follow
+it.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ class DistributedExecutor:
         """Let the others end."""
         self.group.from_first(lambda: None)
 
-    def _carry_out(self, task: Task, events: queue.SimpleQueue[Event | BaseException], stopping: threading.Event) -> None:
+    def _carry_out(
+        self, task: Task, events: queue.SimpleQueue[Event | BaseException], stopping: threading.Event
+    ) -> None:
         from xception.train.checkpoint import TrainingStopped
         from xception.train.process import prepare_process
 
@@ -112,7 +116,9 @@ def follow(device: str) -> None:
         if task is None:
             return
         prepare_process(task.threads)
-        record = carry_out(replace(task, device=str(own), trials=None, keep_weights=None), lambda row: None, group=group)
+        record = carry_out(
+            replace(task, device=str(own), trials=None, keep_weights=None), lambda row: None, group=group
+        )
         if record.status == "failed":
             group.settle()
 

@@ -14,8 +14,11 @@ __all__ = ["execute"]
 _LOOK_SECONDS = 1.0
 
 
-def execute(tasks: Sequence[Task], store: Store, executor: Executor, say: Callable[[str], None] = lambda line: None) -> Iterator[Event]:
-    """Yield what happens until every task has been tried once by us or is final in the store; each record is written before it is yielded.
+def execute(
+    tasks: Sequence[Task], store: Store, executor: Executor, say: Callable[[str], None] = lambda line: None
+) -> Iterator[Event]:
+    """Yield what happens until every task has been tried once by us or is final in the store; each record is written
+    before it is yielded.
 
     What another driver on the store is training is waited for and yielded as `Finished(elsewhere=True)`;
     it falls to us where that driver is lost or failed at it.

@@ -51,7 +51,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial has ended, in whichever way its record says; `elsewhere` where another driver on the same store trained it."""
+    """A trial has ended, in whichever way its record says; `elsewhere` where another driver on the same store trained
+    it.
+    """
 
     record: Record
     elsewhere: bool = False
@@ -131,13 +133,13 @@ class _Worker:
 class LocalExecutor:
     """Worker processes on this machine, each with its own interpreter, one task at a time.
 
-    With a `seed_batch` above 1 a worker takes up to so many tasks that differ in their seed alone and trains them as one. Where that
-    fails, for whatever reason, they are tried again in halves, down to single trials, so that one costs only itself. `execution` is
-    the way of a step.
+    With a `seed_batch` above 1 a worker takes up to so many tasks that differ in their seed alone and trains them as
+    one. Where that fails, for whatever reason, they are tried again in halves, down to single trials, so that one costs
+    only itself. `execution` is the way of a step.
 
-    `retries` is how often a trial whose worker died, hung, or ran out of memory is begun again, from its last checkpoint, before it is
-    reported as failed. A worker that makes no step for `stall_seconds` counts as hung; `timeout_seconds` limits a trial as a whole.
-    A worker asked to stop has `stop_seconds` to save its state.
+    `retries` is how often a trial whose worker died, hung, or ran out of memory is begun again, from its last
+    checkpoint, before it is reported as failed. A worker that makes no step for `stall_seconds` counts as hung;
+    `timeout_seconds` limits a trial as a whole. A worker asked to stop has `stop_seconds` to save its state.
     """
 
     num_workers: int
@@ -197,7 +199,9 @@ class LocalExecutor:
     def _concluded(self, event: Finished, worker: _Worker, workers: list[_Worker], upcoming: Upcoming) -> Event:
         """Free the worker; return the trial's end, or a notice where it is tried again."""
         task = worker.tasks.pop(event.record.key)
-        if event.record.status == "failed":  # what made it fail may be wrong with the process, as after an error of CUDA
+        if (
+            event.record.status == "failed"
+        ):  # what made it fail may be wrong with the process, as after an error of CUDA
             workers.remove(worker)
             _stop([worker], self.stop_seconds)
         if ran_out_of_memory(event.record) and self._is_tried_again(task.key):
@@ -216,7 +220,9 @@ class LocalExecutor:
         for part in (tasks[:half], tasks[half:]):
             if part:
                 upcoming.put_back(*part)
-        return Notice(tasks[0].key, f"trained with {len(tasks) - 1} other seeds: {reason}; they are tried again in halves")
+        return Notice(
+            tasks[0].key, f"trained with {len(tasks) - 1} other seeds: {reason}; they are tried again in halves"
+        )
 
     def _end_if_overdue(self, worker: _Worker) -> None:
         now = time.monotonic()
@@ -261,9 +267,11 @@ class Upcoming:
         return next(iter(self.take_batch(1)), None)
 
     def take_batch(self, limit: int) -> tuple[Task, ...]:
-        """Return the next task and those right after it that can be trained with it as one, `limit` in all; nothing where there is none.
+        """Return the next task and those right after it that can be trained with it as one, `limit` in all; nothing
+        where there is none.
 
-        What was put back together comes back together. To see whether the next task fits it has to be taken; where not, it waits here.
+        What was put back together comes back together. To see whether the next task fits it has to be taken; where not,
+        it waits here.
         """
         if self._lost:
             return self._lost.popleft()
@@ -285,7 +293,8 @@ def _start_worker() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
-    # Ctrl-C reaches the whole group; the parent alone answers it. A new process inherits what is blocked, from its first instruction.
+    # Ctrl-C reaches the whole group; the parent alone answers it. A new process inherits what is blocked, from its
+    # first instruction.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
@@ -298,7 +307,8 @@ def _start_worker() -> _Worker:
 def _wait(busy: list[_Worker]) -> None:
     """Wait until something happens, or it is time to look at the clock.
 
-    Where this process itself stood still meanwhile (Ctrl-Z, a suspended machine), its workers did too, and their clocks are put on.
+    Where this process itself stood still meanwhile (Ctrl-Z, a suspended machine), its workers did too, and their clocks
+    are put on.
     """
     began = time.monotonic()
     wait([w.pipe for w in busy] + [w.process.sentinel for w in busy], timeout=_LOOK_SECONDS)
@@ -417,12 +427,19 @@ def _carry_out_all(tasks: tuple[Task, ...], pipe: Connection, pulse: _Pulse) -> 
 
     if len(tasks) == 1:
         key = tasks[0].key
-        record = carry_out(tasks[0], partial(on_epoch, key), on_step=pulse.on_step, say=partial(say, key), on_start=on_start)
+        record = carry_out(
+            tasks[0], partial(on_epoch, key), on_step=pulse.on_step, say=partial(say, key), on_start=on_start
+        )
         pipe.send(Finished(record))
         return
     try:
         carry_out_together(
-            tasks, on_epoch, lambda record: pipe.send(Finished(record)), on_step=pulse.on_step, say=say, on_start=on_start
+            tasks,
+            on_epoch,
+            lambda record: pipe.send(Finished(record)),
+            on_step=pulse.on_step,
+            say=say,
+            on_start=on_start,
         )
     except TRIAL_ERRORS as error:
         pipe.send(_Parted(reason(error)))

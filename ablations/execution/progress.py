@@ -51,7 +51,8 @@ class _Running:
 class ProgressDisplay:
     """Shows trials done, running and left, the time left, and the accuracy per variant; use it in a `with`.
 
-    On a terminal it is redrawn in place; elsewhere each finished trial gives one plain line. A `log` is handed every event.
+    On a terminal it is redrawn in place; elsewhere each finished trial gives one plain line. A `log` is handed every
+    event.
     """
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
@@ -75,7 +76,9 @@ class ProgressDisplay:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -139,7 +142,12 @@ class ProgressDisplay:
         waiting = total - self._num_done - len(self._running)
         lost = f", {self._num_lost} diverged or failed" if self._num_lost else ""
         rest = f"{self._num_done} done, {len(self._running)} running, {waiting} waiting{lost}"
-        bar.add_task("trials", total=total or 1, completed=self._num_done, rest=rest + (f", about {duration(left)} left" if left else ""))
+        bar.add_task(
+            "trials",
+            total=total or 1,
+            completed=self._num_done,
+            rest=rest + (f", about {duration(left)} left" if left else ""),
+        )
         table = Table(box=None, pad_edge=False)
         for heading in ("variant", "trials", "mean test accuracy", "now running"):
             table.add_column(heading, justify="right" if heading == "trials" else "left")

@@ -1,8 +1,9 @@
 """Trials on a Ray cluster (Moritz et al. 2018, arXiv:1712.05889): this machine's own, or one that is there already.
 
-A trial is a Ray task that asks for cores and GPUs, or fractions of them, and streams its events back to the driver, which alone
-writes. Data sets are read from the cache of the node; a node that can neither find nor decode one is sent the decoded files, once.
-Checkpoints and weights lie on storage that the nodes share with the driver, or are sent to and fro where they do not.
+A trial is a Ray task that asks for cores and GPUs, or fractions of them, and streams its events back to the driver,
+which alone writes. Data sets are read from the cache of the node; a node that can neither find nor decode one is sent
+the decoded files, once. Checkpoints and weights lie on storage that the nodes share with the driver, or are sent to and
+fro where they do not.
 """
 
 from __future__ import annotations
@@ -47,14 +48,19 @@ _STARTS = 4
 
 
 def connect_ray(address: str | None) -> None:
-    """Connect this process to the cluster at an address (`auto`: the one on this machine), or start one of its own without an address.
+    """Connect this process to the cluster at an address (`auto`: the one on this machine), or start one of its own
+    without an address.
 
     Raises:
         ValueError: Ray is not installed, or there is no cluster that this version of Ray and Python can join.
     """
-    # Read when Ray is imported. It tells no one that it is used, leaves devices as they are for tasks without GPUs, starts its own
-    # nodes on the loopback, and leaves it to us to say what happens to nodes.
-    settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+    # Read when Ray is imported. It tells no one that it is used, leaves devices as they are for tasks without GPUs,
+    # starts its own nodes on the loopback, and leaves it to us to say what happens to nodes.
+    settings = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    }
     if address is None:
         settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     elif _has_token():  # which Ray leaves unused where an address is given, though its own head nodes ask for it
@@ -73,20 +79,32 @@ def connect_ray(address: str | None) -> None:
     for attempt in range(_STARTS):
         try:
             with _own_signals():
-                ray.init(**(own if address is None else {"address": address}), log_to_driver=False, logging_level=logging.CRITICAL)
+                ray.init(
+                    **(own if address is None else {"address": address}),
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                )
             return
         except Exception as error:  # noqa: BLE001 - Ray raises Exception itself, where a node does not start in time
             reason = " ".join(str(error).split())[:300]
             ray.shutdown()  # of a node that started halfway
-            if address is None and attempt + 1 < _STARTS and "timed out" in reason:  # in 30 s, which a busy machine may exceed
+            if (
+                address is None and attempt + 1 < _STARTS and "timed out" in reason
+            ):  # in 30 s, which a busy machine may exceed
                 continue
-            where = f"--ray-address: {address!r} cannot be joined" if address else "--executor: no cluster could be started here"
+            where = (
+                f"--ray-address: {address!r} cannot be joined"
+                if address
+                else "--executor: no cluster could be started here"
+            )
             raise ValueError(f"{where}: {reason}") from None
 
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Put back what this process does on SIGTERM, which Ray takes for itself: the run would end without saving and without a word."""
+    """Put back what this process does on SIGTERM, which Ray takes for itself: the run would end without saving and
+    without a word.
+    """
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -104,20 +122,26 @@ def _has_token() -> bool:
 def _require_listener(address: str) -> None:
     host, _, port = address.rpartition(":")
     if address.startswith("ray://") or not host or not port.isdecimal():
-        raise ValueError(f"--ray-address: {address!r} is not allowed; auto, or HOST:PORT of the head node (6379 unless chosen otherwise)")
+        raise ValueError(
+            f"--ray-address: {address!r} is not allowed; auto, or HOST:PORT of the head node (6379 unless chosen"
+            " otherwise)"
+        )
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ValueError(f"--ray-address: no cluster answers at {address} ({reason}); the address that `ray start` printed") from None
+        raise ValueError(
+            f"--ray-address: no cluster answers at {address} ({reason}); the address that `ray start` printed"
+        ) from None
 
 
 @dataclass(kw_only=True)
 class RayExecutor:
     """Ray tasks on the cluster that this process is connected to, each with its share of a node.
 
-    `retries` is how often a trial whose worker or node was lost is begun again, from its last checkpoint where it has one.
-    Nodes that do not share the driver's storage send checkpoints back; with `is_storage_shared=False` all of them do.
+    `retries` is how often a trial whose worker or node was lost is begun again, from its last checkpoint where it has
+    one. Nodes that do not share the driver's storage send checkpoints back; with `is_storage_shared=False` all of them
+    do.
 
     Raises:
         ValueError: no node of the cluster is large enough for one trial.
@@ -171,7 +195,9 @@ class RayExecutor:
     def _submit(self, task: Task, mark: Mark) -> Any:
         import ray
 
-        work = ray.remote(_work).options(
+        work = ray.remote(
+            _work
+        ).options(
             num_returns="streaming",
             max_retries=0,  # whether it is begun again is for us to say
             num_cpus=self.cpus_per_trial,
@@ -199,7 +225,9 @@ class RayExecutor:
             yield Finished(failed(task, f"its Ray task failed: {' '.join(str(error).split())[-500:]}"))
         except ray.exceptions.RayError as error:
             del running[stream]
-            yield from self._bury(task, f"{type(error).__name__}: {' '.join(str(error).split()).partition('. ')[0]}", upcoming)
+            yield from self._bury(
+                task, f"{type(error).__name__}: {' '.join(str(error).split()).partition('. ')[0]}", upcoming
+            )
         else:
             match event:
                 case Missing():
@@ -229,19 +257,29 @@ class RayExecutor:
             yield Finished(failed(task, f"its worker was lost {attempts} times, at last: {what}"))
             return
         upcoming.put_back(task)
-        yield Notice(task.key, f"its worker was lost and it goes on elsewhere, from its last checkpoint if there is one ({what})")
+        yield Notice(
+            task.key, f"its worker was lost and it goes on elsewhere, from its last checkpoint if there is one ({what})"
+        )
 
     def _num_slots(self) -> int:
         """How many trials the nodes that are there can hold at a time."""
         wanted = {"CPU": self.cpus_per_trial, "GPU": self.gpus_per_trial, **self.resources}
-        slots = sum(int(min(have.get(name, 0.0) / need for name, need in wanted.items() if need) + 1e-9) for have in _resources())
+        slots = sum(
+            int(min(have.get(name, 0.0) / need for name, need in wanted.items() if need) + 1e-9)
+            for have in _resources()
+        )
         return slots if self.num_workers is None else min(slots, self.num_workers)
 
     def _shortage(self) -> str:
-        there = "; ".join(f"{have.get('CPU', 0):g} cores, {have.get('GPU', 0):g} GPUs" for have in _resources()) or "none"
+        there = (
+            "; ".join(f"{have.get('CPU', 0):g} cores, {have.get('GPU', 0):g} GPUs" for have in _resources()) or "none"
+        )
         wanted = f"{self.cpus_per_trial:g} cores and {self.gpus_per_trial:g} GPUs"
         wanted += "".join(f" and {need:g} {name}" for name, need in self.resources.items())
-        return f"--cpus-per-trial, --gpus-per-trial: {wanted} for one trial can never be met; the nodes of the cluster have: {there}"
+        return (
+            f"--cpus-per-trial, --gpus-per-trial: {wanted} for one trial can never be met; the nodes of the cluster"
+            f" have: {there}"
+        )
 
 
 def _resources() -> list[dict[str, float]]:
@@ -261,7 +299,9 @@ def _data_key(task: Task) -> tuple[str, int]:
     return task.source.fingerprint, task.trial.dataset.image_size
 
 
-def _work(task: Task, mark: str | None, has_files: bool, sent: list[ray.ObjectRef[Any] | None]) -> Iterator[Event | Missing | Files]:
+def _work(
+    task: Task, mark: str | None, has_files: bool, sent: list[ray.ObjectRef[Any] | None]
+) -> Iterator[Event | Missing | Files]:
     """The Ray task: carry a trial out in a thread, and stream what happens.
 
     What was sent comes in a list, so that Ray brings it to a node only when that node asks.

@@ -1,4 +1,6 @@
-"""Several trials that differ in their seed alone, carried out as one training; each leaves the record that it would leave alone."""
+"""Several trials that differ in their seed alone, carried out as one training; each leaves the record that it would
+leave alone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ __all__ = ["carry_out_together", "is_joinable"]
 
 
 def is_joinable(task: Task, other: Task) -> bool:
-    """Whether two tasks can be trained as one: they differ in seed and stream alone, and nothing ties members to each other."""
+    """Whether two tasks can be trained as one: they differ in seed and stream alone, and nothing ties members to each
+    other.
+    """
     trial, like = task.trial, other.trial.replace(seed=task.trial.seed, stream=task.trial.stream)
     if not isinstance(trial.model, XceptionConfig) or task.execution.compile:
         return False
@@ -34,10 +38,11 @@ def carry_out_together(
     on_start: Callable[[], None] = lambda: None,
     say: Callable[[str, str], None] = lambda key, line: None,
 ) -> None:
-    """Train joinable tasks at once and pass on the record of each; a trial that was finished already is not trained again.
+    """Train joinable tasks at once and pass on the record of each; a trial that was finished already is not trained
+    again.
 
-    The other arguments are those of `ablations.execution.task.carry_out`, where `on_epoch` and `say` are told a trial's key first. What goes wrong is
-    raised, and its cause may be any of the trials.
+    The other arguments are those of `ablations.execution.task.carry_out`, where `on_epoch` and `say` are told a trial's
+    key first. What goes wrong is raised, and its cause may be any of the trials.
 
     Raises:
         TrainingStopped: `on_step` raised it.
@@ -50,7 +55,9 @@ def carry_out_together(
     with contextlib.ExitStack() as held:
         held.callback(return_freed_memory)
         folders: dict[str, TrialFolder] = {}
-        for task in sorted(tasks, key=lambda task: task.key):  # one order in all processes, so that none waits in a circle
+        for task in sorted(
+            tasks, key=lambda task: task.key
+        ):  # one order in all processes, so that none waits in a circle
             if task.trials is not None:
                 folders[task.key] = TrialFolder(task.trials, task.key)
                 held.enter_context(folders[task.key].hold())
@@ -58,7 +65,12 @@ def carry_out_together(
         todo: list[Task] = []
         for task in tasks:
             record = folders[task.key].read_record() if task.key in folders else None
-            is_kept = record is None or task.weights_path is None or task.weights_path.is_file() or record.status != "complete"
+            is_kept = (
+                record is None
+                or task.weights_path is None
+                or task.weights_path.is_file()
+                or record.status != "complete"
+            )
             if record is not None and is_kept:
                 on_record(record)
             else:
@@ -67,7 +79,9 @@ def carry_out_together(
             return
         checkpoints = {
             task.key: CheckpointFolder(
-                path=folders[task.key].path, semantics=task.trial.semantics, say=lambda line, key=task.key: say(key, line)  # type: ignore[misc]
+                path=folders[task.key].path,
+                semantics=task.trial.semantics,
+                say=lambda line, key=task.key: say(key, line),  # type: ignore[misc]
             )
             for task in todo
             if task.key in folders
@@ -80,7 +94,12 @@ def carry_out_together(
             dataset=dataset,
             data=first.trial.dataset,
             members=[
-                Member(seed=task.trial.seed, stream=task.trial.stream, weights=task.weights, checkpoints=checkpoints.get(task.key))
+                Member(
+                    seed=task.trial.seed,
+                    stream=task.trial.stream,
+                    weights=task.weights,
+                    checkpoints=checkpoints.get(task.key),
+                )
                 for task in todo
             ],
             device=first.device,

@@ -1,6 +1,8 @@
-"""What a trial needs on a machine that does not see the driver's files: decoded data once per machine, checkpoints to and fro.
+"""What a trial needs on a machine that does not see the driver's files: decoded data once per machine, checkpoints to
+and fro.
 
-Where machines share their storage, nothing is sent: a machine finds out by looking for a mark that the driver left in its folder.
+Where machines share their storage, nothing is sent: a machine finds out by looking for a mark that the driver left in
+its folder.
 """
 
 from __future__ import annotations
@@ -24,7 +26,19 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Files", "Mark", "Missing", "Outbox", "absolute", "data_files", "file_names", "find_data", "keep", "read_files", "unpacked"]
+__all__ = [
+    "Files",
+    "Mark",
+    "Missing",
+    "Outbox",
+    "absolute",
+    "data_files",
+    "file_names",
+    "find_data",
+    "keep",
+    "read_files",
+    "unpacked",
+]
 
 _CHECKPOINTS = "step-*.safetensors"
 _NUM_KEPT = 2
@@ -42,7 +56,9 @@ class Missing:
 
 @dataclass(frozen=True)
 class Files:
-    """Files that a trial wrote on a machine that does not see the driver's, by path below the driver's folder of trials or weights."""
+    """Files that a trial wrote on a machine that does not see the driver's, by path below the driver's folder of trials
+    or weights.
+    """
 
     key: str
     contents: Mapping[str, bytes]
@@ -52,7 +68,8 @@ class Files:
 
 
 def find_data(source: Source, image_size: int, sent: Callable[[], dict[str, Any]] | None) -> str | None:
-    """Make sure that this machine's cache has a data set: from its files, else from what is sent; return why it has not.
+    """Make sure that this machine's cache has a data set: from its files, else from what is sent; return why it has
+    not.
 
     `sent` fetches what `data_files` returned, where the driver has sent it.
 
@@ -81,7 +98,11 @@ def data_files(source: Source, image_size: int) -> dict[str, npt.NDArray[np.uint
     from xception.data.decoded import decoded
 
     folder, _ = decoded(source, image_size)
-    return {path.name: np.asarray(np.memmap(path, mode="r", dtype=np.uint8)) for path in sorted(folder.iterdir()) if path.is_file()}
+    return {
+        path.name: np.asarray(np.memmap(path, mode="r", dtype=np.uint8))
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    }
 
 
 # The folder of a trial, on the driver's side
@@ -116,7 +137,9 @@ def absolute(task: Task) -> Task:
 
 
 def file_names(task: Task) -> dict[str, Path]:
-    """Return what the driver has for a task, by the names under which it travels: newest checkpoint, record, weights to begin with."""
+    """Return what the driver has for a task, by the names under which it travels: newest checkpoint, record, weights to
+    begin with.
+    """
     out: dict[str, Path] = {}
     if task.trials is not None:
         folder = task.trials / task.key
@@ -155,8 +178,11 @@ def keep(task: Task, files: Files) -> None:
 
 
 @contextmanager
-def unpacked(task: Task, mark: str | None, sent: Callable[[], Mapping[str, bytes]] | None) -> Iterator[tuple[Task, bool]]:
-    """Give the task with folders that exist here: the driver's own where its mark is seen, else new ones with what was sent.
+def unpacked(
+    task: Task, mark: str | None, sent: Callable[[], Mapping[str, bytes]] | None
+) -> Iterator[tuple[Task, bool]]:
+    """Give the task with folders that exist here: the driver's own where its mark is seen, else new ones with what was
+    sent.
 
     The second value says whether what is written has to be sent back.
     """
@@ -169,12 +195,15 @@ def unpacked(task: Task, mark: str | None, sent: Callable[[], Mapping[str, bytes
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        yield replace(
-            task,
-            trials=folder / "trials",
-            weights=None if task.weights is None else folder / "begin",
-            keep_weights=None if task.keep_weights is None else folder / "weights",
-        ), True
+        yield (
+            replace(
+                task,
+                trials=folder / "trials",
+                weights=None if task.weights is None else folder / "begin",
+                keep_weights=None if task.keep_weights is None else folder / "weights",
+            ),
+            True,
+        )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -37,11 +37,12 @@ _NO_MEMORY = ("allocate memory", "Cannot allocate", "could not create a primitiv
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A trial and where and how it runs: the data's source, the device, the threads of one operator and the way of a step.
+    """A trial and where and how it runs: the data's source, the device, the threads of one operator and the way of a
+    step.
 
-    `weights` is the file that a transfer begins with; into the folder `keep_weights` the trained network is written, named by key.
-    Below `trials` the trial has a folder of its own, with its checkpoints while it runs and its record for good; without, nothing
-    is kept on disk.
+    `weights` is the file that a transfer begins with; into the folder `keep_weights` the trained network is written,
+    named by key. Below `trials` the trial has a folder of its own, with its checkpoints while it runs and its record
+    for good; without, nothing is kept on disk.
     """
 
     trial: Trial
@@ -75,11 +76,13 @@ def carry_out(
 ) -> Record:
     """Train the task's trial and return its record; an exception becomes a `failed` record with its reason.
 
-    In a `group` of processes all of them carry the trial out together: the first, and the others once it has told them to.
+    In a `group` of processes all of them carry the trial out together: the first, and the others once it has told them
+    to.
 
-    With a folder the trial continues from its last checkpoint; where it was finished already, by whichever process, its record is
-    returned and nothing is trained. `on_start` is called once no other process has the trial. `on_step` is called often; raising
-    `TrainingStopped` there saves a checkpoint first. `say` is told what people should know, in lines.
+    With a folder the trial continues from its last checkpoint; where it was finished already, by whichever process, its
+    record is returned and nothing is trained. `on_start` is called once no other process has the trial. `on_step` is
+    called often; raising `TrainingStopped` there saves a checkpoint first. `say` is told what people should know, in
+    lines.
 
     Raises:
         TrainingStopped: `on_step` raised it.
@@ -114,7 +117,9 @@ def _finished(
 
     checkpoints = CheckpointFolder(path=folder.path, semantics=task.trial.semantics, say=say)
     record = folder.read_record(say)
-    if record is None or (task.weights_path is not None and record.status == "complete" and not task.weights_path.is_file()):
+    if record is None or (
+        task.weights_path is not None and record.status == "complete" and not task.weights_path.is_file()
+    ):
         trained = _trained(task, checkpoints, on_epoch, on_step, say, group)
         record = record or trained
         try:
@@ -193,31 +198,50 @@ def record_of(task: Task, result: FitResult, dataset: Dataset) -> Record:
         images_per_second=result.images_per_second,
         device=result.device,
         threads=task.threads,
-        environment=environment() | result.how | ({"changed": result.changed} if result.changed else {}) | _broken(dataset),
+        environment=environment()
+        | result.how
+        | ({"changed": result.changed} if result.changed else {})
+        | _broken(dataset),
         created_at=_now(),
     )
 
 
 def _macs(trial: Trial, result: FitResult) -> int:
-    """Multiply-accumulates of one image: in closed form for networks of ours, which spares a worker the seconds of importing tracers."""
+    """Multiply-accumulates of one image: in closed form for networks of ours, which spares a worker the seconds of
+    importing tracers.
+    """
     if isinstance(trial.model, XceptionConfig):
         from xception.network.closed_form import complexity
 
         return complexity(trial.model, trial.dataset.image_size).macs
     from xception.profile.complexity import complexity as count
 
-    return count(result.model, (trial.model.in_channels, trial.dataset.image_size, trial.dataset.image_size), fvcore=False).macs
+    return count(
+        result.model, (trial.model.in_channels, trial.dataset.image_size, trial.dataset.image_size), fvcore=False
+    ).macs
 
 
 def _broken(dataset: Dataset) -> dict[str, Any]:
     """How many image files were left out since they cannot be decoded, and the first of them."""
-    return {"num_broken_images": dataset.num_broken, "broken_images": list(dataset.broken[:_LISTED])} if dataset.num_broken else {}
+    return (
+        {"num_broken_images": dataset.num_broken, "broken_images": list(dataset.broken[:_LISTED])}
+        if dataset.num_broken
+        else {}
+    )
 
 
 def failed(task: Task, reason: str) -> Record:
     """Return the record of a trial that could not be carried out."""
     trial = task.trial.to_json()
-    return Record(key=task.key, trial=trial, status="failed", reason=reason, device=task.device, threads=task.threads, created_at=_now())
+    return Record(
+        key=task.key,
+        trial=trial,
+        status="failed",
+        reason=reason,
+        device=task.device,
+        threads=task.threads,
+        created_at=_now(),
+    )
 
 
 def ran_out_of_memory(record: Record) -> bool:
@@ -230,8 +254,8 @@ def reason(error: Exception) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split())[:500]
     what = f"{type(error).__name__}: {text} ({place.filename.rpartition('/')[2]}:{place.lineno})"
-    # torch.OutOfMemoryError for CUDA; a RuntimeError of the CPU's allocator, or of oneDNN, which finds no room for its buffers;
-    # MemoryError of Python; ENOMEM of the system.
+    # torch.OutOfMemoryError for CUDA; a RuntimeError of the CPU's allocator, or of oneDNN, which finds no room for its
+    # buffers; MemoryError of Python; ENOMEM of the system.
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     is_memory = is_memory or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     is_memory = is_memory or (isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY))

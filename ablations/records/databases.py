@@ -26,7 +26,9 @@ def connect(url: sa.URL, patience_seconds: float) -> sa.Engine:
 
 
 def will_pass(error: Exception) -> bool:
-    """Whether an error of PostgreSQL is that of a server that restarts or is full, or of two transactions that met; never so for SQLite."""
+    """Whether an error of PostgreSQL is that of a server that restarts or is full, or of two transactions that met;
+    never so for SQLite.
+    """
     if not isinstance(error, DBAPIError) or error.orig is None or not hasattr(error.orig, "sqlstate"):
         return False
     state = error.orig.sqlstate
@@ -57,6 +59,8 @@ def _sqlite_engine(url: sa.URL, lock_seconds: float) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("xception_writes") else "BEGIN")
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE" if connection.get_execution_options().get("xception_writes") else "BEGIN"
+        )
 
     return engine

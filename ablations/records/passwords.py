@@ -10,7 +10,8 @@ from pathlib import Path
 
 __all__ = ["hide_in_process_list", "passwords_in", "without_password"]
 
-# user:PASSWORD@ up to the last @, since a password may hold an @ or a / that should have been written %40 or %2F; PASSWORD in the query
+# user:PASSWORD@ up to the last @, since a password may hold an @ or a / that should have been written %40 or %2F;
+# PASSWORD in the query
 _IN_AUTHORITY = re.compile(r"(?<=://)([^:/@\s]*):(\S*)@")
 _IN_QUERY = re.compile(r"(?<=[?&])((?:ssl)?password)=([^&#\s]*)&?")
 

@@ -1,4 +1,6 @@
-"""A record: what came of one trial, complete in itself and independent of any study; and a plan, which says what a study needs."""
+"""A record: what came of one trial, complete in itself and independent of any study; and a plan, which says what a
+study needs.
+"""
 
 from __future__ import annotations
 
@@ -81,10 +83,27 @@ def record_from_plain(plain: Any) -> Record:
 _NONE = type(None)
 _TEXT, _NUMBER, _COUNT = (str, _NONE), (float, int, _NONE), (int, _NONE)
 _TYPES: dict[str, tuple[type, ...]] = {
-    "key": (str,), "trial": (str,), "status": (str,), "created_at": (str,), "reason": _TEXT, "device": _TEXT, "correct": _TEXT,
-    "val_accuracy": _NUMBER, "val_loss": _NUMBER, "test_accuracy": _NUMBER, "test_top5_accuracy": _NUMBER, "test_loss": _NUMBER,
-    "train_seconds": _NUMBER, "images_per_second": _NUMBER, "num_test": _COUNT, "num_classes": _COUNT, "params": _COUNT, "macs": _COUNT,
-    "threads": _COUNT, "curves": (list,), "environment": (dict,),
+    "key": (str,),
+    "trial": (str,),
+    "status": (str,),
+    "created_at": (str,),
+    "reason": _TEXT,
+    "device": _TEXT,
+    "correct": _TEXT,
+    "val_accuracy": _NUMBER,
+    "val_loss": _NUMBER,
+    "test_accuracy": _NUMBER,
+    "test_top5_accuracy": _NUMBER,
+    "test_loss": _NUMBER,
+    "train_seconds": _NUMBER,
+    "images_per_second": _NUMBER,
+    "num_test": _COUNT,
+    "num_classes": _COUNT,
+    "params": _COUNT,
+    "macs": _COUNT,
+    "threads": _COUNT,
+    "curves": (list,),
+    "environment": (dict,),
 }
 
 

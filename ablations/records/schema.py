@@ -12,7 +12,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-__all__ = ["SCHEMA", "bring_forward", "claims", "create_all", "digest_of", "measurements", "members", "plans", "records"]
+__all__ = [
+    "SCHEMA",
+    "bring_forward",
+    "claims",
+    "create_all",
+    "digest_of",
+    "measurements",
+    "members",
+    "plans",
+    "records",
+]
 
 SCHEMA = 2
 metadata = sa.MetaData()
@@ -42,7 +52,9 @@ records = sa.Table(
     sa.Column("threads", sa.Integer),
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("created_at", sa.String(40), nullable=False),
-    sa.Column("digest", sa.String(64)),  # SHA-256 of the other columns: a bit that flipped on disk is not taken for a result
+    sa.Column(
+        "digest", sa.String(64)
+    ),  # SHA-256 of the other columns: a bit that flipped on disk is not taken for a result
 )
 plans = sa.Table(
     "xception_plans",
@@ -79,6 +91,7 @@ claims = sa.Table(
     sa.Column("until", sa.Double, nullable=False),  # seconds since 1970, by the database's clock
 )
 
+
 def digest_of(row: Mapping[str, Any]) -> str:
     """SHA-256 of a row of records, as every database gives it back."""
     values: list[Any] = []
@@ -107,12 +120,16 @@ _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_digests}
 def create_all(connection: sa.Connection, tables: sa.MetaData = metadata) -> None:
     """Make the tables that are missing; those of a package above are made the same way."""
     if connection.dialect.name == "postgresql":
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(7268914)"))  # creating a table twice at once fails there
+        connection.execute(
+            sa.text("SELECT pg_advisory_xact_lock(7268914)")
+        )  # creating a table twice at once fails there
     tables.create_all(connection)
 
 
 def bring_forward(connection: sa.Connection) -> int | None:
-    """Make our tables, and bring older ones to this version; return the version found where it is newer than ours, and leave that."""
+    """Make our tables, and bring older ones to this version; return the version found where it is newer than ours, and
+    leave that.
+    """
     create_all(connection)
     version = connection.execute(sa.select(schema_versions.c.version)).scalar()
     if version is None:

@@ -35,7 +35,8 @@ _CHUNK = 1000
 _JSON_COLUMNS = ("curves", "environment")
 # What SQLite says of a file that is not as it was written.
 _DAMAGE = ("malformed", "disk I/O error", "Could not decode to UTF-8")
-# Kinds of "disk I/O error" that are the disk's and leave what is in the file as it was: a limit, no space, no right to write.
+# Kinds of "disk I/O error" that are the disk's and leave what is in the file as it was: a limit, no space, no right to
+# write.
 _NOT_WRITTEN = re.compile("SQLITE_IOERR_(WRITE|FSYNC|DIR_FSYNC|TRUNCATE|SHM|LOCK|DELETE)")
 _REBUILD = "move it aside and make it again with: python -m ablations rebuild --trials OUT/trials --store URL"
 
@@ -61,13 +62,17 @@ class Store:
         if "@" in (self.url.host or ""):
             raise StoreError("--store: more than one @ before the host; an @ in a name or password is written %40")
         if self.url.password == "***":
-            raise StoreError("--store: *** stands for a password; leave it out of the URL and set PGPASSWORD or write ~/.pgpass")
+            raise StoreError(
+                "--store: *** stands for a password; leave it out of the URL and set PGPASSWORD or write ~/.pgpass"
+            )
         self._secrets = passwords_in(url) | ({str(self.url.password)} if self.url.password else set())
         self._patience_seconds = patience_seconds
         self._is_open = False
         backend = self.url.get_backend_name()
         if backend not in ("sqlite", "postgresql"):
-            raise StoreError(f"--store: {backend!r} is not supported; allowed: sqlite:///PATH or postgresql://HOST/NAME")
+            raise StoreError(
+                f"--store: {backend!r} is not supported; allowed: sqlite:///PATH or postgresql://HOST/NAME"
+            )
         if self.url.drivername == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")
         self.name = without_password(url)
@@ -75,7 +80,9 @@ class Store:
         try:
             self._engine = connect(self.url, patience_seconds)
         except ModuleNotFoundError as error:
-            raise StoreError(f"--store: {self.name} needs the package {error.name}; install the extra `postgres`") from None
+            raise StoreError(
+                f"--store: {self.name} needs the package {error.name}; install the extra `postgres`"
+            ) from None
         except OSError as error:
             what = f"the folder of {self.url.database} cannot be made: {error.strerror}"
             raise StoreError(f"--store: {what}; allowed: a path that can be written") from None
@@ -99,7 +106,9 @@ class Store:
         return bool(self.put_all([record]))
 
     def put_all(self, records: Iterable[Record]) -> set[str]:
-        """Write records, a thousand to a transaction; return the keys of those that came in, where no final one stood already."""
+        """Write records, a thousand to a transaction; return the keys of those that came in, where no final one stood
+        already.
+        """
         rows = map(_row, records)
         came: set[str] = set()
         while chunk := list(islice(rows, _CHUNK)):
@@ -134,7 +143,9 @@ class Store:
     def _record(self, row: dict[str, Any]) -> Record:
         digest = row.pop("digest")
         if digest is not None and digest != schema.digest_of(row):
-            raise StoreError(f"--store: {self.name} is damaged: the record {row['key'][:12]} is not as it was written; {_REBUILD}")
+            raise StoreError(
+                f"--store: {self.name} is damaged: the record {row['key'][:12]} is not as it was written; {_REBUILD}"
+            )
         return Record(**row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})
 
     def check(self) -> int:
@@ -147,7 +158,8 @@ class Store:
         return sum(1 for _ in self.records())
 
     def check_pages(self) -> None:
-        """Hold the pages and indices of an SQLite file against each other: a damaged index would hide records, which were trained again.
+        """Hold the pages and indices of an SQLite file against each other: a damaged index would hide records, which
+        were trained again.
 
         Raises:
             StoreError: something is damaged; the message says how to make the store again.
@@ -193,7 +205,9 @@ class Store:
 
     def renew_claims(self, owner: str, seconds: float) -> None:
         """Let all claims of an owner last for a time from now."""
-        self._change(sa.update(schema.claims).where(schema.claims.c.owner == owner).values(until=self._clock() + seconds))
+        self._change(
+            sa.update(schema.claims).where(schema.claims.c.owner == owner).values(until=self._clock() + seconds)
+        )
 
     def release_claims(self, owner: str, key: str | None = None) -> None:
         """Give up an owner's claim of a key, or all of the owner's claims."""
@@ -202,11 +216,15 @@ class Store:
 
     def claim_owners(self) -> dict[str, str]:
         """Return who holds each key that is claimed at present."""
-        rows = self._rows(sa.select(schema.claims.c.key, schema.claims.c.owner).where(schema.claims.c.until >= self._clock()))
+        rows = self._rows(
+            sa.select(schema.claims.c.key, schema.claims.c.owner).where(schema.claims.c.until >= self._clock())
+        )
         return {row["key"]: row["owner"] for row in rows}
 
     def _clock(self) -> sa.ColumnElement[float]:
-        """The time that claims are held against: the server's, since drivers may run on machines whose clocks differ."""
+        """The time that claims are held against: the server's, since drivers may run on machines whose clocks
+        differ.
+        """
         if self.url.get_backend_name() == "postgresql":
             return sa.cast(sa.extract("epoch", sa.func.clock_timestamp()), sa.Double)
         return sa.literal(time.time())
@@ -215,10 +233,16 @@ class Store:
 
     def put_plan(self, plan: Plan) -> None:
         """Write a plan and its members; the same plan asked for again becomes the latest of its study."""
-        row = {"plan": plan.plan, "study": plan.study, "planned_at": plan.planned_at or _now(), "options": json.dumps(plan.options)}
+        row = {
+            "plan": plan.plan,
+            "study": plan.study,
+            "planned_at": plan.planned_at or _now(),
+            "options": json.dumps(plan.options),
+        }
         insert = self._insert(schema.plans).values(row)
         replaced = insert.on_conflict_do_update(
-            index_elements=[schema.plans.c.plan], set_={"planned_at": insert.excluded.planned_at, "options": insert.excluded.options}
+            index_elements=[schema.plans.c.plan],
+            set_={"planned_at": insert.excluded.planned_at, "options": insert.excluded.options},
         )
         members = [{"plan": plan.plan, **vars(m)} for m in plan.members]
 
@@ -241,7 +265,13 @@ class Store:
         order = schema.members.c.position, schema.members.c.seed, schema.members.c.stream
         query = sa.select(schema.members).where(schema.members.c.plan == row["plan"]).order_by(*order)
         members = tuple(Member(**{k: v for k, v in m.items() if k != "plan"}) for m in self._rows(query))
-        return Plan(plan=row["plan"], study=row["study"], options=json.loads(row["options"]), members=members, planned_at=row["planned_at"])
+        return Plan(
+            plan=row["plan"],
+            study=row["study"],
+            options=json.loads(row["options"]),
+            members=members,
+            planned_at=row["planned_at"],
+        )
 
     # Measurements
 
@@ -315,7 +345,9 @@ class Store:
         insert = self._insert(schema.records)
         return insert.on_conflict_do_update(
             index_elements=[schema.records.c.key],
-            set_={column.name: insert.excluded[column.name] for column in schema.records.columns if column.name != "key"},
+            set_={
+                column.name: insert.excluded[column.name] for column in schema.records.columns if column.name != "key"
+            },
             where=schema.records.c.status == "failed",
         ).returning(schema.records.c.key)  # a row count is not told of such a statement on PostgreSQL
 
@@ -323,12 +355,15 @@ class Store:
         with self._writer.begin() as connection:
             newer = schema.bring_forward(connection)
             if newer is not None:
-                raise StoreError(f"--store: {self.name} has schema version {newer}; this program reads versions 1 to {SCHEMA}")
+                raise StoreError(
+                    f"--store: {self.name} has schema version {newer}; this program reads versions 1 to {SCHEMA}"
+                )
 
     def _told(self, action: Callable[[], T]) -> T:
         """Run an action; a database error becomes a StoreError in one line that shows no password.
 
-        All actions may be run again: what a lost connection may or may not have written is written once more, to the same end.
+        All actions may be run again: what a lost connection may or may not have written is written once more, to the
+        same end.
         """
         deadline, delay = None, 0.05
         while True:
@@ -339,7 +374,9 @@ class Store:
                 if self._is_open and will_pass(error) and (deadline is None or now < deadline):
                     if deadline is None:
                         deadline = now + self._patience_seconds
-                        _log.warning("%s does not answer; trying again for up to %g s", self.name, self._patience_seconds)
+                        _log.warning(
+                            "%s does not answer; trying again for up to %g s", self.name, self._patience_seconds
+                        )
                     time.sleep(delay)
                     delay = min(2 * delay, 2.0)
                     continue
@@ -349,7 +386,11 @@ class Store:
                     reason = f"{reason} ({name})"
                 elif any(words in reason for words in _DAMAGE):
                     raise StoreError(f"--store: {self.name} is damaged: {reason}; {_REBUILD}") from None
-                what = "cannot be used" if isinstance(error, OperationalError | sqlite3.OperationalError) else "is not a store of records"
+                what = (
+                    "cannot be used"
+                    if isinstance(error, OperationalError | sqlite3.OperationalError)
+                    else "is not a store of records"
+                )
                 raise StoreError(f"--store: {self.name} {what}: {reason}") from None
 
     def _reason(self, error: Exception) -> str:

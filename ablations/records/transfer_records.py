@@ -1,4 +1,5 @@
-"""Records out of a store and into another: one file of JSON lines, two stores into one, a store from the folders of its trials.
+"""Records out of a store and into another: one file of JSON lines, two stores into one, a store from the folders of its
+trials.
 
 A final record that is there already stays, as everywhere: the first wins.
 """
@@ -33,7 +34,8 @@ class Copied:
 
 
 def export_file(store: Store, path: Path) -> int:
-    """Write all records, plans and measurements of a store to one file that ends in its own checksum; return the number of records.
+    """Write all records, plans and measurements of a store to one file that ends in its own checksum; return the number
+    of records.
 
     Raises:
         DataError: the file cannot be written.
@@ -65,7 +67,9 @@ def import_file(path: Path, store: Store) -> Copied:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"{path}: not a whole file of records; one that `export` wrote") from None
     if hashlib.sha256(body + b"\n").hexdigest() != expected or entries[0] != _FORMAT:
-        raise ValueError(f"{path}: its content is not what its checksum says, or of another version; a file that `export` wrote")
+        raise ValueError(
+            f"{path}: its content is not what its checksum says, or of another version; a file that `export` wrote"
+        )
     try:
         parsed = [_parsed(entry) for entry in entries[1:]]
     except (KeyError, TypeError, ValueError) as error:

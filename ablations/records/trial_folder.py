@@ -1,7 +1,7 @@
 """What a trial leaves on disk beside the database: its checkpoints while it runs, and its record for good.
 
-A record is in its folder, on disk, before the trial counts as finished. A run killed before the database had it finds it there, and a
-damaged database is made again from these folders.
+A record is in its folder, on disk, before the trial counts as finished. A run killed before the database had it finds
+it there, and a damaged database is made again from these folders.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class TrialFolder:
         self._key = key
 
     def hold(self) -> AbstractContextManager[None]:
-        """Keep other processes out for as long as the block lasts; wait for one that is inside, whose death the system sees.
+        """Keep other processes out for as long as the block lasts; wait for one that is inside, whose death the system
+        sees.
 
         Raises:
             DataError: the folder cannot be written.
@@ -36,7 +37,9 @@ class TrialFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError(f"{str(self.path)!r}: cannot be made ({error.strerror}); a folder that can be written") from None
+            raise DataError(
+                f"{str(self.path)!r}: cannot be made ({error.strerror}); a folder that can be written"
+            ) from None
         return lock(self.path / _LOCK, timeout_seconds=math.inf)
 
     def write_record(self, record: Record) -> None:
@@ -48,7 +51,9 @@ class TrialFolder:
         write_json(self.path / _RECORD, record_to_plain(record))
 
     def read_record(self, say: Callable[[str], None] = lambda line: None) -> Record | None:
-        """Return the trial's final record; None where there is none, or where what there is was damaged, which is said."""
+        """Return the trial's final record; None where there is none, or where what there is was damaged, which is
+        said.
+        """
         path = self.path / _RECORD
         if not path.is_file():
             return None

@@ -61,18 +61,26 @@ def strip_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
             _summary(axes, at[name], row, "test_accuracy", str(row["verdict"]), small=rows.crowded)
         set_rows(axes, rows, baseline)
         axes.set_xlabel("test accuracy (%)")
-        bars = "; bars: 95 % confidence interval of the mean (Student t)" if comparison["test_accuracy_ci_low"].notna().any() else ""
+        bars = (
+            "; bars: 95 % confidence interval of the mean (Student t)"
+            if comparison["test_accuracy_ci_low"].notna().any()
+            else ""
+        )
         line = f"; dashed: mean of {baseline}" if baseline is not None and len(rows.variants) > 1 else ""
         return style.finish(
             figure,
             title=titled(frame, "test accuracy, every seed a point"),
-            note=f"{data_note(frame)} {seeds_note(comparison)}{bars}{line}.{_absent(rows.variants, table, 'test_accuracy_mean')} "
-            f"{marks_note(comparison)}",
+            note=(
+                f"{data_note(frame)}"
+                f" {seeds_note(comparison)}{bars}{line}.{_absent(rows.variants, table, 'test_accuracy_mean')}"
+                f" {marks_note(comparison)}"
+            ),
         )
 
 
 def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
-    """Return a figure of paired differences from the baseline: each pair a point, mean, interval, ±δ as a band, verdicts in words.
+    """Return a figure of paired differences from the baseline: each pair a point, mean, interval, ±δ as a band,
+    verdicts in words.
 
     Raises:
         ValueError: no trial has a result, or there is nothing to compare.
@@ -80,10 +88,14 @@ def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
     others = comparison[comparison["verdict"] != "baseline"]
     baselines = references(frame)
     if others.empty or not baselines:
-        raise ValueError(f"comparison: {len(comparison)} variant without another to compare with; a baseline and at least one other")
+        raise ValueError(
+            f"comparison: {len(comparison)} variant without another to compare with; a baseline and at least one other"
+        )
     differences = paired_differences(counted(frame), baselines)
     if differences.empty:
-        raise ValueError("frame: no seed has a result in both the baseline and another variant; a figure of differences needs one")
+        raise ValueError(
+            "frame: no seed has a result in both the baseline and another variant; a figure of differences needs one"
+        )
     rows = lay_out(comparison, list(others["variant"]), order_by="delta_mean")
     at, table = rows.positions(), comparison.set_index("variant")
     rows_of = table.to_dict("index")
@@ -116,7 +128,11 @@ def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
                     fontweight="bold" if row["verdict"] in ("helps", "hurts") else "normal",
                 )
         set_rows(axes, rows, None)
-        from_what = style.legible(_short(next(iter(baselines.values())))) if len(set(baselines.values())) == 1 else "its own baseline"
+        from_what = (
+            style.legible(_short(next(iter(baselines.values()))))
+            if len(set(baselines.values())) == 1
+            else "its own baseline"
+        )
         axes.set_xlabel(f.wrapped(f"difference from {from_what} (pp)", 46))
         band = f"; grey band: ±δ = ±{f.percent(margins[0])} pp" if len(margins) == 1 else ""
         return style.finish(
@@ -129,12 +145,16 @@ def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
 
 
 def paired_differences(done: pd.DataFrame, baselines: Mapping[str, str]) -> pd.DataFrame:
-    """Return `variant`, `seed`, `points` (the difference from its baseline with the same seed, in pp) and `diverged` (either trial)."""
+    """Return `variant`, `seed`, `points` (the difference from its baseline with the same seed, in pp) and `diverged`
+    (either trial).
+    """
     part = done[["variant", "seed", "percent", "status"]]
     own = part[part["variant"].isin(list(baselines))].assign(baseline=lambda rows: rows["variant"].map(baselines))
     pairs = own.merge(part.rename(columns={"variant": "baseline"}), on=["baseline", "seed"], suffixes=("", "_baseline"))
     either = (pairs["status"] == "diverged") | (pairs["status_baseline"] == "diverged")
-    return pairs.assign(points=pairs["percent"] - pairs["percent_baseline"], diverged=either)[["variant", "seed", "points", "diverged"]]
+    return pairs.assign(points=pairs["percent"] - pairs["percent_baseline"], diverged=either)[
+        ["variant", "seed", "points", "diverged"]
+    ]
 
 
 def _summary(axes: Axes, y: float, row: dict[Hashable, Any], name: str, verdict: str, *, small: bool) -> None:
@@ -144,7 +164,9 @@ def _summary(axes: Axes, y: float, row: dict[Hashable, Any], name: str, verdict:
     mark = VERDICT_MARKS[verdict]
     mean, low, high = (100 * float(row[f"{name}_{part}"]) for part in ("mean", "ci_low", "ci_high"))
     if np.isfinite(low) and np.isfinite(high):
-        axes.plot([low, high], [y, y], color=mark.colour, linewidth=0.6 if small else 1.3, zorder=3, solid_capstyle="butt")
+        axes.plot(
+            [low, high], [y, y], color=mark.colour, linewidth=0.6 if small else 1.3, zorder=3, solid_capstyle="butt"
+        )
     axes.plot(
         [mean],
         [y],

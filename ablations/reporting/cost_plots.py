@@ -30,7 +30,9 @@ NAMED = 12  # points; more names than these make no sense at column width
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
-    """Return the indices of the points that no other beats (less cost, more value), by rising cost; of equal points the first."""
+    """Return the indices of the points that no other beats (less cost, more value), by rising cost; of equal points the
+    first.
+    """
     order = sorted(range(len(costs)), key=lambda i: (costs[i], -values[i], i))
     front: list[int] = []
     for i in order:
@@ -40,7 +42,8 @@ def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
 
 
 def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figure:
-    """Return a figure of test accuracy against a cost: each seed a point, means with intervals, the Pareto front of the means.
+    """Return a figure of test accuracy against a cost: each seed a point, means with intervals, the Pareto front of the
+    means.
 
     Raises:
         ValueError: no variant has both a result and this cost.
@@ -57,7 +60,9 @@ def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figu
         axes = figure.subplots()
         small = len(table) > NAMED
         where = dict(zip(table["variant"], x, strict=True))
-        draw_seeds(axes, seeds["variant"].map(where), seeds["percent"], seeds["status"] == "diverged", size=4 if small else 9)
+        draw_seeds(
+            axes, seeds["variant"].map(where), seeds["percent"], seeds["status"] == "diverged", size=4 if small else 9
+        )
         _means(axes, table, x, y, small=small)
         axes.plot(x[front], y[front], drawstyle="steps-post", color=style.INK, linewidth=0.8, linestyle="--", zorder=1)
         scaled_axis(axes, x, "x", counts=cost != "latency_ms")
@@ -67,7 +72,11 @@ def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figu
         base = [int(i) for i in np.flatnonzero(table["verdict"] == "baseline")]
         chosen = sorted({*front, *base} if small else range(len(table)), key=lambda i: x[i])[: 2 * NAMED]
         dashed = "; dashed: Pareto front of the means" if len(front) > 1 else ""
-        bars = "; bars: 95 % confidence intervals of the means (Student t)" if table["test_accuracy_ci_low"].notna().any() else ""
+        bars = (
+            "; bars: 95 % confidence intervals of the means (Student t)"
+            if table["test_accuracy_ci_low"].notna().any()
+            else ""
+        )
         note = f"{data_note(frame)} {seeds_note(table)}{dashed}{bars}. {marks_note(table)}"
         lines = _along(x[front], y[front]) + [
             (x[i], y[i] + part * (100 * edge - y[i]))
@@ -111,12 +120,16 @@ def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
         axes.set_ylabel("latency (ms)")
         axes.margins(x=0.09, y=0.12)
         chosen = sorted(
-            {int(y.argmin()), int(y.argmax()), *map(int, np.flatnonzero(table["verdict"] == "baseline"))} if small else range(len(table)),
+            (
+                {int(y.argmin()), int(y.argmax()), *map(int, np.flatnonzero(table["verdict"] == "baseline"))}
+                if small
+                else range(len(table))
+            ),
             key=lambda i: x[i],
         )
         note = (
-            f"{data_note(frame)} Latency: median, eager float32 inference, batch 1{', on ' + devices if devices else ''}. "
-            f"{marks_note(table)}"
+            f"{data_note(frame)} Latency: median, eager float32 inference, batch"
+            f" 1{', on ' + devices if devices else ''}. {marks_note(table)}"
         )
         return _named(figure, axes, table, x, y, chosen, [], title=titled(frame, "latency against MACs"), note=note)
 
@@ -184,7 +197,9 @@ def _along(x: np.ndarray, y: np.ndarray) -> list[tuple[float, float]]:
 
 
 def scaled_axis(axes: Axes, values: np.ndarray, axis: Literal["x", "y"], *, counts: bool = False) -> None:
-    """Set an axis logarithmic from a factor of ten on, with round ticks, else linear with few; counts get SI prefixes."""
+    """Set an axis logarithmic from a factor of ten on, with round ticks, else linear with few; counts get SI
+    prefixes.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     one = axes.xaxis if axis == "x" else axes.yaxis

@@ -43,7 +43,9 @@ def learning_curves(frame: pd.DataFrame, comparison: pd.DataFrame, value: Value 
     curves = curves[curves[value].notna()]
     if curves.empty:
         raise ValueError(f"frame: no trial has a curve of {value}; at least one")
-    curves = curves.assign(shown=curves[value].astype(float) * (100 if value == "val_accuracy" else 1), epoch=curves["epoch"].astype(int))
+    curves = curves.assign(
+        shown=curves[value].astype(float) * (100 if value == "val_accuracy" else 1), epoch=curves["epoch"].astype(int)
+    )
     broken = set(frame.loc[frame["status"] == "diverged", "key"])
     names = [v for v in comparison["variant"] if v in set(curves["variant"])]
     seeds = curves.groupby("variant")["seed"].nunique()
@@ -55,9 +57,9 @@ def learning_curves(frame: pd.DataFrame, comparison: pd.DataFrame, value: Value 
         else:
             figure = _panels(curves, _most_different(others, comparison), baselines, broken, value)
         note = (
-            f"{data_sentence(frame)} n = {seeds.min()}{'' if seeds.min() == seeds.max() else f' to {seeds.max()}'} "
-            f"{'seed' if seeds.max() == 1 else 'seeds'}; bold line: mean over seeds; band: lowest to highest seed; thin lines: each seed"
-            f"{'; a cross ends a run that diverged' if broken & set(curves['key']) else ''}."
+            f"{data_sentence(frame)} n = {seeds.min()}{'' if seeds.min() == seeds.max() else f' to {seeds.max()}'}"
+            f" {'seed' if seeds.max() == 1 else 'seeds'}; bold line: mean over seeds; band: lowest to highest seed;"
+            f" thin lines: each seed{'; a cross ends a run that diverged' if broken & set(curves['key']) else ''}."
         )
         if len(names) > TOGETHER:
             grey = set(baselines.values())
@@ -76,7 +78,9 @@ def _together(curves: pd.DataFrame, names: list[str], broken: set[str], value: V
     axes.set_xlabel("epoch")
     axes.set_ylabel(LABELS[value])
     one = any(len(n) > 20 for n in names)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1.0), ncols=1 if one else 2, handlelength=2.6, borderaxespad=0.1)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.1, 1.0), ncols=1 if one else 2, handlelength=2.6, borderaxespad=0.1
+    )
     figure.set_figheight(2.0 + 0.13 * sum(f.wrapped(n, 46).count("\n") + 1 for n in names) / (1 if one else 2))
     return figure
 
@@ -88,7 +92,9 @@ def _most_different(others: list[str], comparison: pd.DataFrame) -> list[str]:
     return [n for n in others if n in largest]
 
 
-def _panels(curves: pd.DataFrame, others: list[str], baselines: dict[str, str], broken: set[str], value: Value) -> Figure:
+def _panels(
+    curves: pd.DataFrame, others: list[str], baselines: dict[str, str], broken: set[str], value: Value
+) -> Figure:
     columns, lines = 3, {n: f.wrapped(style.legible(n), 19) for n in others}
     rows = -(-len(others) // columns)
     tallest = max(text.count("\n") + 1 for text in lines.values())
@@ -110,7 +116,9 @@ def _panels(curves: pd.DataFrame, others: list[str], baselines: dict[str, str], 
     return figure
 
 
-def _draw(axes: Axes, curves: pd.DataFrame, broken: set[str], colour: str, dashes: object, label: str | None = None) -> None:
+def _draw(
+    axes: Axes, curves: pd.DataFrame, broken: set[str], colour: str, dashes: object, label: str | None = None
+) -> None:
     """Mean, band and each seed of one variant; a diverged run counts in neither mean nor band and ends in a cross."""
     import seaborn as sns
 
@@ -127,7 +135,15 @@ def _draw(axes: Axes, curves: pd.DataFrame, broken: set[str], colour: str, dashe
             markersize=2,
         )
         if key in broken:
-            axes.plot(one["epoch"].iloc[-1:], one["shown"].iloc[-1:], marker="x", color=colour, markersize=4, linestyle="none", zorder=4)
+            axes.plot(
+                one["epoch"].iloc[-1:],
+                one["shown"].iloc[-1:],
+                marker="x",
+                color=colour,
+                markersize=4,
+                linestyle="none",
+                zorder=4,
+            )
     if len(whole):
         sns.lineplot(
             data=whole,
@@ -145,7 +161,14 @@ def _draw(axes: Axes, curves: pd.DataFrame, broken: set[str], colour: str, dashe
             marker="o" if whole["epoch"].nunique() == 1 else None,
         )
     if label is not None:
-        axes.plot([], [], color=colour, linestyle=dashes, linewidth=1.3, label=label if not label.startswith("_") else f"\u200a{label}")
+        axes.plot(
+            [],
+            [],
+            color=colour,
+            linestyle=dashes,
+            linewidth=1.3,
+            label=label if not label.startswith("_") else f"\u200a{label}",
+        )
 
 
 def _axes(axes: Axes, curves: pd.DataFrame, *, few: bool = False) -> None:

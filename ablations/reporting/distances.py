@@ -20,36 +20,58 @@ COLUMNS = ("variant", "baseline", "macs", "n", "mean", "low", "high", "p_adjuste
 
 
 def distances(frame: pd.DataFrame, widths: Sequence[str], variants: Sequence[str] | None = None) -> pd.DataFrame:
-    """Return how far each variant lies above the curve of its baseline, which was trained at several widths; one row per variant.
+    """Return how far each variant lies above the curve of its baseline, which was trained at several widths; one row
+    per variant.
 
-    `widths` names the rows that are the baseline at another width; the baseline itself belongs to its curve. `variants` are those to
-    hold against it, all others of the frame unless given. Columns: `variant`, `baseline`, `macs`, `n` (seeds), `mean` (a fraction of test
-    accuracy), simultaneous `low` and `high`, Holm's `p_adjusted`, `verdict` against ±margin, and `sentence`. A diverged trial counts at
-    chance. Where trials are still missing on either side of a variant's size, its numbers are NaN and n is 0.
+    `widths` names the rows that are the baseline at another width; the baseline itself belongs to its curve. `variants`
+    are those to hold against it, all others of the frame unless given. Columns: `variant`, `baseline`, `macs`, `n`
+    (seeds), `mean` (a fraction of test accuracy), simultaneous `low` and `high`, Holm's `p_adjusted`, `verdict` against
+    ±margin, and `sentence`. A diverged trial counts at chance. Where trials are still missing on either side of a
+    variant's size, its numbers are NaN and n is 0.
 
     Raises:
         ValueError: a width or variant is not in the frame, or a variant is larger or smaller than all widths.
     """
-    wanted = frame if variants is None else frame[frame["variant"].isin([*widths, *variants]) | frame["is_baseline"].astype(bool)]
+    wanted = (
+        frame
+        if variants is None
+        else frame[frame["variant"].isin([*widths, *variants]) | frame["is_baseline"].astype(bool)]
+    )
     measured = measure(wanted, "fixed")
     unknown = [name for name in (*widths, *(variants or ())) if name not in measured.variants]
     if unknown:
-        raise ValueError(f"widths: {unknown[0]!r} is not allowed; variants of the frame: {', '.join(measured.variants)}")
+        raise ValueError(
+            f"widths: {unknown[0]!r} is not allowed; variants of the frame: {', '.join(measured.variants)}"
+        )
     macs = np.array([float(measured.constant(variant, "macs")) for variant in measured.variants])
     on_curve = np.array([index == 0 or variant in widths for index, variant in enumerate(measured.variants)])
     others = np.flatnonzero(~on_curve)
-    values = np.array([_from_curve(measured, int(k), macs, on_curve) for k in others]).reshape(len(others), len(measured.seeds))
+    values = np.array([_from_curve(measured, int(k), macs, on_curve) for k in others]).reshape(
+        len(others), len(measured.seeds)
+    )
     decisions = st.decide(values, measured.margin)
     rows = []
     for row, k in enumerate(others):
         mean, sd, low, high, p, equivalence_p = (
-            float(getattr(decisions, name)[row]) for name in ("mean", "sd", "low", "high", "p", "equivalence_p"))
+            float(getattr(decisions, name)[row]) for name in ("mean", "sd", "low", "high", "p", "equivalence_p")
+        )
         verdict, n = st.VERDICTS[int(decisions.verdict[row])], int(decisions.n[row])
-        rows.append({
-            "variant": measured.variants[k], "baseline": measured.variants[0], "macs": macs[k], "n": n, "mean": mean, "low": low,
-            "high": high, "p_adjusted": p, "verdict": verdict,
-            "sentence": st.sentence(n=n, mean=mean, low=low, high=high, p=p, sd=sd, equivalence_p=equivalence_p, verdict=verdict),
-        })
+        rows.append(
+            {
+                "variant": measured.variants[k],
+                "baseline": measured.variants[0],
+                "macs": macs[k],
+                "n": n,
+                "mean": mean,
+                "low": low,
+                "high": high,
+                "p_adjusted": p,
+                "verdict": verdict,
+                "sentence": st.sentence(
+                    n=n, mean=mean, low=low, high=high, p=p, sd=sd, equivalence_p=equivalence_p, verdict=verdict
+                ),
+            }
+        )
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS)).astype({"macs": "Int64"})
 
 
@@ -64,17 +86,24 @@ def write_distances(frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], fo
         parts.append(distances(frame[frame["variant"].isin(names)], curve["widths"], curve["variants"]))
     table = pd.concat(parts, ignore_index=True)
     write_atomically(folder / "distances.csv", csv_text(table))
-    shown = pd.DataFrame({
-        "Variant": table["variant"],
-        "MACs": [f.count(macs) if pd.notna(macs) else f.NOT_MEASURED for macs in table["macs"]],
-        "n": table["n"],
-        "Above the baseline's curve (pp)": [f.points(value) for value in table["mean"]],
-        "Interval (pp)": [f.interval(low, high, signed=True) for low, high in zip(table["low"], table["high"], strict=True)],
-        "Verdict": table["verdict"],
-    })
+    shown = pd.DataFrame(
+        {
+            "Variant": table["variant"],
+            "MACs": [f.count(macs) if pd.notna(macs) else f.NOT_MEASURED for macs in table["macs"]],
+            "n": table["n"],
+            "Above the baseline's curve (pp)": [f.points(value) for value in table["mean"]],
+            "Interval (pp)": [
+                f.interval(low, high, signed=True) for low, high in zip(table["low"], table["high"], strict=True)
+            ],
+            "Verdict": table["verdict"],
+        }
+    )
     widths = f.join_words(name for curve in curves for name in curve["widths"])
-    note = (f"No width brings these variants to their baseline's size, so each is held, seed by seed, against the baseline's accuracy at "
-            f"the variant's own MACs: linear over log MACs between the widths that it was trained at ({widths}, and its own).")
+    note = (
+        "No width brings these variants to their baseline's size, so each is held, seed by seed, against the"
+        " baseline's accuracy at the variant's own MACs: linear over log MACs between the widths that it was trained"
+        f" at ({widths}, and its own)."
+    )
     write_atomically(folder / "distances.md", f"{shown.to_markdown(index=False, disable_numparse=True)}\n\n{note}\n")
     return table
 
@@ -82,6 +111,8 @@ def write_distances(frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], fo
 def _from_curve(measured: Measurements, index: int, macs: np.ndarray, on_curve: np.ndarray) -> np.ndarray:
     """The distance of one variant per seed; NaN where the curve or the variant has no trial yet."""
     known = on_curve & np.isfinite(macs)
-    if not np.isfinite(macs[index]) or (known.sum() < on_curve.sum() and not macs[known].min() <= macs[index] <= macs[known].max()):
+    if not np.isfinite(macs[index]) or (
+        known.sum() < on_curve.sum() and not macs[known].min() <= macs[index] <= macs[known].max()
+    ):
         return np.full(len(measured.seeds), np.nan)
     return st.vertical_distance(macs[index], measured.accuracy[index], macs[known], measured.accuracy[known]).per_seed

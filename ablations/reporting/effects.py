@@ -19,7 +19,11 @@ COLUMNS = ("effect", "n", "mean", "low", "high", "p_adjusted", "verdict", "sente
 
 def has_effects(frame: pd.DataFrame) -> bool:
     """Return whether the variants of a frame are each combination of the levels of two factors or more, each once."""
-    cells = [tuple(sorted(levels.items())) for levels in frame.drop_duplicates("variant")["levels"] if isinstance(levels, dict)]
+    cells = [
+        tuple(sorted(levels.items()))
+        for levels in frame.drop_duplicates("variant")["levels"]
+        if isinstance(levels, dict)
+    ]
     if not cells or len(cells) != frame["variant"].nunique() or len(set(cells)) != len(cells):
         return False
     factors = {tuple(name for name, _ in cell) for cell in cells}
@@ -38,13 +42,22 @@ def write_effects(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
     effects = interactions(frame)
     write_atomically(folder / "effects.csv", csv_text(effects.reindex(columns=list(COLUMNS))))
     rows = [
-        (row["effect"], row["n"], f.points(row["mean"]), f.interval(row["low"], row["high"], signed=True), row["verdict"])
+        (
+            row["effect"],
+            row["n"],
+            f.points(row["mean"]),
+            f.interval(row["low"], row["high"], signed=True),
+            row["verdict"],
+        )
         for _, row in effects.iterrows()
     ]
-    table = tabulate(rows, headers=("Effect", "n", "Mean (pp)", "Interval (pp)", "Verdict"), tablefmt="github", disable_numparse=True)
+    table = tabulate(
+        rows, headers=("Effect", "n", "Mean (pp)", "Interval (pp)", "Verdict"), tablefmt="github", disable_numparse=True
+    )
     note = (
-        "An effect is what moving a factor from its baseline level changes, averaged over the levels of the other factors; an interaction "
-        f"(×) is by how much one effect changes when the other factor moves too. Intervals hold together for all {len(rows)} at 95 %."
+        "An effect is what moving a factor from its baseline level changes, averaged over the levels of the other"
+        " factors; an interaction (×) is by how much one effect changes when the other factor moves too. Intervals"
+        f" hold together for all {len(rows)} at 95 %."
     )
     write_atomically(folder / "effects.md", f"{table}\n\n{note}\n")
     return effects

@@ -1,4 +1,6 @@
-"""What some studies have beside their table: effects and interactions of a factorial, the paper's cells, and what these need measured."""
+"""What some studies have beside their table: effects and interactions of a factorial, the paper's cells, and what these
+need measured.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ __all__ = ["measure_extras", "write_extras"]
 
 
 def write_extras(store: Store, plan: Plan, frame: pd.DataFrame, comparison: pd.DataFrame, folder: Path) -> None:
-    """Write into a study's folder `effects.*` where its variants are a full factorial, and `paper.*` for the paper's own tables."""
+    """Write into a study's folder `effects.*` where its variants are a full factorial, and `paper.*` for the paper's
+    own tables.
+    """
     if has_effects(frame):
         write_effects(frame, folder)
     if plan.study in PAPER_STUDIES:

@@ -1,4 +1,6 @@
-"""Factorial studies: the mean accuracy of each combination of two factors, as a heat map and as lines that show an interaction."""
+"""Factorial studies: the mean accuracy of each combination of two factors, as a heat map and as lines that show an
+interaction.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ __all__ = ["factor_heat_map", "factor_pairs", "interaction_plot"]
 
 
 def factor_pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return the pairs of factors of which each has at least two levels in the frame; none where the study has no factors."""
+    """Return the pairs of factors of which each has at least two levels in the frame; none where the study has no
+    factors.
+    """
     if "levels" not in frame:
         return []
     levels = [value for value in frame["levels"] if isinstance(value, dict)]
-    names = [n for n in dict.fromkeys(n for value in levels for n in value) if len({str(v[n]) for v in levels if n in v}) > 1]
+    names = [
+        n for n in dict.fromkeys(n for value in levels for n in value) if len({str(v[n]) for v in levels if n in v}) > 1
+    ]
     return list(itertools.combinations(names, 2))
 
 
@@ -56,19 +62,23 @@ def factor_heat_map(frame: pd.DataFrame, rows: str, columns: str) -> Figure:
         axes.set_xlabel(f.wrapped(style.legible(columns), 40))
         axes.set_ylabel(f.wrapped(style.legible(rows), 20))
         axes.set_xticklabels(
-            [f.wrapped(style.legible(t.get_text()), max(6, 30 // means.shape[1])) for t in axes.get_xticklabels()], rotation=0
+            [f.wrapped(style.legible(t.get_text()), max(6, 30 // means.shape[1])) for t in axes.get_xticklabels()],
+            rotation=0,
         )
         axes.set_yticklabels([f.wrapped(style.legible(t.get_text()), 14) for t in axes.get_yticklabels()], rotation=0)
         n = f"n = {counts.min()}" + ("" if counts.min() == counts.max() else f" to {counts.max()}")
         return style.finish(
             figure,
             title=titled(frame, f"{rows} by {columns}"),
-            note=f"{data_note(frame)} Means over all trials of a cell, {n} each; intervals are in the interaction plot.",
+            note=(
+                f"{data_note(frame)} Means over all trials of a cell, {n} each; intervals are in the interaction plot."
+            ),
         )
 
 
 def interaction_plot(frame: pd.DataFrame, across: str, lines: str) -> Figure:
-    """Return accuracy across the levels of one factor, a line for each level of another: parallel lines show no interaction.
+    """Return accuracy across the levels of one factor, a line for each level of another: parallel lines show no
+    interaction.
 
     Raises:
         ValueError: no trial has a result with levels of both factors.
@@ -91,7 +101,9 @@ def interaction_plot(frame: pd.DataFrame, across: str, lines: str) -> Figure:
                 count = len(values)
                 at.append(positions[str(level)] + shift)
                 means.append(float(values.mean()))
-                halves.append(float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / count**0.5) if count > 1 else np.nan)
+                halves.append(
+                    float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / count**0.5) if count > 1 else np.nan
+                )
             axes.errorbar(
                 at,
                 means,
@@ -106,7 +118,9 @@ def interaction_plot(frame: pd.DataFrame, across: str, lines: str) -> Figure:
                 label=f"\u200a{f.wrapped(style.legible(group), 22)}",
                 zorder=3,
             )
-        axes.set_xticks(list(positions.values()), [f.wrapped(style.legible(p), max(6, 44 // len(positions))) for p in positions])
+        axes.set_xticks(
+            list(positions.values()), [f.wrapped(style.legible(p), max(6, 44 // len(positions))) for p in positions]
+        )
         axes.set_xlim(-0.4, len(positions) - 0.6)
         axes.set_xlabel(f.wrapped(style.legible(across), 40))
         axes.set_ylabel("test accuracy (%)")

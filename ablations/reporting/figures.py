@@ -42,12 +42,18 @@ class SavedFigure:
 
 
 def study_figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[StudyFigure]:
-    """Return the figures of one study, those first that answer its question; none where no trial has ended with a result."""
+    """Return the figures of one study, those first that answer its question; none where no trial has ended with a
+    result.
+    """
     return list(_figures(frame, comparison))
 
 
-def distance_figures(frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], held: pd.DataFrame | None) -> list[StudyFigure]:
-    """Return a figure for each baseline that was trained at several widths, from a frame with their rows and the variants' distances."""
+def distance_figures(
+    frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], held: pd.DataFrame | None
+) -> list[StudyFigure]:
+    """Return a figure for each baseline that was trained at several widths, from a frame with their rows and the
+    variants' distances.
+    """
     from ablations.reporting.size_plots import size_plot
 
     figures = []
@@ -56,8 +62,10 @@ def distance_figures(frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], h
         own = held[held["variant"].isin(curve["variants"])]
         figure = size_plot(frame, curve, own)
         if figure is not None:
-            alt = f"Test accuracy against MACs of {curve['baseline']} at several widths, and of {f.join_words(curve['variants'])}; the " \
-                  "distances are in distances.csv."
+            alt = (
+                f"Test accuracy against MACs of {curve['baseline']} at several widths, and of"
+                f" {f.join_words(curve['variants'])}; the distances are in distances.csv."
+            )
             figures.append(StudyFigure(name="distances" + (f"_{number + 1}" if number else ""), alt=alt, figure=figure))
     return figures
 
@@ -70,7 +78,9 @@ def save_figures(figures: Iterable[StudyFigure], folder: Path) -> list[SavedFigu
 
 def save_figure(figure: StudyFigure, folder: Path) -> SavedFigure:
     """Write one figure as PNG and SVG; equal figures give equal files."""
-    saved = SavedFigure(name=figure.name, alt=figure.alt, png=folder / f"{figure.name}.png", svg=folder / f"{figure.name}.svg")
+    saved = SavedFigure(
+        name=figure.name, alt=figure.alt, png=folder / f"{figure.name}.png", svg=folder / f"{figure.name}.svg"
+    )
     with style.context():
         for path, metadata in ((saved.png, {"Software": None}), (saved.svg, {"Date": None, "Creator": None})):
             content = io.BytesIO()
@@ -95,8 +105,10 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
     if curves_frame(frame)["val_accuracy"].notna().any():
         yield StudyFigure(
             name="learning_curves",
-            alt="Validation accuracy in percent by epoch, the mean over seeds of each variant with the "
-            "band from the lowest to the highest seed.",
+            alt=(
+                "Validation accuracy in percent by epoch, the mean over seeds of each variant with the "
+                "band from the lowest to the highest seed."
+            ),
             figure=learning_curves(frame, comparison),
         )
     for rows, columns in factor_pairs(frame)[:PAIRS]:
@@ -142,8 +154,8 @@ def _differences_text(comparison: pd.DataFrame) -> str:
     return _spoken(
         "Paired differences from the baseline in percentage points, with intervals",
         [
-            f"{row['variant']} {f.points(row['delta_mean'])} {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, "
-            f"{row['verdict']}"
+            f"{row['variant']} {f.points(row['delta_mean'])}"
+            f" {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, {row['verdict']}"
             for row in comparison.to_dict("records")
             if row["verdict"] != "baseline" and f.is_number(row["delta_mean"])
         ],

@@ -1,7 +1,8 @@
-"""The tables and figures of Chollet 2017 (arXiv:1610.02357) cell by cell: the published value, ours, and what ours is worth.
+"""The tables and figures of Chollet 2017 (arXiv:1610.02357) cell by cell: the published value, ours, and what ours is
+worth.
 
-A cell is *reproduced* where the same quantity comes out (counts), a *proxy* where it is measured on other data, at another scale or on
-another machine, which is named, and *not attempted* where it cannot be had, with the reason.
+A cell is *reproduced* where the same quantity comes out (counts), a *proxy* where it is measured on other data, at
+another scale or on another machine, which is named, and *not attempted* where it cannot be had, with the reason.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _JFT = "JFT is not public"
 
 @dataclass(frozen=True, kw_only=True)
 class PaperCell:
-    """One cell: where it stands, the value published there (None where the paper has none), ours (None where there is none)."""
+    """One cell: where it stands, the value published there (None where the paper has none), ours (None where there is
+    none).
+    """
 
     row: str
     column: str
@@ -41,8 +44,12 @@ class PaperCell:
     note: str
 
 
-def paper_cells(study: str, comparison: pd.DataFrame, frame: pd.DataFrame, steps: dict[str, dict[str, Any]]) -> list[PaperCell]:
-    """Return the cells of a paper study from its comparison, its records and the measured training steps (`stored_steps`)."""
+def paper_cells(
+    study: str, comparison: pd.DataFrame, frame: pd.DataFrame, steps: dict[str, dict[str, Any]]
+) -> list[PaperCell]:
+    """Return the cells of a paper study from its comparison, its records and the measured training steps
+    (`stored_steps`).
+    """
     makers: dict[str, Callable[[], Iterable[PaperCell]]] = {
         "paper_table1": lambda: _table1(comparison, frame),
         "paper_table2": lambda: _table2(comparison),
@@ -61,11 +68,15 @@ def write_paper(cells: list[PaperCell], folder: Path) -> None:
     write_atomically(folder / "paper.csv", csv_text(table))
     rows = [(c.row, c.column, _shown(c.published), _shown(c.ours), c.status, c.note) for c in cells]
     headers = ("", "Column", "Published", "Ours", "Status", "What ours is")
-    write_atomically(folder / "paper.md", tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) + "\n")
+    write_atomically(
+        folder / "paper.md", tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) + "\n"
+    )
 
 
 def measure_steps(store: Store, *, device: str) -> None:
-    """Time training steps of the paper's two networks at full size where that was not done yet; run it while nothing trains."""
+    """Time training steps of the paper's two networks at full size where that was not done yet; run it while nothing
+    trains.
+    """
     from xception.network import presets
     from xception.profile.latency import measure_latency, measurement_key
 
@@ -75,8 +86,16 @@ def measure_steps(store: Store, *, device: str) -> None:
     if all(store.measurement(key) is not None for key in keys.values()):
         return
     for row in measure_latency(models, protocol, input_shape=shape, device=device):
-        values = {"network": row.name, "status": row.status, "reason": row.reason, "step_ms": row.latency_ms, "device": row.latency_device}
-        store.put_measurement(keys[row.name], "paper training step", values | {"low_ms": row.low_ms, "high_ms": row.high_ms, "n": row.n})
+        values = {
+            "network": row.name,
+            "status": row.status,
+            "reason": row.reason,
+            "step_ms": row.latency_ms,
+            "device": row.latency_device,
+        }
+        store.put_measurement(
+            keys[row.name], "paper training step", values | {"low_ms": row.low_ms, "high_ms": row.high_ms, "n": row.n}
+        )
 
 
 def stored_steps(store: Store) -> dict[str, dict[str, Any]]:
@@ -92,14 +111,19 @@ def _step_protocol() -> Any:
 
 def _table1(comparison: pd.DataFrame, frame: pd.DataFrame) -> Iterable[PaperCell]:
     published = {
-        "VGG-16": (0.715, 0.901), "ResNet-152": (0.770, 0.933), "Inception V3": (0.782, 0.941), "Xception": (0.790, 0.945),
+        "VGG-16": (0.715, 0.901),
+        "ResNet-152": (0.770, 0.933),
+        "Inception V3": (0.782, 0.941),
+        "Xception": (0.790, 0.945),
     }
     own = frame[frame["status"] == "complete"].groupby("variant")[["test_accuracy", "test_top5_accuracy"]].mean()
     for row, values in published.items():
         for column, value, name in zip(("Top-1", "Top-5"), values, own.columns, strict=True):
             if row in own.index:
                 ours = float(own[name].to_dict()[row])
-                yield PaperCell(row=row, column=column, published=value, ours=ours, status="proxy", note=_data(comparison, row))
+                yield PaperCell(
+                    row=row, column=column, published=value, ours=ours, status="proxy", note=_data(comparison, row)
+                )
             else:
                 yield _missing(row, column, value, comparison)
 
@@ -112,7 +136,9 @@ def _table2(comparison: pd.DataFrame) -> Iterable[PaperCell]:
         "Xception with FC layers": (6.78, "FC, Xception"),
     }
     for row, (value, _) in rows.items():
-        yield PaperCell(row=row, column="FastEval14k MAP@100", published=value, ours=None, status="not attempted", note=_JFT)
+        yield PaperCell(
+            row=row, column="FastEval14k MAP@100", published=value, ours=None, status="not attempted", note=_JFT
+        )
     for row, (_, variant) in rows.items():
         accuracy = _accuracy(comparison, variant)
         if accuracy is None:
@@ -127,20 +153,36 @@ def _table3(steps: dict[str, dict[str, Any]]) -> Iterable[PaperCell]:
     counts = {name: _num_parameters(preset) for name, preset in _NETWORKS.items()}
     for row, (count, _) in published.items():
         exact = counts[row] == count
-        note = "trainable parameters" if exact else (
-            "torchvision's Inception V3 without its auxiliary tower; no public Inception V3 has the paper's count")
+        note = (
+            "trainable parameters"
+            if exact
+            else (
+                "torchvision's Inception V3 without its auxiliary tower; no public Inception V3 has the paper's count"
+            )
+        )
         yield PaperCell(
-            row=row, column="Parameter count", published=count, ours=counts[row], status="reproduced" if exact else "proxy", note=note
+            row=row,
+            column="Parameter count",
+            published=count,
+            ours=counts[row],
+            status="reproduced" if exact else "proxy",
+            note=note,
         )
     for row, (_, speed) in published.items():
         measured = steps.get(row)
         if measured is None or measured["step_ms"] is None:
             reason = "not measured" if measured is None else measured["reason"]
-            yield PaperCell(row=row, column="Steps/second", published=speed, ours=None, status="not attempted", note=reason)
+            yield PaperCell(
+                row=row, column="Steps/second", published=speed, ours=None, status="not attempted", note=reason
+            )
             continue
-        note = (f"{measured['device']}, batch {STEP_BATCH_SIZE}, float32, {PAPER_SIZE}×{PAPER_SIZE} pixels; the paper's figure is that of "
-                "60 K80 GPUs, so only the ratio of the two rows can be compared")
-        yield PaperCell(row=row, column="Steps/second", published=speed, ours=1000 / measured["step_ms"], status="proxy", note=note)
+        note = (
+            f"{measured['device']}, batch {STEP_BATCH_SIZE}, float32, {PAPER_SIZE}×{PAPER_SIZE} pixels; the paper's"
+            " figure is that of 60 K80 GPUs, so only the ratio of the two rows can be compared"
+        )
+        yield PaperCell(
+            row=row, column="Steps/second", published=speed, ours=1000 / measured["step_ms"], status="proxy", note=note
+        )
 
 
 def _figures(comparison: pd.DataFrame) -> Iterable[PaperCell]:
@@ -156,11 +198,18 @@ def _figures(comparison: pd.DataFrame) -> Iterable[PaperCell]:
             yield _missing(figure, "Effect on accuracy", claim, comparison)
             continue
         low, high = row["delta_ci_low"].iloc[0], row["delta_ci_high"].iloc[0]
-        ours = f"{f.points(row['delta_mean'].iloc[0])} pp {f.interval(low, high, signed=True)}: {row['verdict'].iloc[0]}"
+        ours = (
+            f"{f.points(row['delta_mean'].iloc[0])} pp {f.interval(low, high, signed=True)}: {row['verdict'].iloc[0]}"
+        )
         note = f"{variant} against Xception, {_data(comparison, variant)}"
         yield PaperCell(row=figure, column="Effect on accuracy", published=claim, ours=ours, status="proxy", note=note)
-    for figure, claim in (("Figure 7", "Xception above Inception V3 on JFT"), ("Figure 8", "the same with fully connected layers")):
-        yield PaperCell(row=figure, column="Effect on accuracy", published=claim, ours=None, status="not attempted", note=_JFT)
+    for figure, claim in (
+        ("Figure 7", "Xception above Inception V3 on JFT"),
+        ("Figure 8", "the same with fully connected layers"),
+    ):
+        yield PaperCell(
+            row=figure, column="Effect on accuracy", published=claim, ours=None, status="not attempted", note=_JFT
+        )
 
 
 def _num_parameters(preset: str) -> int:

@@ -1,4 +1,6 @@
-"""Names for points that lie where they lie: beside the mark where they fit, else numbers with a key below the figure."""
+"""Names for points that lie where they lie: beside the mark where they fit, else numbers with a key below the
+figure.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,11 @@ def key_note(names: Sequence[str]) -> str:
     return "\n".join(f"{number}  {name}" for number, name in enumerate(names, 1))
 
 
-def name_points(axes: Axes, at: Sequence[tuple[float, float]], names: Sequence[str], avoid: Sequence[tuple[float, float]] = ()) -> bool:
-    """Write names beside points (data coordinates) so that none covers another, a point or the frame; False where they do not fit.
+def name_points(
+    axes: Axes, at: Sequence[tuple[float, float]], names: Sequence[str], avoid: Sequence[tuple[float, float]] = ()
+) -> bool:
+    """Write names beside points (data coordinates) so that none covers another, a point or the frame; False where they
+    do not fit.
 
     The figure's size and limits must be final. Where it returns False nothing was written: number the points then.
     """

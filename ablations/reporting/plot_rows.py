@@ -52,7 +52,8 @@ class Rows:
 
 
 def counted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of trials that count, accuracy in percent as `percent`: a diverged one counts at chance, as in the statistics.
+    """Return the rows of trials that count, accuracy in percent as `percent`: a diverged one counts at chance, as in
+    the statistics.
 
     Raises:
         ValueError: no trial is complete or diverged.
@@ -65,7 +66,9 @@ def counted(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def references(frame: pd.DataFrame) -> dict[str, str]:
-    """Return the baseline that each other variant is compared with: that of the column `reference`, else the only one there is."""
+    """Return the baseline that each other variant is compared with: that of the column `reference`, else the only one
+    there is.
+    """
     baselines = list(dict.fromkeys(frame.loc[frame["is_baseline"].astype(bool), "variant"].astype(str)))
     variants = [str(v) for v in dict.fromkeys(frame["variant"]) if str(v) not in baselines]
     if "reference" in frame and frame["reference"].notna().all():
@@ -92,7 +95,14 @@ def draw_seeds(axes: Axes, x: ArrayLike, y: ArrayLike, diverged: ArrayLike, *, s
         legend=False,
     )
     axes.plot(
-        x[crosses], y[crosses], marker="x", markersize=size**0.5, markeredgewidth=0.7, color=style.VERMILION, linestyle="none", zorder=2
+        x[crosses],
+        y[crosses],
+        marker="x",
+        markersize=size**0.5,
+        markeredgewidth=0.7,
+        color=style.VERMILION,
+        linestyle="none",
+        zorder=2,
     )
 
 
@@ -108,8 +118,12 @@ def lay_out(comparison: pd.DataFrame, variants: Sequence[str], *, order_by: str)
     labels = []
     for name, row in table.iterrows():
         remarks = [f"n = {int(row['n'])}"] if row["n"] != usual else []
-        remarks += [f"{int(row[c])} {w}" for c, w in (("num_diverged", "diverged"), ("num_failed", "failed")) if row[c] > 0]
-        labels.append("\n".join([f.wrapped(style.legible(name), NAME_WIDTH), *([f"({', '.join(remarks)})"] if remarks else [])]))
+        remarks += [
+            f"{int(row[c])} {w}" for c, w in (("num_diverged", "diverged"), ("num_failed", "failed")) if row[c] > 0
+        ]
+        labels.append(
+            "\n".join([f.wrapped(style.legible(name), NAME_WIDTH), *([f"({', '.join(remarks)})"] if remarks else [])])
+        )
     tallest = max(label.count("\n") + 1 for label in labels)
     height = max(0.6, len(labels) * max(0.2, 0.115 * tallest + 0.05)) + 0.42
     return Rows(variants=tuple(variants), labels=tuple(labels), height=height, crowded=False)
@@ -121,7 +135,8 @@ def set_rows(axes: Axes, rows: Rows, baseline: str | None) -> None:
     if rows.crowded:
         at = rows.positions()
         axes.set_yticks(
-            [at[baseline]] if baseline in at else [], [f.wrapped(style.legible(baseline), NAME_WIDTH)] if baseline in at else []
+            [at[baseline]] if baseline in at else [],
+            [f.wrapped(style.legible(baseline), NAME_WIDTH)] if baseline in at else [],
         )
         axes.set_ylabel(f"{len(rows.variants)} variants, best on top")
     else:
@@ -132,7 +147,9 @@ def set_rows(axes: Axes, rows: Rows, baseline: str | None) -> None:
 
 
 def seed_offsets(seeds: pd.Series[int], spread: float = 0.26) -> np.ndarray:
-    """Return a small vertical offset for each seed, the same in every row, so that equal values do not hide each other."""
+    """Return a small vertical offset for each seed, the same in every row, so that equal values do not hide each
+    other.
+    """
     known = sorted(seeds.unique())
     at = dict(zip(known, np.linspace(-spread, spread, len(known)) if len(known) > 1 else [0.0], strict=True))
     return np.array([at[s] for s in seeds])
@@ -150,7 +167,11 @@ def marks_note(comparison: pd.DataFrame) -> str:
     """Return what the marks of the verdicts that occur stand for."""
     signs = {"baseline": "◆", "helps": "▲", "hurts": "▼", "no meaningful effect": "■", "inconclusive": "○"}
     counts = comparison["verdict"].value_counts()
-    shown = [f"{signs[v]}\N{NO-BREAK SPACE}{v}" + (f" ({counts[v]})" if len(comparison) > CROWDED else "") for v in signs if v in counts]
+    shown = [
+        f"{signs[v]}\N{NO-BREAK SPACE}{v}" + (f" ({counts[v]})" if len(comparison) > CROWDED else "")
+        for v in signs
+        if v in counts
+    ]
     return f"Marks: {', '.join(shown)}."
 
 
@@ -172,5 +193,10 @@ def intervals_note(comparison: pd.DataFrame) -> str:
     if others["delta_ci_low"].isna().all():
         return ""
     if "stopped" in others and others["stopped"].notna().any():
-        return f"; bars: intervals by paired t at 1 − α/{len(others)}, α being that of the look at which the variant stopped"
-    return "; bars: intervals by paired t, " + ("at 95 %" if len(others) == 1 else f"together at 95 % over {len(others)} comparisons")
+        return (
+            f"; bars: intervals by paired t at 1 − α/{len(others)}, α being that of the look at which the variant"
+            " stopped"
+        )
+    return "; bars: intervals by paired t, " + (
+        "at 95 %" if len(others) == 1 else f"together at 95 % over {len(others)} comparisons"
+    )

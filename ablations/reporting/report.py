@@ -1,6 +1,8 @@
-"""One self-contained HTML page per study, and one for all: verdicts first, then table, figures, every seed, fairness, what went wrong.
+"""One self-contained HTML page per study, and one for all: verdicts first, then table, figures, every seed, fairness,
+what went wrong.
 
-The page needs no network: figures are inside, the only script is ours and named by its hash in the page's security policy.
+The page needs no network: figures are inside, the only script is ours and named by its hash in the page's security
+policy.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ VERDICTS = ("helps", "hurts", "no meaningful effect", "inconclusive")
 class ReportContext:
     """All that the page of one study is made of.
 
-    `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` says what the runner knows of
-    budget, matching and tuning, `notices` what the reader must see first.
+    `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` says what the runner
+    knows of budget, matching and tuning, `notices` what the reader must see first.
     """
 
     study: str
@@ -84,7 +86,15 @@ def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: s
 def _page(*, title: str, studies: list[dict[str, Any]], overview: PeopleTable | None) -> str:
     script, styles = read("report.js"), read("report.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return render("report.html.jinja", title=title, studies=studies, overview=overview, script=script, script_hash=digest, styles=styles)
+    return render(
+        "report.html.jinja",
+        title=title,
+        studies=studies,
+        overview=overview,
+        script=script,
+        script_hash=digest,
+        styles=styles,
+    )
 
 
 def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
@@ -92,12 +102,16 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
     frame, comparison = context.frame, context.comparison
     if frame.empty or comparison.empty:
         raise ValueError(f"frame: study {context.study!r} has no trials; run it first")
-    counts = {status: int((frame["status"] == status).sum()) for status in ("complete", "diverged", "failed", "missing")}
+    counts = {
+        status: int((frame["status"] == status).sum()) for status in ("complete", "diverged", "failed", "missing")
+    }
     baselines = references(frame)
     verdicts = [_verdict(row, baselines) for row in comparison.to_dict("records") if row["verdict"] != "baseline"]
     verdicts.sort(key=lambda one: VERDICTS.index(one["verdict"]))
     decided = [one for one in verdicts if len(verdicts) <= LISTED or one["verdict"] in ("helps", "hurts")]
-    own = list(dict.fromkeys(baselines.values())) or [str(v) for v in comparison.loc[comparison["verdict"] == "baseline", "variant"]]
+    own = list(dict.fromkeys(baselines.values())) or [
+        str(v) for v in comparison.loc[comparison["verdict"] == "baseline", "variant"]
+    ]
     return {
         "id": f"study-{number}",
         "context": context,
@@ -107,7 +121,11 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
         "baselines": own,
         "verdicts": decided,
         "undecided": verdicts[len(decided) :],
-        "tally": [(v, sum(one["verdict"] == v for one in verdicts)) for v in VERDICTS if any(one["verdict"] == v for one in verdicts)],
+        "tally": [
+            (v, sum(one["verdict"] == v for one in verdicts))
+            for v in VERDICTS
+            if any(one["verdict"] == v for one in verdicts)
+        ],
         "table": people_table(comparison, title=context.question),
         "figures": [_figure(figure) for figure in context.figures],
         "seeds": _seed_table(frame),
@@ -122,7 +140,10 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
 def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, str]:
     text, sentence = row.get("verdict_text"), row.get("sentence")
     if not isinstance(sentence, str):
-        sentence = f"{f.points(row['delta_mean'])} pp {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, n = {row['n']}"
+        sentence = (
+            f"{f.points(row['delta_mean'])} pp {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, n"
+            f" = {row['n']}"
+        )
     return {
         "variant": str(row["variant"]),
         "baseline": baselines.get(str(row["variant"]), ""),
@@ -217,7 +238,8 @@ def _recipe_sentence(frame: pd.DataFrame) -> str:
         return "No variant was trained yet."
     if all(recipe == recipes[0] for recipe in recipes):
         return (
-            "All variants that ran were trained with the same recipe, for the same number of epochs, on the same splits of the same seeds."
+            "All variants that ran were trained with the same recipe, for the same number of epochs, on the same splits"
+            " of the same seeds."
         )
     return "Recipes differ between variants, as the table says; splits and seeds are the same."
 
@@ -231,7 +253,10 @@ def _flat(value: object, path: str = "") -> list[tuple[str, object]]:
 def _missing(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """Variants with trials that have not run, and the seeds of these."""
     waiting = frame[frame["status"] == "missing"]
-    return [(str(variant), ", ".join(str(s) for s in sorted(group["seed"]))) for variant, group in waiting.groupby("variant", sort=False)]
+    return [
+        (str(variant), ", ".join(str(s) for s in sorted(group["seed"])))
+        for variant, group in waiting.groupby("variant", sort=False)
+    ]
 
 
 def _overview(contexts: Sequence[ReportContext]) -> PeopleTable:
@@ -252,7 +277,9 @@ def _overview(contexts: Sequence[ReportContext]) -> PeopleTable:
         )
     titles = ("Study", "Question", "Verdicts", "Data", "Trials ended")
     return PeopleTable(
-        caption="All studies in this store.", columns=tuple(Column(title=t, numeric=False) for t in titles), rows=tuple(rows)
+        caption="All studies in this store.",
+        columns=tuple(Column(title=t, numeric=False) for t in titles),
+        rows=tuple(rows),
     )
 
 

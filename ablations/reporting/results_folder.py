@@ -33,15 +33,26 @@ if TYPE_CHECKING:
 __all__ = ["broken_images", "comparison_with_costs", "write_overview", "write_results"]
 
 _SHOWN = ("devices", "threads", "python", "machine", "packages", "commit", "fingerprint")
-_PACKAGES = ("torch", "torchvision", "optuna", "fvcore", "numpy", "pandas", "scipy", "statsmodels", "seaborn", "sqlalchemy")
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "optuna",
+    "fvcore",
+    "numpy",
+    "pandas",
+    "scipy",
+    "statsmodels",
+    "seaborn",
+    "sqlalchemy",
+)
 
 
 def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.DataFrame] | None = None) -> Path:
     """Write tables, runs, curves, figures, report and provenance of a plan; return the folder `<out>/<study>`.
 
-    The new folder takes the old one's place when it is whole, so that two runs are never mixed. `tuned` is the plan of the same
-    study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side by side in
-    `side_by_side.csv` and `.md`.
+    The new folder takes the old one's place when it is whole, so that two runs are never mixed. `tuned` is the plan of
+    the same study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side
+    by side in `side_by_side.csv` and `.md`.
 
     Raises:
         OSError: the folder cannot be written.
@@ -90,7 +101,9 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     write_extras(store, plan, frame, comparison, folder)
     curves = plan.options.get("curves", [])
     held = write_distances(whole, curves, folder) if curves else None
-    figures = save_figures([*study_figures(frame, comparison), *distance_figures(whole, curves, held)], folder / "figures")
+    figures = save_figures(
+        [*study_figures(frame, comparison), *distance_figures(whole, curves, held)], folder / "figures"
+    )
     provenance = _provenance(plan, whole)
     write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
     return ReportContext(
@@ -109,7 +122,9 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
 
 
 def broken_images(frame: pd.DataFrame) -> list[str]:
-    """Return a sentence that counts and names the image files that no trial could read; nothing where there are none."""
+    """Return a sentence that counts and names the image files that no trial could read; nothing where there are
+    none.
+    """
     for environment in frame["environment"]:
         num = environment.get("num_broken_images", 0)
         if num:
@@ -123,14 +138,18 @@ def _fairness(plan: Plan, held: pd.DataFrame | None) -> dict[str, str]:
     """What the plan says of matching and tuning, beside what the records say of the budget."""
     told: dict[str, str] = {}
     if plan.options.get("mismatch"):
-        told["Sizes"] = "; ".join(f"{variant}: {ratio:+.2%} from the baseline" for variant, ratio in plan.options["mismatch"].items())
+        told["Sizes"] = "; ".join(
+            f"{variant}: {ratio:+.2%} from the baseline" for variant, ratio in plan.options["mismatch"].items()
+        )
     if held is not None:
         told["Held against the baseline's accuracy over MACs"] = "; ".join(
             f"{row['variant']}: {row['verdict']}, {row['sentence']}" for row in held.to_dict("records")
         )
     if plan.options.get("tune"):
         num = plan.options["tune"]
-        told["Tuning"] = f"{num} trials for each variant over learning rate and weight decay, on validation data of another seed"
+        told["Tuning"] = (
+            f"{num} trials for each variant over learning rate and weight decay, on validation data of another seed"
+        )
     return told
 
 

@@ -15,15 +15,17 @@ _COMPARED = ("n", "test_accuracy_mean", "delta_mean", "delta_ci_low", "delta_ci_
 
 
 def side_by_side(fixed: pd.DataFrame, tuned: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per variant: its comparison at the fixed recipe, at its own tuned one, the recipe found, and the trials spent.
+    """Return one row per variant: its comparison at the fixed recipe, at its own tuned one, the recipe found, and the
+    trials spent.
 
-    `fixed` and `tuned` are comparisons of the same variants, `trials` has one row per tuning trial. Accuracies and differences are
-    fractions; the tuned differences are from the tuned baseline.
+    `fixed` and `tuned` are comparisons of the same variants, `trials` has one row per tuning trial. Accuracies and
+    differences are fractions; the tuned differences are from the tuned baseline.
     """
     best = trials.sort_values("val_accuracy", ascending=False, kind="stable").groupby("variant").first()
     spent = trials.groupby("variant").size()
     parts = [
-        table.set_index("variant")[list(_COMPARED)].add_prefix(f"{name}_") for name, table in (("fixed", fixed), ("tuned", tuned))
+        table.set_index("variant")[list(_COMPARED)].add_prefix(f"{name}_")
+        for name, table in (("fixed", fixed), ("tuned", tuned))
     ]
     found = best[["learning_rate", "weight_decay"]].assign(tuning_trials=spent)
     return parts[0].join(parts[1]).join(found).reset_index()
@@ -55,4 +57,7 @@ def people_side_by_side(table: pd.DataFrame) -> str:
 def _effect(row: Mapping[Any, Any], name: str) -> str:
     if row[f"{name}_verdict"] == "baseline":
         return "–"
-    return f"{f.points(row[f'{name}_delta_mean'])} {f.interval(row[f'{name}_delta_ci_low'], row[f'{name}_delta_ci_high'], signed=True)}"
+    return (
+        f"{f.points(row[f'{name}_delta_mean'])}"
+        f" {f.interval(row[f'{name}_delta_ci_low'], row[f'{name}_delta_ci_high'], signed=True)}"
+    )

@@ -27,7 +27,8 @@ POINTS_ALONG = 80  # of the line, for names to keep clear of
 def size_plot(frame: pd.DataFrame, curve: Mapping[str, Any], held: pd.DataFrame) -> Figure | None:
     """Return the figure of one curve; None where fewer than two of its widths have a result.
 
-    `curve` names its `baseline`, `widths` and `variants`, all in the frame; `held` has the variants' distances and verdicts.
+    `curve` names its `baseline`, `widths` and `variants`, all in the frame; `held` has the variants' distances and
+    verdicts.
     """
     part = frame[frame["variant"].isin([curve["baseline"], *curve["widths"], *curve["variants"]])]
     measured = measure(part, "fixed")
@@ -52,9 +53,18 @@ def size_plot(frame: pd.DataFrame, curve: Mapping[str, Any], held: pd.DataFrame)
             if not is_width[index]:
                 below = float(np.interp(np.log(macs[index]), np.log(macs[line]), means[line]))
                 axes.plot([macs[index]] * 2, [below, means[index]], color=mark.colour, linewidth=1.2, zorder=3)
-            axes.plot(macs[index], means[index], linestyle="none", marker=mark.marker, markersize=4.5, color=mark.colour, zorder=4,
-                      markerfacecolor=mark.colour if mark.filled else "white", markeredgewidth=0.6,
-                      markeredgecolor=style.INK if mark.filled else mark.colour)
+            axes.plot(
+                macs[index],
+                means[index],
+                linestyle="none",
+                marker=mark.marker,
+                markersize=4.5,
+                color=mark.colour,
+                zorder=4,
+                markerfacecolor=mark.colour if mark.filled else "white",
+                markeredgewidth=0.6,
+                markeredgecolor=style.INK if mark.filled else mark.colour,
+            )
         scaled_axis(axes, macs[shown], "x", counts=True)
         axes.set_xlabel(COSTS["macs"])
         axes.set_ylabel("test accuracy (%)")
@@ -62,11 +72,15 @@ def size_plot(frame: pd.DataFrame, curve: Mapping[str, Any], held: pd.DataFrame)
         told = f.join_words(
             f"{row['variant']} {f.points(row['mean'])} pp ({row['verdict']})" for row in held.to_dict("records")
         )
-        note = (f"{data_note(part)} Line: {curve['baseline']} at several widths, mean over seeds; vertical: distance of a variant from it "
-                f"at the variant's own MACs: {told}.")
+        note = (
+            f"{data_note(part)} Line: {curve['baseline']} at several widths, mean over seeds; vertical: distance of a"
+            f" variant from it at the variant's own MACs: {told}."
+        )
         style.finish(figure, title=titled(part, "accuracy at equal MACs"), note=note)
         order = list(np.flatnonzero(shown))
-        along = [(float(x), float(np.interp(np.log(x), np.log(macs[line]), means[line])))
-                 for x in np.geomspace(macs[line[0]], macs[line[-1]], POINTS_ALONG)]
+        along = [
+            (float(x), float(np.interp(np.log(x), np.log(macs[line]), means[line])))
+            for x in np.geomspace(macs[line[0]], macs[line[-1]], POINTS_ALONG)
+        ]
         name_points(axes, [(macs[i], means[i]) for i in order], [measured.variants[i] for i in order], along)
         return figure

@@ -1,4 +1,5 @@
-"""One look for all figures: column width, small type, colours and marks that survive colour blindness and a grey printer.
+"""One look for all figures: column width, small type, colours and marks that survive colour blindness and a grey
+printer.
 
 Colours are those of Okabe and Ito (https://jfly.uni-koeln.de/color/). Figures are made as objects, never through
 pyplot's global state: `with style.context(): figure = style.new_figure(2.0)`.

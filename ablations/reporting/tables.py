@@ -21,18 +21,67 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "CURVE_COLUMNS", "RUN_COLUMNS", "TABLE_COLUMNS", "Cell", "Column", "PeopleTable", "best_variants", "csv_text", "curves_frame",
-    "people_table", "runs_frame", "table_frame", "to_html", "to_latex", "to_markdown", "write_atomically", "write_runs", "write_tables",
+    "CURVE_COLUMNS",
+    "RUN_COLUMNS",
+    "TABLE_COLUMNS",
+    "Cell",
+    "Column",
+    "PeopleTable",
+    "best_variants",
+    "csv_text",
+    "curves_frame",
+    "people_table",
+    "runs_frame",
+    "table_frame",
+    "to_html",
+    "to_latex",
+    "to_markdown",
+    "write_atomically",
+    "write_runs",
+    "write_tables",
 ]
 
 TABLE_COLUMNS = (
-    "variant", "n", "test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high", "delta_mean", "delta_ci_low",
-    "delta_ci_high", "p_adjusted", "verdict", "delta_margin", "at_least_margin", "more_seeds", "params", "macs", "fvcore_total",
-    "latency_ms", "latency_device", "train_seconds", "num_diverged", "num_failed", "dataset", "scale",
+    "variant",
+    "n",
+    "test_accuracy_mean",
+    "test_accuracy_ci_low",
+    "test_accuracy_ci_high",
+    "delta_mean",
+    "delta_ci_low",
+    "delta_ci_high",
+    "p_adjusted",
+    "verdict",
+    "delta_margin",
+    "at_least_margin",
+    "more_seeds",
+    "params",
+    "macs",
+    "fvcore_total",
+    "latency_ms",
+    "latency_device",
+    "train_seconds",
+    "num_diverged",
+    "num_failed",
+    "dataset",
+    "scale",
 )
 RUN_COLUMNS = (
-    "key", "study", "variant", "seed", "dataset", "scale", "status", "val_accuracy", "test_accuracy", "test_top5_accuracy", "params",
-    "macs", "train_seconds", "images_per_second", "device",
+    "key",
+    "study",
+    "variant",
+    "seed",
+    "dataset",
+    "scale",
+    "status",
+    "val_accuracy",
+    "test_accuracy",
+    "test_top5_accuracy",
+    "params",
+    "macs",
+    "train_seconds",
+    "images_per_second",
+    "device",
 )
 CURVE_COLUMNS = ("key", "variant", "seed", "epoch", "train_loss", "val_loss", "val_accuracy")
 MEASURED_ELSEWHERE = ("fvcore_total", "latency_ms", "latency_device")  # empty until somebody measures them
@@ -41,13 +90,45 @@ LONG_TABLE = 40  # rows; more do not fit on a page
 DASH = "\N{EN DASH}"
 
 LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "[": "{[}", "]": "{]}", "*": "{*}",  # behind a line's end these would be read as its argument
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$", '"': "''",
-    "\N{MINUS SIGN}": "$-$", "±": r"$\pm$", "×": r"$\times$", "Δ": r"$\Delta$", "δ": r"$\delta$", "α": r"$\alpha$", "ε": r"$\varepsilon$",
-    "→": r"$\rightarrow$", "≤": r"$\leq$", "≥": r"$\geq$", "·": r"$\cdot$", "µ": r"$\mu$", "–": "--", "—": "---", "’": "'",
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",  # behind a line's end these would be read as its argument
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    '"': "''",
+    "\N{MINUS SIGN}": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "Δ": r"$\Delta$",
+    "δ": r"$\delta$",
+    "α": r"$\alpha$",
+    "ε": r"$\varepsilon$",
+    "→": r"$\rightarrow$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "·": r"$\cdot$",
+    "µ": r"$\mu$",
+    "–": "--",
+    "—": "---",
+    "’": "'",
     "…": r"\ldots{}",
-    "\N{FIGURE SPACE}": r"\phantom{0}", "\N{PUNCTUATION SPACE}": r"\phantom{.}", "\N{NO-BREAK SPACE}": "~", "\n": " ", "\r": " ", "\t": " ",
+    "\N{FIGURE SPACE}": r"\phantom{0}",
+    "\N{PUNCTUATION SPACE}": r"\phantom{.}",
+    "\N{NO-BREAK SPACE}": "~",
+    "\n": " ",
+    "\r": " ",
+    "\t": " ",
 }
 
 
@@ -87,7 +168,10 @@ def table_frame(comparison: pd.DataFrame) -> pd.DataFrame:
 
     absent = [c for c in TABLE_COLUMNS if c not in comparison and c not in MEASURED_ELSEWHERE]
     if absent:
-        raise ValueError(f"comparison: columns {', '.join(absent)} are missing; it has {', '.join(map(str, comparison.columns)) or 'none'}")
+        raise ValueError(
+            f"comparison: columns {', '.join(absent)} are missing; it has"
+            f" {', '.join(map(str, comparison.columns)) or 'none'}"
+        )
     more = [c for c in comparison.columns if c not in TABLE_COLUMNS]
     out = comparison.reindex(columns=[*TABLE_COLUMNS, *more]).reset_index(drop=True)
     return _whole(pd.DataFrame(out))
@@ -105,7 +189,9 @@ def curves_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
     rows = [
         {"key": key, "variant": variant, "seed": seed, **{name: point.get(name) for name in CURVE_COLUMNS[3:]}}
-        for key, variant, seed, curves in zip(frame["key"], frame["variant"], frame["seed"], frame["curves"], strict=True)
+        for key, variant, seed, curves in zip(
+            frame["key"], frame["variant"], frame["seed"], frame["curves"], strict=True
+        )
         if isinstance(curves, Sequence) and not isinstance(curves, str)
         for point in curves
     ]
@@ -132,7 +218,8 @@ def best_variants(comparison: pd.DataFrame) -> set[str]:
 
 
 def people_table(comparison: pd.DataFrame, *, title: str) -> PeopleTable:
-    """Return the comparison as people read it: percent, points, SI prefixes, "not measured", and a caption that says what all means.
+    """Return the comparison as people read it: percent, points, SI prefixes, "not measured", and a caption that says
+    what all means.
 
     Raises:
         ValueError: the comparison is empty or lacks a column.
@@ -145,7 +232,12 @@ def people_table(comparison: pd.DataFrame, *, title: str) -> PeopleTable:
     symmetric = _symmetric(table)
 
     def column(
-        title: str, show: Callable[[Any], str], name: str, *, base: str | None = None, align: bool = True,
+        title: str,
+        show: Callable[[Any], str],
+        name: str,
+        *,
+        base: str | None = None,
+        align: bool = True,
     ) -> tuple[Column, list[Cell]]:
         texts = [base if b and base is not None else show(v) for v, b in zip(table[name], is_base, strict=True)]
         texts = f.aligned(texts) if align else texts
@@ -153,19 +245,28 @@ def people_table(comparison: pd.DataFrame, *, title: str) -> PeopleTable:
         return Column(title=title), [Cell(text=t, order=o) for t, o in zip(texts, orders, strict=True)]
 
     accuracy = f.aligned([_accuracy(row, symmetric) for _, row in table.iterrows()])
-    effects = [DASH if b else f.interval(low, high, signed=True)
-               for low, high, b in zip(table["delta_ci_low"], table["delta_ci_high"], is_base, strict=True)]
+    effects = [
+        DASH if b else f.interval(low, high, signed=True)
+        for low, high, b in zip(table["delta_ci_low"], table["delta_ci_high"], is_base, strict=True)
+    ]
     columns = [
         (Column(title="Variant", numeric=False), [Cell(text=_line(v), order=_line(v)) for v in table["variant"]]),
         column("n", _integer, "n"),
-        (Column(title="Test accuracy (%)"), [
-            Cell(text=t, order=float(m) if f.is_number(m) else None, bold=v in best)
-            for t, m, v in zip(accuracy, table["test_accuracy_mean"], table["variant"], strict=True)
-        ]),
+        (
+            Column(title="Test accuracy (%)"),
+            [
+                Cell(text=t, order=float(m) if f.is_number(m) else None, bold=v in best)
+                for t, m, v in zip(accuracy, table["test_accuracy_mean"], table["variant"], strict=True)
+            ],
+        ),
         column("Δ (pp)", f.points, "delta_mean", base=DASH),
-        (Column(title="Interval of Δ (pp)"), [
-            Cell(text=t, order=float(o) if f.is_number(o) else None) for t, o in zip(effects, table["delta_ci_low"], strict=True)
-        ]),
+        (
+            Column(title="Interval of Δ (pp)"),
+            [
+                Cell(text=t, order=float(o) if f.is_number(o) else None)
+                for t, o in zip(effects, table["delta_ci_low"], strict=True)
+            ],
+        ),
         column("p (Holm)", f.p_value, "p_adjusted", base=DASH),
         (Column(title="Verdict", numeric=False), [Cell(text=v, order=v) for v in table["verdict"].astype(str)]),
         column("Params", f.count, "params"),
@@ -178,7 +279,8 @@ def people_table(comparison: pd.DataFrame, *, title: str) -> PeopleTable:
             columns.append(column(heading, _integer, name))
     return PeopleTable(
         caption=_caption(table, title, best, symmetric),
-        columns=tuple(c for c, _ in columns), rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
+        columns=tuple(c for c, _ in columns),
+        rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
     )
 
 
@@ -187,8 +289,11 @@ def to_markdown(table: PeopleTable) -> str:
     from tabulate import tabulate
 
     body = tabulate(
-        [[_markdown_cell(cell) for cell in row] for row in table.rows], headers=[_markdown(c.title) for c in table.columns],
-        tablefmt="pipe", disable_numparse=True, preserve_whitespace=True,
+        [[_markdown_cell(cell) for cell in row] for row in table.rows],
+        headers=[_markdown(c.title) for c in table.columns],
+        tablefmt="pipe",
+        disable_numparse=True,
+        preserve_whitespace=True,
         colalign=["right" if c.numeric else "left" for c in table.columns],
     )
     return f"{body}\n\n{_markdown(table.caption)}\n"
@@ -202,18 +307,29 @@ def to_latex(table: PeopleTable, *, label: str) -> str:
     import pandas as pd
 
     texts = pd.DataFrame([[c.text for c in row] for row in table.rows], columns=[c.title for c in table.columns])
-    bold = pd.DataFrame([["textbf:--rwrap;" if c.bold else "" for c in row] for row in table.rows], columns=texts.columns)
-    styler = texts.style.hide(axis="index").format(_latex).format_index(_latex, axis="columns").apply(lambda _: bold, axis=None)
+    bold = pd.DataFrame(
+        [["textbf:--rwrap;" if c.bold else "" for c in row] for row in table.rows], columns=texts.columns
+    )
+    styler = (
+        texts.style.hide(axis="index")
+        .format(_latex)
+        .format_index(_latex, axis="columns")
+        .apply(lambda _: bold, axis=None)
+    )
     layout = "".join("r" if c.numeric else "l" for c in table.columns)
     caption, safe_label = _latex(table.caption), re.sub(r"[^A-Za-z0-9:-]", "-", label)
     if len(table.rows) > LONG_TABLE:
-        inner = styler.to_latex(hrules=True, column_format=layout, environment="longtable", caption=caption, label=safe_label)
+        inner = styler.to_latex(
+            hrules=True, column_format=layout, environment="longtable", caption=caption, label=safe_label
+        )
         body = f"{{\\tiny\\setlength{{\\tabcolsep}}{{2pt}}\n{inner}}}\n"
     else:
         inner = styler.to_latex(hrules=True, column_format=layout).strip()
         body = (
-            "\\begin{table*}[!ht]\n\\centering\n" f"\\caption{{{caption}}}\n\\label{{{safe_label}}}\n"
-            "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n" f"{inner}%\n}}\n\\end{{table*}}\n"
+            "\\begin{table*}[!ht]\n\\centering\n"
+            f"\\caption{{{caption}}}\n\\label{{{safe_label}}}\n"
+            "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
+            f"{inner}%\n}}\n\\end{{table*}}\n"
         )
     return LATEX_BEFORE + body + LATEX_AFTER
 
@@ -226,7 +342,8 @@ def to_html(table: PeopleTable, *, name: str = "comparison") -> str:
 
 
 def write_tables(comparison: pd.DataFrame, folder: Path, *, title: str, label: str = "tab:comparison") -> PeopleTable:
-    """Write `table.csv`, `.parquet`, `.md`, `.tex` and `.html` into a folder, each whole or not at all; return the table for people.
+    """Write `table.csv`, `.parquet`, `.md`, `.tex` and `.html` into a folder, each whole or not at all; return the
+    table for people.
 
     Raises:
         ValueError: the comparison is empty or lacks a column.
@@ -277,10 +394,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def _caption(table: pd.DataFrame, title: str, best: set[str], symmetric: bool) -> str:
-    interval = "" if table["test_accuracy_ci_low"].isna().all() else (
-        ", ± half the width of its 95 % confidence interval" if symmetric else ", and its 95 % confidence interval")
+    interval = (
+        ""
+        if table["test_accuracy_ci_low"].isna().all()
+        else (
+            ", ± half the width of its 95 % confidence interval" if symmetric else ", and its 95 % confidence interval"
+        )
+    )
     sentences = [
-        _sentence(_line(title)), data_sentence(table),
+        _sentence(_line(title)),
+        data_sentence(table),
         f"Test accuracy: mean over n seeds{interval}.",
     ]
     base = table.loc[table["verdict"] == "baseline", "variant"]
@@ -293,8 +416,8 @@ def _caption(table: pd.DataFrame, title: str, best: set[str], symmetric: bool) -
             level = f"have level 1 − α/{k}, α being that of the look where the variant stopped"
         from_what = _line(base.iloc[0]) if len(base) == 1 else "the baseline above"
         sentences.append(
-            f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp); its intervals {level}; p is Holm's"
-            f"{', the smallest over looks' if in_looks else ''}."
+            f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp); its intervals {level}; p"
+            f" is Holm's{', the smallest over looks' if in_looks else ''}."
         )
     if (table["num_diverged"] > 0).any():
         sentences.append("A diverged trial counts at chance accuracy; a failed one takes its pair out.")
@@ -306,7 +429,9 @@ def _caption(table: pd.DataFrame, title: str, best: set[str], symmetric: bool) -
         sentences.append("Bold: best by these statistics (helps, and not told apart from the largest effect).")
     devices = sorted({str(d) for d in table["latency_device"].dropna()})
     if table["latency_ms"].notna().any():
-        sentences.append(f"Latency: eager float32 inference, batch 1{', on ' + f.join_words(devices) if devices else ''}.")
+        sentences.append(
+            f"Latency: eager float32 inference, batch 1{', on ' + f.join_words(devices) if devices else ''}."
+        )
     sentences.append("Params: trainable. MACs: multiply-accumulates of convolutions and linear layers for one image.")
     return " ".join(sentences)
 
@@ -316,14 +441,22 @@ def data_sentence(table: pd.DataFrame) -> str:
     sets = [_line(d) for d in dict.fromkeys(table["dataset"].dropna())]
     scales = [_line(s) for s in dict.fromkeys(table["scale"].dropna())]
     text = f"Data: {f.join_words(sets) or 'unknown'}; scale: {f.join_words(scales) or 'unknown'}."
-    return text + (" Synthetic images: these numbers say nothing about photographs." if any("synthetic" in d.lower() for d in sets) else "")
+    return text + (
+        " Synthetic images: these numbers say nothing about photographs."
+        if any("synthetic" in d.lower() for d in sets)
+        else ""
+    )
 
 
 def _accuracy(row: pd.Series[Any], symmetric: bool) -> str:
     mean, low, high = row["test_accuracy_mean"], row["test_accuracy_ci_low"], row["test_accuracy_ci_high"]
     if not (f.is_number(low) and f.is_number(high)):
         return f.percent(mean)
-    return f"{f.percent(mean)} ± {f.percent((high - low) / 2)}" if symmetric else f"{f.percent(mean)} {f.interval(low, high)}"
+    return (
+        f"{f.percent(mean)} ± {f.percent((high - low) / 2)}"
+        if symmetric
+        else f"{f.percent(mean)} {f.interval(low, high)}"
+    )
 
 
 def _symmetric(table: pd.DataFrame) -> bool:
@@ -375,11 +508,14 @@ def _markdown_cell(cell: Cell) -> str:
 
 def _latex(text: object) -> str:
     """LaTeX that prints the text: letters that pdfLaTeX has no glyph for are named by their code point."""
-    return "".join(LATEX.get(c) or (c if c.isprintable() and ord(c) < 0x180 else f"{{[}}U+{ord(c):04X}{{]}}") for c in str(text))
+    return "".join(
+        LATEX.get(c) or (c if c.isprintable() and ord(c) < 0x180 else f"{{[}}U+{ord(c):04X}{{]}}") for c in str(text)
+    )
 
 
-LATEX_BEFORE = r"""% Compiles by itself, and by \input in a paper that loads booktabs, graphicx and (for long tables) longtable.
-\makeatletter
+LATEX_BEFORE = (
+    "% Compiles by itself, and by \\input in a paper that loads booktabs, graphicx and (for long tables) longtable.\n"
+    r"""\makeatletter
 \ifx\@nodocument\relax\def\tableisalone{0}\else\def\tableisalone{1}\fi
 \makeatother
 \ifnum\tableisalone=1
@@ -393,4 +529,5 @@ LATEX_BEFORE = r"""% Compiles by itself, and by \input in a paper that loads boo
   \let\tableend\relax
 \fi
 """
+)
 LATEX_AFTER = "\\tableend\n"

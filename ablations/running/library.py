@@ -44,7 +44,8 @@ def run(
 ) -> Results:
     """Run a study, given itself or by name or file, and return its results; the options are those of the command line.
 
-    One worker is this process. More are processes of their own, which need the usual `if __name__ == "__main__":` in a script.
+    One worker is this process. More are processes of their own, which need the usual `if __name__ == "__main__":` in a
+    script.
 
     Raises:
         ValueError: an option, the data or a variant does not fit.
@@ -66,9 +67,18 @@ def run(
 
     check_machines(Machines(device=device, workers=workers, threads=threads))
     options = Options(
-        scale=scale or default_scale(), dataset=dataset, seeds=seeds, preset=preset, epochs=epochs, train_size=train_size, classes=classes,
-        match=match, weights=None if weights is None else Path(weights), data_dir=None if data_dir is None else Path(data_dir),
-        out=Path(out), store=store,
+        scale=scale or default_scale(),
+        dataset=dataset,
+        seeds=seeds,
+        preset=preset,
+        epochs=epochs,
+        train_size=train_size,
+        classes=classes,
+        match=match,
+        weights=None if weights is None else Path(weights),
+        data_dir=None if data_dir is None else Path(data_dir),
+        out=Path(out),
+        store=store,
     )
     require_writable(options.out)
     plan = plan_study(get_study(study) if isinstance(study, str) else study, options)

@@ -1,4 +1,6 @@
-"""What results need besides records, made ready while the last trials still train: modules imported, networks counted."""
+"""What results need besides records, made ready while the last trials still train: modules imported, networks
+counted.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +18,22 @@ from ablations.records.store import Store
 __all__ = ["Preparation"]
 
 _MODULES = (
-    "torch", "ablations.reporting.extras", "ablations.reporting.results_folder", "seaborn", "xception.profile.latency", "xception.profile.complexity",
+    "torch",
+    "ablations.reporting.extras",
+    "ablations.reporting.results_folder",
+    "seaborn",
+    "xception.profile.latency",
+    "xception.profile.complexity",
 )
 
 
 class Preparation:
-    """Does beforehand, in a thread, what would otherwise begin after the last trial; use it in a `with`, at whose end the thread has ended.
+    """Does beforehand, in a thread, what would otherwise begin after the last trial; use it in a `with`, at whose end
+    the thread has ended.
 
-    Begun once a core is free, it costs no trial anything. What fails here is met again where it is needed, and told there. While it
-    runs, the main thread must import nothing that it imports: hence `finish`. The store is used by the main thread alone.
+    Begun once a core is free, it costs no trial anything. What fails here is met again where it is needed, and told
+    there. While it runs, the main thread must import nothing that it imports: hence `finish`. The store is used by the
+    main thread alone.
     """
 
     def __init__(self, designs: Mapping[str, Design], store: Store, *, device: str) -> None:
@@ -38,7 +47,11 @@ class Preparation:
         """Start, unless it has started before."""
         if self._future is None:
             # A GPU is not free where a core is: memory that is measured there waits.
-            missing = [c for c in countings(self._designs, self._store, device=self._device) if self._device == "cpu" or not c.needs_device]
+            missing = [
+                c
+                for c in countings(self._designs, self._store, device=self._device)
+                if self._device == "cpu" or not c.needs_device
+            ]
             self._future = self._pool.submit(self._work, missing)
 
     def finish(self) -> None:
@@ -62,6 +75,8 @@ class Preparation:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._is_cancelled.set()
         self._pool.shutdown()

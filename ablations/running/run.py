@@ -57,7 +57,9 @@ def run(
     tuner: Tuner | None = None,
     tensorboard: bool = False,
 ) -> int:
-    """Run a study and write its results; return the exit status. With a tuner the study is run at tuned recipes as well."""
+    """Run a study and write its results; return the exit status. With a tuner the study is run at tuned recipes as
+    well.
+    """
     chosen = get_study(study)
     check_machines(machines)
     require_writable(options.out)
@@ -77,7 +79,9 @@ def run(
         store.close()
 
 
-def _run(plan: StudyPlan, store: Store, place: Place, display: ProgressDisplay, *, threads: int, tuner: Tuner | None) -> int:
+def _run(
+    plan: StudyPlan, store: Store, place: Place, display: ProgressDisplay, *, threads: int, tuner: Tuner | None
+) -> int:
     options, executor, device = plan.options, place.executor, place.device
     print(first_line(plan), file=sys.stderr)
     began = time.monotonic()
@@ -99,10 +103,18 @@ def _run(plan: StudyPlan, store: Store, place: Place, display: ProgressDisplay, 
     measure_extras(plan, store, device=place.own_device)
     folder = write_results(store, outcome.plan, options.out, tuned=tuned)
     if outcome.train_seconds > 0:
-        write_speed(options.out, work=outcome.training_work, work_per_second=at_a_time * outcome.training_work / outcome.train_seconds)
+        write_speed(
+            options.out,
+            work=outcome.training_work,
+            work_per_second=at_a_time * outcome.training_work / outcome.train_seconds,
+        )
     for line in broken_images(frame):
         print(line, file=sys.stderr)
-    trained = f"{outcome.num_trained} trials trained in {duration(training_seconds)}" if outcome.num_trained else "nothing was trained"
+    trained = (
+        f"{outcome.num_trained} trials trained in {duration(training_seconds)}"
+        if outcome.num_trained
+        else "nothing was trained"
+    )
     print(f"{trained}, {outcome.num_stored} were stored already", file=sys.stderr)
     print((folder / "table.md").read_text())
     if tuned is not None:
@@ -124,7 +136,9 @@ def _known(plan: StudyPlan, store: Store) -> list[tuple[str, float]]:
 def _run_tuned(
     plan: StudyPlan, store: Store, executor: Executor, display: ProgressDisplay, device: str, threads: int, tuner: Tuner
 ) -> tuple[Plan, pd.DataFrame]:
-    display.say(f"Tuning learning rate and weight decay: {plan.options.tune} trials for each of {len(plan.designs)} variants")
+    display.say(
+        f"Tuning learning rate and weight decay: {plan.options.tune} trials for each of {len(plan.designs)} variants"
+    )
     found = tuner(plan, store, executor, display, device, threads)
     return run_study(found.plan(plan), store, executor, display, device=device, threads=threads).plan, found.trials
 
@@ -155,7 +169,9 @@ def _show(plan: StudyPlan) -> int:
     seconds = estimate_seconds(sizes, read_speed(plan.options.out))
     most = " at most" if plan.is_sequential else ""
     cost = f"about {duration(seconds)}" if seconds is not None else "this machine's speed is measured in the first run"
-    print(f"{len(trials)} trials{most}, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}", file=sys.stderr)
+    print(
+        f"{len(trials)} trials{most}, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}", file=sys.stderr
+    )
     return DONE
 
 

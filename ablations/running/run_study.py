@@ -60,12 +60,19 @@ class Outcome:
 
 
 def run_study(
-    plan: StudyPlan, store: Store, executor: Executor, display: Display, *, device: str, threads: int, ahead: Ahead | None = None
+    plan: StudyPlan,
+    store: Store,
+    executor: Executor,
+    display: Display,
+    *,
+    device: str,
+    threads: int,
+    ahead: Ahead | None = None,
 ) -> Outcome:
     """Train what the plan needs and the store does not have; each record is written as it comes.
 
-    With `--seeds auto` the looks of the sequential design decide after each round which variants go on. `ahead` begins once a worker
-    has nothing left to do.
+    With `--seeds auto` the looks of the sequential design decide after each round which variants go on. `ahead` begins
+    once a worker has nothing left to do.
     """
     trained: set[str] = set()
     found: set[str] = set()
@@ -113,7 +120,9 @@ def _execute(
     threads: int,
     ahead: Ahead | None,
 ) -> list[Record]:
-    """Run trials, the costly ones first so that no long one is left alone at the end; return the records of those trained here."""
+    """Run trials, the costly ones first so that no long one is left alone at the end; return the records of those
+    trained here.
+    """
     costs = {trial.key: trial_work(trial, plan.source_of(trial)) for trial in todo.values()}
     weights = _source_networks(plan, list(todo), store, executor, display, device=device, threads=threads)
     labels = {
@@ -142,9 +151,17 @@ def _execute(
 
 
 def _source_networks(
-    plan: StudyPlan, places: Sequence[tuple[str, int]], store: Store, executor: Executor, display: Display, *, device: str, threads: int
+    plan: StudyPlan,
+    places: Sequence[tuple[str, int]],
+    store: Store,
+    executor: Executor,
+    display: Display,
+    *,
+    device: str,
+    threads: int,
 ) -> dict[str, Path]:
-    """Train the networks that transfers begin with and that are not on disk; return the files of all, by what recipes call them.
+    """Train the networks that transfers begin with and that are not on disk; return the files of all, by what recipes
+    call them.
 
     Their records are kept as any other's, so a network whose weights were lost is trained again and its record stays.
     """
@@ -153,17 +170,24 @@ def _source_networks(
     paths = {name: folder / f"{trial.key}.safetensors" for name, trial in pretraining.items()}
     todo = {trial.key: trial for name, trial in pretraining.items() if not paths[name].is_file()}
     if todo:
-        display.say(f"{len(todo)} source networks are trained first, on {plan.source_of(next(iter(todo.values()))).title}")
+        display.say(
+            f"{len(todo)} source networks are trained first, on {plan.source_of(next(iter(todo.values()))).title}"
+        )
         display.expect(
             {
                 key: Label(
-                    variant="source network", seed=trial.seed, num_epochs=trial.recipe.epochs,
+                    variant="source network",
+                    seed=trial.seed,
+                    num_epochs=trial.recipe.epochs,
                     cost=trial_work(trial, plan.source_of(trial)),
                 )
                 for key, trial in todo.items()
             }
         )
-        tasks = [replace(_task(plan, trial, {}, device=device, threads=threads), keep_weights=folder) for trial in todo.values()]
+        tasks = [
+            replace(_task(plan, trial, {}, device=device, threads=threads), keep_weights=folder)
+            for trial in todo.values()
+        ]
         for event in executor.run(tasks):
             if isinstance(event, Finished):
                 store.put(event.record)
@@ -175,7 +199,12 @@ def _task(plan: StudyPlan, trial: Trial, weights: Mapping[str, Path], *, device:
     transfer = trial.recipe.transfer
     begin = None if transfer is None or transfer.source is None else weights[transfer.source]
     return Task(
-        trial=trial, source=plan.source_of(trial), device=device, threads=threads, weights=begin, trials=plan.options.out / "trials"
+        trial=trial,
+        source=plan.source_of(trial),
+        device=device,
+        threads=threads,
+        weights=begin,
+        trials=plan.options.out / "trials",
     )
 
 

@@ -41,17 +41,23 @@ class Tuned:
     trials: pd.DataFrame
 
     def plan(self, plan: StudyPlan) -> StudyPlan:
-        """Return the study's plan with every variant at its own best recipe, as a study of its own beside the fixed one."""
+        """Return the study's plan with every variant at its own best recipe, as a study of its own beside the fixed
+        one.
+        """
         designs = {name: design.replace(recipe=self.recipes[name]) for name, design in plan.designs.items()}
         curves = tuple(curve.at_recipe(self.recipes[curve.baseline]) for curve in plan.curves)
         return replace(plan, designs=designs, curves=curves, study=replace(plan.study, name=f"{plan.study.name}@tuned"))
 
 
-def tune(plan: StudyPlan, store: Store, executor: Executor, display: Display, *, device: str, threads: int, num_trials: int) -> Tuned:
-    """Give each variant `num_trials` trials over learning rate and weight decay, and return the best by validation accuracy.
+def tune(
+    plan: StudyPlan, store: Store, executor: Executor, display: Display, *, device: str, threads: int, num_trials: int
+) -> Tuned:
+    """Give each variant `num_trials` trials over learning rate and weight decay, and return the best by validation
+    accuracy.
 
-    The first trial is the fixed recipe, so tuning never does worse than it on the tuning seed; the same suggestions open
-    every variant's search. A diverged or failed trial counts as accuracy 0. Stored trials are looked up, not trained again.
+    The first trial is the fixed recipe, so tuning never does worse than it on the tuning seed; the same suggestions
+    open every variant's search. A diverged or failed trial counts as accuracy 0. Stored trials are looked up, not
+    trained again.
     """
     import optuna
     import pandas as pd
@@ -62,7 +68,9 @@ def tune(plan: StudyPlan, store: Store, executor: Executor, display: Display, *,
     for number in range(num_trials):
         asked = {name: search.ask() for name, search in searches.items()}
         recipes = {name: _suggested(trial, plan.designs[name].recipe) for name, trial in asked.items()}
-        trials = {name: plan.designs[name].replace(recipe=recipe).trial(TUNING_SEED) for name, recipe in recipes.items()}
+        trials = {
+            name: plan.designs[name].replace(recipe=recipe).trial(TUNING_SEED) for name, recipe in recipes.items()
+        }
         accuracies = _accuracies(plan, trials, store, executor, display, number=number, device=device, threads=threads)
         for name, trial in asked.items():
             searches[name].tell(trial, accuracies[name])
@@ -115,15 +123,22 @@ def _accuracies(
     todo = {name: trial for name, trial in trials.items() if trial.key not in stored or not stored[trial.key].is_final}
     display.expect(
         {
-            trial.key: Label(variant=f"{name}, tuning trial {number + 1}", seed=TUNING_SEED, num_epochs=trial.recipe.epochs, cost=1.0)
+            trial.key: Label(
+                variant=f"{name}, tuning trial {number + 1}", seed=TUNING_SEED, num_epochs=trial.recipe.epochs, cost=1.0
+            )
             for name, trial in todo.items()
         }
     )
     folder = plan.options.out / "trials"
-    tasks = [Task(trial=trial, source=plan.source_of(trial), device=device, threads=threads, trials=folder) for trial in todo.values()]
+    tasks = [
+        Task(trial=trial, source=plan.source_of(trial), device=device, threads=threads, trials=folder)
+        for trial in todo.values()
+    ]
     for event in executor.run(tasks) if tasks else ():
         if isinstance(event, Finished):
             store.put(event.record)
         display.show(event)
     records = store.get(trial.key for trial in trials.values())
-    return {name: records[trial.key].val_accuracy or 0.0 if trial.key in records else 0.0 for name, trial in trials.items()}
+    return {
+        name: records[trial.key].val_accuracy or 0.0 if trial.key in records else 0.0 for name, trial in trials.items()
+    }

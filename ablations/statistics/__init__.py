@@ -1,7 +1,7 @@
 """Paired effects, intervals, corrections, power, racing, verdicts: pure functions of arrays.
 
-`decisions.decide` is the one way from differences to a verdict and `sequential.race` runs it look by look; `ablations.compare`
-applies them to a frame of records and `benchmarks.statistics` to simulated studies.
+`decisions.decide` is the one way from differences to a verdict and `sequential.race` runs it look by look;
+`ablations.compare` applies them to a frame of records and `benchmarks.statistics` to simulated studies.
 """
 
 from __future__ import annotations

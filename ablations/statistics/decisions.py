@@ -2,8 +2,9 @@
 
 A variant *helps* or *hurts* where the paired t test against the baseline rejects under Holm's correction over the K
 comparisons of the study; it has *no meaningful effect* where two one-sided tests put it within ±margin under Holm's
-correction of their own, and that takes precedence. Either kind of error is held at α over the study; as a true effect is not
-both nothing and as large as the margin, a single variant can only fall to one of them. Intervals are simultaneous, at 1 − α/K.
+correction of their own, and that takes precedence. Either kind of error is held at α over the study; as a true effect
+is not both nothing and as large as the margin, a single variant can only fall to one of them. Intervals are
+simultaneous, at 1 − α/K.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ INCONCLUSIVE, HELPS, HURTS, EQUIVALENT = range(4)
 class Decisions:
     """What K comparisons with one baseline come to; every field has shape (..., K).
 
-    `p` and `equivalence_p` are Holm-adjusted, `verdict` indexes VERDICTS, `at_least_margin` says that the whole simultaneous
-    interval is beyond the margin. NaN where there was nothing to test.
+    `p` and `equivalence_p` are Holm-adjusted, `verdict` indexes VERDICTS, `at_least_margin` says that the whole
+    simultaneous interval is beyond the margin. NaN where there was nothing to test.
     """
 
     n: NDArray[np.int64]
@@ -58,5 +59,14 @@ def decide(differences: ArrayLike, margin: float | None, alpha: float = ALPHA) -
     beyond = np.zeros(p.shape, dtype=np.bool_)
     if margin is not None:
         beyond = ((verdict == HELPS) & (interval.low >= margin)) | ((verdict == HURTS) & (interval.high <= -margin))
-    return Decisions(n=of.n, mean=of.mean, sd=of.sd, low=interval.low, high=interval.high, p=p, equivalence_p=equivalence,
-                     verdict=verdict, at_least_margin=beyond)
+    return Decisions(
+        n=of.n,
+        mean=of.mean,
+        sd=of.sd,
+        low=interval.low,
+        high=interval.high,
+        p=p,
+        equivalence_p=equivalence,
+        verdict=verdict,
+        at_least_margin=beyond,
+    )

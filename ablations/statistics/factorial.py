@@ -1,8 +1,9 @@
 """Factorial designs: main effects and interactions as per-seed contrasts.
 
-Each effect is one number per seed, so the paired t machinery applies unchanged and no variance is pooled across cells. A main
-effect is what moving a factor from its reference level to another changes, averaged over the levels of all other factors; an
-interaction of two is by how much that change differs when the second factor moves too (a difference of differences), again averaged.
+Each effect is one number per seed, so the paired t machinery applies unchanged and no variance is pooled across cells.
+A main effect is what moving a factor from its reference level to another changes, averaged over the levels of all other
+factors; an interaction of two is by how much that change differs when the second factor moves too (a difference of
+differences), again averaged.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ __all__ = ["Contrast", "contrasts", "per_seed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """One effect: the factors that move, each from its reference to a level, and the weight (cells,) of every cell in it."""
+    """One effect: the factors that move, each from its reference to a level, and the weight (cells,) of every cell in
+    it.
+    """
 
     factors: tuple[str, ...]
     levels: tuple[Any, ...]
@@ -47,14 +50,18 @@ def contrasts(cells: Sequence[Mapping[str, Any]], reference: Mapping[str, Any], 
         raise ValueError("reference: no factors are not allowed; at least one")
     for cell in (*cells, reference):
         if set(cell) != set(factors):
-            raise ValueError(f"cells: factors {', '.join(sorted(cell)) or 'none'} are not allowed; {', '.join(sorted(factors))}")
+            raise ValueError(
+                f"cells: factors {', '.join(sorted(cell)) or 'none'} are not allowed; {', '.join(sorted(factors))}"
+            )
     levels = {factor: list(dict.fromkeys(cell[factor] for cell in cells)) for factor in factors}
     have = [tuple(cell[factor] for factor in factors) for cell in cells]
     want = list(itertools.product(*(levels[factor] for factor in factors)))
     wrong = [combination for combination in want if have.count(combination) != 1]
     if wrong:
         shown = ", ".join(f"{factor}={level}" for factor, level in zip(factors, wrong[0], strict=True))
-        raise ValueError(f"cells: {have.count(wrong[0])} cells with {shown} are not allowed; exactly one of each combination")
+        raise ValueError(
+            f"cells: {have.count(wrong[0])} cells with {shown} are not allowed; exactly one of each combination"
+        )
     if tuple(reference[factor] for factor in factors) not in have:
         raise ValueError(f"reference: {dict(reference)!r} is not allowed; one of the cells")
 
@@ -63,7 +70,9 @@ def contrasts(cells: Sequence[Mapping[str, Any]], reference: Mapping[str, Any], 
         for moving in itertools.combinations(factors, size):
             others = [len(levels[factor]) for factor in factors if factor not in moving]
             for target in itertools.product(*([level for level in levels[f] if level != reference[f]] for f in moving)):
-                weights = tuple(_weight(cell, moving, target, reference) / np.prod(others, dtype=float) for cell in cells)
+                weights = tuple(
+                    _weight(cell, moving, target, reference) / np.prod(others, dtype=float) for cell in cells
+                )
                 found.append(Contrast(factors=moving, levels=target, weights=tuple(map(float, weights))))
     return tuple(found)
 

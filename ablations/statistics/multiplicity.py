@@ -13,8 +13,8 @@ __all__ = ["holm"]
 def holm(p: ArrayLike) -> Array:
     """Return Holm-adjusted p over the last axis of (..., K): reject where it is at most α.
 
-    K is the length of the axis, always: a comparison that gave no p (NaN) is adjusted as if its p were 1, and stays NaN.
-    Valid under any dependence, so also for variants that share a baseline.
+    K is the length of the axis, always: a comparison that gave no p (NaN) is adjusted as if its p were 1, and stays
+    NaN. Valid under any dependence, so also for variants that share a baseline.
     """
     raw = np.asarray(p, dtype=np.float64)
     filled = np.where(np.isnan(raw), 1.0, raw)

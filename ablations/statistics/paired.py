@@ -1,11 +1,11 @@
 """Paired per-seed differences: moments, t intervals and tests, effect size, sign flips, bootstrap.
 
 Everything that a simulation repeats is vectorised: differences have shape (..., n), NaN marks a pair that is out, and
-results have shape (...). The t statistics follow Student 1908, equivalence Schuirmann 1987 (two one-sided tests), the effect
-size Hedges 1981, sign flips Fisher 1935 (*The Design of Experiments*, §21), the bootstrap Efron 1987 (BCa).
+results have shape (...). The t statistics follow Student 1908, equivalence Schuirmann 1987 (two one-sided tests), the
+effect size Hedges 1981, sign flips Fisher 1935 (*The Design of Experiments*, §21), the bootstrap Efron 1987 (BCa).
 
-Fewer than two pairs, or differences that are all the same number, leave no variance to build a test on: the interval and
-the p are NaN there, never zero.
+Fewer than two pairs, or differences that are all the same number, leave no variance to build a test on: the interval
+and the p are NaN there, never zero.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def wins(differences: ArrayLike) -> int:
 
 
 def seed_correlation(variant: ArrayLike, baseline: ArrayLike) -> float:
-    """Return Pearson's correlation over the pairs of two (n,): what pairing by seed bought; NaN below three or without variance."""
+    """Return Pearson's correlation over the pairs of two (n,): what pairing by seed bought; NaN below three or without
+    variance.
+    """
     x, y = np.asarray(variant, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     both = ~np.isnan(x) & ~np.isnan(y)
     x, y = x[both], y[both]
@@ -145,7 +147,9 @@ def sign_flip_p(differences: ArrayLike) -> float:
     return float(count / 2**n)
 
 
-def bootstrap_interval(differences: ArrayLike, level: float, generator: np.random.Generator, resamples: int = 9999) -> Interval:
+def bootstrap_interval(
+    differences: ArrayLike, level: float, generator: np.random.Generator, resamples: int = 9999
+) -> Interval:
     """Return the BCa bootstrap interval of the mean of (n,).
 
     Raises:
@@ -154,10 +158,15 @@ def bootstrap_interval(differences: ArrayLike, level: float, generator: np.rando
     values = np.asarray(differences, dtype=np.float64)
     values = values[~np.isnan(values)]
     if len(values) < MINIMUM_FOR_BOOTSTRAP:
-        raise ValueError(f"differences: {len(values)} pairs are not allowed; at least {MINIMUM_FOR_BOOTSTRAP} for a bootstrap interval")
+        raise ValueError(
+            f"differences: {len(values)} pairs are not allowed; at least {MINIMUM_FOR_BOOTSTRAP} for a bootstrap"
+            " interval"
+        )
     if values.std() < ROUNDING:
         raise ValueError("differences: all the same number is not allowed; a bootstrap needs variance")
-    result = stats.bootstrap((values,), np.mean, confidence_level=level, n_resamples=resamples, method="BCa", rng=generator)
+    result = stats.bootstrap(
+        (values,), np.mean, confidence_level=level, n_resamples=resamples, method="BCa", rng=generator
+    )
     return Interval(low=np.asarray(result.confidence_interval.low), high=np.asarray(result.confidence_interval.high))
 
 

@@ -1,7 +1,7 @@
 """How many seeds a conclusion needs: power of the paired tests, planned on the margin and never on the observed effect.
 
-Planning on an observed effect only repeats the p (Hoenig and Heisey 2001). The standard deviation of a few pairs is itself
-uncertain, so its upper 80 % confidence limit is used (Browne 1995).
+Planning on an observed effect only repeats the p (Hoenig and Heisey 2001). The standard deviation of a few pairs is
+itself uncertain, so its upper 80 % confidence limit is used (Browne 1995).
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ def difference_power(effect: float, sd: float, n: int, alpha: float = 0.05) -> f
 def equivalence_power(margin: float, sd: float, n: int, alpha: float = 0.05, effect: float = 0.0) -> float:
     """Return the power of two one-sided tests at n pairs: the chance to put `effect` within ±margin.
 
-    For each estimate of the standard deviation the mean must fall into what is left of ±margin; this is averaged over the quantiles of
-    the estimate by Gauss–Legendre quadrature.
+    For each estimate of the standard deviation the mean must fall into what is left of ±margin; this is averaged over
+    the quantiles of the estimate by Gauss–Legendre quadrature.
     """
     error, critical, df = sd / math.sqrt(n), float(special.stdtrit(n - 1, 1 - alpha)), n - 1
-    reachable = float(special.chdtr(df, df * (margin / (critical * error)) ** 2))  # above this quantile nothing of ±margin is left
+    reachable = float(
+        special.chdtr(df, df * (margin / (critical * error)) ** 2)
+    )  # above this quantile nothing of ±margin is left
     nodes, weights = _quadrature()
     estimate = error * np.sqrt(special.chdtri(df, 1 - reachable * (1 + nodes) / 2) / df)
     room = margin - critical * estimate
@@ -51,7 +53,9 @@ def sd_upper_limit(sd: float, n: int, confidence: float = 0.8) -> float:
 
 
 def seeds_needed(margin: float, sd: float, alpha: float = 0.05, power: float = 0.8) -> int | None:
-    """Return the smallest n ≥ 2 with this power both to see an effect of `margin` and to show that there is none; None above 100,000."""
+    """Return the smallest n ≥ 2 with this power both to see an effect of `margin` and to show that there is none; None
+    above 100,000.
+    """
 
     def enough(n: int) -> bool:
         return min(difference_power(margin, sd, n, alpha), equivalence_power(margin, sd, n, alpha)) >= power

@@ -25,7 +25,9 @@ def probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else "> 0.99" if 0.99 < p < 1 else f"= {p:.2g}"
 
 
-def verdict_words(verdict: str, *, margin: float | None = None, at_least_margin: bool = False, more_seeds: int | None = None) -> str:
+def verdict_words(
+    verdict: str, *, margin: float | None = None, at_least_margin: bool = False, more_seeds: int | None = None
+) -> str:
     """Return the verdict with what qualifies it: `helps by at least 0.5 pp`, `inconclusive: about 4 more seeds`."""
     if verdict in ("helps", "hurts") and at_least_margin and margin is not None:
         return f"{verdict} by at least {100 * margin:.3g} pp"
@@ -37,12 +39,21 @@ def verdict_words(verdict: str, *, margin: float | None = None, at_least_margin:
 
 
 def sentence(
-    *, n: int, mean: float, low: float, high: float, p: float, sd: float, equivalence_p: float = math.nan, verdict: str = "",
+    *,
+    n: int,
+    mean: float,
+    low: float,
+    high: float,
+    p: float,
+    sd: float,
+    equivalence_p: float = math.nan,
+    verdict: str = "",
     over_looks: bool = False,
 ) -> str:
     """Return the numbers behind a verdict: `+1.8 pp [0.9, 2.7], n = 5 paired seeds, Holm p = 0.01`.
 
-    Where there is no interval, the sentence says why: no pair, one pair, identical results, differences without variance.
+    Where there is no interval, the sentence says why: no pair, one pair, identical results, differences without
+    variance.
     """
     if n == 0:
         return "no paired seeds: nothing to compare"
@@ -53,10 +64,14 @@ def sentence(
     if sd == 0:
         return f"{points(mean, signed=True, decimals=2)} pp in each of {n} paired seeds: no variance, so no interval"
     decimals = _decimals((high - low) / 2)
-    numbers = (f"{points(mean, signed=True, decimals=decimals)} pp [{points(low, decimals=decimals)}, {points(high, decimals=decimals)}], "
-               f"n = {n} paired seeds")
+    numbers = (
+        f"{points(mean, signed=True, decimals=decimals)} pp [{points(low, decimals=decimals)},"
+        f" {points(high, decimals=decimals)}], n = {n} paired seeds"
+    )
     if verdict == "no meaningful effect":
-        return f"{numbers}, Holm p of equivalence {probability(equivalence_p)}" + (" over the looks" if over_looks else "")
+        return f"{numbers}, Holm p of equivalence {probability(equivalence_p)}" + (
+            " over the looks" if over_looks else ""
+        )
     if math.isnan(p):
         return f"{numbers}, before the first look"
     return f"{numbers}, Holm p {probability(p)}" + (" over the looks" if over_looks else "")

@@ -1,8 +1,8 @@
 """Seeds as needed: looks at n = 3, 5, 8 and 10 that share α = .05, each with Holm over all K comparisons of the study.
 
-Look k spends α_k, and the α_k sum to .05. At a look a variant that has stopped counts as a comparison with p = 1, so that K stays
-fixed. Errors of either kind are therefore at most Σ α_k over the study by the union bound, whatever decides who goes on: a
-stop for futility can only make errors rarer.
+Look k spends α_k, and the α_k sum to .05. At a look a variant that has stopped counts as a comparison with p = 1, so
+that K stays fixed. Errors of either kind are therefore at most Σ α_k over the study by the union bound, whatever
+decides who goes on: a stop for futility can only make errors rarer.
 
 A variant is stopped for futility where the chance of any verdict at the last look, given what was seen, is below 10 %:
 the predictive power of Spiegelhalter et al. 1986, with the standard deviation plugged in.
@@ -31,7 +31,12 @@ class Look:
     alpha: float
 
 
-LOOKS = (Look(seeds=3, alpha=0.005), Look(seeds=5, alpha=0.010), Look(seeds=8, alpha=0.015), Look(seeds=10, alpha=0.020))
+LOOKS = (
+    Look(seeds=3, alpha=0.005),
+    Look(seeds=5, alpha=0.010),
+    Look(seeds=8, alpha=0.015),
+    Look(seeds=10, alpha=0.020),
+)
 FUTILITY = 0.10
 
 RUNNING, SETTLED, FUTILE, SPENT = range(4)  # SPENT: all looks taken, still inconclusive
@@ -41,8 +46,9 @@ RUNNING, SETTLED, FUTILE, SPENT = range(4)  # SPENT: all looks taken, still inco
 class Race:
     """Where each comparison stands; every field, and every field of `decisions`, has shape (..., K).
 
-    `decisions` are those of the last look a variant took part in, with `p` and `equivalence_p` the smallest over its looks
-    of the Holm p × .05/α_k (at most 1): at most .05 exactly where some look rejected. `looks` counts the looks taken.
+    `decisions` are those of the last look a variant took part in, with `p` and `equivalence_p` the smallest over its
+    looks of the Holm p × .05/α_k (at most 1): at most .05 exactly where some look rejected. `looks` counts the looks
+    taken.
     """
 
     decisions: Decisions
@@ -54,8 +60,8 @@ class Race:
 def race(differences: ArrayLike, margin: float | None, resolved: NDArray[np.bool_] | None = None) -> Race:
     """Return what the looks decide on differences (..., K, 10), in the order of seeds.
 
-    NaN is a pair that is out. `resolved`, of the same shape, says which pairs have ended, however they ended; a look is taken
-    once all pairs up to it of all variants that still run have, and only pairs up to a look are read at it.
+    NaN is a pair that is out. `resolved`, of the same shape, says which pairs have ended, however they ended; a look is
+    taken once all pairs up to it of all variants that still run have, and only pairs up to a look are read at it.
     """
     values = np.asarray(differences, dtype=np.float64)
     ended = np.ones(values.shape, dtype=np.bool_) if resolved is None else resolved
@@ -70,8 +76,10 @@ def race(differences: ArrayLike, margin: float | None, resolved: NDArray[np.bool
         if not taken.any():
             break
         new = decide(np.where(taken[..., np.newaxis], values[..., : look.seeds], np.nan), margin, look.alpha)
-        spent = {name: np.fmin(getattr(decisions, name), np.minimum(getattr(new, name) * ALPHA / look.alpha, 1.0))
-                 for name in ("p", "equivalence_p")}
+        spent = {
+            name: np.fmin(getattr(decisions, name), np.minimum(getattr(new, name) * ALPHA / look.alpha, 1.0))
+            for name in ("p", "equivalence_p")
+        }
         new = dataclasses.replace(new, **spent)
         decisions = _merged(taken, new, decisions)
         state = np.where(taken & (new.verdict != INCONCLUSIVE), SETTLED, state).astype(np.int8)
@@ -89,8 +97,8 @@ def race(differences: ArrayLike, margin: float | None, resolved: NDArray[np.bool
 def chance_of_verdict(now: Decisions, more: int, margin: float | None, alpha: float) -> Array:
     """Return the predicted chance, of shape (..., K), that `more` pairs bring any verdict in one look at level α/K.
 
-    The mean to come is t distributed around the present one; its standard error then is taken to be what it is now per pair. NaN
-    where nothing can be predicted.
+    The mean to come is t distributed around the present one; its standard error then is taken to be what it is now per
+    pair. NaN where nothing can be predicted.
     """
     level = alpha / max(1, now.mean.shape[-1])
     final = now.n + more
@@ -99,13 +107,19 @@ def chance_of_verdict(now: Decisions, more: int, margin: float | None, alpha: fl
         spread, error = sd * np.sqrt(1 / now.n - 1 / final), sd / np.sqrt(final)
         degrees = np.where(now.n > 1, now.n - 1.0, np.nan)
         different = special.stdtrit(final - 1.0, 1 - level / 2) * error
-        chance = special.stdtr(degrees, (now.mean - different) / spread) + special.stdtr(degrees, -(now.mean + different) / spread)
+        chance = special.stdtr(degrees, (now.mean - different) / spread) + special.stdtr(
+            degrees, -(now.mean + different) / spread
+        )
         if margin is not None:
             within = np.maximum(margin - special.stdtrit(final - 1.0, 1 - level) * error, 0.0)
-            inside = special.stdtr(degrees, (within - now.mean) / spread) - special.stdtr(degrees, (-within - now.mean) / spread)
+            inside = special.stdtr(degrees, (within - now.mean) / spread) - special.stdtr(
+                degrees, (-within - now.mean) / spread
+            )
             chance = np.where(within >= different, 1.0, chance + inside)
     return np.asarray(np.where(np.isnan(spread), np.nan, chance))
 
 
 def _merged(where: NDArray[np.bool_], new: Decisions, old: Decisions) -> Decisions:
-    return Decisions(**{f.name: np.where(where, getattr(new, f.name), getattr(old, f.name)) for f in dataclasses.fields(Decisions)})
+    return Decisions(
+        **{f.name: np.where(where, getattr(new, f.name), getattr(old, f.name)) for f in dataclasses.fields(Decisions)}
+    )

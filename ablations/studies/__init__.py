@@ -28,7 +28,9 @@ def get_study(name: str) -> Study:
     if name.endswith(".py"):
         return _from_file(Path(name))
     if name not in names():
-        raise ValueError(f"--study: {name!r} is not known; allowed: {', '.join(names())}, or the path of a file that ends in .py")
+        raise ValueError(
+            f"--study: {name!r} is not known; allowed: {', '.join(names())}, or the path of a file that ends in .py"
+        )
     study = importlib.import_module(f"ablations.studies.{name}").STUDY
     assert isinstance(study, Study)
     return study

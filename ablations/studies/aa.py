@@ -1,7 +1,7 @@
 """Would the suite find an effect where there is none?
 
-Both variants are the same network with the same recipe on the same split; the second draws its initial values, order and augmentation
-anew. Any effect found is an error of the method, and the interval shows what such a study can resolve.
+Both variants are the same network with the same recipe on the same split; the second draws its initial values, order
+and augmentation anew. Any effect found is an error of the method, and the interval shows what such a study can resolve.
 
     python run_ablation.py --study aa
 

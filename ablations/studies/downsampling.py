@@ -1,7 +1,7 @@
 """How should modules reduce resolution?
 
-The paper pools the maximum (Figure 5); the aligned Xceptions (Chen et al. 2018, arXiv:1802.02611) let the last separable convolution
-stride; anti-aliased pooling blurs between maximum and subsampling (Zhang 2019, arXiv:1904.11486).
+The paper pools the maximum (Figure 5); the aligned Xceptions (Chen et al. 2018, arXiv:1802.02611) let the last
+separable convolution stride; anti-aliased pooling blurs between maximum and subsampling (Zhang 2019, arXiv:1904.11486).
 
     python run_ablation.py --study downsampling
 
@@ -18,7 +18,12 @@ STUDY = Study(
     source="Chollet 2017, arXiv:1610.02357, Figure 5; Chen et al. 2018, arXiv:1802.02611; Zhang 2019, arXiv:1904.11486",
     variants=one_at_a_time(
         "model.downsampling",
-        {"max pooling": "max_pool", "strided convolution": "strided", "average pooling": "average_pool", "anti-aliased": "anti_aliased"},
+        {
+            "max pooling": "max_pool",
+            "strided convolution": "strided",
+            "average pooling": "average_pool",
+            "anti-aliased": "anti_aliased",
+        },
     ),
     baseline="max pooling",
     varies=("model.downsampling",),

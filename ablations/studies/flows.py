@@ -1,7 +1,8 @@
 """What is each flow worth?
 
-The paper divides the network into entry, middle and exit flow (Figure 5). Each is shortened and removed in turn; what is left of the
-network where one was removed is also widened to the whole network's parameters, since a flow may only be worth its size.
+The paper divides the network into entry, middle and exit flow (Figure 5). Each is shortened and removed in turn; what
+is left of the network where one was removed is also widened to the whole network's parameters, since a flow may only be
+worth its size.
 
     python run_ablation.py --study flows
 

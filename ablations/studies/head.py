@@ -1,8 +1,8 @@
 """What should stand between the last map and the classifier?
 
-The paper pools the average, and for JFT also tries two fully connected layers of 4096 before the classifier, twice the 2048 channels of
-the last map (Figure 5; Table 2). A global depthwise convolution learns where to look (Chen et al. 2018, arXiv:1804.07573); flattening
-leaves that to the classifier.
+The paper pools the average, and for JFT also tries two fully connected layers of 4096 before the classifier, twice the
+2048 channels of the last map (Figure 5; Table 2). A global depthwise convolution learns where to look (Chen et al.
+2018, arXiv:1804.07573); flattening leaves that to the classifier.
 
     python run_ablation.py --study head
 
@@ -33,7 +33,9 @@ STUDY = Study(
     variants=(
         Variant(name="average"),
         Variant(name="maximum", changes={"model.head.pool": "max"}),
-        Variant(name="global depthwise", changes={"model.head.pool": "global_depthwise", "model.input_size": _input_size}),
+        Variant(
+            name="global depthwise", changes={"model.head.pool": "global_depthwise", "model.input_size": _input_size}
+        ),
         Variant(name="flatten", changes={"model.head.pool": "flatten", "model.input_size": _input_size}),
         Variant(name="fully connected", changes={"model.head.hidden": hidden_layers}),
     ),

@@ -1,7 +1,7 @@
 """Do residual connections, operator and norm placement act on their own?
 
-The paper changes one thing at a time (Figures 9 and 10), which misses what two do together. Here three of its choices are crossed in full:
-main effects and interactions of two are told beside the table.
+The paper changes one thing at a time (Figures 9 and 10), which misses what two do together. Here three of its choices
+are crossed in full: main effects and interactions of two are told beside the table.
 
     python run_ablation.py --study interactions
 
@@ -15,12 +15,17 @@ from ablations.design.study import Study, factorial
 STUDY = Study(
     name="interactions",
     question="Do residual connections, operator and norm placement act independently of each other?",
-    source="Chollet 2017, arXiv:1610.02357, Figures 5, 9 and 10; Box, Hunter and Hunter 2005, Statistics for Experimenters",
+    source=(
+        "Chollet 2017, arXiv:1610.02357, Figures 5, 9 and 10; Box, Hunter and Hunter 2005, Statistics for Experimenters"
+    ),
     variants=factorial(
         {
             "residuals": {"residuals": {}, "no residuals": {"model.residual.kind": "none"}},
             "operator": {"separable": {}, "regular": {"model.operator.kind": "regular"}},
-            "norm": {"norm after convolution": {}, "norm before activation": {"model.norm.placement": "before_activation"}},
+            "norm": {
+                "norm after convolution": {},
+                "norm before activation": {"model.norm.placement": "before_activation"},
+            },
         }
     ),
     baseline="residuals, separable, norm after convolution",

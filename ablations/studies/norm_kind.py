@@ -1,13 +1,14 @@
 """Which normalisation, and does that depend on the batch size?
 
-The paper uses batch normalisation throughout (Figure 5). Group normalisation (Wu and He 2018, arXiv:1803.08494) and layer normalisation
-do not depend on the batch, so small batches should favour them. Each kind is trained at the scale's batch size and at an
-eighth of it, with the learning rate an eighth as well (Goyal et al. 2017, arXiv:1706.02677), and held against batch
-normalisation at the same batch size.
+The paper uses batch normalisation throughout (Figure 5). Group normalisation (Wu and He 2018, arXiv:1803.08494) and
+layer normalisation do not depend on the batch, so small batches should favour them. Each kind is trained at the scale's
+batch size and at an eighth of it, with the learning rate an eighth as well (Goyal et al. 2017, arXiv:1706.02677), and
+held against batch normalisation at the same batch size.
 
     python run_ablation.py --study norm_kind
 
-Eight variants, a baseline for each of two batch sizes. Networks without any norm may diverge at the common rate: that is counted.
+Eight variants, a baseline for each of two batch sizes. Networks without any norm may diverge at the common rate: that
+is counted.
 """
 
 from __future__ import annotations

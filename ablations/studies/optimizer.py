@@ -1,8 +1,8 @@
 """How do the paper's optimisers fare against today's?
 
-The paper (section 4.3) trains on ImageNet with SGD, momentum 0.9, a rate of 0.045 times 0.94 every 2 epochs, and on JFT with RMSprop,
-momentum 0.9, a rate of 0.001 times 0.9 every 3,000,000 images, both with weight decay 1e-5. Those schedules were made for tens and
-hundreds of epochs; today's short recipes rise and fall within a few.
+The paper (section 4.3) trains on ImageNet with SGD, momentum 0.9, a rate of 0.045 times 0.94 every 2 epochs, and on JFT
+with RMSprop, momentum 0.9, a rate of 0.001 times 0.9 every 3,000,000 images, both with weight decay 1e-5. Those
+schedules were made for tens and hundreds of epochs; today's short recipes rise and fall within a few.
 
     python run_ablation.py --study optimizer
 
@@ -35,7 +35,10 @@ STUDY = Study(
         Variant(name="SGD, one cycle", changes={"recipe.optimizer": _today, "recipe.schedule": OneCycle()}),
         Variant(
             name="AdamW, cosine",
-            changes={"recipe.optimizer": AdamW(learning_rate=0.003, weight_decay=0.05), "recipe.schedule": Cosine(warmup_epochs=1)},
+            changes={
+                "recipe.optimizer": AdamW(learning_rate=0.003, weight_decay=0.05),
+                "recipe.schedule": Cosine(warmup_epochs=1),
+            },
         ),
         Variant(
             name="SGD as for ImageNet",
@@ -43,7 +46,10 @@ STUDY = Study(
         ),
         Variant(
             name="RMSprop as for JFT",
-            changes={"recipe.optimizer": RMSprop(learning_rate=0.001, weight_decay=1e-5), "recipe.schedule": _every_so_many_images},
+            changes={
+                "recipe.optimizer": RMSprop(learning_rate=0.001, weight_decay=1e-5),
+                "recipe.schedule": _every_so_many_images,
+            },
         ),
     ),
     baseline="SGD, one cycle",

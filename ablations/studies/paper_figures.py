@@ -1,8 +1,10 @@
-"""The paper's Figures 6 to 10: learning curves against Inception V3, without residual connections, and with an activation in between.
+"""The paper's Figures 6 to 10: learning curves against Inception V3, without residual connections, and with an
+activation in between.
 
-Figure 6 (Inception V3 on ImageNet), Figure 9 (without residual connections) and Figure 10 (ReLU or ELU between depthwise and pointwise
-convolution) are drawn from the curves of this study's trials, on the data and at the scale of the run, Inception V3 as the same network of
-Inception modules at equal parameters. Figures 7 and 8 are of JFT, which is not public.
+Figure 6 (Inception V3 on ImageNet), Figure 9 (without residual connections) and Figure 10 (ReLU or ELU between
+depthwise and pointwise convolution) are drawn from the curves of this study's trials, on the data and at the scale of
+the run, Inception V3 as the same network of Inception modules at equal parameters. Figures 7 and 8 are of JFT, which is
+not public.
 
     python run_ablation.py --study paper_figures
 

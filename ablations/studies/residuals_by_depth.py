@@ -1,8 +1,8 @@
 """Does the effect of residual connections grow with depth?
 
-The paper shows the effect at one depth (Figure 9). If residual connections matter because they keep deep networks trainable
-(He et al. 2016, arXiv:1512.03385), it should grow with the middle flow: at each number of modules the network without is held
-against the network with, and the interaction of the two says by how much the effect changes.
+The paper shows the effect at one depth (Figure 9). If residual connections matter because they keep deep networks
+trainable (He et al. 2016, arXiv:1512.03385), it should grow with the middle flow: at each number of modules the network
+without is held against the network with, and the interaction of the two says by how much the effect changes.
 
     python run_ablation.py --study residuals_by_depth
 

@@ -1,8 +1,8 @@
 """How far should channels be separated?
 
-The paper's hypothesis sees a spectrum (Figures 1 to 4): a 1×1 convolution followed by spatial convolutions over segments of the
-channels, from one segment (a regular convolution) to one for each channel (the extreme, a depthwise convolution). The number of
-segments must divide every width of the network, which 1, 2, 4 and 8 do at all scales.
+The paper's hypothesis sees a spectrum (Figures 1 to 4): a 1×1 convolution followed by spatial convolutions over
+segments of the channels, from one segment (a regular convolution) to one for each channel (the extreme, a depthwise
+convolution). The number of segments must divide every width of the network, which 1, 2, 4 and 8 do at all scales.
 
     python run_ablation.py --study spectrum
 

@@ -19,7 +19,8 @@ _POINTS = 200
 
 
 def regret_plot(runs: Sequence[Run], trials: int, *, title: str, note: str) -> Figure:
-    """Return the mean regret in test accuracy of each method, over trials and over simulated hours, with 95 % t bands over repeats.
+    """Return the mean regret in test accuracy of each method, over trials and over simulated hours, with 95 % t bands
+    over repeats.
 
     On the clock a line ends where the first of its searches does.
     """
@@ -28,7 +29,10 @@ def regret_plot(runs: Sequence[Run], trials: int, *, title: str, note: str) -> F
     with style.context():
         figure = style.new_figure(4.3)
         panels = figure.subplots(2)
-        axes = (("spent", "trainings spent (whole ones)", 1.0, float(trials)), ("seconds", "simulated hours of training", 3600.0, None))
+        axes = (
+            ("spent", "trainings spent (whole ones)", 1.0, float(trials)),
+            ("seconds", "simulated hours of training", 3600.0, None),
+        )
         for panel, (over, label, unit, end) in zip(panels, axes, strict=True):
             for i, method in enumerate(methods):
                 own = [run for run in runs if run.method == method]
@@ -41,10 +45,23 @@ def regret_plot(runs: Sequence[Run], trials: int, *, title: str, note: str) -> F
                 dashes = style.DASHES[(i + i // len(style.PALETTE)) % len(style.DASHES)]  # no two lines alike
                 panel.fill_between(places / unit, triples[:, 1], triples[:, 2], color=colour, alpha=0.09, linewidth=0)
                 name = style.legible(method)
-                panel.plot(places / unit, triples[:, 0], color=colour, linestyle=dashes, linewidth=1.1, label=name, drawstyle="steps-post")
+                panel.plot(
+                    places / unit,
+                    triples[:, 0],
+                    color=colour,
+                    linestyle=dashes,
+                    linewidth=1.1,
+                    label=name,
+                    drawstyle="steps-post",
+                )
             panel.set_xlabel(label)
             panel.set_ylabel("regret (pp)")
             panel.set_ylim(bottom=0)
-        panels[0].legend(loc="lower left", bbox_to_anchor=(-0.12, 1.0), ncols=3, handlelength=2.4, columnspacing=1, borderaxespad=0.1)
-        method = f"Regret: best mean test accuracy less that of the pick by validation. Mean and 95 % t interval of {repeats} searches."
+        panels[0].legend(
+            loc="lower left", bbox_to_anchor=(-0.12, 1.0), ncols=3, handlelength=2.4, columnspacing=1, borderaxespad=0.1
+        )
+        method = (
+            "Regret: best mean test accuracy less that of the pick by validation. Mean and 95 % t interval of"
+            f" {repeats} searches."
+        )
         return style.finish(figure, title=title, note=f"{note} {method}")

@@ -1,7 +1,8 @@
 """How much each dimension of a space matters for an objective.
 
-For a search: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), which asks how the best candidates differ from all and copes with
-conditional dimensions. For a space that was trained whole: functional ANOVA (Hutter et al. 2014), exact, since every combination is there.
+For a search: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), which asks how the best candidates differ from all and
+copes with conditional dimensions. For a space that was trained whole: functional ANOVA (Hutter et al. 2014), exact,
+since every combination is there.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ LEAST = 10
 
 
 def ped_anova(study: optuna.Study, position: int) -> dict[str, float]:
-    """Return the share of each dimension in one objective, the largest first; empty where there are fewer than ten candidates."""
+    """Return the share of each dimension in one objective, the largest first; empty where there are fewer than ten
+    candidates.
+    """
     complete = [t for t in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)) if t.values]
     if len(complete) < LEAST or len({t.values[position] for t in complete}) < 2:
         return {}
     sign = 1.0 if study.directions[position] == optuna.study.StudyDirection.MINIMIZE else -1.0
     with warnings.catch_warnings():
         # The evaluator takes what is given as a function for something to be made small, as it is here, and says so.
-        warnings.filterwarnings("ignore", message="PedAnovaImportanceEvaluator computes the importances of params to achieve low")
+        warnings.filterwarnings(
+            "ignore", message="PedAnovaImportanceEvaluator computes the importances of params to achieve low"
+        )
         shares = optuna.importance.get_param_importances(
             study, evaluator=optuna.importance.PedAnovaImportanceEvaluator(), target=lambda t: sign * t.values[position]
         )
@@ -37,7 +42,8 @@ def ped_anova(study: optuna.Study, position: int) -> dict[str, float]:
 
 
 def functional_anova(grid: Sequence[Mapping[str, Value]], outcomes: Sequence[float]) -> dict[str, float]:
-    """Return the share of each dimension, and of each pair beyond its two, in the variance of the outcome over a whole grid.
+    """Return the share of each dimension, and of each pair beyond its two, in the variance of the outcome over a whole
+    grid.
 
     Pairs are named `a × b`. What is left to 1 are interactions of three and more.
 

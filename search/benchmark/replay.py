@@ -1,9 +1,10 @@
 """Search methods compared on a table: the same code as a real search's, with training replaced by looking up.
 
-Each search sees the validation accuracy of one seed of a network, drawn once, as a search on a budget does, or the mean over its seeds, as
-one with so many seeds per candidate does; its regret is how far the mean
-test accuracy of what it would pick lies below that of the best network. The simulated clock adds up the training times that were measured.
-A network that is suggested again is, as in a real search, neither paid for nor counted: the sampler is told what is known of it.
+Each search sees the validation accuracy of one seed of a network, drawn once, as a search on a budget does, or the mean
+over its seeds, as one with so many seeds per candidate does; its regret is how far the mean
+test accuracy of what it would pick lies below that of the best network. The simulated clock adds up the training times
+that were measured. A network that is suggested again is, as in a real search, neither paid for nor counted: the sampler
+is told what is known of it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,18 @@ from search.engine.index import Index
 from search.engine.ledger import Row
 from search.engine.samplers import check_sampler, trial_seed
 
-__all__ = ["METHODS", "Run", "check_methods", "compare_methods", "mean_interval", "ranks", "regret_at", "replay", "runs_frame", "summary"]
+__all__ = [
+    "METHODS",
+    "Run",
+    "check_methods",
+    "compare_methods",
+    "mean_interval",
+    "ranks",
+    "regret_at",
+    "replay",
+    "runs_frame",
+    "summary",
+]
 
 METHODS = (*SAMPLERS, "hyperband")
 _ETA = 3  # Hyperband's reduction factor
@@ -35,7 +47,9 @@ Array = NDArray[np.float64]
 
 @dataclass
 class Run:
-    """One simulated search: for each step what was evaluated, then trainings spent (in whole ones), seconds, and regrets."""
+    """One simulated search: for each step what was evaluated, then trainings spent (in whole ones), seconds, and
+    regrets.
+    """
 
     method: str
     repeat: int
@@ -59,16 +73,25 @@ def check_methods(methods: Sequence[str], table: Table) -> None:
         if method not in METHODS:
             raise ValueError(f"--samplers: {method!r} is not known; allowed: {', '.join(METHODS)}")
     if not methods or len(set(methods)) != len(methods):
-        raise ValueError(f"--samplers: {','.join(methods)!r} is not allowed; each at most once, from {', '.join(METHODS)}")
+        raise ValueError(
+            f"--samplers: {','.join(methods)!r} is not allowed; each at most once, from {', '.join(METHODS)}"
+        )
     for method in methods:
         if method != "hyperband":
             check_sampler(_definition(table, method, 0), table.space)
 
 
 def replay(
-    table: Table, method: str, *, trials: int, seed: int, all_seeds: bool = False, objectives: tuple[str, ...] = ("val_accuracy",)
+    table: Table,
+    method: str,
+    *,
+    trials: int,
+    seed: int,
+    all_seeds: bool = False,
+    objectives: tuple[str, ...] = ("val_accuracy",),
 ) -> Run:
-    """Return one search of that many trials, simulated on the table; with `all_seeds` it sees the mean over a network's seeds.
+    """Return one search of that many trials, simulated on the table; with `all_seeds` it sees the mean over a network's
+    seeds.
 
     `objectives` are val_accuracy and, beside it, macs or params; Hyperband knows the first alone.
     """
@@ -83,7 +106,13 @@ def replay(
 
 
 def compare_methods(
-    table: Table, methods: Sequence[str], *, trials: int, repeats: int, seed: int = 0, say: Callable[[str], None] = lambda line: None
+    table: Table,
+    methods: Sequence[str],
+    *,
+    trials: int,
+    repeats: int,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda line: None,
 ) -> list[Run]:
     """Return searches with each method; repeat r of every method sees the same seed of each network."""
     out = []
@@ -98,7 +127,14 @@ def runs_frame(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row per search and step."""
     return pd.DataFrame(
         [
-            {"method": run.method, "repeat": run.repeat, "trial": spent, "hours": seconds / 3600, "val_regret": v, "test_regret": t}
+            {
+                "method": run.method,
+                "repeat": run.repeat,
+                "trial": spent,
+                "hours": seconds / 3600,
+                "val_regret": v,
+                "test_regret": t,
+            }
             for run in runs
             for spent, seconds, v, t in zip(run.spent, run.seconds, run.val_regret, run.test_regret, strict=True)
         ]
@@ -117,7 +153,9 @@ def regret_at(run: Run, places: Array, *, over: str, kind: str = "test_regret") 
 
 
 def summary(runs: Sequence[Run], trials: int) -> pd.DataFrame:
-    """Return one row per method: the regrets after all trials with 95 % t intervals over repeats, the mean rank, and times."""
+    """Return one row per method: the regrets after all trials with 95 % t intervals over repeats, the mean rank, and
+    times.
+    """
     rank, low, high = ranks(runs, trials)
     rows = []
     for i, (method, own) in enumerate(_by_method(runs).items()):
@@ -134,7 +172,9 @@ def summary(runs: Sequence[Run], trials: int) -> pd.DataFrame:
 
 
 def ranks(runs: Sequence[Run], trials: int) -> tuple[Array, Array, Array]:
-    """Return the mean rank of each method by regret after all trials (1 is best, ties share), with 95 % t intervals over repeats."""
+    """Return the mean rank of each method by regret after all trials (1 is best, ties share), with 95 % t intervals
+    over repeats.
+    """
     place = np.array([float(trials)])
     table = np.array([[regret_at(run, place, over="spent")[0] for run in own] for own in _by_method(runs).values()])
     ranked = stats.rankdata(table, axis=0)
@@ -158,7 +198,8 @@ class _Simulation:
         self.table, self.run = table, Run(method, seed)
         generator = random.Random(seed)
         self._seed_of = {
-            frozenset(values.items()): None if all_seeds else generator.choice(table.seeds(values)) for values in table.grid
+            frozenset(values.items()): None if all_seeds else generator.choice(table.seeds(values))
+            for values in table.grid
         }
         means = [table.at(values) for values in table.grid]
         self._best_val, self._best_test = max(m.val_accuracy for m in means), max(m.test_accuracy for m in means)
@@ -187,7 +228,12 @@ class _Simulation:
 def _definition(table: Table, sampler: str, seed: int, objectives: tuple[str, ...] = ("val_accuracy",)) -> Definition:
     population = 10 if sampler in POPULATED else Definition.population
     return Definition(
-        space=table.space.name, design=table.design, sampler=sampler, objectives=objectives, seed=seed, population=population,
+        space=table.space.name,
+        design=table.design,
+        sampler=sampler,
+        objectives=objectives,
+        seed=seed,
+        population=population,
         semantics=SEMANTICS,
     )
 

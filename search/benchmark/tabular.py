@@ -1,7 +1,8 @@
-"""A space that was trained whole, as a table: what a search would have found out is looked up, so that searches take milliseconds.
+"""A space that was trained whole, as a table: what a search would have found out is looked up, so that searches take
+milliseconds.
 
-As NAS-Bench-101 and -201 are for cells (Ying et al. 2019, arXiv:1902.09635; Dong and Yang 2020, arXiv:2001.00326): every network of a
-finite space, trained with several seeds at one recipe.
+As NAS-Bench-101 and -201 are for cells (Ying et al. 2019, arXiv:1902.09635; Dong and Yang 2020, arXiv:2001.00326):
+every network of a finite space, trained with several seeds at one recipe.
 
     table = Table.read("table.parquet")
     table.query(config, seed=0).val_accuracy
@@ -31,16 +32,27 @@ from xception.network.config import XceptionConfig
 __all__ = ["Measured", "Table"]
 
 _META = "xception_table"
-_COLUMNS = ("model", "seed", "status", "val_accuracy", "test_accuracy", "params", "macs", "latency_ms", "train_seconds", "val_curve")
+_COLUMNS = (
+    "model",
+    "seed",
+    "status",
+    "val_accuracy",
+    "test_accuracy",
+    "params",
+    "macs",
+    "latency_ms",
+    "train_seconds",
+    "val_curve",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """What the table has of a network, for one seed or as the mean over seeds; accuracies are fractions.
 
-    `val_curve` has the validation accuracy after each epoch. A diverged training counts at chance accuracy. `train_seconds` are those of
-    the quickest of the network's seeds, whichever is asked for: all do the same arithmetic, and what the others took beyond it is the
-    machine's other work.
+    `val_curve` has the validation accuracy after each epoch. A diverged training counts at chance accuracy.
+    `train_seconds` are those of the quickest of the network's seeds, whichever is asked for: all do the same
+    arithmetic, and what the others took beyond it is the machine's other work.
     """
 
     val_accuracy: float
@@ -60,10 +72,14 @@ class Table:
         ValueError: a network of the space is missing, or the space has changed since.
     """
 
-    def __init__(self, frame: pd.DataFrame, *, space: str, digest: str, design: Design, about: Mapping[str, Any]) -> None:
+    def __init__(
+        self, frame: pd.DataFrame, *, space: str, digest: str, design: Design, about: Mapping[str, Any]
+    ) -> None:
         self.space: Space = get_space(space)
         if self.space.digest != digest:
-            raise ValueError(f"table: the space {space} was defined otherwise when it was trained; train it again with exhaust")
+            raise ValueError(
+                f"table: the space {space} was defined otherwise when it was trained; train it again with exhaust"
+            )
         self.design, self.about, self.frame = design, dict(about), frame
         network = base_network(design)
         self.grid = list(self.space.grid())
@@ -77,7 +93,8 @@ class Table:
             raise ValueError(f"table: {lacking} have no finished trial; go on with exhaust")
 
     def query(self, network: XceptionConfig, seed: int | None = None, epoch: int | None = None) -> Measured:
-        """Return what was measured of a network with one seed, or the mean over seeds; after an epoch (from 1) where one is given.
+        """Return what was measured of a network with one seed, or the mean over seeds; after an epoch (from 1) where
+        one is given.
 
         With an epoch, the validation accuracy and the time are those after it; there is no test accuracy then (NaN).
 
@@ -98,7 +115,9 @@ class Table:
         return [int(row["seed"]) for row in self._rows[self._model_of[_place(values)]]]
 
     def means(self) -> pd.DataFrame:
-        """Return one row per network: the values of its dimensions, and what was measured of it as the mean over seeds."""
+        """Return one row per network: the values of its dimensions, and what was measured of it as the mean over
+        seeds.
+        """
         rows = []
         for values in self.grid:
             mean = vars(self.at(values)) | {"seeds": " ".join(map(str, self.seeds(values)))}
@@ -108,7 +127,9 @@ class Table:
     def _measured(self, model: str, seed: int | None, epoch: int | None) -> Measured:
         rows = [row for row in self._rows[model] if seed is None or row["seed"] == seed]
         if not rows:
-            raise ValueError(f"seed: {seed} is not in the table; {', '.join(str(row['seed']) for row in self._rows[model])}")
+            raise ValueError(
+                f"seed: {seed} is not in the table; {', '.join(str(row['seed']) for row in self._rows[model])}"
+            )
         longest = min(len(row["val_curve"]) for row in rows)
         if epoch is not None and not 1 <= epoch <= longest:
             raise ValueError(f"epoch: {epoch} is not in the table; 1 to {longest}")
@@ -136,7 +157,12 @@ class Table:
         import pyarrow.parquet as pq
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        meta = {"space": self.space.name, "digest": self.space.digest, "design": canonical_json(self.design), "about": self.about}
+        meta = {
+            "space": self.space.name,
+            "digest": self.space.digest,
+            "design": canonical_json(self.design),
+            "about": self.about,
+        }
         table = pa.Table.from_pandas(self.frame[list(_COLUMNS)], preserve_index=False)
         kept = {**(table.schema.metadata or {}), _META.encode(): json.dumps(meta).encode()}
         pq.write_table(table.replace_schema_metadata(kept), path)
@@ -161,7 +187,9 @@ class Table:
         return cls(table.to_pandas(), space=meta["space"], digest=meta["digest"], design=design, about=meta["about"])
 
     @classmethod
-    def from_store(cls, store: Store, space: Space, design: Design, seeds: Iterable[int], about: Mapping[str, Any]) -> Table:
+    def from_store(
+        cls, store: Store, space: Space, design: Design, seeds: Iterable[int], about: Mapping[str, Any]
+    ) -> Table:
         """Return the table of what a store has of a space at one design (whose network the space begins with).
 
         Raises:
@@ -177,18 +205,33 @@ class Table:
         latency = {row["model_key"]: row["latency_ms"] for row in store.measurements("latency")}
         final = [record for _, record in sorted(records.items()) if record.is_final]
         rows = [_row(record, *trials[record.key], latency=latency) for record in final]
-        return cls(pd.DataFrame(rows, columns=pd.Index(_COLUMNS)), space=space.name, digest=space.digest, design=design, about=about)
+        return cls(
+            pd.DataFrame(rows, columns=pd.Index(_COLUMNS)),
+            space=space.name,
+            digest=space.digest,
+            design=design,
+            about=about,
+        )
 
 
 def _row(record: Record, config: XceptionConfig, seed: int, *, latency: Mapping[str, float | None]) -> dict[str, Any]:
 
     chance = 1 / (record.num_classes or 1)
     diverged = record.status == "diverged"
-    curve = [chance if row["val_accuracy"] is None or math.isnan(row["val_accuracy"]) else row["val_accuracy"] for row in record.curves]
+    curve = [
+        chance if row["val_accuracy"] is None or math.isnan(row["val_accuracy"]) else row["val_accuracy"]
+        for row in record.curves
+    ]
     return {
-        "model": canonical_json(config), "seed": seed, "status": record.status,
-        "val_accuracy": chance if diverged else record.val_accuracy, "test_accuracy": chance if diverged else record.test_accuracy,
-        "params": record.params, "macs": record.macs, "latency_ms": latency.get(key_of(config)), "train_seconds": record.train_seconds,
+        "model": canonical_json(config),
+        "seed": seed,
+        "status": record.status,
+        "val_accuracy": chance if diverged else record.val_accuracy,
+        "test_accuracy": chance if diverged else record.test_accuracy,
+        "params": record.params,
+        "macs": record.macs,
+        "latency_ms": latency.get(key_of(config)),
+        "train_seconds": record.train_seconds,
         "val_curve": curve or [chance],
     }
 

@@ -1,4 +1,6 @@
-"""`exhaust`: every network of a finite space trained with several seeds, and written as a table on which searches are replayed."""
+"""`exhaust`: every network of a finite space trained with several seeds, and written as a table on which searches are
+replayed.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,14 @@ _MOST = 1000
 
 
 def exhaust(
-    space_name: str, num_seeds: int, options: Options, machines: Machines, *, table: Path | None, dry_run: bool, command: str
+    space_name: str,
+    num_seeds: int,
+    options: Options,
+    machines: Machines,
+    *,
+    table: Path | None,
+    dry_run: bool,
+    command: str,
 ) -> int:
     """Train what is missing of a finite space and write its table; return the exit status.
 
@@ -53,7 +62,9 @@ def exhaust(
         seeds = f"{num_seeds} seed{'s' if num_seeds > 1 else ''}"
         amount = f"{len(trials)} trials, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}"
         print(f"{plan.study.question} {what}, {seeds}: {amount}", file=sys.stderr)
-        return DONE if dry_run else _train(plan, design, store, machines, table or options.out / f"{space_name}.parquet")
+        return (
+            DONE if dry_run else _train(plan, design, store, machines, table or options.out / f"{space_name}.parquet")
+        )
     finally:
         store.close()
 
@@ -67,10 +78,16 @@ def _plan(space_name: str, num_seeds: int, options: Options, command: str) -> tu
     if len(grid) > _MOST:
         raise ValueError(f"--space: {space.name} has {len(grid):,} networks; a space with {_MOST:,} at most")
     configs = {space.config(network, values): values for values in grid}
-    names = {config: ", ".join(f"{name} {value}" for name, value in values.items()) for config, values in configs.items()}
+    names = {
+        config: ", ".join(f"{name} {value}" for name, value in values.items()) for config, values in configs.items()
+    }
     ordered = sorted(configs, key=lambda config: config != network)
     study = Study(
-        name=f"all_{space.name}", question=space.question, baseline=names[ordered[0]], varies=("model",), source="a space trained whole",
+        name=f"all_{space.name}",
+        question=space.question,
+        baseline=names[ordered[0]],
+        varies=("model",),
+        source="a space trained whole",
         variants=tuple(Variant(name=names[config], changes={"model": config}) for config in ordered),
     )
     designs = study.designs(design)

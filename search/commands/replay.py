@@ -32,25 +32,35 @@ def replay(path: Path, methods: Sequence[str], *, trials: int, repeats: int, see
     table = Table.read(path)
     check_methods(methods, table)
     require_writable(out)
-    runs = compare_methods(table, methods, trials=trials, repeats=repeats, seed=seed, say=lambda line: print(line, file=sys.stderr))
+    runs = compare_methods(
+        table, methods, trials=trials, repeats=repeats, seed=seed, say=lambda line: print(line, file=sys.stderr)
+    )
     folder = out / "replay"
     folder.mkdir(exist_ok=True)
     result = summary(runs, trials).sort_values("mean_rank", ignore_index=True)
     write_atomically(folder / "summary.csv", csv_text(result))
     write_atomically(folder / "regrets.csv", csv_text(runs_frame(runs)))
     shares = functional_anova(table.grid, [table.at(values).val_accuracy for values in table.grid])
-    write_atomically(folder / "importance.csv", csv_text(pd.DataFrame({"dimension": shares.keys(), "importance": shares.values()})))
+    write_atomically(
+        folder / "importance.csv", csv_text(pd.DataFrame({"dimension": shares.keys(), "importance": shares.values()}))
+    )
     about = ", ".join(str(table.about[name]) for name in ("dataset", "training", "seeds") if name in table.about)
     note = f"{len(table.grid)} networks of the space {table.space.name}, all of them trained ({about})."
     regret = regret_plot(runs, trials, title=f"Search methods on {table.space.name}", note=note)
     rows = result.to_dict("records")
-    spoken = "; ".join(f"{row['method']}: regret {100 * row['test_regret']:.2f} pp, mean rank {row['mean_rank']:.1f}" for row in rows)
+    spoken = "; ".join(
+        f"{row['method']}: regret {100 * row['test_regret']:.2f} pp, mean rank {row['mean_rank']:.1f}" for row in rows
+    )
     what = f"What matters in {table.space.name}"
-    method = "Exact functional ANOVA of the mean over seeds; the rest to 1 are interactions of three and more, and noise."
+    method = (
+        "Exact functional ANOVA of the mean over seeds; the rest to 1 are interactions of three and more, and noise."
+    )
     importance = importance_plot(shares, objective="val_accuracy", title=what, note=f"{note} {method}")
     figures = [
         StudyFigure(name="regret", alt=spoken, figure=regret),
-        StudyFigure(name="importance", alt=", ".join(f"{name} {share:.2f}" for name, share in shares.items()), figure=importance),
+        StudyFigure(
+            name="importance", alt=", ".join(f"{name} {share:.2f}" for name, share in shares.items()), figure=importance
+        ),
     ]
     save_figures(figures, folder / "figures")
     print(_shown(result))
@@ -62,7 +72,13 @@ def _shown(result: pd.DataFrame) -> str:
     """The table for people."""
     lines = ["method        regret (pp)            mean rank           own ms/trial  trials/s"]
     for row in result.to_dict("records"):
-        regret = f"{100 * row['test_regret']:.2f} [{100 * row['test_regret_ci_low']:.2f}, {100 * row['test_regret_ci_high']:.2f}]"
+        regret = (
+            f"{100 * row['test_regret']:.2f} [{100 * row['test_regret_ci_low']:.2f},"
+            f" {100 * row['test_regret_ci_high']:.2f}]"
+        )
         rank = f"{row['mean_rank']:.2f} [{row['mean_rank_ci_low']:.2f}, {row['mean_rank_ci_high']:.2f}]"
-        lines.append(f"{row['method']:<12}  {regret:<21}  {rank:<18}  {row['own_ms_per_trial']:>12.2f}  {row['trials_per_second']:>8.0f}")
+        lines.append(
+            f"{row['method']:<12}  {regret:<21}  {rank:<18}  {row['own_ms_per_trial']:>12.2f} "
+            f" {row['trials_per_second']:>8.0f}"
+        )
     return "\n".join(lines)

@@ -61,7 +61,11 @@ def run_search(wishes: Wishes, options: Options, machines: Machines, command: st
     """
     if is_distributed():
         raise ValueError("python -m search: runs in one process, not under torchrun; use --workers")
-    counts = (("--trials", wishes.trials, 1), ("--confirm", wishes.confirm, 0), ("--confirm-seeds", wishes.confirm_seeds, 2))
+    counts = (
+        ("--trials", wishes.trials, 1),
+        ("--confirm", wishes.confirm, 0),
+        ("--confirm-seeds", wishes.confirm_seeds, 2),
+    )
     for name, value, least in counts:
         if value is not None and value < least:
             raise ValueError(f"{name}: {value} is not allowed; {least} or more")
@@ -79,7 +83,12 @@ def run_search(wishes: Wishes, options: Options, machines: Machines, command: st
         workers = getattr(place.executor, "num_workers", None) or 1
         scores = _scores(wishes, plan, store)
         search = Search(
-            plan, store, device=place.device, threads=machines.threads, workers=workers, scores=scores,
+            plan,
+            store,
+            device=place.device,
+            threads=machines.threads,
+            workers=workers,
+            scores=scores,
             say=lambda line: print(line, file=sys.stderr),
         )
         began = time.monotonic()
@@ -99,9 +108,19 @@ def _plan(wishes: Wishes, options: Options) -> SearchPlan:
     design = base.designs[BASELINE]
     base_network(design)
     definition = Definition(
-        space=wishes.space, design=design, sampler=wishes.sampler, pruner=wishes.pruner, objectives=wishes.objectives, limits=wishes.limits,
-        seed=wishes.seed, seeds_per_candidate=wishes.seeds_per_candidate, population=wishes.population,
-        accuracy_at_most=wishes.accuracy_at_most, warm_start=wishes.warm_start, filter=wishes.filter, semantics=SEMANTICS,
+        space=wishes.space,
+        design=design,
+        sampler=wishes.sampler,
+        pruner=wishes.pruner,
+        objectives=wishes.objectives,
+        limits=wishes.limits,
+        seed=wishes.seed,
+        seeds_per_candidate=wishes.seeds_per_candidate,
+        population=wishes.population,
+        accuracy_at_most=wishes.accuracy_at_most,
+        warm_start=wishes.warm_start,
+        filter=wishes.filter,
+        semantics=SEMANTICS,
     )
     plan = plan_search(definition, base)
     require_feasible(plan)
@@ -120,16 +139,23 @@ def _scores(wishes: Wishes, plan: SearchPlan, store: Store) -> Scores | None:
 
 def _first_line(plan: SearchPlan) -> str:
     objectives = ", ".join(plan.definition.objectives)
-    text = (f"Search of {plan.space.name} on {plan.source.title} at scale {plan.base.scale.name} for {objectives}, "
-            f"{plan.definition.sampler}: {plan.space.question}")
+    text = (
+        f"Search of {plan.space.name} on {plan.source.title} at scale {plan.base.scale.name} for {objectives}, "
+        f"{plan.definition.sampler}: {plan.space.question}"
+    )
     return f"{plan.base.notice}\n{text}" if plan.base.notice else text
 
 
 def _told(search: Search, seconds: float) -> str:
     states = search.states
-    turned = ", ".join(f"{states[s]} {s}" for s in ("infeasible", "dominated", "filtered", "duplicate") if states[s]) or "none"
-    return (f"{states['complete']} candidates complete, {states['pruned']} stopped early, {states['failed']} failed; "
-            f"{search.num_trained} trials trained in {duration(seconds)}; suggestions turned away before training: {turned}")
+    turned = (
+        ", ".join(f"{states[s]} {s}" for s in ("infeasible", "dominated", "filtered", "duplicate") if states[s])
+        or "none"
+    )
+    return (
+        f"{states['complete']} candidates complete, {states['pruned']} stopped early, {states['failed']} failed; "
+        f"{search.num_trained} trials trained in {duration(seconds)}; suggestions turned away before training: {turned}"
+    )
 
 
 def _require_some(search: Search) -> None:
@@ -140,29 +166,34 @@ def _require_some(search: Search) -> None:
     """
     if any(row.is_counted for row in search.rows):
         return
-    options = ", ".join(f"--max-{name.replace('_', '-')}" for name, _ in search.engine.search_plan.definition.limits) or "--space"
+    options = ", ".join(f"--max-{name.replace('_', '-')}" for name, _ in search.plan.definition.limits) or "--space"
     beyond = [row for row in search.rows if row.state == "infeasible" and row.excess and row.costs]
     if not beyond:
         reason = search.rows[-1].reason or "wider limits"
         raise ValueError(f"{options}: none of {len(search.rows):,} suggestions could be evaluated; {reason}")
     closest = min(beyond, key=lambda row: max(row.excess.values()))
     name = max(closest.excess, key=lambda limit: closest.excess[limit]).removeprefix("least ")
-    low, high = search.engine.search_plan.limits[name]
+    low, high = search.plan.limits[name]
     allowed = f"{low:,.4g} to {high:,.4g}" if low else f"{high:,.4g} at most"
-    raise ValueError(f"{options}: none of {len(search.rows):,} suggestions keeps the limits; the closest has {closest.costs[name]:,.4g} "
-                     f"{name}, allowed: {allowed}")
+    raise ValueError(
+        f"{options}: none of {len(search.rows):,} suggestions keeps the limits; the closest has"
+        f" {closest.costs[name]:,.4g} {name}, allowed: {allowed}"
+    )
 
 
 def _conclude(search: Search, store: Store, wishes: Wishes, command: str, place: Place, threads: int) -> int:
     """Train the winners again beside the baseline, and write what there is to show."""
-    plan = search.engine.search_plan
+    plan = search.plan
     chosen = winners(search.rows, plan.definition, wishes.confirm, canonical_json(plan.network))
     folder = write_search(search, chosen, command=command)
     for row in correlations(search):
-        told = f"Rank correlation of {row['proxy']} with validation accuracy over {row['n']} candidates: {_correlation(row)}"
+        told = (
+            f"Rank correlation of {row['proxy']} with validation accuracy over {row['n']} candidates:"
+            f" {_correlation(row)}"
+        )
         print(told, file=sys.stderr)
     if wishes.optuna_db is not None:
-        search.engine.index.write(wishes.optuna_db)
+        search.index.write(wishes.optuna_db)
     if chosen:
         num_seeds = wishes.confirm_seeds or max(plan.base.scale.num_seeds, 2)
         confirmation = confirmation_plan(plan, chosen, num_seeds=num_seeds, command=command)
@@ -176,7 +207,9 @@ def _conclude(search: Search, store: Store, wishes: Wishes, command: str, place:
             print(line)
         print(f"Results: {results}, {folder}", file=sys.stderr)
         best = folder / "best" / f"candidate_{chosen[0].number}.json"
-        print(f"Ablate around what was found: python run_ablation.py --study residuals --preset {best}", file=sys.stderr)
+        print(
+            f"Ablate around what was found: python run_ablation.py --study residuals --preset {best}", file=sys.stderr
+        )
         return SOME_FAILED if outcome.num_failed or search.states["failed"] else DONE
     print(f"Results: {folder}", file=sys.stderr)
     return SOME_FAILED if search.states["failed"] else DONE
@@ -185,4 +218,7 @@ def _conclude(search: Search, store: Store, wishes: Wishes, command: str, place:
 def _correlation(row: dict[str, Any]) -> str:
     if math.isnan(row["spearman"]):
         return "not known from so few that differ"
-    return f"Spearman {row['spearman']:.2f} [{row['spearman_ci_low']:.2f}, {row['spearman_ci_high']:.2f}], Kendall {row['kendall']:.2f}"
+    return (
+        f"Spearman {row['spearman']:.2f} [{row['spearman_ci_low']:.2f}, {row['spearman_ci_high']:.2f}], Kendall"
+        f" {row['kendall']:.2f}"
+    )

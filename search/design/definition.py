@@ -1,4 +1,6 @@
-"""What a search is, as a config: two runs with the same definition are the same search, and the second continues the first."""
+"""What a search is, as a config: two runs with the same definition are the same search, and the second continues the
+first.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,21 @@ from ablations.design.study import Design
 from xception.base.canonical import Config, key_of
 
 __all__ = [
-    "COSTS", "COUNTED", "FREE_DRAW", "LIMITS", "MAXIMISED", "MEASURED", "MOST_REJECTIONS", "OBJECTIVES", "POPULATED", "PROXIES", "PRUNERS",
-    "SAMPLERS", "SEMANTICS", "Definition", "parse_amount",
+    "COSTS",
+    "COUNTED",
+    "FREE_DRAW",
+    "LIMITS",
+    "MAXIMISED",
+    "MEASURED",
+    "MOST_REJECTIONS",
+    "OBJECTIVES",
+    "POPULATED",
+    "PROXIES",
+    "PRUNERS",
+    "SAMPLERS",
+    "SEMANTICS",
+    "Definition",
+    "parse_amount",
 ]
 
 # Known before training: closed forms, and what is measured of an untrained network.
@@ -27,7 +42,8 @@ PROXIES = ("grad_norm", "synflow", "naswot")
 
 # Suggestions in a row that were all turned away: what is left of the space is not worth looking for.
 MOST_REJECTIONS = 1000
-# After so many, a sampler may be at a point that it does not leave by itself: what follows is drawn at random until one is taken.
+# After so many, a sampler may be at a point that it does not leave by itself: what follows is drawn at random until one
+# is taken.
 FREE_DRAW = 10
 
 # Raised where the same definition and records come to give other suggestions.
@@ -38,9 +54,10 @@ _PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 class Definition(Config):
     """Space, network to begin with, sampler and rules of a search.
 
-    `limits` are upper bounds on costs by name. `accuracy_at_most` is a validation accuracy that no candidate can exceed: whoever is
-    dominated even so is not trained. `warm_start` names a proxy by which the first candidates are chosen from a random pool, `filter`
-    one by which candidates below the lower quarter of what was trained so far are turned away.
+    `limits` are upper bounds on costs by name. `accuracy_at_most` is a validation accuracy that no candidate can
+    exceed: whoever is dominated even so is not trained. `warm_start` names a proxy by which the first candidates are
+    chosen from a random pool, `filter` one by which candidates below the lower quarter of what was trained so far are
+    turned away.
     """
 
     space: str
@@ -64,13 +81,18 @@ class Definition(Config):
         for name in self.objectives:
             _need_one_of("--objectives", name, OBJECTIVES)
         if not self.objectives or len(set(self.objectives)) != len(self.objectives):
-            raise ValueError(f"--objectives: {','.join(self.objectives)!r} is not allowed; each at most once, from {', '.join(OBJECTIVES)}")
+            raise ValueError(
+                f"--objectives: {','.join(self.objectives)!r} is not allowed; each at most once, from"
+                f" {', '.join(OBJECTIVES)}"
+            )
         for name, value in self.limits:
             _need_one_of("--max", name, LIMITS)
             if not value > 0:
                 raise ValueError(f"--max-{name.replace('_', '-')}: {value:g} is not allowed; a number above 0")
         for name, value, least in (
-            ("--seed", self.seed, 0), ("--seeds-per-candidate", self.seeds_per_candidate, 1), ("--population", self.population, 4),
+            ("--seed", self.seed, 0),
+            ("--seeds-per-candidate", self.seeds_per_candidate, 1),
+            ("--population", self.population, 4),
         ):
             if value < least:
                 raise ValueError(f"{name}: {value} is not allowed; {least} or more")
@@ -82,9 +104,13 @@ class Definition(Config):
         self._validate_pruner()
         self._refuse_idle()
         if self.sampler == "cmaes" and len(self.objectives) > 1:
-            raise ValueError("--sampler: 'cmaes' is not allowed with several objectives; tpe, gp, nsga2, nsga3, evolution or random")
+            raise ValueError(
+                "--sampler: 'cmaes' is not allowed with several objectives; tpe, gp, nsga2, nsga3, evolution or random"
+            )
         if self.sampler == "cmaes" and self.limits:
-            raise ValueError("--sampler: 'cmaes' is not allowed with constraints, which it does not use; tpe, gp or nsga2")
+            raise ValueError(
+                "--sampler: 'cmaes' is not allowed with constraints, which it does not use; tpe, gp or nsga2"
+            )
 
     def _validate_pruner(self) -> None:
         if self.pruner == "none":
@@ -94,24 +120,35 @@ class Definition(Config):
         if self.objectives != ("val_accuracy",):
             raise ValueError(f"--pruner: {self.pruner!r} has no effect where nothing is trained; none")
         if self.pruner == "wilcoxon" and self.seeds_per_candidate < 5:
-            raise ValueError(f"--pruner: 'wilcoxon' cannot decide with {self.seeds_per_candidate} seeds per candidate; "
-                             "--seeds-per-candidate 5 or more")
+            raise ValueError(
+                f"--pruner: 'wilcoxon' cannot decide with {self.seeds_per_candidate} seeds per candidate; "
+                "--seeds-per-candidate 5 or more"
+            )
         if self.pruner != "wilcoxon" and self.design.recipe.epochs < 3:
-            raise ValueError(f"--pruner: {self.pruner!r} has nothing to stop in trainings of {self.design.recipe.epochs} epochs; "
-                             "--epochs 3 or more, or none")
+            raise ValueError(
+                f"--pruner: {self.pruner!r} has nothing to stop in trainings of {self.design.recipe.epochs} epochs; "
+                "--epochs 3 or more, or none"
+            )
 
     def _refuse_idle(self) -> None:
         """Refuse settings that nothing would follow from."""
         if self.population != type(self).population and self.sampler not in POPULATED:
-            raise ValueError(f"--population: {self.population} has no effect with --sampler {self.sampler}; leave it out, or use "
-                             f"{', '.join(POPULATED)}")
+            raise ValueError(
+                f"--population: {self.population} has no effect with --sampler {self.sampler}; leave it out, or use "
+                f"{', '.join(POPULATED)}"
+            )
         if self.accuracy_at_most < 1 and not (self.is_trained and len(self.objectives) > 1):
-            raise ValueError(f"--accuracy-at-most: {self.accuracy_at_most} has no effect without val_accuracy and another objective; "
-                             "leave it out")
+            raise ValueError(
+                f"--accuracy-at-most: {self.accuracy_at_most} has no effect without val_accuracy and another objective;"
+                " leave it out"
+            )
         if self.is_trained:
             return
         if self.seeds_per_candidate > 1:
-            raise ValueError(f"--seeds-per-candidate: {self.seeds_per_candidate} has no effect where nothing is trained; leave it out")
+            raise ValueError(
+                f"--seeds-per-candidate: {self.seeds_per_candidate} has no effect where nothing is trained; leave"
+                " it out"
+            )
         if self.filter is not None:
             raise ValueError(f"--filter: {self.filter!r} has no effect where nothing is trained; leave it out")
 

@@ -1,7 +1,8 @@
 """Search spaces: typed dimensions, some of them conditional, over the configs of networks.
 
-A dimension is named as what it changes. Sizes are ratios to the network that the search begins with, so that a space means the same
-at every scale; conditions keep out what would have no effect, so that every suggestion is a valid config.
+A dimension is named as what it changes. Sizes are ratios to the network that the search begins with, so that a space
+means the same at every scale; conditions keep out what would have no effect, so that every suggestion is a valid
+config.
 """
 
 from __future__ import annotations
@@ -131,8 +132,9 @@ Build = Callable[[XceptionConfig, Mapping[str, Value]], XceptionConfig]
 class Space:
     """A question, dimensions, and how their values change a network.
 
-    `build` is called with the network that the search begins with and the values of the dimensions that take part. `limits` hold a cost
-    (`macs`, `params`) between two ratios to that network's. `version` is raised when the same values come to mean another network.
+    `build` is called with the network that the search begins with and the values of the dimensions that take part.
+    `limits` hold a cost (`macs`, `params`) between two ratios to that network's. `version` is raised when the same
+    values come to mean another network.
     """
 
     name: str
@@ -147,7 +149,9 @@ class Space:
         for dimension in self.dimensions:
             for condition in dimension.when:
                 if condition.name not in seen:
-                    raise ValueError(f"{self.name}.{dimension.name}: its condition {condition.name!r} is no dimension before it")
+                    raise ValueError(
+                        f"{self.name}.{dimension.name}: its condition {condition.name!r} is no dimension before it"
+                    )
             if dimension.name in seen:
                 raise ValueError(f"{self.name}.{dimension.name}: occurs twice; names must differ")
             seen.append(dimension.name)
@@ -235,7 +239,9 @@ def scaled(width: int, ratio: float, divisor: int = 8) -> int:
 
 
 def changed(base: XceptionConfig, changes: Mapping[str, Any]) -> XceptionConfig:
-    """Return the network with the fields at dotted paths changed, all at once: on the way there it need not be valid."""
+    """Return the network with the fields at dotted paths changed, all at once: on the way there it need not be
+    valid.
+    """
     plain = to_plain(base)
     for path, value in changes.items():
         *parents, name = path.split(".")

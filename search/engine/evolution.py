@@ -1,8 +1,9 @@
 """Two published baselines as samplers: regularised evolution and local search.
 
-Regularised evolution: Real et al. 2019, *Regularized Evolution for Image Classifier Architecture Search* (arXiv:1802.01548), Algorithm 1.
-Local search: White et al. 2021, *Exploring the Loss Landscape in Neural Architecture Search* (arXiv:2005.02960), Algorithm 1. With several
-objectives both compare by dominance. Neither keeps anything between trials: a suggestion follows from the finished ones and a seed.
+Regularised evolution: Real et al. 2019, *Regularized Evolution for Image Classifier Architecture Search*
+(arXiv:1802.01548), Algorithm 1. Local search: White et al. 2021, *Exploring the Loss Landscape in Neural Architecture
+Search* (arXiv:2005.02960), Algorithm 1. With several objectives both compare by dominance. Neither keeps anything
+between trials: a suggestion follows from the finished ones and a seed.
 """
 
 from __future__ import annotations
@@ -36,11 +37,15 @@ class FromValues(BaseSampler):
         """Return nothing: dimensions are asked for one by one."""
         return {}
 
-    def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
         """Return nothing: dimensions are asked for one by one."""
         return {}
 
-    def sample_independent(self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution) -> Any:
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
         """Return one dimension of the suggestion."""
         if self._values is None:
             self._values = self._suggest(study, trial)
@@ -65,7 +70,9 @@ class Evolution:
 
 
 class LocalSearch:
-    """An untried neighbour of the best candidate that has one: from a local optimum the search goes on at the next best."""
+    """An untried neighbour of the best candidate that has one: from a local optimum the search goes on at the next
+    best.
+    """
 
     def __init__(self, space: Space, seed: int, *, starts: int) -> None:
         self._space, self._starts = space, starts
@@ -80,7 +87,9 @@ class LocalSearch:
         for _ in range(_LAYERS):
             layer = _best(study, left)
             for best in self._random.sample(layer, len(layer)):
-                fresh = [values for values in self._space.neighbours(best.params) if frozenset(values.items()) not in seen]
+                fresh = [
+                    values for values in self._space.neighbours(best.params) if frozenset(values.items()) not in seen
+                ]
                 if fresh:
                     return self._random.choice(fresh)
             numbers = {t.number for t in layer}

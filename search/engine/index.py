@@ -1,8 +1,9 @@
 """A search as Optuna sees it: a study in memory, made from the ledger and made again from it whenever it is lost.
 
-Optuna samples and prunes; what it is asked and told is in the ledger. The sampler of a suggestion is made from the search's seed and the
-suggestion's number, and what samplers keep between suggestions (generations, parents, rungs) is kept with the ledger's rows. CMA-ES keeps
-itself pickled there: of it nothing is kept, and its suggestions are asked for again.
+Optuna samples and prunes; what it is asked and told is in the ledger. The sampler of a suggestion is made from the
+search's seed and the suggestion's number, and what samplers keep between suggestions (generations, parents, rungs) is
+kept with the ledger's rows. CMA-ES keeps itself pickled there: of it nothing is kept, and its suggestions are asked for
+again.
 """
 
 from __future__ import annotations
@@ -123,7 +124,9 @@ class Index:
         with warnings.catch_warnings():  # names only make the dashboard readable
             warnings.simplefilter("ignore", ExperimentalWarning)
             written.set_metric_names(list(self._definition.objectives))
-        written.add_trials(_plain(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished())
+        written.add_trials(
+            _plain(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()
+        )
 
     @property
     def _forgets(self) -> bool:
@@ -158,13 +161,19 @@ class Index:
         distributions = {name: self._distributions[name] for name in row.params}
         self.study.add_trial(
             optuna.trial.create_trial(
-                state=state, values=values, params=row.params, distributions=distributions, intermediate_values=dict(row.steps),
+                state=state,
+                values=values,
+                params=row.params,
+                distributions=distributions,
+                intermediate_values=dict(row.steps),
                 system_attrs=attributes,
             )
         )
 
     def _replay(self, row: Row) -> None:
-        """Ask for a row again, so that the sampler keeps what it kept; with several workers the ledger's values replace the suggestion."""
+        """Ask for a row again, so that the sampler keeps what it kept; with several workers the ledger's values replace
+        the suggestion.
+        """
         asked = self.ask(row.params if row.given else None)
         for name, value in row.params.items():
             if asked.values[name] != value:
@@ -180,7 +189,10 @@ class Index:
 def _plain(trial: FrozenTrial) -> FrozenTrial:
     """A trial without what only its sampler reads, but for the constraints."""
     return optuna.trial.create_trial(
-        state=trial.state, values=trial.values, params=trial.params, distributions=trial.distributions,
+        state=trial.state,
+        values=trial.values,
+        params=trial.params,
+        distributions=trial.distributions,
         intermediate_values=trial.intermediate_values,
         system_attrs={name: value for name, value in trial.system_attrs.items() if name.startswith(_CONSTRAINT)},
     )

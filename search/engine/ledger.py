@@ -1,7 +1,7 @@
 """What a search suggested and what came of it, in tables of the store: all that is needed to continue it.
 
-Records say what trainings gave; the ledger says which of them a search asked for, in which order. Nothing is pickled: what a sampler
-keeps between trials is kept as JSON.
+Records say what trainings gave; the ledger says which of them a search asked for, in which order. Nothing is pickled:
+what a sampler keeps between trials is kept as JSON.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from xception.base.canonical import canonical_json
 __all__ = ["FINAL", "Ledger", "Row", "State"]
 
 # `asked`: suggested, and not finished yet. The others are final:
-# `complete`: evaluated. `pruned`: stopped by the pruner. `failed`: a training failed. Not trained: `infeasible` (beyond a limit),
-# `dominated` (whatever accuracy it may reach), `filtered` (by a proxy), `duplicate` (the network of an earlier suggestion).
+# `complete`: evaluated. `pruned`: stopped by the pruner. `failed`: a training failed. Not trained: `infeasible` (beyond
+# a limit), `dominated` (whatever accuracy it may reach), `filtered` (by a proxy), `duplicate` (the network of an
+# earlier suggestion).
 State = Literal["asked", "complete", "pruned", "failed", "infeasible", "dominated", "filtered", "duplicate"]
 FINAL = tuple(state for state in get_args(State) if state != "asked")
 
@@ -52,9 +53,10 @@ _trials = sa.Table(
 class Row:
     """One suggestion and what came of it.
 
-    `model` is the network's canonical JSON, `keys` the trials that were needed, `values` the objectives (None for what is not known),
-    `costs` everything known of its cost, `excess` by how much each limit is exceeded (as a fraction, negative within), `steps` what the
-    pruner saw. The attributes are what a sampler keeps with the trial, and with the whole search, as of this suggestion.
+    `model` is the network's canonical JSON, `keys` the trials that were needed, `values` the objectives (None for what
+    is not known), `costs` everything known of its cost, `excess` by how much each limit is exceeded (as a fraction,
+    negative within), `steps` what the pruner saw. The attributes are what a sampler keeps with the trial, and with the
+    whole search, as of this suggestion.
     """
 
     number: int
@@ -100,10 +102,17 @@ class Ledger:
         store.create_tables(_metadata)
         known = store.read(sa.select(_searches).where(_searches.c.search == self.search))
         if known and known[0]["digest"] != digest:
-            raise ValueError(f"--space: {definition.space} was defined otherwise when this search was begun in {store.name}; its records "
-                             "stay usable: give another --seed for a new search beside it, or another --store")
+            raise ValueError(
+                f"--space: {definition.space} was defined otherwise when this search was begun in {store.name}; its"
+                " records stay usable: give another --seed for a new search beside it, or another --store"
+            )
         if not known:
-            row = {"search": self.search, "space": definition.space, "digest": digest, "definition": canonical_json(definition)}
+            row = {
+                "search": self.search,
+                "space": definition.space,
+                "digest": digest,
+                "definition": canonical_json(definition),
+            }
             store.write(lambda connection: connection.execute(sa.insert(_searches).values(**row, begun_at=_now())))
 
     def rows(self) -> list[Row]:
@@ -116,19 +125,27 @@ class Ledger:
         rows = [_row(found) for found in self._store.read(query)]
         for number, row in enumerate(rows):
             if row.number != number:
-                raise StoreError(f"--store: {self._store.name} lacks suggestion {number} of a search; give another --seed to begin anew")
+                raise StoreError(
+                    f"--store: {self._store.name} lacks suggestion {number} of a search; give another --seed to begin"
+                    " anew"
+                )
         return rows
 
     def add(self, *rows: Row) -> None:
         """Write new suggestions, all or none."""
         now = _now()
-        values = [{"search": self.search, "number": row.number, **_content(row), "asked_at": now, "told_at": now} for row in rows]
+        values = [
+            {"search": self.search, "number": row.number, **_content(row), "asked_at": now, "told_at": now}
+            for row in rows
+        ]
         for value in values:
             value["told_at"] = None if value["state"] == "asked" else now
 
         def write(connection: sa.Connection) -> None:
             for row in rows:
-                connection.execute(sa.delete(_trials).where(_trials.c.search == self.search, _trials.c.number == row.number))
+                connection.execute(
+                    sa.delete(_trials).where(_trials.c.search == self.search, _trials.c.number == row.number)
+                )
             connection.execute(sa.insert(_trials), values)
 
         self._store.write(write)
@@ -142,7 +159,11 @@ class Ledger:
 
 def _content(row: Row) -> dict[str, Any]:
     known = {name: value for name, value in vars(row).items() if name not in ("number", "state")}
-    content = {name: value for name, value in known.items() if value is not None and value is not False and value not in ({}, ())}
+    content = {
+        name: value
+        for name, value in known.items()
+        if value is not None and value is not False and value not in ({}, ())
+    }
     return {"state": row.state, "content": json.dumps(content)}
 
 

@@ -1,4 +1,6 @@
-"""Costs of untrained networks that must be measured on the device, each once: kept in the store, measured while nothing trains."""
+"""Costs of untrained networks that must be measured on the device, each once: kept in the store, measured while nothing
+trains.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _RELATIVE_WIDTH, _BUDGET_S = 0.05, 10.0
 def measured_costs(
     names: Sequence[str], network: XceptionConfig, shape: tuple[int, int, int], *, store: Store, device: str
 ) -> dict[str, float] | str:
-    """Return `latency_ms` (eager float32 inference of one image) and `memory_mib` (its peak), as named, or why there are none."""
+    """Return `latency_ms` (eager float32 inference of one image) and `memory_mib` (its peak), as named, or why there
+    are none.
+    """
     out: dict[str, float] = {}
     if "latency_ms" in names:
         latency = _latency(network, shape, store, device)
@@ -38,9 +42,17 @@ def _latency(network: XceptionConfig, shape: tuple[int, int, int], store: Store,
     known = store.measurement(key)
     if known is None:
         row = measure_latency({"candidate": network}, protocol, input_shape=shape, device=device)[0]
-        known = {"latency_ms": row.latency_ms, "latency_device": row.latency_device, "status": row.status, "reason": row.reason, "n": row.n}
+        known = {
+            "latency_ms": row.latency_ms,
+            "latency_device": row.latency_device,
+            "status": row.status,
+            "reason": row.reason,
+            "n": row.n,
+        }
         store.put_measurement(key, "search latency", known)
-    return f"latency {known['status']}: {known['reason']}" if known["latency_ms"] is None else float(known["latency_ms"])
+    return (
+        f"latency {known['status']}: {known['reason']}" if known["latency_ms"] is None else float(known["latency_ms"])
+    )
 
 
 def _memory(network: XceptionConfig, shape: tuple[int, int, int], store: Store, device: str) -> float:

@@ -1,8 +1,8 @@
 """The search itself: ask, run the same trial that an ablation would, tell. One process asks, tells and writes.
 
-A suggestion is first held against what is known without training: the same network before, limits, measured costs, dominance, a proxy.
-Only what is left is trained. Every step is written before the next, so that a search that was killed goes on where it was; with one
-worker the suggestions that follow are those that would have followed anyway.
+A suggestion is first held against what is known without training: the same network before, limits, measured costs,
+dominance, a proxy. Only what is left is trained. Every step is written before the next, so that a search that was
+killed goes on where it was; with one worker the suggestions that follow are those that would have followed anyway.
 """
 
 from __future__ import annotations
@@ -123,7 +123,11 @@ class Search:
             while self._ready:
                 trial = self._ready.popleft()
                 task = Task(
-                    trial=trial, source=self.plan.source, device=self._device, threads=self._threads, trials=self.plan.out / "trials"
+                    trial=trial,
+                    source=self.plan.source,
+                    device=self._device,
+                    threads=self._threads,
+                    trials=self.plan.out / "trials",
                 )
                 if any(claims.claimed([task])):
                     return task
@@ -156,7 +160,9 @@ class Search:
             self._rejections = self._measured_rejections = 0
 
     def _given(self) -> Values | None:
-        """Values that the sampler is not asked for: those that a proxy chose, or random ones where the sampler repeats itself."""
+        """Values that the sampler is not asked for: those that a proxy chose, or random ones where the sampler repeats
+        itself.
+        """
         number = len(self.rows)
         if self._rejections >= FREE_DRAW:
             return self.plan.space.draw(random.Random(trial_seed(self.plan.definition.seed, number)))
@@ -172,13 +178,20 @@ class Search:
     def _consider(self, asked: Asked, *, is_given: bool) -> None:
         network = self.plan.space.config(self.plan.network, asked.values)
         row = Row(
-            number=asked.number, state="asked", params=asked.values, model=canonical_json(network),
-            trial_attributes=asked.trial_attributes, search_attributes=asked.search_attributes, sampler_seconds=asked.sampler_seconds,
+            number=asked.number,
+            state="asked",
+            params=asked.values,
+            model=canonical_json(network),
+            trial_attributes=asked.trial_attributes,
+            search_attributes=asked.search_attributes,
+            sampler_seconds=asked.sampler_seconds,
             given=is_given,
         )
         twin = self._first.setdefault(row.model, row.number)
         if twin != row.number:
-            self._settle(replace(row, twin=twin, costs=self.rows[twin].costs, excess=self.rows[twin].excess), "duplicate")
+            self._settle(
+                replace(row, twin=twin, costs=self.rows[twin].costs, excess=self.rows[twin].excess), "duplicate"
+            )
             return
         try:
             counted = complexity(network, self.plan.shape[1])
@@ -224,7 +237,9 @@ class Search:
         return all(excess <= 0 for excess in row.excess.values())
 
     def _is_dominated(self, row: Row) -> bool:
-        """Whether a finished candidate is better whatever accuracy, up to the highest that is possible, this one reaches."""
+        """Whether a finished candidate is better whatever accuracy, up to the highest that is possible, this one
+        reaches.
+        """
         best = -self.plan.definition.accuracy_at_most
         hoped = tuple(best if name == "val_accuracy" else row.costs[name] for name in self.plan.definition.objectives)
         return len(hoped) > 1 and any(dominates(point, hoped) for point in self._front)
@@ -248,7 +263,10 @@ class Search:
         self._extend_front(row)
         self._count(row)
         if self._has_ended:
-            self._say(f"{self._rejections} suggestions in a row were turned away: the search ends with {self._counted} candidates")
+            self._say(
+                f"{self._rejections} suggestions in a row were turned away: the search ends with {self._counted}"
+                " candidates"
+            )
 
     # Training
 
@@ -357,9 +375,11 @@ class Search:
 
     def _line(self, row: Row) -> str:
         what = {"pruned": "stopped early", "failed": f"failed: {row.reason}"}.get(row.state, "")
-        shown = [] if row.values[:1] == () or row.state != "complete" else [
-            _shown(name, value) for name, value in zip(self.plan.definition.objectives, row.values, strict=True)
-        ]
+        shown = (
+            []
+            if row.values[:1] == () or row.state != "complete"
+            else [_shown(name, value) for name, value in zip(self.plan.definition.objectives, row.values, strict=True)]
+        )
         turned_away = len(self.rows) - self._counted - len(self._running)
         rest = f" ({turned_away} turned away so far)" if turned_away else ""
         return f"[{self._counted}/{self._num_trials}] suggestion {row.number}: {', '.join(shown) or what}{rest}"

@@ -1,9 +1,11 @@
-"""Zero-cost proxies: scores of untrained networks from one batch, whose rank correlation with trained accuracy is measured, not assumed.
+"""Zero-cost proxies: scores of untrained networks from one batch, whose rank correlation with trained accuracy is
+measured, not assumed.
 
 - `grad_norm`: the norm of the loss's gradient (Abdelfattah et al. 2021, arXiv:2101.08134);
-- `synflow`: the sum over parameters of |θ · ∂R/∂θ| for the network of absolute weights on an input of ones, as a logarithm (Tanaka et al.
-  2020, arXiv:2006.05467);
-- `naswot`: the log-determinant of the kernel of activation patterns over the batch (Mellor et al. 2021, arXiv:2006.04647).
+- `synflow`: the sum over parameters of |θ · ∂R/∂θ| for the network of absolute weights on an input of ones, as a
+  logarithm (Tanaka et al. 2020, arXiv:2006.05467);
+- `naswot`: the log-determinant of the kernel of activation patterns over the batch (Mellor et al. 2021,
+  arXiv:2006.04647).
 """
 
 from __future__ import annotations
@@ -73,7 +75,9 @@ class Proxies:
 
 
 def grad_norm(model: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Return the Euclidean norm of the cross-entropy's gradient over all parameters, of images (N, C, H, W) in training mode."""
+    """Return the Euclidean norm of the cross-entropy's gradient over all parameters, of images (N, C, H, W) in training
+    mode.
+    """
     model.train()
     with _own_randomness():
         loss = nn.functional.cross_entropy(model(images), labels)
@@ -82,14 +86,20 @@ def grad_norm(model: nn.Module, images: Tensor, labels: Tensor) -> float:
 
 
 def synflow(model: nn.Module, shape: Sequence[int]) -> float:
-    """Return log Σ |θ · ∂R/∂θ|, R the sum of the outputs of the network with absolute parameters on ones of shape (C, H, W)."""
+    """Return log Σ |θ · ∂R/∂θ|, R the sum of the outputs of the network with absolute parameters on ones of shape (C,
+    H, W).
+    """
     model.double().eval()  # products over many layers leave the range of float32
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.abs_()
     parameters = [p for p in model.parameters() if p.requires_grad]
-    gradients = torch.autograd.grad(model(torch.ones(1, *shape, dtype=torch.float64)).sum(), parameters, allow_unused=True)
-    total = sum(float((p.detach() * g).abs().sum()) for p, g in zip(parameters, gradients, strict=True) if g is not None)
+    gradients = torch.autograd.grad(
+        model(torch.ones(1, *shape, dtype=torch.float64)).sum(), parameters, allow_unused=True
+    )
+    total = sum(
+        float((p.detach() * g).abs().sum()) for p, g in zip(parameters, gradients, strict=True) if g is not None
+    )
     return math.log(total) if 0 < total < math.inf else -math.inf if total == 0 else math.inf
 
 
@@ -114,8 +124,11 @@ def naswot(model: nn.Module, images: Tensor) -> float:
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Mish)
 
 
-def rank_correlation(scores: Mapping[str, Sequence[float]], accuracies: Sequence[float], seed: int = 0) -> list[dict[str, Any]]:
-    """Return Spearman's ρ and Kendall's τ of each proxy with accuracy, with 95 % bootstrap intervals over the candidates.
+def rank_correlation(
+    scores: Mapping[str, Sequence[float]], accuracies: Sequence[float], seed: int = 0
+) -> list[dict[str, Any]]:
+    """Return Spearman's ρ and Kendall's τ of each proxy with accuracy, with 95 % bootstrap intervals over the
+    candidates.
 
     Where fewer than five candidates are there, or all are equal, the numbers are NaN.
     """
@@ -148,5 +161,3 @@ def _own_randomness() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
-
-

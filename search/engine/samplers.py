@@ -32,8 +32,10 @@ def check_sampler(definition: Definition, space: Space) -> None:
     if definition.sampler != "cmaes":
         return
     if not space.is_numeric or space.is_conditional:
-        raise ValueError(f"--sampler: 'cmaes' needs dimensions that are all numbers and always take part, which {space.name} has not; "
-                         "tpe, gp, nsga2, evolution, local, qmc or random")
+        raise ValueError(
+            f"--sampler: 'cmaes' needs dimensions that are all numbers and always take part, which {space.name} has"
+            " not; tpe, gp, nsga2, evolution, local, qmc or random"
+        )
     if importlib.util.find_spec("cmaes") is None:
         raise ValueError("--sampler: 'cmaes' needs the package cmaes; install it, or use tpe, gp or nsga2")
 
@@ -64,13 +66,17 @@ def make_sampler(definition: Definition, space: Space, number: int) -> optuna.sa
         case "cmaes":
             return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
         case "evolution":
-            return FromValues(Evolution(space, seed, population=definition.population, sample=max(2, definition.population // 4)))
+            return FromValues(
+                Evolution(space, seed, population=definition.population, sample=max(2, definition.population // 4))
+            )
         case _:
             return FromValues(LocalSearch(space, seed, starts=max(2, definition.population // 4)))
 
 
 def quasi_random(space: Space, seed: int, number: int) -> Values:
-    """Return a point of the scrambled Sobol sequence over all dimensions; those that do not take part are left out of it."""
+    """Return a point of the scrambled Sobol sequence over all dimensions; those that do not take part are left out of
+    it.
+    """
     from scipy.stats import qmc
 
     engine = qmc.Sobol(len(space.dimensions), scramble=True, rng=seed)

@@ -66,7 +66,9 @@ class SearchPlan:
         return design if epochs in (None, design.recipe.epochs) else design.replace_at("recipe.epochs", epochs)
 
     def trial(self, network: XceptionConfig, seed: int, epochs: int | None = None) -> Trial:
-        """Return one training of a candidate; seeds are those of ablations, so that either finds the other's records."""
+        """Return one training of a candidate; seeds are those of ablations, so that either finds the other's
+        records.
+        """
         return self.candidate(network, epochs).trial(seed)
 
     @property
@@ -158,7 +160,9 @@ def require_feasible(plan: SearchPlan) -> None:
 
 
 def random_networks(plan: SearchPlan) -> Iterator[tuple[Values, dict[str, float]]]:
-    """Yield random values and what is counted of their networks, without end; those that cannot take the images are passed over."""
+    """Yield random values and what is counted of their networks, without end; those that cannot take the images are
+    passed over.
+    """
     generator = random.Random(plan.definition.seed)
     while True:
         values = plan.space.draw(generator)

@@ -1,7 +1,8 @@
-"""The winner's curse: the best of many is best partly by luck, so the winners are trained again with seeds that no search has seen.
+"""The winner's curse: the best of many is best partly by luck, so the winners are trained again with seeds that no
+search has seen.
 
-They stand beside the network that the search began with, in a study like any other: same pairs, statistics and verdicts. Its table is the
-result of a search.
+They stand beside the network that the search began with, in a study like any other: same pairs, statistics and
+verdicts. Its table is the result of a search.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def winners(rows: Sequence[Row], definition: Definition, number: int, baseline: 
 def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int, command: str) -> FixedPlan:
     """Return the study of the winners beside the network that the search began with."""
     variants = tuple(
-        Variant(name=f"candidate {row.number}", changes={"model": from_json(XceptionConfig, row.model)}) for row in chosen
+        Variant(name=f"candidate {row.number}", changes={"model": from_json(XceptionConfig, row.model)})
+        for row in chosen
     )
     asked = f"Are the best {len(chosen)} of the search" if len(chosen) > 1 else "Is the best of the search"
     study = Study(
@@ -86,4 +88,3 @@ def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int
     study.require_distinct(designs)
     seeds = range(CONFIRMATION_SEED, CONFIRMATION_SEED + num_seeds)
     return fixed_plan(plan.base, study, designs, seeds=seeds, command=command)
-

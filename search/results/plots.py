@@ -1,7 +1,9 @@
-"""Searches: how the best grew, how the front moved, its hypervolume, which parameters mattered, and whole spaces compared.
+"""Searches: how the best grew, how the front moved, its hypervolume, which parameters mattered, and whole spaces
+compared.
 
-A frame of trials has one row per trial in the order in which they ended, a column for each objective and, where not every
-trial is complete, `status`. The distribution over a space is that of Radosavovic et al. 2020 (arXiv:2003.13678), Figure 2.
+A frame of trials has one row per trial in the order in which they ended, a column for each objective and, where not
+every trial is complete, `status`. The distribution over a space is that of Radosavovic et al. 2020 (arXiv:2003.13678),
+Figure 2.
 """
 
 from __future__ import annotations
@@ -21,7 +23,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["front_over_time", "history_plot", "hypervolume", "hypervolume_plot", "importance_plot", "space_distribution"]
+__all__ = [
+    "front_over_time",
+    "history_plot",
+    "hypervolume",
+    "hypervolume_plot",
+    "importance_plot",
+    "space_distribution",
+]
 
 UNITS = {
     "val_accuracy": "validation accuracy (%)",
@@ -34,8 +43,11 @@ UNITS = {
 Array = NDArray[np.float64]
 
 
-def history_plot(trials: pd.DataFrame, objective: str, *, maximise: bool = True, title: str = "Search history", note: str = "") -> Figure:
-    """Return each trial's value in order, and the best so far as a line; a trial that did not complete is a cross at the lower edge.
+def history_plot(
+    trials: pd.DataFrame, objective: str, *, maximise: bool = True, title: str = "Search history", note: str = ""
+) -> Figure:
+    """Return each trial's value in order, and the best so far as a line; a trial that did not complete is a cross at
+    the lower edge.
 
     Raises:
         ValueError: the objective is no column, or no trial is complete.
@@ -48,7 +60,17 @@ def history_plot(trials: pd.DataFrame, objective: str, *, maximise: bool = True,
     with style.context():
         figure = style.new_figure(1.9)
         axes = figure.subplots()
-        sns.scatterplot(x=order, y=values, ax=axes, s=10, color=style.SKY, edgecolor=style.BLUE, linewidth=0.3, legend=False, zorder=2)
+        sns.scatterplot(
+            x=order,
+            y=values,
+            ax=axes,
+            s=10,
+            color=style.SKY,
+            edgecolor=style.BLUE,
+            linewidth=0.3,
+            legend=False,
+            zorder=2,
+        )
         axes.plot(order, best, drawstyle="steps-post", color=style.INK, linewidth=1.2, zorder=3)
         lost = np.setdiff1d(np.arange(1, len(trials) + 1), order)
         axes.plot(
@@ -64,13 +86,23 @@ def history_plot(trials: pd.DataFrame, objective: str, *, maximise: bool = True,
         _whole_trials(axes)
         axes.set_ylabel(_label(objective))
         crosses = f" Crosses: {len(lost)} trials that did not complete." if len(lost) else ""
-        return style.finish(figure, title=title, note=f"{note} n = {len(done)} trials, each a point; line: best so far.{crosses}".strip())
+        return style.finish(
+            figure,
+            title=title,
+            note=f"{note} n = {len(done)} trials, each a point; line: best so far.{crosses}".strip(),
+        )
 
 
 def front_over_time(
-    trials: pd.DataFrame, objectives: tuple[str, str], *, maximise: tuple[bool, bool], title: str = "Front over time", note: str = ""
+    trials: pd.DataFrame,
+    objectives: tuple[str, str],
+    *,
+    maximise: tuple[bool, bool],
+    title: str = "Front over time",
+    note: str = "",
 ) -> Figure:
-    """Return all trials in the plane of two objectives (the second along x), with the Pareto front after a quarter, half and all.
+    """Return all trials in the plane of two objectives (the second along x), with the Pareto front after a quarter,
+    half and all.
 
     Raises:
         ValueError: an objective is no column, or no trial is complete.
@@ -82,9 +114,13 @@ def front_over_time(
     with style.context():
         figure = style.new_figure(2.4)
         axes = figure.subplots()
-        sns.scatterplot(x=x, y=y, ax=axes, s=9, color="#c9dcea", edgecolor=style.GREY, linewidth=0.25, legend=False, zorder=1)
+        sns.scatterplot(
+            x=x, y=y, ax=axes, s=9, color="#c9dcea", edgecolor=style.GREY, linewidth=0.25, legend=False, zorder=1
+        )
         stops = sorted({max(1, round(len(done) * part)) for part in (0.25, 0.5, 1.0)})
-        looks = list(zip((style.SKY, style.GREEN, style.INK), (":", "--", "-"), ("^", "s", "o"), strict=True))[-len(stops) :]
+        looks = list(zip((style.SKY, style.GREEN, style.INK), (":", "--", "-"), ("^", "s", "o"), strict=True))[
+            -len(stops) :
+        ]
         for stop, (colour, dashes, marker) in zip(stops, looks, strict=True):
             points = np.column_stack([x[:stop] * (-1 if maximise[1] else 1), y[:stop] * (-1 if maximise[0] else 1)])
             front = _front(points)
@@ -103,16 +139,26 @@ def front_over_time(
         scaled_axis(axes, x, "x", counts=objectives[1] in ("macs", "params"))
         axes.set_xlabel(_label(objectives[1]))
         axes.set_ylabel(_label(objectives[0]))
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.1, 1.0), ncols=3, handlelength=2.2, columnspacing=1, borderaxespad=0.1)
-        return style.finish(figure, title=title, note=f"{note} n = {len(done)} trials, each a point; lines: Pareto fronts.".strip())
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.1, 1.0), ncols=3, handlelength=2.2, columnspacing=1, borderaxespad=0.1
+        )
+        return style.finish(
+            figure, title=title, note=f"{note} n = {len(done)} trials, each a point; lines: Pareto fronts.".strip()
+        )
 
 
 def hypervolume_plot(
-    trials: pd.DataFrame, objectives: Sequence[str], *, maximise: Sequence[bool], title: str = "Hypervolume", note: str = ""
+    trials: pd.DataFrame,
+    objectives: Sequence[str],
+    *,
+    maximise: Sequence[bool],
+    title: str = "Hypervolume",
+    note: str = "",
 ) -> Figure:
     """Return the hypervolume of the front after each trial, relative to that of the box of all trials.
 
-    The reference point is the worst value of each objective among the trials, the unit the box from there to the best values.
+    The reference point is the worst value of each objective among the trials, the unit the box from there to the best
+    values.
 
     Raises:
         ValueError: an objective is no column, or no trial is complete.
@@ -131,10 +177,16 @@ def hypervolume_plot(
         axes.set_ylim(0, 1.03)
         axes.set_ylabel("hypervolume (share of box)")
         over = f.join_words(_label(o) for o in objectives)
-        return style.finish(figure, title=title, note=f"{note} n = {len(done)} trials; over {over}; reference: the worst of each.".strip())
+        return style.finish(
+            figure,
+            title=title,
+            note=f"{note} n = {len(done)} trials; over {over}; reference: the worst of each.".strip(),
+        )
 
 
-def importance_plot(importances: Mapping[str, float], *, objective: str, title: str = "Parameter importance", note: str = "") -> Figure:
+def importance_plot(
+    importances: Mapping[str, float], *, objective: str, title: str = "Parameter importance", note: str = ""
+) -> Figure:
     """Return the share of each search parameter in the variation of an objective, the largest on top.
 
     Raises:
@@ -172,9 +224,15 @@ def importance_plot(importances: Mapping[str, float], *, objective: str, title: 
 
 
 def space_distribution(
-    trials: pd.DataFrame, *, by: str = "space", value: str = "val_accuracy", title: str = "Design spaces", note: str = ""
+    trials: pd.DataFrame,
+    *,
+    by: str = "space",
+    value: str = "val_accuracy",
+    title: str = "Design spaces",
+    note: str = "",
 ) -> Figure:
-    """Return the share of networks of each space whose error is below e, for all e: the further left a line, the better the space.
+    """Return the share of networks of each space whose error is below e, for all e: the further left a line, the better
+    the space.
 
     Raises:
         ValueError: a column is missing, or no trial is complete.
@@ -212,11 +270,15 @@ def space_distribution(
         axes.set_ylabel("cumulative probability")
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
         axes.legend(loc="lower left", bbox_to_anchor=(-0.12, 1.0), handlelength=2.4, borderaxespad=0.1, fontsize=6)
-        return style.finish(figure, title=title, note=f"{note} Empirical distribution functions; each network a tick below.".strip())
+        return style.finish(
+            figure, title=title, note=f"{note} Empirical distribution functions; each network a tick below.".strip()
+        )
 
 
 def hypervolume(points: Array, reference: Array) -> float:
-    """Return the volume that points (N, D), all to be made small, dominate below a reference point (D,): slices along the last axis."""
+    """Return the volume that points (N, D), all to be made small, dominate below a reference point (D,): slices along
+    the last axis.
+    """
     inside = points[(points < reference).all(axis=1)]
     if len(inside) == 0:
         return 0.0
@@ -234,7 +296,9 @@ def hypervolume(points: Array, reference: Array) -> float:
 
 
 def _growing_volumes(points: Array) -> list[float]:
-    """The hypervolume below (1, …, 1) of the first 1, 2, … points (N, D); counted again only where a point widens the front."""
+    """The hypervolume below (1, …, 1) of the first 1, 2, … points (N, D); counted again only where a point widens the
+    front.
+    """
     front, volumes, reference = np.empty((0, points.shape[1])), [0.0], np.ones(points.shape[1])
     for point in points:
         if (front <= point).all(axis=1).any():

@@ -1,4 +1,6 @@
-"""What a search leaves in its folder: every suggestion, the front, counts, importances, figures, and the best configs as files."""
+"""What a search leaves in its folder: every suggestion, the front, counts, importances, figures, and the best configs
+as files.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +28,31 @@ __all__ = ["correlations", "front_rows", "trials_frame", "write_confirmation", "
 
 
 def trials_frame(search: Search) -> pd.DataFrame:
-    """Return one row per suggestion in order: state as `status`, dimensions by name, objectives, costs, proxies, network."""
-    definition = search.engine.search_plan.definition
+    """Return one row per suggestion in order: state as `status`, dimensions by name, objectives, costs, proxies,
+    network.
+    """
+    definition = search.plan.definition
     best = {row.number for row in front_rows(search)}
     rows = []
     for row in search.rows:
-        known: dict[str, Any] = dict(zip(definition.objectives, row.values or (None,) * len(definition.objectives), strict=True))
+        known: dict[str, Any] = dict(
+            zip(definition.objectives, row.values or (None,) * len(definition.objectives), strict=True)
+        )
         rows.append(
             {
-                "number": row.number, "status": row.state, "is_on_front": row.number in best, **row.costs, **known,
-                **{dimension.name: row.params.get(dimension.name) for dimension in search.engine.search_plan.space.dimensions},
-                **row.proxies, "same_as": row.twin, "is_given": row.given, "sampler_seconds": row.sampler_seconds, "reason": row.reason,
-                "keys": " ".join(row.keys), "model": row.model,
+                "number": row.number,
+                "status": row.state,
+                "is_on_front": row.number in best,
+                **row.costs,
+                **known,
+                **{dimension.name: row.params.get(dimension.name) for dimension in search.plan.space.dimensions},
+                **row.proxies,
+                "same_as": row.twin,
+                "is_given": row.given,
+                "sampler_seconds": row.sampler_seconds,
+                "reason": row.reason,
+                "keys": " ".join(row.keys),
+                "model": row.model,
             }
         )
     frame = pd.DataFrame(rows)
@@ -47,8 +62,11 @@ def trials_frame(search: Search) -> pd.DataFrame:
 def front_rows(search: Search) -> list[Row]:
     """Return the complete candidates that no other dominates, by the first objective."""
     complete = [row for row in search.rows if row.state == "complete"]
-    points = [losses(row, search.engine.search_plan.definition) for row in complete]
-    return sorted((complete[i] for i in front(points)), key=lambda row: (losses(row, search.engine.search_plan.definition), row.number))
+    points = [losses(row, search.plan.definition) for row in complete]
+    return sorted(
+        (complete[i] for i in front(points)),
+        key=lambda row: (losses(row, search.plan.definition), row.number),
+    )
 
 
 def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Path:
@@ -57,7 +75,7 @@ def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Pat
     Raises:
         OSError: it cannot be written.
     """
-    plan = search.engine.search_plan
+    plan = search.plan
     folder = plan.out / "searches" / plan.space.name
     for old in (*folder.glob("best/*.json"), *folder.glob("figures/*"), *folder.glob("*.csv")):
         old.unlink()
@@ -69,10 +87,16 @@ def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Pat
     counts = pd.DataFrame([{"state": state, "suggestions": states[state]} for state in FINAL])
     write_atomically(folder / "counts.csv", csv_text(counts))
     for row in dict.fromkeys(row.number for row in (*winners, *front_rows(search))):
-        write_atomically(folder / "best" / f"candidate_{row}.json", json.dumps(json.loads(search.rows[row].model), indent=1) + "\n")
+        write_atomically(
+            folder / "best" / f"candidate_{row}.json", json.dumps(json.loads(search.rows[row].model), indent=1) + "\n"
+        )
     shares = _importances(search)
     if shares:
-        rows = [{"objective": o, "dimension": name, "importance": share} for o, part in shares.items() for name, share in part.items()]
+        rows = [
+            {"objective": o, "dimension": name, "importance": share}
+            for o, part in shares.items()
+            for name, share in part.items()
+        ]
         write_atomically(folder / "importance.csv", csv_text(pd.DataFrame(rows)))
     if measured := correlations(search):
         write_atomically(folder / "proxies.csv", csv_text(pd.DataFrame(measured)))
@@ -81,19 +105,24 @@ def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Pat
     return folder
 
 
-def write_confirmation(folder: Path, search: Search, winners: Sequence[Row], confirmation: FixedPlan, store: Store) -> list[str]:
-    """Write each winner's validation accuracy in the search beside that with fresh seeds, and return it as lines for people.
+def write_confirmation(
+    folder: Path, search: Search, winners: Sequence[Row], confirmation: FixedPlan, store: Store
+) -> list[str]:
+    """Write each winner's validation accuracy in the search beside that with fresh seeds, and return it as lines for
+    people.
 
-    What the first lies above the second on average is the winner's curse; where accuracy was no objective there is nothing to compare.
+    What the first lies above the second on average is the winner's curse; where accuracy was no objective there is
+    nothing to compare.
     """
-    objectives = search.engine.search_plan.definition.objectives
+    objectives = search.plan.definition.objectives
     if "val_accuracy" not in objectives:
         return []
     records = store.get(trial.key for trial in confirmation.trials().values())
     rows: list[dict[str, Any]] = []
     for row in winners:
         again = [
-            accuracy_of(records[trial.key]) for (variant, _), trial in confirmation.trials().items()
+            accuracy_of(records[trial.key])
+            for (variant, _), trial in confirmation.trials().items()
             if variant == f"candidate {row.number}" and trial.key in records and records[trial.key].is_final
         ]
         if again:
@@ -110,53 +139,67 @@ def write_confirmation(folder: Path, search: Search, winners: Sequence[Row], con
 
 def _importances(search: Search) -> dict[str, dict[str, float]]:
     out = {}
-    for i, objective in enumerate(search.engine.search_plan.definition.objectives):
-        shares = ped_anova(search.engine.index.study, i)
+    for i, objective in enumerate(search.plan.definition.objectives):
+        shares = ped_anova(search.index.study, i)
         if shares:
             out[objective] = shares
     return out
 
 
 def correlations(search: Search) -> list[dict[str, Any]]:
-    """Return the rank correlation of each proxy with validation accuracy over the complete candidates; none without proxies."""
+    """Return the rank correlation of each proxy with validation accuracy over the complete candidates; none without
+    proxies.
+    """
     rows = [row for row in search.rows if row.state == "complete" and row.proxies]
-    if not rows or "val_accuracy" not in search.engine.search_plan.definition.objectives:
+    if not rows or "val_accuracy" not in search.plan.definition.objectives:
         return []
-    at = search.engine.search_plan.definition.objectives.index("val_accuracy")
+    at = search.plan.definition.objectives.index("val_accuracy")
     scores = {name: [row.proxies[name] for row in rows] for name in rows[0].proxies}
     return rank_correlation(scores, [value for row in rows if (value := row.values[at]) is not None])
 
 
 def _figures(search: Search, frame: pd.DataFrame, shares: dict[str, dict[str, float]]) -> list[StudyFigure]:
     """The figures that there are trials for; what was turned away is in none."""
-    definition, source = search.engine.search_plan.definition, search.engine.search_plan.source
+    definition, source = search.plan.definition, search.plan.source
     if not (frame.get("status", pd.Series(dtype=str)) == "complete").any():
         return []
     taken = frame[frame["status"].isin(["complete", "pruned", "failed"])].reset_index(drop=True)
-    note = f"{source.title}, scale {search.engine.search_plan.base.scale.name}, {definition.sampler}."
-    name, objectives = search.engine.search_plan.space.name, definition.objectives
+    note = f"{source.title}, scale {search.plan.base.scale.name}, {definition.sampler}."
+    name, objectives = search.plan.space.name, definition.objectives
     maximise = tuple(objective in MAXIMISED for objective in objectives)
     out = []
     for objective, is_large in zip(objectives, maximise, strict=True):
         figure = history_plot(taken, objective, maximise=is_large, title=f"Search of {name}", note=note)
         best = taken[objective].max() if is_large else taken[objective].min()
-        out.append(StudyFigure(name=f"history_{objective}", alt=f"{objective} of {len(taken)} candidates; best {best:.4g}", figure=figure))
+        out.append(
+            StudyFigure(
+                name=f"history_{objective}",
+                alt=f"{objective} of {len(taken)} candidates; best {best:.4g}",
+                figure=figure,
+            )
+        )
     for i in range(1, len(objectives)):
         pair = (objectives[0], objectives[i])
         figure = front_over_time(taken, pair, maximise=(maximise[0], maximise[i]), title=f"Front of {name}", note=note)
-        out.append(StudyFigure(name=f"front_{'_'.join(pair)}", alt=f"Pareto fronts of {pair[0]} over {pair[1]}", figure=figure))
+        out.append(
+            StudyFigure(name=f"front_{'_'.join(pair)}", alt=f"Pareto fronts of {pair[0]} over {pair[1]}", figure=figure)
+        )
     if len(objectives) > 1:
         figure = hypervolume_plot(taken, objectives, maximise=maximise, title=f"Hypervolume of {name}", note=note)
-        out.append(StudyFigure(name="hypervolume", alt=f"Hypervolume after each of {len(taken)} candidates", figure=figure))
+        out.append(
+            StudyFigure(name="hypervolume", alt=f"Hypervolume after each of {len(taken)} candidates", figure=figure)
+        )
     for objective, part in shares.items():
         figure = importance_plot(part, objective=objective, title=f"What matters in {name}", note=f"{note} PED-ANOVA.")
         spoken = ", ".join(f"{dimension} {share:.2f}" for dimension, share in part.items())
-        out.append(StudyFigure(name=f"importance_{objective}", alt=f"Importance for {objective}: {spoken}", figure=figure))
+        out.append(
+            StudyFigure(name=f"importance_{objective}", alt=f"Importance for {objective}: {spoken}", figure=figure)
+        )
     return out
 
 
 def _provenance(search: Search, winners: Sequence[Row], command: str) -> dict[str, Any]:
-    plan, definition = search.engine.search_plan, search.engine.search_plan.definition
+    plan, definition = search.plan, search.plan.definition
     seconds = [row.sampler_seconds for row in search.rows if row.sampler_seconds is not None]
     return {
         "space": plan.space.name,

@@ -1,7 +1,7 @@
 """Which network of the whole family: depth, width, operators, shortcuts, norms and activations together?
 
-The union of the other spaces with the kinds of shortcuts (Chollet 2017, arXiv:1610.02357, Figure 9, has those of the paper and none),
-stochastic depth, and one width for the whole network.
+The union of the other spaces with the kinds of shortcuts (Chollet 2017, arXiv:1610.02357, Figure 9, has those of the
+paper and none), stochastic depth, and one width for the whole network.
 
     python -m search --space family --trials 200 --objectives val_accuracy,macs --sampler nsga2
 """
@@ -42,7 +42,11 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Choice(name="residual.kind", options=("projection", "identity", "none"), when=_HAS_MODULES),
     # Where every module changes the shape, shortcuts without projection come to none at all.
     Choice(name="residual.kind.without_middle", options=("projection", "none"), when=_NO_MODULES),
-    Choice(name="residual.stochastic_depth", options=(0.0, 0.1, 0.2), when=(When("residual.kind", ("projection", "identity")),)),
+    Choice(
+        name="residual.stochastic_depth",
+        options=(0.0, 0.1, 0.2),
+        when=(When("residual.kind", ("projection", "identity")),),
+    ),
     *_operators(),
     # Each tower of an Inception module is normalised by itself, and narrow ones have too few channels for groups.
     Choice(name="norm.kind", options=("batch", "group", "layer"), when=(When("operator.kind", _WITHOUT_TOWERS),)),
@@ -60,9 +64,14 @@ def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
         changes |= {"entry.convolutions": values["entry.convolutions"]}
     if base.exit is not None:
         tail = base.exit.tail_widths if values["exit.tail"] else ()
-        changes |= {"exit.width": scaled(base.exit.width, ratio), "exit.tail_widths": tuple(scaled(w, ratio) for w in tail)}
+        changes |= {
+            "exit.width": scaled(base.exit.width, ratio),
+            "exit.tail_widths": tuple(scaled(w, ratio) for w in tail),
+        }
     modules = values["middle.modules"]
-    changes["middle"] = {"modules": modules, "convolutions": values["middle.convolutions"]} if modules else {"modules": 0}
+    changes["middle"] = (
+        {"modules": modules, "convolutions": values["middle.convolutions"]} if modules else {"modules": 0}
+    )
     changes["residual"] = {
         "kind": values.get("residual.kind", values.get("residual.kind.without_middle")),
         "stochastic_depth": values.get("residual.stochastic_depth", 0.0),

@@ -1,7 +1,7 @@
 """Which network of the whole family at the parameters of the one that the search begins with?
 
-A slice of `family`: suggestions beyond 5 % of that size are rejected by closed forms, before anything is built, as design spaces are
-sampled in Radosavovic et al. 2020 (arXiv:2003.13678).
+A slice of `family`: suggestions beyond 5 % of that size are rejected by closed forms, before anything is built, as
+design spaces are sampled in Radosavovic et al. 2020 (arXiv:2003.13678).
 
     python -m search --space family_at_params --trials 100
 """

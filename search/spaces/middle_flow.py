@@ -1,7 +1,7 @@
 """How deep and wide should the middle flow be, and does it need its shortcuts?
 
-Chollet 2017 (arXiv:1610.02357), Figure 5: eight equal modules of three convolutions at the width that comes in, which the paper does not
-vary. Without modules the entry flow meets the exit flow.
+Chollet 2017 (arXiv:1610.02357), Figure 5: eight equal modules of three convolutions at the width that comes in, which
+the paper does not vary. Without modules the entry flow meets the exit flow.
 
     python -m search --space middle_flow --trials 50
 """

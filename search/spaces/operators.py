@@ -1,7 +1,7 @@
 """Which operator, and what stands where around it?
 
-Chollet 2017 (arXiv:1610.02357), Figures 1 to 4 (from Inception modules to depthwise separable convolutions) and Figure 10 (nothing between
-depthwise and pointwise), with kernel size, norm placement, activation and downsampling.
+Chollet 2017 (arXiv:1610.02357), Figures 1 to 4 (from Inception modules to depthwise separable convolutions) and Figure
+10 (nothing between depthwise and pointwise), with kernel size, norm placement, activation and downsampling.
 
     python -m search --space operators --trials 100
 """

@@ -1,9 +1,11 @@
-"""A space small enough to be trained whole: what do depth, shortcuts, order, the activation in between and width do together?
+"""A space small enough to be trained whole: what do depth, shortcuts, order, the activation in between and width do
+together?
 
-72 networks: the axes of Chollet 2017 (arXiv:1610.02357), each with its two or three most telling values: the depth of the middle flow,
-shortcuts (Figure 9), the activation between depthwise and pointwise (Figure 10), and their order, of which section 2 argues that it is
-unimportant; beside them the width. Trained whole with several seeds it is the table on which search methods are compared
-(`search.benchmark.tabular`), as NAS-Bench-201 (Dong and Yang 2020, arXiv:2001.00326) is for cells.
+72 networks: the axes of Chollet 2017 (arXiv:1610.02357), each with its two or three most telling values: the depth of
+the middle flow, shortcuts (Figure 9), the activation between depthwise and pointwise (Figure 10), and their order, of
+which section 2 argues that it is unimportant; beside them the width. Trained whole with several seeds it is the table
+on which search methods are compared (`search.benchmark.tabular`), as NAS-Bench-201 (Dong and Yang 2020,
+arXiv:2001.00326) is for cells.
 
     python -m search exhaust --space table --seeds 2
     python -m search replay --table results/local/table.parquet
@@ -24,7 +26,10 @@ def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
     changes: dict[str, object] = {
         "middle": {"modules": modules},
         "residual.kind": "projection" if values["residual"] else "none",
-        "operator": {"kind": values["operator.kind"], "intermediate_activation": values["operator.intermediate_activation"]},
+        "operator": {
+            "kind": values["operator.kind"],
+            "intermediate_activation": values["operator.intermediate_activation"],
+        },
         "stem.widths": tuple(scaled(w, ratio) for w in base.stem.widths),
         "exit.tail_intermediate_activation": None,
     }

@@ -15,7 +15,9 @@ class EnoughError(Exception):
 
 
 def test_report(monkeypatch, capsys):
-    monkeypatch.setattr(data, "in_rounds", lambda ways, **_: {name: [100.0, 200.0] for name in ways} | {data.STEP: [1.0, 3.0]})
+    monkeypatch.setattr(
+        data, "in_rounds", lambda ways, **_: {name: [100.0, 200.0] for name in ways} | {data.STEP: [1.0, 3.0]}
+    )
     assert data.main(["--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["shares"][data.RESIDENT]["low"] == 0.01

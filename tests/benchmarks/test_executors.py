@@ -1,4 +1,6 @@
-"""The simulation of a cluster, on times that are given: what is lost is told by cause, and the planner's order loses least."""
+"""The simulation of a cluster, on times that are given: what is lost is told by cause, and the planner's order loses
+least.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,10 @@ import pytest
 from benchmarks.executors import Measured, _cycles, simulate
 
 UNLIKE = Measured(
-    work=[1.0, 2.0, 4.0, 16.0], seconds=[[1.0, 1.1], [2.0, 2.1], [4.0, 4.2], [16.0, 15.0]], start_seconds=3.0, driver_seconds=0.01
+    work=[1.0, 2.0, 4.0, 16.0],
+    seconds=[[1.0, 1.1], [2.0, 2.1], [4.0, 4.2], [16.0, 15.0]],
+    start_seconds=3.0,
+    driver_seconds=0.01,
 )
 
 
@@ -38,5 +43,14 @@ def test_a_driver_that_is_slow_limits_many_workers() -> None:
 
 def test_a_workers_cycle_goes_from_one_end_to_the_next() -> None:
     # Two workers, whose trials take 2 s and 3 s; what lies between an end and the next start belongs to the next trial.
-    moments = [("start", 0.0), ("start", 0.0), ("end", 2.0), ("start", 2.1), ("end", 3.0), ("start", 3.1), ("end", 4.0), ("end", 6.0)]
+    moments = [
+        ("start", 0.0),
+        ("start", 0.0),
+        ("end", 2.0),
+        ("start", 2.1),
+        ("end", 3.0),
+        ("start", 3.1),
+        ("end", 4.0),
+        ("end", 6.0),
+    ]
     assert _cycles(moments) == [2.0, 3.0, 2.0, 3.0]

@@ -18,7 +18,9 @@ def test_verdicts_are_those_of_what_was_said(monkeypatch: pytest.MonkeyPatch) ->
         "naive": [{FIRST: 2.0, SAME: 3.0, LARGER: 5.0}, {FIRST: 4.0, SAME: 3.0, LARGER: 4.0}],
     }
     turns = {name: iter(said) for name, said in answers.items()}
-    monkeypatch.setattr(latency, "methods", lambda _: {name: lambda _d, _p, name=name: next(turns[name]) for name in answers})
+    monkeypatch.setattr(
+        latency, "methods", lambda _: {name: lambda _d, _p, name=name: next(turns[name]) for name in answers}
+    )
     verdicts = latency.compare(torch.device("cpu"), LatencyProtocol(), 2)
     ours, naive = verdicts["protocol"], verdicts["naive"]
     assert (ours.latency_ms, ours.spread, ours.told_apart, ours.larger_over_first) == (2.0, 1.0, 0.0, 2.0)
@@ -26,7 +28,9 @@ def test_verdicts_are_those_of_what_was_said(monkeypatch: pytest.MonkeyPatch) ->
     assert (naive.latency_ms, naive.spread, naive.worst_error, naive.told_apart) == (3.0, 2.0, 0.5, 1.0)
 
 
-def test_every_method_measures_every_network(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_method_measures_every_network(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(latency, "SHORT", 1)
     monkeypatch.setattr("xception.profile.workload._CPU_CACHE_BYTES", 1)
     assert latency.main(["--short", "--json", "--device", "cpu"]) == 0

@@ -1,4 +1,6 @@
-"""The comparison of samplers with random search: its formula, its arithmetic, its contract, and (long) that its promises hold."""
+"""The comparison of samplers with random search: its formula, its arithmetic, its contract, and (long) that its
+promises hold.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ def test_comparison_is_paired() -> None:
     found = search_evidence.versus_random(ours, theirs)
     assert (found["repeats"], found["trials"]) == (3, 2)
     assert (found["final_regret"], found["final_regret_random"]) == (3, 4)
-    assert (found["final_lower_by"], found["final_ci_low"], found["final_ci_high"]) == (1, 1, 1)  # although repeats differ
+    assert (found["final_lower_by"], found["final_ci_low"], found["final_ci_high"]) == (
+        1,
+        1,
+        1,
+    )  # although repeats differ
     assert found["mean_lower_by"] == 1
 
 
@@ -49,13 +55,18 @@ def test_report_keeps_the_contract(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     status = search_evidence.main(["--short", "--json", "--workers", "1"])
     report = json.loads(capsys.readouterr().out)
     assert status == int(bool(report["broken"]))
-    assert [(row["on"], row["method"]) for row in report["comparisons"]] == [("formula", "tpe"), ("formula, two objectives", "nsga2")]
+    assert [(row["on"], row["method"]) for row in report["comparisons"]] == [
+        ("formula", "tpe"),
+        ("formula, two objectives", "nsga2"),
+    ]
     assert report["hypervolume"]["largest_difference"] < 1e-9
     search_evidence.show(report)
     assert "2 searches with each method" in capsys.readouterr().out
 
 
-def test_on_a_table_one_seed_is_shown_without_a_promise(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_table_one_seed_is_shown_without_a_promise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(search_evidence, "THROWN", 10_000)
     monkeypatch.setattr(search_evidence, "TRIALS", {"analytic": {"tpe": 3}, "table": {"tpe": 3}})
     monkeypatch.setattr(search_evidence, "FRONT_TRIALS", {"analytic": {"tpe": 3}, "table": {"tpe": 3}})

@@ -1,4 +1,6 @@
-"""The simulation that checks the statistics: that it sees errors, that it keeps its contract, and (long) that its promises hold."""
+"""The simulation that checks the statistics: that it sees errors, that it keeps its contract, and (long) that its
+promises hold.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,13 @@ def test_monte_carlo_interval_against_mpmath(hits, trials):
     """Clopper and Pearson 1934: at each end, what was seen has a probability of half a percent."""
     found = statistics.rate(hits, trials)
     if hits:
-        assert float(mpmath.betainc(hits, trials - hits + 1, 0, found["low"], regularized=True)) == pytest.approx(0.005, abs=1e-9)
+        assert float(mpmath.betainc(hits, trials - hits + 1, 0, found["low"], regularized=True)) == pytest.approx(
+            0.005, abs=1e-9
+        )
     if hits < trials:
-        assert float(mpmath.betainc(hits + 1, trials - hits, 0, found["high"], regularized=True)) == pytest.approx(0.995, abs=1e-9)
+        assert float(mpmath.betainc(hits + 1, trials - hits, 0, found["high"], regularized=True)) == pytest.approx(
+            0.995, abs=1e-9
+        )
     assert found["low"] <= found["rate"] <= found["high"]
 
 

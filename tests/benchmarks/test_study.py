@@ -18,7 +18,8 @@ def test_what_is_beyond_fit_is_what_remains(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(benchmark, "_run", run)
     found = benchmark.study(benchmark.Arguments(workers=2), {"steps": 0.9}, ())
-    # 144 s of steps were 160 s of fit, 80 s of each worker; one waited for 4 s, so 2 s on average; 18 of 100 s were neither.
+    # 144 s of steps were 160 s of fit, 80 s of each worker; one waited for 4 s, so 2 s on average; 18 of 100 s were
+    # neither.
     assert found["in_fit"] == pytest.approx(80.0)
     assert found["waiting_for_the_last"] == pytest.approx(2.0)
     assert found["beyond_fit"] == pytest.approx(0.18)

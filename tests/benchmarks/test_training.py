@@ -1,4 +1,6 @@
-"""The contest of training loops: that peers train the same network, that ratios are of rounds, and that the contract is kept."""
+"""The contest of training loops: that peers train the same network, that ratios are of rounds, and that the contract is
+kept.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +95,9 @@ def test_report_keeps_the_contract(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert training.main(["--short", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert {"dataloader", "keras", "timm", "dataloader_tuned", "keras_tuned", "dataloader_one_core"} <= set(report["ratios"])
+    assert {"dataloader", "keras", "timm", "dataloader_tuned", "keras_tuned", "dataloader_one_core"} <= set(
+        report["ratios"]
+    )
     assert all({"median", "low", "high"} <= set(ratio) for ratio in report["ratios"].values())
     assert report["data_share"]["median"] > 0
     assert report["product_share"]["median"] > 0

@@ -1,7 +1,8 @@
-"""The page in a real headless browser: quiet console, nothing wider than the window, tables sorted from the keyboard, light and dark.
+"""The page in a real headless browser: quiet console, nothing wider than the window, tables sorted from the keyboard,
+light and dark.
 
-It needs `chromium` and `chromedriver` on the path, which `.ci/browser` installs. With `XCEPTION_REQUIRE_BROWSER` set it is an error that
-they are not there.
+It needs `chromium` and `chromedriver` on the path, which `.ci/browser` installs. With `XCEPTION_REQUIRE_BROWSER` set it
+is an error that they are not there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from tests import frames
 
 HERE = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
 pytestmark = pytest.mark.skipif(
-    None in HERE.values() and not os.environ.get("XCEPTION_REQUIRE_BROWSER"), reason="no chromium with chromedriver here; see .ci/browser"
+    None in HERE.values() and not os.environ.get("XCEPTION_REQUIRE_BROWSER"),
+    reason="no chromium with chromedriver here; see .ci/browser",
 )
 webdriver = pytest.importorskip("selenium.webdriver")
 CASES = ("normal", "half_finished", "hostile", "all_missing", "two_baselines")
@@ -33,12 +35,19 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         frame = frames.cases()[name]
         comparison = frames.comparison(frame)
         figures = frames.few_figures(frame, comparison)
-        contexts.append(report.ReportContext(
-            study=name, question="Do residual connections help, " + "and_a_very_long_word_without_any_blank_" * 3 + "?",
-            source="Chollet 2017", command="python run_ablation.py " + "--long-option value " * 12,
-            continue_command="python run_ablation.py", environment={"machine": "x" * 200}, frame=frame, comparison=comparison,
-            figures=plots.save_figures(figures, folder / name),
-        ))
+        contexts.append(
+            report.ReportContext(
+                study=name,
+                question="Do residual connections help, " + "and_a_very_long_word_without_any_blank_" * 3 + "?",
+                source="Chollet 2017",
+                command="python run_ablation.py " + "--long-option value " * 12,
+                continue_command="python run_ablation.py",
+                environment={"machine": "x" * 200},
+                frame=frame,
+                comparison=comparison,
+                figures=plots.save_figures(figures, folder / name),
+            )
+        )
         report.write_report(contexts[-1], folder / f"{name}.html")
     report.write_store_report(contexts, folder / "store.html")
     return {path.stem: path for path in folder.glob("*.html")}
@@ -52,32 +61,47 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     for switch in (*switches, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(f"--{switch}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=str(HERE["chromedriver"])))
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable_path=str(HERE["chromedriver"]))
+    )
     yield driver
     driver.quit()
 
 
-def _open(browser: webdriver.Chrome, page: Path, *, width: int = 1400, scheme: str = "light", media: str = "screen") -> None:
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+def _open(
+    browser: webdriver.Chrome, page: Path, *, width: int = 1400, scheme: str = "light", media: str = "screen"
+) -> None:
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"media": media, "features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
     browser.get(page.as_uri())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1400])
 @pytest.mark.parametrize("name", [*CASES, "store"])
-def test_the_page_is_quiet_and_fits(browser: webdriver.Chrome, pages: dict[str, Path], name: str, width: int, scheme: str) -> None:
+def test_the_page_is_quiet_and_fits(
+    browser: webdriver.Chrome, pages: dict[str, Path], name: str, width: int, scheme: str
+) -> None:
     _open(browser, pages[name], width=width, scheme=scheme)
     assert browser.get_log("browser") == []
     assert browser.execute_script("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert browser.execute_script("return innerWidth") == width
     outside = browser.execute_script(
-        "return [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, pre') || e.matches('.scroll, pre'))"
-        ".filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"
+        "return [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, pre') || e.matches('.scroll,"
+        " pre')).filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"
     )
     assert outside == []
     assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
-    assert browser.execute_script("return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:')).length") == 0
+    assert (
+        browser.execute_script(
+            "return performance.getEntriesByType('resource').filter(r => !r.name.startsWith('data:')).length"
+        )
+        == 0
+    )
 
 
 def test_light_and_dark_are_told_apart_and_both_readable(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
@@ -134,5 +158,7 @@ def test_hostile_names_stay_names(browser: webdriver.Chrome, pages: dict[str, Pa
 
 def test_on_paper_nothing_is_cut(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
     _open(browser, pages["normal"], width=800, media="print")
-    assert browser.execute_script("return [...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth + 1)")
+    assert browser.execute_script(
+        "return [...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth + 1)"
+    )
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 800

@@ -19,7 +19,19 @@ from ablations.records.store import Store, StoreError
 from tests.command import ROOT, call
 from tests.servers import Postgres
 
-STUDY = ("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--epochs", "1", "--dataset", "synthetic", "--workers", "1")
+STUDY = (
+    "run_ablation.py",
+    "--study",
+    "residuals",
+    "--scale",
+    "smoke",
+    "--epochs",
+    "1",
+    "--dataset",
+    "synthetic",
+    "--workers",
+    "1",
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,7 +45,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def start(*args: str, url: str, out: Path) -> subprocess.Popen[str]:
     """Start a driver; its standard error comes through a pipe."""
     command = [sys.executable, *STUDY, "--store", url, "--out", str(out), *args]
-    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def end(driver: subprocess.Popen[str], expect: int = 0) -> str:
@@ -133,7 +147,9 @@ def test_every_command_hides_passwords_in_the_process_list(command: str) -> None
         (lambda url: url.replace("postgresql:", "mysql:"), "postgresql://"),
     ],
 )
-def test_a_wrong_server_or_password_is_told_in_one_line_without_it(postgres: Postgres, change: object, word: str) -> None:
+def test_a_wrong_server_or_password_is_told_in_one_line_without_it(
+    postgres: Postgres, change: object, word: str
+) -> None:
     assert callable(change)
     with pytest.raises(StoreError) as caught:
         Store(change(postgres.url))
@@ -156,7 +172,10 @@ def test_a_server_that_crashes_is_waited_for_and_one_that_stays_away_is_not(post
         ("postgresql://me:se/cret@host/db", "postgresql://me@host/db"),
         ("postgresql://me:secret@host:5432/db", "postgresql://me@host:5432/db"),
         ("postgresql://me:s@cr:et@host/db?sslmode=require", "postgresql://me@host/db?sslmode=require"),
-        ("postgresql://host/db?user=me&password=secret&sslmode=require", "postgresql://host/db?user=me&sslmode=require"),
+        (
+            "postgresql://host/db?user=me&password=secret&sslmode=require",
+            "postgresql://host/db?user=me&sslmode=require",
+        ),
         ("postgresql://host/db?sslpassword=secret", "postgresql://host/db"),
         ("postgresql://me@host/db", "postgresql://me@host/db"),
         ("sqlite:////tmp/a:b@c.db", "sqlite:////tmp/a:b@c.db"),
@@ -180,7 +199,9 @@ def test_a_url_without_its_password(url: str, shown: str) -> None:
 )
 def test_wrong_use_of_a_cluster_is_told_in_one_line(args: tuple[str, ...], word: str, tmp_path: Path) -> None:
     command = [sys.executable, *STUDY[:-2], "--out", str(tmp_path), *args]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert word in done.stderr

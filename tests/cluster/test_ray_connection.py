@@ -40,7 +40,9 @@ def connect(monkeypatch: pytest.MonkeyPatch, failures: list[str], address: str |
     return fake
 
 
-def test_a_cluster_of_our_own_that_a_busy_machine_starts_too_slowly_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_of_our_own_that_a_busy_machine_starts_too_slowly_is_started_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert connect(monkeypatch, [TIMED_OUT, TIMED_OUT]).calls == ["init", "shutdown", "init", "shutdown", "init"]
 
 

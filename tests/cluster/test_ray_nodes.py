@@ -1,4 +1,6 @@
-"""Nodes that are lost, and nodes that see none of the driver's files: every trial has one record, the same as without."""
+"""Nodes that are lost, and nodes that see none of the driver's files: every trial has one record, the same as
+without.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,12 @@ def test_a_node_lost_in_the_middle_of_a_study_costs_no_record(ray_cluster: Any, 
     assert len(lost) == len(set(lost)) == 2
     for key in lost:  # they went on where they were
         assert [event.row["epoch"] for event in events if isinstance(event, Epoch) and event.key == key].count(1) == 1
-    assert {key: bits(record) for key, record in finished(events).items()} == {key: bits(record) for key, record in expected.items()}
-    assert {key: bits(record) for key, record in store.get().items()} == {key: bits(record) for key, record in expected.items()}
+    assert {key: bits(record) for key, record in finished(events).items()} == {
+        key: bits(record) for key, record in expected.items()
+    }
+    assert {key: bits(record) for key, record in store.get().items()} == {
+        key: bits(record) for key, record in expected.items()
+    }
     assert store.claim_owners() == {}
     store.close()
 
@@ -55,7 +61,9 @@ def test_checkpoints_records_and_data_travel_where_storage_is_not_shared(
     task = replace(small_task(0, epochs=3, source=source), trials=tmp_path / "trials")
     load(source, 8)  # the driver has it decoded, and then there is nothing more to decode
     images.rename(tmp_path / "moved")
-    node = add_node(ray_cluster, num_cpus=1, resources={"far": 1}, env_vars={"XCEPTION_CACHE": str(tmp_path_factory.mktemp("far"))})
+    node = add_node(
+        ray_cluster, num_cpus=1, resources={"far": 1}, env_vars={"XCEPTION_CACHE": str(tmp_path_factory.mktemp("far"))}
+    )
     executor = RayExecutor(is_storage_shared=False, resources={"far": 0.5})
     try:
         first = list(executor.run([task]))

@@ -1,4 +1,6 @@
-"""What the comparisons with public implementations share: drawn values that matter, and how far two outputs are apart."""
+"""What the comparisons with public implementations share: drawn values that matter, and how far two outputs are
+apart.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def draw(model: nn.Module, seed: int = 0) -> None:
-    """Give a network weights and norm statistics far from their initial ones, so that every one of them shows in the logits."""
+    """Give a network weights and norm statistics far from their initial ones, so that every one of them shows in the
+    logits.
+    """
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         for name, value in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):

@@ -1,4 +1,6 @@
-"""The same weights through ours and through keras.applications.Xception give the same logits, read from the files that Keras writes."""
+"""The same weights through ours and through keras.applications.Xception give the same logits, read from the files that
+Keras writes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from xception.network.weights import load_pretrained
 
 os.environ["KERAS_BACKEND"] = "torch"
 # Keras 3.15 turns torch parameters into arrays by a protocol that NumPy 2 has changed.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 SIZES = [299, 128, 97]  # its own, an even and an odd one
 
 
@@ -110,4 +114,3 @@ def test_a_moved_activation_shows(expected, checkpoint):
     model.middle[3].branch[0] = nn.Sequential(unit.convolution, unit.norm, nn.ReLU())
     with torch.inference_mode():
         assert relative_error(model(images(128).float()), expected) > 1e-3
-

@@ -25,7 +25,9 @@ def test_paired_t(values):
 
 @pytest.mark.parametrize("values", VALUES)
 def test_equivalence(values):
-    assert float(own.equivalence_p(own.moments(values), 0.01)) == pytest.approx(DescrStatsW(values).ttost_mean(-0.01, 0.01)[0])
+    assert float(own.equivalence_p(own.moments(values), 0.01)) == pytest.approx(
+        DescrStatsW(values).ttost_mean(-0.01, 0.01)[0]
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))

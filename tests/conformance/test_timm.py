@@ -12,10 +12,17 @@ from xception.network import presets
 from xception.network.model import Xception
 from xception.network.weights import convert, load_pretrained
 
-PEERS = {"timm_legacy": "legacy_xception", "aligned41": "xception41", "aligned65": "xception65", "aligned71": "xception71"}
+PEERS = {
+    "timm_legacy": "legacy_xception",
+    "aligned41": "xception41",
+    "aligned65": "xception65",
+    "aligned71": "xception71",
+}
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.long if name == "aligned65" else ()) for name in PEERS])
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.long if name == "aligned65" else ()) for name in PEERS]
+)
 def pair(request):
     """Ours and theirs with the same drawn weights."""
     theirs = timm.create_model(PEERS[request.param], pretrained=False)

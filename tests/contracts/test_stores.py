@@ -83,7 +83,9 @@ def test_more_keys_than_a_statement_holds(store: Store) -> None:
 
 def test_the_same_plan_again_is_the_latest_and_has_its_new_members(store: Store) -> None:
     def plan(name: str, at: str, num: int) -> Plan:
-        members = tuple(Member(variant="a", seed=i, stream=0, position=0, is_baseline=True, key=f"{i:064d}") for i in range(num))
+        members = tuple(
+            Member(variant="a", seed=i, stream=0, position=0, is_baseline=True, key=f"{i:064d}") for i in range(num)
+        )
         return Plan(plan=name, study="s", options={"scale": "smoke"}, members=members, planned_at=at)
 
     first, other, again = plan("p", "2026-01-01", 2), plan("q", "2026-01-02", 1), plan("p", "2026-01-03", 3)
@@ -155,7 +157,10 @@ def test_writers_in_several_processes_lose_nothing(url: str) -> None:
     )
     command = [sys.executable, "-c", program]
     writers = [
-        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_python_path()) for _ in range(3)
+        subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_python_path()
+        )
+        for _ in range(3)
     ]
     for writer in writers:
         assert writer.stdin is not None
@@ -190,7 +195,11 @@ def test_the_database_can_be_optunas_too(url: str, store: Store) -> None:
     storage.remove_session()
     storage.engine.dispose()
     names = sa.inspect(store._engine).get_table_names()
-    assert {name for name in names if name.startswith("xception_")} >= {"xception_records", "xception_claims", "xception_plans"}
+    assert {name for name in names if name.startswith("xception_")} >= {
+        "xception_records",
+        "xception_claims",
+        "xception_plans",
+    }
     assert {"studies", "trials", "alembic_version"} <= set(names)
 
 
@@ -209,5 +218,3 @@ def test_a_database_that_is_something_else_is_refused_in_one_line(url: str) -> N
     with pytest.raises(StoreError, match=r"^--store: .*not a store of records|^--store: .* cannot be used") as caught:
         Store(url)
     assert "\n" not in str(caught.value)
-
-

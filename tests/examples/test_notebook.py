@@ -24,4 +24,8 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
 
 
 def test_the_notebook_is_stored_without_output() -> None:
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code")
+    assert all(
+        cell["outputs"] == [] and cell["execution_count"] is None
+        for cell in NOTEBOOK["cells"]
+        if cell["cell_type"] == "code"
+    )

@@ -2,8 +2,8 @@
 
 python -m tests.faults [--short] [--json]
 
-The short form takes about a minute on one idle core; the long one kills a study sixty times and takes about a quarter of an hour.
-Exit status 1 where a promise was broken.
+The short form takes about a minute on one idle core; the long one kills a study sixty times and takes about a quarter
+of an hour. Exit status 1 where a promise was broken.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ FAULTS = (
 
 def main() -> int:
     """Inject the faults and print the table; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Inject faults and count what was lost.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults", description="Inject faults and count what was lost."
+    )
     parser.add_argument("--short", action="store_true", help="the faults that take little time, few times each")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--only", default="", metavar="WORDS", help="faults whose name holds these words")
@@ -94,7 +96,8 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
-    # In the background of a script, or under nohup, these are ignored, and so they would be by the runs that they are sent to.
+    # In the background of a script, or under nohup, these are ignored, and so they would be by the runs that they are
+    # sent to.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     rows = []
@@ -142,7 +145,10 @@ def _summary(rows: list[dict[str, object]]) -> str:
     lost, twice = (sum(int(str(row[name])) for row in rows) for name in ("lost", "duplicated"))
     kinds = sum(row["injected"] != 0 for row in rows)
     broken = sum(bool(row["broken"]) for row in rows)
-    return f"{kinds} kinds of fault, injected {injected} times: {lost} lost, {twice} trained twice, {broken} promises broken"
+    return (
+        f"{kinds} kinds of fault, injected {injected} times: {lost} lost, {twice} trained twice, {broken} promises"
+        " broken"
+    )
 
 
 if __name__ == "__main__":

@@ -32,7 +32,9 @@ class LeftOutError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a fault: finished trials lost, trials trained twice, and how many came to the same bits (None: nothing to compare)."""
+    """What came of a fault: finished trials lost, trials trained twice, and how many came to the same bits (None:
+    nothing to compare).
+    """
 
     injected: int = 1
     lost: int = 0
@@ -68,7 +70,9 @@ class Bench:
     def tasks(self, folder: Path, num: int = NUM_TRIALS, epochs: int = NUM_EPOCHS) -> list[Task]:
         """Tasks that keep their folders and weights below a folder."""
         return [
-            dataclasses.replace(small_task(seed, epochs=epochs), trials=folder / "trials", keep_weights=folder / "weights")
+            dataclasses.replace(
+                small_task(seed, epochs=epochs), trials=folder / "trials", keep_weights=folder / "weights"
+            )
             for seed in range(num)
         ]
 
@@ -80,7 +84,10 @@ class Bench:
         folder = self.new_folder()
         records = finished(SerialExecutor().run(self.tasks(folder)))
         require(all(record.status == "complete" for record in records.values()), "an undisturbed trial is not complete")
-        return {key: (bits(record), (folder / "weights" / f"{key}.safetensors").read_bytes()) for key, record in records.items()}
+        return {
+            key: (bits(record), (folder / "weights" / f"{key}.safetensors").read_bytes())
+            for key, record in records.items()
+        }
 
     def num_equal(self, folder: Path, records: dict[str, Record]) -> int:
         """How many of the trials have the record and the weights of the undisturbed ones, bit for bit."""
@@ -100,8 +107,14 @@ def require(condition: bool, text: str) -> None:
 def spawn(*words: str, **options: Any) -> subprocess.Popen[str]:
     """Start a Python process of the project in a group of its own."""
     return subprocess.Popen(
-        [sys.executable, *words], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, **options,
+        [sys.executable, *words],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
     )
 
 
@@ -113,9 +126,13 @@ def last_line(text: str) -> str:
 
 @contextmanager
 def small_disk(path: Path, size: str, *, read_only: bool = False) -> Iterator[Path]:
-    """A file system of a given size in memory, mounted at a new folder; LeftOutError where mounting is not permitted."""
+    """A file system of a given size in memory, mounted at a new folder; LeftOutError where mounting is not
+    permitted.
+    """
     path.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise LeftOutError(f"mounting is not permitted here: {done.stderr.strip()}")
     try:

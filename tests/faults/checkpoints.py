@@ -22,12 +22,19 @@ from xception.train.checkpoint import CheckpointError, CheckpointFolder, Trainin
 from xception.train.loop import FitResult, fit
 
 
-def train(folder: CheckpointFolder | None, task: Task | None = None, on_step: Callable[[], None] = lambda: None) -> FitResult:
+def train(
+    folder: CheckpointFolder | None, task: Task | None = None, on_step: Callable[[], None] = lambda: None
+) -> FitResult:
     task = task or small_task(0, epochs=4)
     trial = task.trial
     return fit(
-        model=trial.model, recipe=trial.recipe, dataset=load(task.source, trial.dataset.image_size), data=trial.dataset, seed=trial.seed,
-        checkpoints=folder, on_step=on_step,
+        model=trial.model,
+        recipe=trial.recipe,
+        dataset=load(task.source, trial.dataset.image_size),
+        data=trial.dataset,
+        seed=trial.seed,
+        checkpoints=folder,
+        on_step=on_step,
     )
 
 
@@ -67,7 +74,9 @@ def damaged(bench: Bench, damage: Callable[[bytes], bytes], *, both: bool = Fals
     lines: list[str] = []
     result = train(CheckpointFolder(path=path, semantics=1, say=lines.append))
     require(len(lines) == len(files) and all("passed over" in line for line in lines), f"said: {lines}")
-    return Outcome(injected=len(files), bit_equal=len(files) * (outcome_of(result) == outcome_of(train(None))), message=lines[0])
+    return Outcome(
+        injected=len(files), bit_equal=len(files) * (outcome_of(result) == outcome_of(train(None))), message=lines[0]
+    )
 
 
 def truncated(bench: Bench) -> Outcome:
@@ -135,7 +144,9 @@ def killed_while_saving(bench: Bench) -> Outcome:
         passed_over += len(lines)
         for file in newest_first(path):
             file.unlink()
-    return Outcome(injected=times, lost=lost, message=f"{torn} writes were torn, {passed_over} of them under a checkpoint's name")
+    return Outcome(
+        injected=times, lost=lost, message=f"{torn} writes were torn, {passed_over} of them under a checkpoint's name"
+    )
 
 
 def other_training(bench: Bench) -> Outcome:
@@ -178,7 +189,9 @@ def goes_on_without(bench: Bench, path: Path) -> Outcome:
     lines: list[str] = []
     result = train(CheckpointFolder(path=path, semantics=1, say=lines.append, largest_share=1e9))
     require(len(lines) == 1 and "the training goes on without" in lines[0], f"said: {lines}")
-    return Outcome(bit_equal=int(outcome_of(result) == outcome_of(train(None))), message=lines[0].replace(str(path), "FOLDER"))
+    return Outcome(
+        bit_equal=int(outcome_of(result) == outcome_of(train(None))), message=lines[0].replace(str(path), "FOLDER")
+    )
 
 
 def disk_full(bench: Bench) -> Outcome:

@@ -2,8 +2,8 @@
 
 python -m tests.faults.driver FOLDER NUM_WORKERS
 
-Without workers the process trains itself. Every event is written to FOLDER/log, so that a trial that is trained again after it
-counted as finished is seen.
+Without workers the process trains itself. Every event is written to FOLDER/log, so that a trial that is trained again
+after it counted as finished is seen.
 """
 
 from __future__ import annotations

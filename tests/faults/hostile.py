@@ -1,4 +1,6 @@
-"""Hostile input: files that would run code, write elsewhere or pretend to be others, and names that would be code in a table."""
+"""Hostile input: files that would run code, write elsewhere or pretend to be others, and names that would be code in a
+table.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def message_of(action: Callable[[], Any], kind: type[ValueError] = ValueError) -
 def pickle_in_data(bench: Bench) -> Outcome:
     """A batch of CIFAR whose pickle would run a command."""
     folder = bench.new_folder()
-    message = message_of(lambda: read_pickle(pickle.dumps({"data": Bomb(f"touch {folder / 'burnt'}")}), "data_batch_1"), DataError)
+    message = message_of(
+        lambda: read_pickle(pickle.dumps({"data": Bomb(f"touch {folder / 'burnt'}")}), "data_batch_1"), DataError
+    )
     require(not (folder / "burnt").exists(), "the command was run")
     return Outcome(message=message)
 
@@ -63,8 +67,12 @@ def archive_members(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     target = bench.new_folder()
     bad = [
-        ("/etc/evil", tarfile.REGTYPE, ""), ("data/../../evil", tarfile.REGTYPE, ""), ("other/file", tarfile.REGTYPE, ""),
-        ("data/link", tarfile.SYMTYPE, "/etc/passwd"), ("data/hard", tarfile.LNKTYPE, "/etc/passwd"), ("data/device", tarfile.CHRTYPE, ""),
+        ("/etc/evil", tarfile.REGTYPE, ""),
+        ("data/../../evil", tarfile.REGTYPE, ""),
+        ("other/file", tarfile.REGTYPE, ""),
+        ("data/link", tarfile.SYMTYPE, "/etc/passwd"),
+        ("data/hard", tarfile.LNKTYPE, "/etc/passwd"),
+        ("data/device", tarfile.CHRTYPE, ""),
     ]
     messages = []
     for i, (name, kind, link) in enumerate(bad):
@@ -133,7 +141,9 @@ def downloads_at_once(bench: Bench) -> Outcome:
     server.close()
     require(statuses == [0] * num, f"some could not: {statuses}")
     require((folder / "data" / "file").read_bytes() == bytes(100_000), "the content is another")
-    return Outcome(injected=num, duplicated=server.num_requests - 1, message=f"{server.num_requests} download for {num} processes")
+    return Outcome(
+        injected=num, duplicated=server.num_requests - 1, message=f"{server.num_requests} download for {num} processes"
+    )
 
 
 def _fetched(server: Server, folder: Path) -> None:
@@ -178,13 +188,17 @@ def hostile_names(bench: Bench) -> Outcome:
     for name in ("table.csv", "runs.csv"):
         with open(folder / name, newline="") as file:
             cells = [cell for row in csv.reader(file) for cell in row]
-        formulas = [cell for cell in cells if cell.startswith(("=", "@", "\t", "\r")) or re.match(r"[+-](?![\d.])", cell)]
+        formulas = [
+            cell for cell in cells if cell.startswith(("=", "@", "\t", "\r")) or re.match(r"[+-](?![\d.])", cell)
+        ]
         require(not formulas, f"a formula in {name}: {formulas[:1]}")
     return Outcome(injected=len(HOSTILE), message="escaped in HTML and LaTeX, no formula in CSV")
 
 
 def record_damaged(bench: Bench) -> Outcome:
-    """The record beside a trial's checkpoint is damaged before the store had it: the trial is trained again, to the same bits."""
+    """The record beside a trial's checkpoint is damaged before the store had it: the trial is trained again, to the
+    same bits.
+    """
     from ablations.execution.executors import Notice, SerialExecutor
     from tests.trials import finished
 

@@ -61,7 +61,9 @@ def await_log(folder: Path, word: str, process: subprocess.Popen[str]) -> None:
 
 
 def num_duplicated(folder: Path) -> int:
-    """Trials of which an epoch was trained after they had counted as finished; one that failed is meant to be tried again."""
+    """Trials of which an epoch was trained after they had counted as finished; one that failed is meant to be tried
+    again.
+    """
     done: set[str] = set()
     again: set[str] = set()
     for word, key, *more in read_log(folder):
@@ -82,9 +84,19 @@ def judged(bench: Bench, folder: Path, *, message: str = "", injected: int = 1) 
     """The outcome of a run that was continued to its end."""
     records = records_of(folder)
     promised = {line[1] for line in read_log(folder) if line[0] == "finished" and line[2] == "complete"}
-    lost = len(promised - {key for key, record in records.items() if record.status == "complete"}) + NUM_TRIALS - len(records)
+    lost = (
+        len(promised - {key for key, record in records.items() if record.status == "complete"})
+        + NUM_TRIALS
+        - len(records)
+    )
     equal = bench.num_equal(folder, records) == NUM_TRIALS
-    return Outcome(injected=injected, lost=lost, duplicated=num_duplicated(folder), bit_equal=injected if equal else 0, message=message)
+    return Outcome(
+        injected=injected,
+        lost=lost,
+        duplicated=num_duplicated(folder),
+        bit_equal=injected if equal else 0,
+        message=message,
+    )
 
 
 def killed_at_random(bench: Bench) -> Outcome:
@@ -114,7 +126,9 @@ def run_with_worker(folder: Path) -> None:
 
 
 def killed_and_continued(bench: Bench, begin: Callable[[Path], int], times: int) -> Outcome:
-    """A run is killed with all its processes at a random moment and continued, which is killed in turn; after five times it may end."""
+    """A run is killed with all its processes at a random moment and continued, which is killed in turn; after five
+    times it may end.
+    """
     bench.reference  # noqa: B018 - made before the clock runs
 
     def seconds_of(folder: Path) -> float:
@@ -176,7 +190,9 @@ def parent_killed(bench: Bench) -> Outcome:
 
 
 def interrupted(bench: Bench, number: int, *, to_group: bool) -> Outcome:
-    """A signal that ends a run in good order; a run that was over before it came is begun anew, as nothing was injected."""
+    """A signal that ends a run in good order; a run that was over before it came is begun anew, as nothing was
+    injected.
+    """
     for _ in range(ATTEMPTS):
         folder = bench.new_folder()
         process = start(folder)
@@ -281,7 +297,11 @@ def file_size_limited(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     limit = (100_000, 100_000)
     process = spawn(
-        "-m", "tests.faults.driver", str(folder), "1", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        "-m",
+        "tests.faults.driver",
+        str(folder),
+        "1",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
     )
     _, err = process.communicate(timeout=TIMEOUT)
     require("Traceback" not in err, f"a traceback: {last_line(err)}")
@@ -292,7 +312,9 @@ def file_size_limited(bench: Bench) -> Outcome:
 
 
 def ablate(*words: str, expect: int) -> str:
-    return ended(spawn("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", *words), expect)
+    return ended(
+        spawn("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", *words), expect
+    )
 
 
 def read_only(bench: Bench) -> Outcome:
@@ -347,5 +369,8 @@ def _interrupted_command(bench: Bench, number: int, *more: str) -> Outcome:
     command = line.partition("Continue with: python ")[2].split()
     err = ended(spawn(*command), 0)
     after = records_of(folder)
-    require(len(after) == 2 and all(record.status == "complete" for record in after.values()), f"not continued: {last_line(err)}")
+    require(
+        len(after) == 2 and all(record.status == "complete" for record in after.values()),
+        f"not continued: {last_line(err)}",
+    )
     return Outcome(lost=len(before - set(after)), message=line.replace(str(folder), "OUT"))

@@ -158,7 +158,9 @@ def created_at_once(bench: Bench) -> Outcome:
             store.check()
             lost += 10 - len(store.get())
         duplicated += new - 10
-    return Outcome(injected=8 * times, lost=lost, duplicated=duplicated, message="one makes it, each record is new once")
+    return Outcome(
+        injected=8 * times, lost=lost, duplicated=duplicated, message="one makes it, each record is new once"
+    )
 
 
 def killed_while_writing(bench: Bench) -> Outcome:
@@ -192,7 +194,12 @@ def killed_while_writing(bench: Bench) -> Outcome:
             for seed in range(num):
                 store.put(record(seed))
             duplicated += len(store.get()) - num
-    return Outcome(injected=times, lost=lost, duplicated=duplicated, message="every record that was acknowledged is there and whole")
+    return Outcome(
+        injected=times,
+        lost=lost,
+        duplicated=duplicated,
+        message="every record that was acknowledged is there and whole",
+    )
 
 
 def disk_full(bench: Bench) -> Outcome:
@@ -216,7 +223,12 @@ def failed_then_final(bench: Bench) -> Outcome:
     """A failure is replaced by a result, a result by nothing."""
     with closing(Store(url(bench.new_folder()))) as store:
         first = replace(record(0), status="failed", reason="its worker was lost")
-        answers = [store.put(first), store.put(record(0)), store.put(replace(record(0), test_accuracy=0.9)), store.put(first)]
+        answers = [
+            store.put(first),
+            store.put(record(0)),
+            store.put(replace(record(0), test_accuracy=0.9)),
+            store.put(first),
+        ]
         require(answers == [True, True, False, False], f"answers: {answers}")
         return Outcome(lost=int(store.get()[record(0).key] != record(0)), message="the first final record stays")
 

@@ -36,7 +36,9 @@ def signal_workers(*numbers: int, pause: float = 0.0) -> None:
             os.kill(pid, number)
 
 
-def survived(bench: Bench, executor: LocalExecutor, disturb: Callable[[], None], words: str, *, times: int = 1) -> Outcome:
+def survived(
+    bench: Bench, executor: LocalExecutor, disturb: Callable[[], None], words: str, *, times: int = 1
+) -> Outcome:
     """Every trial must end as undisturbed, and a notice must hold the words (none must come where they are empty)."""
     folder = bench.new_folder()
     events = list(disturbed(executor, bench.tasks(folder), disturb, times))
@@ -54,7 +56,12 @@ def killed(bench: Bench) -> Outcome:
 
 
 def terminated(bench: Bench) -> Outcome:
-    return survived(bench, LocalExecutor(num_workers=1), lambda: signal_workers(signal.SIGTERM), "tried again from its last checkpoint")
+    return survived(
+        bench,
+        LocalExecutor(num_workers=1),
+        lambda: signal_workers(signal.SIGTERM),
+        "tried again from its last checkpoint",
+    )
 
 
 def crashed(bench: Bench) -> Outcome:
@@ -62,11 +69,15 @@ def crashed(bench: Bench) -> Outcome:
 
 
 def hung(bench: Bench) -> Outcome:
-    return survived(bench, LocalExecutor(num_workers=1, stall_seconds=20.0), lambda: signal_workers(signal.SIGSTOP), "hung")
+    return survived(
+        bench, LocalExecutor(num_workers=1, stall_seconds=20.0), lambda: signal_workers(signal.SIGSTOP), "hung"
+    )
 
 
 def suspended(bench: Bench) -> Outcome:
-    return survived(bench, LocalExecutor(num_workers=1), lambda: signal_workers(signal.SIGSTOP, signal.SIGCONT, pause=1.0), "")
+    return survived(
+        bench, LocalExecutor(num_workers=1), lambda: signal_workers(signal.SIGSTOP, signal.SIGCONT, pause=1.0), ""
+    )
 
 
 def killed_every_time(bench: Bench) -> Outcome:
@@ -75,7 +86,10 @@ def killed_every_time(bench: Bench) -> Outcome:
     tasks = bench.tasks(folder)
     first = finished(disturbed(LocalExecutor(num_workers=1), tasks, lambda: signal_workers(signal.SIGKILL), 2))
     reason = first[tasks[0].key].reason or ""
-    require([first[task.key].status for task in tasks] == ["failed", "complete", "complete"], f"another trial failed too: {reason}")
+    require(
+        [first[task.key].status for task in tasks] == ["failed", "complete", "complete"],
+        f"another trial failed too: {reason}",
+    )
     require("2 attempts" in reason, f"the attempts are not stated: {reason}")
     second = finished(LocalExecutor(num_workers=1).run(tasks[:1]))
     records = first | second
@@ -86,18 +100,25 @@ def killed_every_time(bench: Bench) -> Outcome:
 def over_time(bench: Bench) -> Outcome:
     task = dataclasses.replace(small_task(0, epochs=1_000_000), trials=bench.new_folder())
     (record,) = finished(LocalExecutor(num_workers=1, retries=0, timeout_seconds=1.0).run([task])).values()
-    require(record.status == "failed" and "time limit of 1 s" in str(record.reason), f"not ended for its time: {record.reason}")
+    require(
+        record.status == "failed" and "time limit of 1 s" in str(record.reason),
+        f"not ended for its time: {record.reason}",
+    )
     return Outcome(message=str(record.reason))
 
 
 def out_of_memory(bench: Bench) -> Outcome:
-    """`ulimit -v` on the worker once it trains, a little above what it has: the large trial that is next fails, its retry does not."""
+    """`ulimit -v` on the worker once it trains, a little above what it has: the large trial that is next fails, its
+    retry does not.
+    """
 
     def limit() -> None:
         for process in multiprocessing.active_children():
             assert process.pid is not None
             pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + (150 << 20), resource.RLIM_INFINITY))
+            resource.prlimit(
+                process.pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + (150 << 20), resource.RLIM_INFINITY)
+            )
 
     folder = bench.new_folder()
     small = bench.tasks(folder)
@@ -108,7 +129,11 @@ def out_of_memory(bench: Bench) -> Outcome:
     own = records.pop(large.key)
     require(any(line.startswith("out of memory") for line in notices), f"not said: {notices}; {own.reason}")
     require(own.status == "complete", f"the retry did not complete: {own.reason}")
-    return Outcome(lost=NUM_TRIALS - len(records), bit_equal=int(bench.num_equal(folder, records) == NUM_TRIALS), message=notices[0])
+    return Outcome(
+        lost=NUM_TRIALS - len(records),
+        bit_equal=int(bench.num_equal(folder, records) == NUM_TRIALS),
+        message=notices[0],
+    )
 
 
 def out_of_gpu_memory(bench: Bench) -> Outcome:
@@ -119,7 +144,11 @@ def out_of_gpu_memory(bench: Bench) -> Outcome:
         raise LeftOutError("there is no GPU here")
     folder = bench.new_folder()
     trial = small_task(0).trial
-    large = trial.replace_at("dataset.image_size", 512).replace_at("dataset.train_size", 4096).replace_at("recipe.batch_size", 4096)
+    large = (
+        trial.replace_at("dataset.image_size", 512)
+        .replace_at("dataset.train_size", 4096)
+        .replace_at("recipe.batch_size", 4096)
+    )
     large = large.replace_at("model.width_multiplier", 16.0)
     tasks = [
         dataclasses.replace(small_task(0), trial=large, device="cuda:0", trials=folder),

@@ -16,7 +16,8 @@ from xception.network.config import XceptionConfig
 from xception.network.model import build
 
 GOLDEN = json.loads(Path(__file__).with_name("presets.json").read_text())
-# Parameters at 1000 classes as torchvision's documentation gives them; Inception V3's are less its auxiliary tower of 3,326,696.
+# Parameters at 1000 classes as torchvision's documentation gives them; Inception V3's are less its auxiliary tower of
+# 3,326,696.
 TORCHVISION = {
     "torchvision:vgg16": 138_357_544,
     "torchvision:resnet18": 11_689_512,
@@ -38,7 +39,11 @@ def test_counts(name):
     assert key_of(config) == golden["key"]
     assert presets.input_size(name) == golden["input_size"]
     counted = complexity(config, golden["input_size"])
-    assert (counted.params, counted.macs, counted.activations) == (golden["params"], golden["macs"], golden["activations"])
+    assert (counted.params, counted.macs, counted.activations) == (
+        golden["params"],
+        golden["macs"],
+        golden["activations"],
+    )
     with torch.device("meta"):
         model = build(config).eval()
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == golden["params"]

@@ -32,7 +32,9 @@ def counted(model: XceptionConfig, image_size: int) -> Complexity:
 
 
 def accuracy_of(trial: Trial) -> float:
-    """A validation accuracy that rises with the network's MACs and falls where there are no shortcuts, with a seed's noise."""
+    """A validation accuracy that rises with the network's MACs and falls where there are no shortcuts, with a seed's
+    noise.
+    """
     assert isinstance(trial.model, XceptionConfig)
     macs = counted(trial.model, trial.dataset.image_size).macs
     luck = (int(trial.key[:8], 16) % 1000 - 500) / 50_000
@@ -46,13 +48,24 @@ def record_of(trial: Trial, accuracy: float, *, test_accuracy: float = 0.5, stat
     cost = counted(trial.model, trial.dataset.image_size)
     epochs = trial.recipe.epochs
     curve = [
-        {"epoch": e + 1, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": accuracy * (e + 1) / epochs} for e in range(epochs)
+        {"epoch": e + 1, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": accuracy * (e + 1) / epochs}
+        for e in range(epochs)
     ]
     ended = status == "complete"
     return Record(
-        key=trial.key, trial=trial.to_json(), status=status, val_accuracy=accuracy if ended else None,
-        test_accuracy=test_accuracy if ended else None, num_classes=10, num_test=100, params=cost.params, macs=cost.macs,
-        curves=curve, train_seconds=cost.macs / 1e6 * epochs, device="simulated", created_at="2026-01-01T00:00:00.000000+00:00",
+        key=trial.key,
+        trial=trial.to_json(),
+        status=status,
+        val_accuracy=accuracy if ended else None,
+        test_accuracy=test_accuracy if ended else None,
+        num_classes=10,
+        num_test=100,
+        params=cost.params,
+        macs=cost.macs,
+        curves=curve,
+        train_seconds=cost.macs / 1e6 * epochs,
+        device="simulated",
+        created_at="2026-01-01T00:00:00.000000+00:00",
         reason=None if ended else "simulated",
     )
 
@@ -63,7 +76,11 @@ class Simulated:
     num_workers = 1
 
     def __init__(
-        self, accuracy: Callable[[Trial], float] = accuracy_of, *, killed_at: int | None = None, test_accuracy: float = 0.5
+        self,
+        accuracy: Callable[[Trial], float] = accuracy_of,
+        *,
+        killed_at: int | None = None,
+        test_accuracy: float = 0.5,
     ) -> None:
         self.trained: list[str] = []
         self._accuracy, self._killed_at, self._test_accuracy = accuracy, killed_at, test_accuracy

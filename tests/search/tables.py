@@ -28,8 +28,13 @@ def quality(values: Values) -> float:
 def make_table(folder: Path, *, noise: float = 0.005, seeds: int = 3, epochs: int = 9) -> Table:
     """Return a table of the space `table` at smoke scale."""
     space, design = get_space("table"), make_plan(folder, "table").design
-    return Table(make_frame(design, noise=noise, seeds=seeds, epochs=epochs), space="table", digest=space.digest, design=design,
-                 about={"dataset": "simulated"})
+    return Table(
+        make_frame(design, noise=noise, seeds=seeds, epochs=epochs),
+        space="table",
+        digest=space.digest,
+        design=design,
+        about={"dataset": "simulated"},
+    )
 
 
 def make_frame(design: Design, *, noise: float, seeds: int, epochs: int) -> pd.DataFrame:
@@ -44,8 +49,15 @@ def make_frame(design: Design, *, noise: float, seeds: int, epochs: int) -> pd.D
             seconds = 60.0 * (1 + float(values["middle.modules"])) * float(values["width"])
             rows.append(
                 {
-                    "model": model, "seed": seed, "status": "complete", "val_accuracy": val, "test_accuracy": test, "params": 1000,
-                    "macs": 10_000, "latency_ms": 1.5, "train_seconds": seconds,
+                    "model": model,
+                    "seed": seed,
+                    "status": "complete",
+                    "val_accuracy": val,
+                    "test_accuracy": test,
+                    "params": 1000,
+                    "macs": 10_000,
+                    "latency_ms": 1.5,
+                    "train_seconds": seconds,
                     "val_curve": [val * (1 - 0.5 ** (e + 1)) / (1 - 0.5**epochs) for e in range(epochs)],
                 }
             )

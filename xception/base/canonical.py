@@ -55,7 +55,9 @@ class Config:
         """Return a copy with some fields changed, validated again."""
         unknown = sorted(set(changes) - {f.name for f in dataclasses.fields(self)})  # type: ignore[arg-type]
         if unknown:
-            raise ValueError(f"{type(self).__name__}: no field {', '.join(unknown)}; fields: {', '.join(_hints(type(self)))}")
+            raise ValueError(
+                f"{type(self).__name__}: no field {', '.join(unknown)}; fields: {', '.join(_hints(type(self)))}"
+            )
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
     def replace_at(self, path: str, value: Any) -> Self:
@@ -265,8 +267,14 @@ def _parsed(plain: Plain, annotation: Any, name: str) -> Any:
     if isinstance(plain, dict) and configs:
         return _parsed_config(plain, configs, name)
     if isinstance(plain, list):
-        return _checked([_parsed(p, a, f"{name}[{i}]") for i, (p, a) in enumerate(zip(plain, _items(annotation, len(plain)), strict=True))],
-                        annotation, name)
+        return _checked(
+            [
+                _parsed(p, a, f"{name}[{i}]")
+                for i, (p, a) in enumerate(zip(plain, _items(annotation, len(plain)), strict=True))
+            ],
+            annotation,
+            name,
+        )
     return _checked(plain, annotation, name)
 
 

@@ -31,7 +31,9 @@ def parse(options: type[T], args: Sequence[str] | None, *, prog: str, descriptio
     complaint = io.StringIO()
     try:
         with _wide_terminal(), contextlib.redirect_stderr(complaint):
-            return tyro.cli(options, args=words, prog=prog, description=description, config=(tyro.conf.FlagCreatePairsOff,))
+            return tyro.cli(
+                options, args=words, prog=prog, description=description, config=(tyro.conf.FlagCreatePairsOff,)
+            )
     except SystemExit as end:
         if end.code in (0, None):
             raise
@@ -46,10 +48,11 @@ def refuse(prog: str, message: object) -> NoReturn:
 
 
 def _parse_plain(options: type[T], words: Sequence[str]) -> T | None:
-    """What plain words come to: flags, and options with one value of a simple type; None for anything else, which is left to tyro.
+    """What plain words come to: flags, and options with one value of a simple type; None for anything else, which is
+    left to tyro.
 
-    Importing tyro and describing the options to it takes longer than all else that `--list` does. Help, every mistake and
-    whatever might be read in two ways is tyro's to answer.
+    Importing tyro and describing the options to it takes longer than all else that `--list` does. Help, every mistake
+    and whatever might be read in two ways is tyro's to answer.
     """
     if not dataclasses.is_dataclass(options):
         return None
@@ -74,8 +77,10 @@ def _parse_plain(options: type[T], words: Sequence[str]) -> T | None:
             values[name] = _converted(hints[name], value)
         except (TypeError, ValueError):
             return None
-    has_all = all(f.name in values or f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
-                  for f in fields.values())
+    has_all = all(
+        f.name in values or f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
+        for f in fields.values()
+    )
     return options(**values) if has_all else None
 
 
@@ -89,7 +94,11 @@ def _converted(hint: Any, text: str) -> Any:
         if text not in get_args(hint):
             raise ValueError(text)
         return text
-    kinds = [kind for kind in get_args(hint) if kind is not type(None)] if get_origin(hint) in (Union, types.UnionType) else [hint]
+    kinds = (
+        [kind for kind in get_args(hint) if kind is not type(None)]
+        if get_origin(hint) in (Union, types.UnionType)
+        else [hint]
+    )
     if len(kinds) != 1:
         raise TypeError(hint)
     (kind,) = kinds
@@ -122,5 +131,9 @@ def _wide_terminal() -> Iterator[None]:
 def _one_line(box: str) -> str:
     """The sentences of a boxed complaint, without the frame and the pointer to the help text."""
     lines = [re.sub(r"^[│|]\s?|\s*[│|]$", "", line).strip() for line in box.splitlines()]
-    words = [line for line in lines if line and not re.match(r"^[─╭╰═\-]+", line) and not line.startswith("For full helptext")]
+    words = [
+        line
+        for line in lines
+        if line and not re.match(r"^[─╭╰═\-]+", line) and not line.startswith("For full helptext")
+    ]
     return " ".join(words) or "wrong arguments; see --help"

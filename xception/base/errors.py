@@ -13,5 +13,7 @@ class DataError(ValueError):
 
 
 def printable(text: str) -> str:
-    """Return a text that came from outside with no line break, control character or half of one in it: `?` in their place."""
+    """Return a text that came from outside with no line break, control character or half of one in it: `?` in their
+    place.
+    """
     return "".join(c if c.isprintable() else "?" for c in text)

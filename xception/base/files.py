@@ -1,4 +1,6 @@
-"""Files that can be made again: where they live, how they are written so that a kill leaves no half of one, and locks."""
+"""Files that can be made again: where they live, how they are written so that a kill leaves no half of one, and
+locks.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ LOCK_TIMEOUT_SECONDS = 3600.0
 
 
 def cache_dir() -> Path:
-    """Return the folder for decoded images, made where it is missing: $XCEPTION_CACHE, else `xception` in the user's cache.
+    """Return the folder for decoded images, made where it is missing: $XCEPTION_CACHE, else `xception` in the user's
+    cache.
 
     Raises:
         DataError: it cannot be made or written.
@@ -32,7 +35,9 @@ def cache_dir() -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"cache: {str(path)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE") from None
+        raise DataError(
+            f"cache: {str(path)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE"
+        ) from None
     if not os.access(path, os.W_OK | os.X_OK):
         raise DataError(f"cache: {str(path)!r} cannot be written; name a folder that can in $XCEPTION_CACHE")
     return path
@@ -54,7 +59,8 @@ def sync_dir(path: Path) -> None:
 
 @contextlib.contextmanager
 def write_atomic(path: Path) -> Iterator[Any]:
-    """Open a binary file that appears under its name whole or not at all: temporary file, fsync, rename, fsync of the folder.
+    """Open a binary file that appears under its name whole or not at all: temporary file, fsync, rename, fsync of the
+    folder.
 
     Raises:
         DataError: the folder cannot be written or the disk is full.
@@ -68,7 +74,9 @@ def write_atomic(path: Path) -> Iterator[Any]:
         os.replace(temporary, path)
         sync_dir(path.parent)
     except OSError as error:
-        raise DataError(f"{str(path)!r}: cannot be written ({reason(error)}); a folder that can, with space left") from None
+        raise DataError(
+            f"{str(path)!r}: cannot be written ({reason(error)}); a folder that can, with space left"
+        ) from None
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -78,7 +86,11 @@ def write_json(path: Path, content: Any) -> None:
     """Write a small document with its own checksum, atomically."""
     text = json.dumps(content, sort_keys=True)
     with write_atomic(path) as file:
-        file.write(json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": content}, sort_keys=True).encode())
+        file.write(
+            json.dumps(
+                {"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": content}, sort_keys=True
+            ).encode()
+        )
 
 
 def read_json(path: Path) -> Any | None:
@@ -114,7 +126,9 @@ def lock(path: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[
                     raise DataError(f"{str(path)!r}: cannot be locked ({reason(error)})") from None
             if time.monotonic() > deadline:
                 holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-                raise DataError(f"{str(path)!r}: still held by process {holder} after {timeout_seconds:g} s; end that process")
+                raise DataError(
+                    f"{str(path)!r}: still held by process {holder} after {timeout_seconds:g} s; end that process"
+                )
             time.sleep(0.05)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -12,7 +12,17 @@ from collections.abc import Iterable, Sequence
 from typing import SupportsFloat
 
 __all__ = [
-    "NOT_MEASURED", "aligned", "count", "interval", "is_number", "join_words", "milliseconds", "p_value", "percent", "points", "seconds",
+    "NOT_MEASURED",
+    "aligned",
+    "count",
+    "interval",
+    "is_number",
+    "join_words",
+    "milliseconds",
+    "p_value",
+    "percent",
+    "points",
+    "seconds",
     "wrapped",
 ]
 
@@ -103,7 +113,9 @@ def aligned(cells: Sequence[str]) -> list[str]:
 
 
 def wrapped(name: str, width: int) -> str:
-    """Return a name broken into lines of at most `width` characters, after blanks, `_`, `.`, `,`, `=`, `/` and `@` where it can be."""
+    """Return a name broken into lines of at most `width` characters, after blanks, `_`, `.`, `,`, `=`, `/` and `@`
+    where it can be.
+    """
     pieces = [p for p in re.split(r"(?<=[\s_,=/@-])|(?<=\.)(?!\d)", name) if p]
     lines = [""]
     for piece in pieces:
@@ -128,9 +140,20 @@ def _aligned(cells: Sequence[str]) -> list[str]:
             continue
         fraction = match["fraction"] or ""
         missing = digits - len(fraction)
-        gap = "" if not missing else (FIGURE_SPACE * missing if fraction else PUNCTUATION_SPACE + FIGURE_SPACE * (missing - 1))
+        gap = (
+            ""
+            if not missing
+            else (FIGURE_SPACE * missing if fraction else PUNCTUATION_SPACE + FIGURE_SPACE * (missing - 1))
+        )
         unit = match["rest"] or (FIGURE_SPACE * 2 if any_unit else "")
-        out.append(FIGURE_SPACE * (left - len(match["sign"] + match["whole"])) + match["sign"] + match["whole"] + fraction + gap + unit)
+        out.append(
+            FIGURE_SPACE * (left - len(match["sign"] + match["whole"]))
+            + match["sign"]
+            + match["whole"]
+            + fraction
+            + gap
+            + unit
+        )
     return out
 
 

@@ -1,7 +1,7 @@
 """The command `python -m xception describe`: a network as a table of stages.
 
-Totals are measured on the network (`xception.profile.complexity`); the stages of our networks come from the closed form, which
-tests hold equal to it, and those of torchvision's from its layers.
+Totals are measured on the network (`xception.profile.complexity`); the stages of our networks come from the closed
+form, which tests hold equal to it, and those of torchvision's from its layers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,12 @@ class Stage:
 
 def describe(args: Sequence[str] | None = None) -> int:
     """Print a network's stages and totals; return the exit status."""
-    asked = parse(DescribeArguments, args, prog=PROG, description="Shapes, operators, parameters and MACs of a network, stage by stage.")
+    asked = parse(
+        DescribeArguments,
+        args,
+        prog=PROG,
+        description="Shapes, operators, parameters and MACs of a network, stage by stage.",
+    )
     try:
         subjects = read_subjects(asked.preset, asked.config, asked.input_size)
         if len(subjects) > 1:
@@ -67,7 +72,11 @@ def describe(args: Sequence[str] | None = None) -> int:
     from xception.profile.complexity import complexity
 
     counted = complexity(build(subject.config), subject.input_shape)
-    rows = stages(subject.config, subject.input_size) if isinstance(subject.config, XceptionConfig) else _torchvision_stages(counted)
+    rows = (
+        stages(subject.config, subject.input_size)
+        if isinstance(subject.config, XceptionConfig)
+        else _torchvision_stages(counted)
+    )
     if asked.json:
         document = {
             "name": subject.name,
@@ -95,18 +104,24 @@ def stages(config: XceptionConfig, input_size: int) -> list[Stage]:
 
     shortcuts = {module.name: module.shortcut for module in config.modules()}
     out: list[Stage] = []
-    for name, group in itertools.groupby(complexity(config, input_size).layers, key=lambda layer: _stage_name(layer.name)):
+    for name, group in itertools.groupby(
+        complexity(config, input_size).layers, key=lambda layer: _stage_name(layer.name)
+    ):
         layers = list(group)
-        operator = {"stem": config.stem.kind, "final": config.activation, "head": config.head.pool}.get(name, _operator(config))
-        out.append(Stage(
-            name=name,
-            operator=operator,
-            shortcut=shortcuts.get(name, ""),
-            in_shape=layers[0].in_shape,
-            out_shape=layers[-1].out_shape,
-            params=sum(layer.params for layer in layers),
-            macs=sum(layer.macs for layer in layers),
-        ))
+        operator = {"stem": config.stem.kind, "final": config.activation, "head": config.head.pool}.get(
+            name, _operator(config)
+        )
+        out.append(
+            Stage(
+                name=name,
+                operator=operator,
+                shortcut=shortcuts.get(name, ""),
+                in_shape=layers[0].in_shape,
+                out_shape=layers[-1].out_shape,
+                params=sum(layer.params for layer in layers),
+                macs=sum(layer.macs for layer in layers),
+            )
+        )
     return out
 
 
@@ -132,7 +147,9 @@ def _torchvision_stages(counted: Complexity) -> list[Stage]:
         layers = list(group)
         kinds = ", ".join(dict.fromkeys(layer.kind for layer in layers if layer.macs))
         shapes = (tuple(layers[0].input_shape), tuple(layers[-1].output_shape))
-        out.append(Stage(name, kinds, "", *shapes, sum(layer.params for layer in layers), sum(layer.macs for layer in layers)))
+        out.append(
+            Stage(name, kinds, "", *shapes, sum(layer.params for layer in layers), sum(layer.macs for layer in layers))
+        )
     return out
 
 
@@ -146,23 +163,27 @@ def _text(subject: Subject, counted: Complexity, rows: list[Stage]) -> str:
     widths = [max(len(line[i]) for line in (head, *body)) for i in range(len(head))]
 
     def line(cells: Iterable[str]) -> str:
-        padded = (cell.rjust(w) if i > 2 else cell.ljust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True)))
+        padded = (
+            cell.rjust(w) if i > 2 else cell.ljust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+        )
         return "  ".join(padded).rstrip()
 
     fvcore = "not measured" if counted.fvcore_total is None else f"{counted.fvcore_total:,}"
     shape = "×".join(str(n) for n in subject.input_shape)
-    return "\n".join((
-        f"{subject.name} at {shape}",
-        "",
-        line(head),
-        line("─" * w for w in widths),
-        *(line(cells) for cells in body),
-        "",
-        f"params        {counted.params:,}",
-        f"MACs          {counted.macs:,} (convolutions and linear layers; FLOPs are twice that)",
-        f"fvcore total  {fvcore} (norms and pooling included)",
-        f"activations   {counted.activations:,} (outputs of convolutions and linear layers)",
-    ))
+    return "\n".join(
+        (
+            f"{subject.name} at {shape}",
+            "",
+            line(head),
+            line("─" * w for w in widths),
+            *(line(cells) for cells in body),
+            "",
+            f"params        {counted.params:,}",
+            f"MACs          {counted.macs:,} (convolutions and linear layers; FLOPs are twice that)",
+            f"fvcore total  {fvcore} (norms and pooling included)",
+            f"activations   {counted.activations:,} (outputs of convolutions and linear layers)",
+        )
+    )
 
 
 def _folded(rows: list[Stage]) -> list[tuple[str, Stage]]:

@@ -29,7 +29,9 @@ LATENCY, ROOFLINE = "python -m xception latency", "python -m xception roofline"
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyArguments:
-    """What can be asked of `latency`; options that take several values take them separated by commas, or the word all."""
+    """What can be asked of `latency`; options that take several values take them separated by commas, or the word
+    all.
+    """
 
     preset: str | None = None
     """Networks to measure, interleaved: presets, or torchvision:NAME."""
@@ -93,10 +95,17 @@ class RooflineArguments:
 
 def latency(args: Sequence[str] | None = None) -> int:
     """Measure and print the latency of networks; return the exit status."""
-    asked = parse(LatencyArguments, args, prog=LATENCY, description="Latency of networks by one protocol, with the interval of the median.")
+    asked = parse(
+        LatencyArguments,
+        args,
+        prog=LATENCY,
+        description="Latency of networks by one protocol, with the interval of the median.",
+    )
     try:
         plan = protocols(
-            LatencyProtocol(num_threads=asked.threads, relative_width=asked.relative_width, time_budget_s=asked.time_budget),
+            LatencyProtocol(
+                num_threads=asked.threads, relative_width=asked.relative_width, time_budget_s=asked.time_budget
+            ),
             modes=words("--modes", asked.modes, MODES),
             batch_sizes=integers("--batch-sizes", asked.batch_sizes),
             precisions=words("--precisions", asked.precisions, PRECISIONS),
@@ -123,7 +132,12 @@ def latency(args: Sequence[str] | None = None) -> int:
 
 def roofline(args: Sequence[str] | None = None) -> int:
     """Measure and print the share of the attainable rate that networks and layers reach; return the exit status."""
-    asked = parse(RooflineArguments, args, prog=ROOFLINE, description="Share of the attainable rate of each network and kind of layer.")
+    asked = parse(
+        RooflineArguments,
+        args,
+        prog=ROOFLINE,
+        description="Share of the attainable rate of each network and kind of layer.",
+    )
     try:
         protocol = LatencyProtocol(
             batch_size=asked.batch_size,
@@ -174,14 +188,18 @@ def roofline(args: Sequence[str] | None = None) -> int:
         }
         print(json.dumps(document, indent=2))
         return 0
-    print(f"ceilings: {ceilings.macs_per_second / 1e9:.4g}·10⁹ MAC/s, {ceilings.bytes_per_second / 1e9:.4g} GB/s; "
-          f"the product is the lower one from {ceilings.ridge:.3g} MACs per byte on")
+    print(
+        f"ceilings: {ceilings.macs_per_second / 1e9:.4g}·10⁹ MAC/s, {ceilings.bytes_per_second / 1e9:.4g} GB/s; "
+        f"the product is the lower one from {ceilings.ridge:.3g} MACs per byte on"
+    )
     print(_roofline_table(frame, kinds))
     print(_told(environment))
     return 0
 
 
-def _measure(subjects: list[Subject], plan: list[LatencyProtocol], device: str) -> tuple[list[dict[str, Any]], Environment | None]:
+def _measure(
+    subjects: list[Subject], plan: list[LatencyProtocol], device: str
+) -> tuple[list[dict[str, Any]], Environment | None]:
     """One row per network and protocol, and the environment of the last that was measured."""
     import torch
 
@@ -196,11 +214,15 @@ def _measure(subjects: list[Subject], plan: list[LatencyProtocol], device: str) 
     rows: list[dict[str, Any]] = []
     environment = None
     for protocol in plan:
-        _notice(f"measuring {len(subjects)} networks on {device}: {protocol.mode}, batch {protocol.batch_size}, {protocol.precision}, "
-                f"{protocol.memory_format}, {protocol.execution}")
+        _notice(
+            f"measuring {len(subjects)} networks on {device}: {protocol.mode}, batch {protocol.batch_size},"
+            f" {protocol.precision}, {protocol.memory_format}, {protocol.execution}"
+        )
         models = {subject.name: subject.config for subject in subjects}
         shapes = {subject.name: subject.input_shape for subject in subjects}
-        for measured, subject in zip(measure_latency(models, protocol, input_shape=shapes, device=device), subjects, strict=True):
+        for measured, subject in zip(
+            measure_latency(models, protocol, input_shape=shapes, device=device), subjects, strict=True
+        ):
             environment = measured.environment or environment
             count = counts[subject.name]
             costs = {"params": count.params, "macs": count.macs, "peak_memory_bytes": _peak(measured, subject)}
@@ -257,39 +279,86 @@ def _peak(measured: Measurement, subject: Subject) -> int | None:
 
 
 def _latency_table(rows: list[dict[str, Any]]) -> str:
-    header = ("network", "device", "batch", "mode", "precision", "format", "execution", "median ms", "95 % interval", "p5", "p95", "n",
-              "images/s", "10⁶ MACs", "peak MiB")
+    header = (
+        "network",
+        "device",
+        "batch",
+        "mode",
+        "precision",
+        "format",
+        "execution",
+        "median ms",
+        "95 % interval",
+        "p5",
+        "p95",
+        "n",
+        "images/s",
+        "10⁶ MACs",
+        "peak MiB",
+    )
     body = []
     for row in rows:
-        settings = [str(row[name]) for name in ("preset", "device", "batch_size", "mode", "precision", "memory_format", "execution")]
+        settings = [
+            str(row[name])
+            for name in ("preset", "device", "batch_size", "mode", "precision", "memory_format", "execution")
+        ]
         if row["latency_ms"] is None:
             body.append([*settings, f"{row['status']}: {row['reason']}"])
             continue
         peak = "not measured" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**20:.1f}"
         interval = f"{row['low_ms']:.3f} – {row['high_ms']:.3f}"
-        body.append([*settings, f"{row['latency_ms']:.3f}", interval, f"{row['p5_ms']:.3f}", f"{row['p95_ms']:.3f}", str(row["n"]),
-                     f"{row['images_per_second']:.1f}", f"{row['batch_size'] * row['macs'] / 1e6:,.1f}", peak])
+        body.append(
+            [
+                *settings,
+                f"{row['latency_ms']:.3f}",
+                interval,
+                f"{row['p5_ms']:.3f}",
+                f"{row['p95_ms']:.3f}",
+                str(row["n"]),
+                f"{row['images_per_second']:.1f}",
+                f"{row['batch_size'] * row['macs'] / 1e6:,.1f}",
+                peak,
+            ]
+        )
     return _aligned(header, body, left=7)
 
 
 def _roofline_table(frame: pd.DataFrame, kinds: pd.DataFrame) -> str:
     from xception.profile.roofline import NETWORK
 
-    header = ("network", "layers", "number", "% of MACs", "% of time", "ms", "10⁹ MAC/s", "MACs/byte", "% of attainable")
+    header = (
+        "network",
+        "layers",
+        "number",
+        "% of MACs",
+        "% of time",
+        "ms",
+        "10⁹ MAC/s",
+        "MACs/byte",
+        "% of attainable",
+    )
     body = []
     for whole in frame[frame["kind"] == NETWORK].to_dict("records"):
         body.append([whole["network"], "whole network", "", "", "", *_rates(whole)])
         for part in kinds[kinds["network"] == whole["network"]].to_dict("records"):
             shares = [f"{100 * part['share_of_macs']:.1f}", f"{100 * part['share_of_time']:.1f}"]
             body.append([part["network"], part["kind"], str(part["layers"]), *shares, *_rates(part)])
-    return _aligned(header, body, left=2) + "\nlayers are timed alone, one of each shape; a share above 100 % is a cache faster than memory"
+    return (
+        _aligned(header, body, left=2)
+        + "\nlayers are timed alone, one of each shape; a share above 100 % is a cache faster than memory"
+    )
 
 
 def _rates(row: Mapping[Any, Any]) -> list[str]:
     if row["latency_ms"] is None or row["latency_ms"] != row["latency_ms"] or row["latency_ms"] == 0:
         return ["not measured"]
     rate = row["macs"] / row["latency_ms"] / 1e6
-    return [f"{row['latency_ms']:.3f}", f"{rate:.3g}", f"{row['macs'] / row['bytes_moved']:.3g}", f"{100 * row['share']:.1f}"]
+    return [
+        f"{row['latency_ms']:.3f}",
+        f"{rate:.3g}",
+        f"{row['macs'] / row['bytes_moved']:.3g}",
+        f"{100 * row['share']:.1f}",
+    ]
 
 
 def _aligned(header: Sequence[str], body: Iterable[Sequence[str]], *, left: int) -> str:
@@ -322,10 +391,16 @@ def _save_macs_against_latency(rows: list[dict[str, Any]], path: Path) -> None:
 
     from xception.profile.plots import plot_macs_against_latency
 
-    several = {name: len({row[name] for row in rows}) > 1 for name in ("batch_size", "mode", "precision", "memory_format", "execution")}
+    several = {
+        name: len({row[name] for row in rows}) > 1
+        for name in ("batch_size", "mode", "precision", "memory_format", "execution")
+    }
     named = [
-        row | {"name": " ".join([row["preset"], *(str(row[name]) for name, varies in several.items() if varies)]),
-               "macs": row["macs"] * row["batch_size"]}
+        row
+        | {
+            "name": " ".join([row["preset"], *(str(row[name]) for name, varies in several.items() if varies)]),
+            "macs": row["macs"] * row["batch_size"],
+        }
         for row in rows
     ]
     if any(row["latency_ms"] is not None for row in rows):

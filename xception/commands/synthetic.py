@@ -2,9 +2,10 @@
 
     python -m xception synthetic [--kappa K] [--seeds N] [--epochs N] [--threads N] [--json]
 
-The linear model is multinomial logistic regression on all pixels, trained by Adam at several strengths of weight decay. Of all those and
-of all epochs the best accuracy **on the test set** counts, which only helps it. The network is `cifar_tiny`, trained once a seed by one
-recipe, its test accuracy read at the end. Cost: about 2 minutes a seed on one CPU core.
+The linear model is multinomial logistic regression on all pixels, trained by Adam at several strengths of weight decay.
+Of all those and of all epochs the best accuracy **on the test set** counts, which only helps it. The network is
+`cifar_tiny`, trained once a seed by one recipe, its test accuracy read at the end. Cost: about 2 minutes a seed on one
+CPU core.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Options:
 
 
 def linear_accuracy(dataset: Dataset, seed: int, weight_decay: float) -> float:
-    """Return the best test accuracy over the epochs of a multinomial logistic regression on normalised pixels, a fraction."""
+    """Return the best test accuracy over the epochs of a multinomial logistic regression on normalised pixels, a
+    fraction.
+    """
     generator = torch.Generator().manual_seed(seed)
     inputs, tests = (normalise(part.images, dataset.statistics).flatten(1) for part in (dataset.train, dataset.test))
     weight = (0.01 * torch.randn(dataset.source.num_classes, inputs.shape[1], generator=generator)).requires_grad_()
@@ -67,11 +70,17 @@ def linear_accuracy(dataset: Dataset, seed: int, weight_decay: float) -> float:
 def network_accuracy(dataset: Dataset, seed: int, epochs: int) -> float:
     """Return the test accuracy of `cifar_tiny` after training, a fraction; 0 where it diverged."""
     recipe = Recipe(
-        epochs=epochs, batch_size=128, optimizer=SGD(learning_rate=0.2, nesterov=True, weight_decay=5e-4), schedule=OneCycle(),
-        ema_decay=0.99, augment=AugmentConfig(flip=True, crop_padding=4),
+        epochs=epochs,
+        batch_size=128,
+        optimizer=SGD(learning_rate=0.2, nesterov=True, weight_decay=5e-4),
+        schedule=OneCycle(),
+        ema_decay=0.99,
+        augment=AugmentConfig(flip=True, crop_padding=4),
     )
     data = dataset.source.config(val_size=1000)
-    return fit(model=presets.get("cifar_tiny"), recipe=recipe, dataset=dataset, data=data, seed=seed).test_accuracy or 0.0
+    return (
+        fit(model=presets.get("cifar_tiny"), recipe=recipe, dataset=dataset, data=data, seed=seed).test_accuracy or 0.0
+    )
 
 
 def synthetic(args: Sequence[str] | None = None) -> int:
@@ -92,7 +101,9 @@ def synthetic(args: Sequence[str] | None = None) -> int:
         network = network_accuracy(dataset, seed, options.epochs)
         rows.append({"seed": seed, "linear": linear, "cifar_tiny": network})
         if not options.json:
-            print(f"seed {seed}   linear, at its best {100 * linear:5.1f}   cifar_tiny {100 * network:5.1f}", flush=True)
+            print(
+                f"seed {seed}   linear, at its best {100 * linear:5.1f}   cifar_tiny {100 * network:5.1f}", flush=True
+            )
     if options.json:
         print(json.dumps({"kappa": options.kappa, "rows": rows}))
     return 0

@@ -1,7 +1,7 @@
 """One depthwise convolution with a choice of backends, as an operator that PyTorch differentiates, traces and records.
 
-`cudnn` is cuDNN's, `native` PyTorch's own kernels for CUDA, and the `triton` ones are ours at several tile sizes. Which is
-quickest differs by shape in both directions, so it is measured (`xception.train.depthwise_choice`).
+`cudnn` is cuDNN's, `native` PyTorch's own kernels for CUDA, and the `triton` ones are ours at several tile sizes. Which
+is quickest differs by shape in both directions, so it is measured (`xception.train.depthwise_choice`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def available() -> tuple[str, ...]:
 
 
 def depthwise(x: Tensor, weight: Tensor, *, stride: int, padding: int, dilation: int, backend: str) -> Tensor:
-    """Convolve each channel of (N, C, H, W) with its own k × k kernel (C, 1, k, k), in the precision of autocast where that is on."""
+    """Convolve each channel of (N, C, H, W) with its own k × k kernel (C, 1, k, k), in the precision of autocast where
+    that is on.
+    """
     device = x.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
@@ -37,7 +39,8 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int, padding: int, dilation:
 
 
 @torch.library.custom_op(
-    "xception::depthwise", mutates_args=(),
+    "xception::depthwise",
+    mutates_args=(),
     schema="(Tensor x, Tensor weight, int stride, int padding, int dilation, str backend) -> Tensor",
 )
 def _depthwise(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, backend: str) -> Tensor:
@@ -51,8 +54,12 @@ def _depthwise(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: i
 
 
 @torch.library.custom_op(
-    "xception::depthwise_gradients", mutates_args=(),
-    schema="(Tensor gradient, Tensor x, Tensor weight, int stride, int padding, int dilation, str backend) -> (Tensor, Tensor)",
+    "xception::depthwise_gradients",
+    mutates_args=(),
+    schema=(
+        "(Tensor gradient, Tensor x, Tensor weight, int stride, int padding, int dilation, str backend) -> (Tensor,"
+        " Tensor)"
+    ),
 )
 def _gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, backend: str
@@ -65,7 +72,17 @@ def _gradients(
     gradient = gradient.contiguous(memory_format=torch.channels_last)
     with _cudnn(backend == "cudnn"):
         of_input, of_weight, _ = torch.ops.aten.convolution_backward(
-            gradient, x, weight, None, [stride] * 2, [padding] * 2, [dilation] * 2, False, [0, 0], len(weight), [True, True, False]
+            gradient,
+            x,
+            weight,
+            None,
+            [stride] * 2,
+            [padding] * 2,
+            [dilation] * 2,
+            False,
+            [0, 0],
+            len(weight),
+            [True, True, False],
         )
     return of_input, of_weight
 
@@ -78,7 +95,9 @@ def _(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, backe
 
 
 @_gradients.register_fake
-def _(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, backend: str) -> tuple[Tensor, Tensor]:
+def _(
+    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, backend: str
+) -> tuple[Tensor, Tensor]:
     return torch.empty_like(x), torch.empty_like(weight)
 
 

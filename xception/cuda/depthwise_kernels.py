@@ -1,8 +1,8 @@
 """Depthwise convolution in Triton: forward, and the gradients of input and weight, for channels-last images.
 
-A program computes a tile of positions × channels, reading each tap's values where they lie; sums are in float32 whatever the
-images are in. The weight's gradient is summed in two stages of fixed order, so that the same input gives the same bits.
-Needs Triton, which comes with PyTorch for CUDA.
+A program computes a tile of positions × channels, reading each tap's values where they lie; sums are in float32
+whatever the images are in. The weight's gradient is summed in two stages of fixed order, so that the same input gives
+the same bits. Needs Triton, which comes with PyTorch for CUDA.
 """
 
 from __future__ import annotations
@@ -29,8 +29,21 @@ def forward(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int,
     positions = num * rows * columns
     grid = (triton.cdiv(positions, tile[0]), triton.cdiv(channels, tile[1]))
     _forward[grid](
-        x, _taps(weight), out, positions, channels, height, width, rows, columns,
-        size=size, stride=stride, padding=padding, dilation=dilation, tile_positions=tile[0], tile_channels=tile[1],
+        x,
+        _taps(weight),
+        out,
+        positions,
+        channels,
+        height,
+        width,
+        rows,
+        columns,
+        size=size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        tile_positions=tile[0],
+        tile_channels=tile[1],
     )
     return out
 
@@ -44,7 +57,12 @@ def backward(
     rows, columns = gradient.shape[2:]
     size = weight.shape[-1]
     shape: dict[str, Any] = {
-        "size": size, "stride": stride, "padding": padding, "dilation": dilation, "tile_positions": tile[0], "tile_channels": tile[1],
+        "size": size,
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "tile_positions": tile[0],
+        "tile_channels": tile[1],
     }
     of_input = torch.empty_like(x)
     positions = num * height * width
@@ -56,8 +74,18 @@ def backward(
     chunks = triton.cdiv(positions, length)
     partial = torch.empty((chunks, size * size, channels), dtype=torch.float32, device=x.device)
     _of_weight[(chunks, triton.cdiv(channels, tile[1]))](
-        gradient, x, partial, positions, channels, height, width, rows, columns,
-        num_taps=triton.next_power_of_2(size * size), length=length, **shape,
+        gradient,
+        x,
+        partial,
+        positions,
+        channels,
+        height,
+        width,
+        rows,
+        columns,
+        num_taps=triton.next_power_of_2(size * size),
+        length=length,
+        **shape,
     )
     of_weight = partial.sum(0).t().reshape(channels, 1, size, size)
     return of_input, of_weight.to(weight.dtype)
@@ -70,9 +98,21 @@ def _taps(weight: Tensor) -> Tensor:
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _forward(  # type: ignore[no-untyped-def]
-    x, taps, out, positions, channels, height, width, rows, columns,
-    size: tl.constexpr, stride: tl.constexpr, padding: tl.constexpr, dilation: tl.constexpr,
-    tile_positions: tl.constexpr, tile_channels: tl.constexpr,
+    x,
+    taps,
+    out,
+    positions,
+    channels,
+    height,
+    width,
+    rows,
+    columns,
+    size: tl.constexpr,
+    stride: tl.constexpr,
+    padding: tl.constexpr,
+    dilation: tl.constexpr,
+    tile_positions: tl.constexpr,
+    tile_channels: tl.constexpr,
 ):
     place = (tl.program_id(0) * tile_positions + tl.arange(0, tile_positions)).to(tl.int64)
     channel = tl.program_id(1) * tile_channels + tl.arange(0, tile_channels)
@@ -96,9 +136,21 @@ def _forward(  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _of_input(  # type: ignore[no-untyped-def]
-    gradient, taps, out, positions, channels, height, width, rows, columns,
-    size: tl.constexpr, stride: tl.constexpr, padding: tl.constexpr, dilation: tl.constexpr,
-    tile_positions: tl.constexpr, tile_channels: tl.constexpr,
+    gradient,
+    taps,
+    out,
+    positions,
+    channels,
+    height,
+    width,
+    rows,
+    columns,
+    size: tl.constexpr,
+    stride: tl.constexpr,
+    padding: tl.constexpr,
+    dilation: tl.constexpr,
+    tile_positions: tl.constexpr,
+    tile_channels: tl.constexpr,
 ):
     place = (tl.program_id(0) * tile_positions + tl.arange(0, tile_positions)).to(tl.int64)
     channel = tl.program_id(1) * tile_channels + tl.arange(0, tile_channels)
@@ -126,9 +178,23 @@ def _of_input(  # type: ignore[no-untyped-def]
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _of_weight(  # type: ignore[no-untyped-def]
-    gradient, x, partial, positions, channels, height, width, rows, columns,
-    size: tl.constexpr, stride: tl.constexpr, padding: tl.constexpr, dilation: tl.constexpr,
-    tile_positions: tl.constexpr, tile_channels: tl.constexpr, num_taps: tl.constexpr, length: tl.constexpr,
+    gradient,
+    x,
+    partial,
+    positions,
+    channels,
+    height,
+    width,
+    rows,
+    columns,
+    size: tl.constexpr,
+    stride: tl.constexpr,
+    padding: tl.constexpr,
+    dilation: tl.constexpr,
+    tile_positions: tl.constexpr,
+    tile_channels: tl.constexpr,
+    num_taps: tl.constexpr,
+    length: tl.constexpr,
 ):
     chunk = tl.program_id(0)
     channel = tl.program_id(1) * tile_channels + tl.arange(0, tile_channels)

@@ -17,13 +17,32 @@ if TYPE_CHECKING:
     from xception.data.splits import Split, split
 
 __all__ = [
-    "NAMES", "AugmentConfig", "ChannelStatistics", "DataError", "Dataset", "DatasetConfig", "Images", "Source", "Split", "find",
-    "find_default", "load", "split",
+    "NAMES",
+    "AugmentConfig",
+    "ChannelStatistics",
+    "DataError",
+    "Dataset",
+    "DatasetConfig",
+    "Images",
+    "Source",
+    "Split",
+    "find",
+    "find_default",
+    "load",
+    "split",
 ]
 
 _HOMES = {
-    "NAMES": "names", "find": "names", "find_default": "names", "Source": "source",
-    "ChannelStatistics": "dataset", "Dataset": "dataset", "Images": "dataset", "load": "dataset", "Split": "splits", "split": "splits",
+    "NAMES": "names",
+    "find": "names",
+    "find_default": "names",
+    "Source": "source",
+    "ChannelStatistics": "dataset",
+    "Dataset": "dataset",
+    "Images": "dataset",
+    "load": "dataset",
+    "Split": "splits",
+    "split": "splits",
 }
 
 

@@ -20,7 +20,8 @@ BLOCK = 1 << 20
 
 
 def extract(archive: Path, top: str, into: Path, *, max_bytes: int) -> Path:
-    """Unpack a gzipped tar whose members all lie below the folder `top`, to `into / top`, which appears whole or not at all.
+    """Unpack a gzipped tar whose members all lie below the folder `top`, to `into / top`, which appears whole or not at
+    all.
 
     Members are only ever written as new plain files; owners, modes, times and links of the archive are not taken over.
 
@@ -56,13 +57,26 @@ def _write_members(tar: tarfile.TarFile, archive: Path, top: str, aside: Path, m
     total = 0
     for count, member in enumerate(tar):
         parts = PurePosixPath(member.name).parts
-        if member.name.startswith("/") or ".." in parts or not parts or parts[0] != top or "\\" in member.name or "\0" in member.name:
-            raise DataError(f"{str(archive)!r}: member {member.name!r} is not allowed; relative names below {top!r}, without '..'")
+        if (
+            member.name.startswith("/")
+            or ".." in parts
+            or not parts
+            or parts[0] != top
+            or "\\" in member.name
+            or "\0" in member.name
+        ):
+            raise DataError(
+                f"{str(archive)!r}: member {member.name!r} is not allowed; relative names below {top!r}, without '..'"
+            )
         if not (member.isreg() or member.isdir()):
-            raise DataError(f"{str(archive)!r}: member {member.name!r} is a link or a device; plain files and folders are allowed")
+            raise DataError(
+                f"{str(archive)!r}: member {member.name!r} is a link or a device; plain files and folders are allowed"
+            )
         total += member.size
         if total > max_bytes or count >= MAX_MEMBERS:
-            raise DataError(f"{str(archive)!r}: unpacks to more than {max_bytes} bytes or {MAX_MEMBERS} members; refused")
+            raise DataError(
+                f"{str(archive)!r}: unpacks to more than {max_bytes} bytes or {MAX_MEMBERS} members; refused"
+            )
         path = aside.joinpath(*parts)
         if member.isdir():
             path.mkdir(parents=True, exist_ok=True)
@@ -70,6 +84,8 @@ def _write_members(tar: tarfile.TarFile, archive: Path, top: str, aside: Path, m
         path.parent.mkdir(parents=True, exist_ok=True)
         content = tar.extractfile(member)
         if content is None:
-            raise DataError(f"{str(archive)!r}: member {member.name!r} has no content; plain files and folders are allowed")
+            raise DataError(
+                f"{str(archive)!r}: member {member.name!r} has no content; plain files and folders are allowed"
+            )
         with content, open(path, "xb") as file:
             shutil.copyfileobj(content, file, BLOCK)

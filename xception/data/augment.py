@@ -1,8 +1,8 @@
 """Training images changed at random and normalised, a batch at a time, on the device that they are on.
 
-Every draw comes from the generator that is passed, so the same generator state gives the same bits on one kind of device. Flip, crop and
-cutout differ between the images of a batch; RandAugment, mixup and CutMix are torchvision's v2 transforms, which draw once a call:
-RandAugment is called on groups of 16 images.
+Every draw comes from the generator that is passed, so the same generator state gives the same bits on one kind of
+device. Flip, crop and cutout differ between the images of a batch; RandAugment, mixup and CutMix are torchvision's v2
+transforms, which draw once a call: RandAugment is called on groups of 16 images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ RANDAUGMENT_GROUP = 16
 
 
 def normalise(images: Tensor, statistics: ChannelStatistics) -> Tensor:
-    """Return uint8 images `(B, C, H, W)` as float32, each channel less its mean and over its deviation, in the images' memory format."""
+    """Return uint8 images `(B, C, H, W)` as float32, each channel less its mean and over its deviation, in the images'
+    memory format.
+    """
     scale, shift = _scale_and_shift(statistics, images.device)
     return images.to(torch.float32).mul_(scale).add_(shift)
 
@@ -40,8 +42,8 @@ def _scale_and_shift(statistics: ChannelStatistics, device: torch.device) -> tup
 class Share:
     """Which images of a whole batch one of several processes has: `start` to `stop` − 1 of `total`.
 
-    Every image comes out as it would from the whole batch. Where labels are mixed an image needs the one before it, which is read too
-    and left out of the result.
+    Every image comes out as it would from the whole batch. Where labels are mixed an image needs the one before it,
+    which is read too and left out of the result.
     """
 
     total: int
@@ -55,15 +57,21 @@ class Share:
 
 
 def augment(
-    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator | Sequence[torch.Generator], *,
-    statistics: ChannelStatistics, num_classes: int, share: Share | None = None,
+    images: Tensor,
+    labels: Tensor,
+    config: AugmentConfig,
+    generator: torch.Generator | Sequence[torch.Generator],
+    *,
+    statistics: ChannelStatistics,
+    num_classes: int,
+    share: Share | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return augmented, normalised float32 images `(B, C, H, W)` and their labels.
 
-    Takes uint8 images `(B, C, H, W)`; with a share, those that its `rows` name. Labels come back as they are, `(B,)` int64, or as
-    probabilities `(B, num_classes)` float32 where mixup or CutMix is on. Draws are made on the generator's device: a CPU generator
-    gives the same augmentation on every device. With several generators there is a batch for each, one after the other in the
-    images, and every batch comes out as it would alone.
+    Takes uint8 images `(B, C, H, W)`; with a share, those that its `rows` name. Labels come back as they are, `(B,)`
+    int64, or as probabilities `(B, num_classes)` float32 where mixup or CutMix is on. Draws are made on the generator's
+    device: a CPU generator gives the same augmentation on every device. With several generators there is a batch for
+    each, one after the other in the images, and every batch comes out as it would alone.
     """
     generators = (generator,) if isinstance(generator, torch.Generator) else tuple(generator)
     if share is None:
@@ -97,9 +105,13 @@ class _Batch:
     device: torch.device
 
     def draw(self, bound: int, num: int | None = None) -> Tensor:
-        """Whole numbers from 0 to bound − 1 for each image that is here, `(B,)`, or `num` of them for each, `(num, B)`."""
+        """Whole numbers from 0 to bound − 1 for each image that is here, `(B,)`, or `num` of them for each, `(num,
+        B)`.
+        """
         shape = (self.total,) if num is None else (num, self.total)
-        each = [torch.randint(bound, shape, generator=generator, device=generator.device) for generator in self.generators]
+        each = [
+            torch.randint(bound, shape, generator=generator, device=generator.device) for generator in self.generators
+        ]
         drawn = each[0] if len(each) == 1 else torch.cat(each, dim=-1)
         here = drawn if self.rows is None else drawn[..., self.rows.to(drawn.device)]
         if self.device.type == "cuda" and here.device.type == "cpu":  # from pinned memory the copy waits for nothing
@@ -117,7 +129,9 @@ def _crop(images: Tensor, padding: int, batch: _Batch) -> Tensor:
 
 
 def _cutout(images: Tensor, side: int, batch: _Batch) -> Tensor:
-    """A square set to 0, the mean colour after normalising; its centre is anywhere in the image, so it may reach beyond the edge."""
+    """A square set to 0, the mean colour after normalising; its centre is anywhere in the image, so it may reach beyond
+    the edge.
+    """
     _, _, height, width = images.shape
     inside = []
     for length in (height, width):
@@ -137,7 +151,9 @@ def _randaugment(images: Tensor, config: AugmentConfig, batch: _Batch) -> Tensor
     for number, generator in enumerate(batch.generators):
         with _seeded(generator):
             for start in range(0, batch.total, RANDAUGMENT_GROUP):
-                here = ((rows >= start) & (rows < start + RANDAUGMENT_GROUP)).nonzero()[:, 0].to(images.device) + number * batch.total
+                here = ((rows >= start) & (rows < start + RANDAUGMENT_GROUP)).nonzero()[:, 0].to(
+                    images.device
+                ) + number * batch.total
                 if len(here):
                     out[here] = transform(images[here])
                 else:
@@ -145,7 +161,9 @@ def _randaugment(images: Tensor, config: AugmentConfig, batch: _Batch) -> Tensor
     return out
 
 
-def _mix(images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator, num_classes: int) -> tuple[Tensor, Tensor]:
+def _mix(
+    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator, num_classes: int
+) -> tuple[Tensor, Tensor]:
     from torchvision.transforms import v2
 
     choices: list[torch.nn.Module] = []
@@ -161,7 +179,9 @@ def _mix(images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch
 
 @contextlib.contextmanager
 def _seeded(generator: torch.Generator) -> Iterator[None]:
-    """Seed the global CPU generator, which torchvision's transforms draw from, by a draw of ours; put it back afterwards."""
+    """Seed the global CPU generator, which torchvision's transforms draw from, by a draw of ours; put it back
+    afterwards.
+    """
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -1,7 +1,9 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) as their author ships them and torchvision keeps them: Python pickles, read without running one.
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) as their author ships them and torchvision keeps them: Python pickles, read
+without running one.
 
-A pickle is a program that may call any function while it is loaded. Here it may only build dicts, lists, texts and numbers; the names of
-numpy that the files use stand for inert records of what was written, from which the pixels are taken if they are what they should be.
+A pickle is a program that may call any function while it is loaded. Here it may only build dicts, lists, texts and
+numbers; the names of numpy that the files use stand for inert records of what was written, from which the pixels are
+taken if they are what they should be.
 """
 
 from __future__ import annotations
@@ -43,8 +45,10 @@ class CifarLayout:
 CIFAR10 = CifarLayout(
     folder="cifar-10-batches-py",
     train=(
-        ("data_batch_1", "c99cafc152244af753f735de768cd75f"), ("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
-        ("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"), ("data_batch_4", "634d18415352ddfa80567beed471001a"),
+        ("data_batch_1", "c99cafc152244af753f735de768cd75f"),
+        ("data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
+        ("data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
+        ("data_batch_4", "634d18415352ddfa80567beed471001a"),
         ("data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
     ),
     test=(("test_batch", "40351d587109b95175f43aff81a1287e"),),
@@ -52,8 +56,10 @@ CIFAR10 = CifarLayout(
     label_key="labels",
     names_key="label_names",
     remote=Remote(
-        url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz", algorithm="sha256",
-        checksum="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce", max_bytes=170_498_071,
+        url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        algorithm="sha256",
+        checksum="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        max_bytes=170_498_071,
     ),
 )
 CIFAR100 = CifarLayout(
@@ -64,8 +70,10 @@ CIFAR100 = CifarLayout(
     label_key="fine_labels",
     names_key="fine_label_names",
     remote=Remote(
-        url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz", algorithm="sha256",
-        checksum="85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7", max_bytes=169_001_437,
+        url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        algorithm="sha256",
+        checksum="85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+        max_bytes=169_001_437,
     ),
 )
 
@@ -80,7 +88,9 @@ class CifarReader:
 
     def stamp(self) -> str:
         """Return what changes when a file may have."""
-        return stamp_files(tuple(self.folder / name for name, _ in (*self.layout.train, *self.layout.test, self.layout.meta)))
+        return stamp_files(
+            tuple(self.folder / name for name, _ in (*self.layout.train, *self.layout.test, self.layout.meta))
+        )
 
     def examples(self, split: SplitName) -> Iterator[Example]:
         """Yield every image. Raises DataError where a file is damaged or of another layout."""
@@ -90,9 +100,16 @@ class CifarReader:
             content = _checked(self.folder / name, checksum)
             pixels, labels = content.get("data"), content.get(self.layout.label_key)
             raw = pixels.content() if isinstance(pixels, _Array) else None
-            if raw is None or not isinstance(labels, list) or any(type(n) is not int for n in labels) or len(raw) != len(labels) * ROW:
-                raise DataError(f"{str(self.folder / name)!r}: of another layout; 'data' with {ROW} bytes a row and "
-                                f"{self.layout.label_key!r} with a number a row")
+            if (
+                raw is None
+                or not isinstance(labels, list)
+                or any(type(n) is not int for n in labels)
+                or len(raw) != len(labels) * ROW
+            ):
+                raise DataError(
+                    f"{str(self.folder / name)!r}: of another layout; 'data' with {ROW} bytes a row and "
+                    f"{self.layout.label_key!r} with a number a row"
+                )
             images = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 3, SIDE, SIDE)
             for i, label in enumerate(labels):
                 yield Example(images[i], label, f"{name}[{i}]")
@@ -110,7 +127,10 @@ def open_cifar(folder: Path, layout: CifarLayout) -> CifarReader:
     name, checksum = layout.meta
     names = _checked(folder / name, checksum).get(layout.names_key)
     if not isinstance(names, list) or not names or any(not isinstance(n, str) for n in names):
-        raise DataError(f"{str(folder / name)!r}: no list {layout.names_key!r} of class names; the file of {layout.remote.file_name}")
+        raise DataError(
+            f"{str(folder / name)!r}: no list {layout.names_key!r} of class names; the file of"
+            f" {layout.remote.file_name}"
+        )
     return CifarReader(folder, layout, tuple(names))
 
 
@@ -144,7 +164,17 @@ def read_pickle(raw: bytes, name: str) -> Any:
         return _Unpickler(io.BytesIO(raw), encoding="latin1").load()
     except pickle.UnpicklingError as error:
         raise DataError(f"{name!r}: {error}; a pickle of plain values and uint8 arrays") from None
-    except (EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError, RecursionError) as error:
+    except (
+        EOFError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+    ) as error:
         raise DataError(f"{name!r}: a damaged pickle ({type(error).__name__}); the whole file") from None
 
 
@@ -211,12 +241,48 @@ _NAMES = {
     ("_codecs", "encode"): _Name(_encode),
 }
 # What builds plain values, and the calls and states that make an array of them.
-_OPERATIONS = frozenset((
-    "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINSTRING",
-    "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINUNICODE", "SHORT_BINUNICODE", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_TUPLE",
-    "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_DICT", "SETITEM", "SETITEMS", "BINGET", "LONG_BINGET", "BINPUT", "LONG_BINPUT",
-    "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
-))
+_OPERATIONS = frozenset(
+    (
+        "PROTO",
+        "FRAME",
+        "STOP",
+        "MARK",
+        "NONE",
+        "NEWTRUE",
+        "NEWFALSE",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG1",
+        "BINFLOAT",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "EMPTY_LIST",
+        "APPEND",
+        "APPENDS",
+        "EMPTY_TUPLE",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+        "EMPTY_DICT",
+        "SETITEM",
+        "SETITEMS",
+        "BINGET",
+        "LONG_BINGET",
+        "BINPUT",
+        "LONG_BINPUT",
+        "MEMOIZE",
+        "GLOBAL",
+        "STACK_GLOBAL",
+        "REDUCE",
+        "BUILD",
+    )
+)
 
 
 class _Unpickler(pickle.Unpickler):

@@ -29,7 +29,9 @@ class DatasetConfig(Config):
     def validate(self) -> None:
         """Check the ranges."""
         if not re.fullmatch(r"[0-9a-f]{64}", self.fingerprint):
-            raise ValueError(f"DatasetConfig.fingerprint: {self.fingerprint!r} is not allowed; 64 hexadecimal digits in lower case")
+            raise ValueError(
+                f"DatasetConfig.fingerprint: {self.fingerprint!r} is not allowed; 64 hexadecimal digits in lower case"
+            )
         if not 1 <= self.image_size <= 4096:
             raise ValueError(f"DatasetConfig.image_size: {self.image_size} is not allowed; 1 to 4096 pixels")
         if self.val_size < 0:
@@ -53,11 +55,18 @@ class AugmentConfig(Config):
     randaugment_operations: int = 0  # operations in a row (Cubuk et al. 2020); 0: none
     randaugment_magnitude: int = 9  # their strength, 0 to 30
     mixup_alpha: float = 0.0  # Beta(alpha, alpha) of the mixing weight (Zhang et al. 2018); 0: none
-    cutmix_alpha: float = 0.0  # Beta(alpha, alpha) of the area kept (Yun et al. 2019); 0: none. With mixup: one of both, a batch each
+    cutmix_alpha: float = (
+        0.0  # Beta(alpha, alpha) of the area kept (Yun et al. 2019); 0: none. With mixup: one of both, a batch each
+    )
 
     def validate(self) -> None:
         """Check the ranges and that no setting is without effect."""
-        for name, high in (("crop_padding", 1024), ("cutout", 4096), ("randaugment_operations", 16), ("randaugment_magnitude", 30)):
+        for name, high in (
+            ("crop_padding", 1024),
+            ("cutout", 4096),
+            ("randaugment_operations", 16),
+            ("randaugment_magnitude", 30),
+        ):
             if not 0 <= getattr(self, name) <= high:
                 raise ValueError(f"AugmentConfig.{name}: {getattr(self, name)} is not allowed; 0 to {high}")
         for name in ("mixup_alpha", "cutmix_alpha"):
@@ -70,7 +79,9 @@ class AugmentConfig(Config):
                 "set randaugment_operations to 1 or more"
             )
         if self.randaugment_operations and self.randaugment_magnitude == 0:
-            raise ValueError("AugmentConfig.randaugment_magnitude: 0 has no effect; 1 to 30, or randaugment_operations 0")
+            raise ValueError(
+                "AugmentConfig.randaugment_magnitude: 0 has no effect; 1 to 30, or randaugment_operations 0"
+            )
 
     def check_size(self, image_size: int) -> None:
         """Hold the lengths against the size of the images.
@@ -80,7 +91,9 @@ class AugmentConfig(Config):
         """
         for name in ("crop_padding", "cutout"):
             if getattr(self, name) > image_size:
-                raise ValueError(f"AugmentConfig.{name}: {getattr(self, name)} is not allowed; 0 to the image size of {image_size}")
+                raise ValueError(
+                    f"AugmentConfig.{name}: {getattr(self, name)} is not allowed; 0 to the image size of {image_size}"
+                )
 
     @property
     def mixes_labels(self) -> bool:

@@ -1,7 +1,8 @@
-"""A data set in memory, or mapped into it: uint8 images that are on the training device, or stream from disk where they do not fit.
+"""A data set in memory, or mapped into it: uint8 images that are on the training device, or stream from disk where they
+do not fit.
 
-The files of the cache are mapped, so worker processes share their pages. The limit is the disk, not the memory: N × 3 × S × S bytes for N
-images of S × S pixels.
+The files of the cache are mapped, so worker processes share their pages. The limit is the disk, not the memory: N × 3 ×
+S × S bytes for N images of S × S pixels.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Images:
     storage: torch.Tensor  # uint8 (M, C, H, W)
     storage_labels: torch.Tensor  # int64 (M,)
     index: torch.Tensor | None = None  # int64 (N,): which of the M, in order; None: all of them
-    target: torch.device | None = None  # where `batch` copies what it takes out of the storage; None: it stays where that is
+    target: torch.device | None = (
+        None  # where `batch` copies what it takes out of the storage; None: it stays where that is
+    )
 
     def __len__(self) -> int:
         return len(self.storage) if self.index is None else len(self.index)
@@ -39,7 +42,9 @@ class Images:
 
     @property
     def images(self) -> torch.Tensor:
-        """Images `(N, C, H, W)`, uint8. Where there is an index this gathers a copy each time: in a loop use `to` once, or `batch`."""
+        """Images `(N, C, H, W)`, uint8. Where there is an index this gathers a copy each time: in a loop use `to` once,
+        or `batch`.
+        """
         return self.storage if self.index is None else self.storage[self.index]
 
     @property
@@ -48,7 +53,9 @@ class Images:
         return len(self) * self.storage[0].numel()
 
     def batch(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return images `(B, C, H, W)` and labels `(B,)` at positions 0 … N−1, an int64 tensor (best on the storage's device)."""
+        """Return images `(B, C, H, W)` and labels `(B,)` at positions 0 … N−1, an int64 tensor (best on the storage's
+        device).
+        """
         positions = positions.to(self.storage.device)
         chosen = positions if self.index is None else self.index[positions]
         images, labels = self.storage[chosen], self.storage_labels[chosen]
@@ -67,10 +74,11 @@ class Images:
         return Images(self.images.to(device), self.labels.to(device))
 
     def place(self, device: torch.device | str, max_bytes: int | None = None) -> Images:
-        """Return these images on a device where they take at most `max_bytes` there (half of what is free, unless given).
+        """Return these images on a device where they take at most `max_bytes` there (half of what is free, unless
+        given).
 
-        Larger ones stay where they are, mapped from disk, and `batch` copies each batch to the device. Both give the same batches.
-        What is on a GPU already stays where it is, for others may share it; only the index is copied.
+        Larger ones stay where they are, mapped from disk, and `batch` copies each batch to the device. Both give the
+        same batches. What is on a GPU already stays where it is, for others may share it; only the index is copied.
         """
         device = torch.device(device)
         if device.type == "cuda" and self.storage.device.type == "cuda":
@@ -117,19 +125,24 @@ def load(source: Source, image_size: int | None = None) -> Dataset:
         train=_mapped(folder, "train", manifest["num_train"], size),
         test=_mapped(folder, "test", manifest["num_test"], size),
         statistics=ChannelStatistics(tuple(manifest["mean"]), tuple(manifest["std"])),
-        num_broken=manifest["num_broken"], broken=tuple(manifest["broken"]),
+        num_broken=manifest["num_broken"],
+        broken=tuple(manifest["broken"]),
     )
 
 
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in os.sysconf_names else "SC_PHYS_PAGES"  # macOS counts only all of them
+    pages = (
+        "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in os.sysconf_names else "SC_PHYS_PAGES"
+    )  # macOS counts only all of them
     return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _mapped(folder: Path, split: SplitName, num: int, size: int) -> Images:
     """The files of a split, mapped privately: pages are shared until written to, and the files never are."""
-    pixels = torch.from_file(str(folder / f"{split}-images"), shared=False, size=num * 3 * size * size, dtype=torch.uint8)
+    pixels = torch.from_file(
+        str(folder / f"{split}-images"), shared=False, size=num * 3 * size * size, dtype=torch.uint8
+    )
     labels = torch.from_file(str(folder / f"{split}-labels"), shared=False, size=num, dtype=torch.int64)
     return Images(pixels.view(num, 3, size, size), labels)

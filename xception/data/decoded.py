@@ -1,7 +1,9 @@
-"""The cache of decoded images: built once by one process, whole or not at all, and held against checksums whenever it is opened.
+"""The cache of decoded images: built once by one process, whole or not at all, and held against checksums whenever it
+is opened.
 
-A folder holds `train-images`, `train-labels`, `test-images` and `test-labels` (plain bytes, little-endian int64 labels) and, written last,
-`manifest.json` with the size and SHA-256 of each. What does not match is thrown away and decoded again.
+A folder holds `train-images`, `train-labels`, `test-images` and `test-labels` (plain bytes, little-endian int64 labels)
+and, written last, `manifest.json` with the size and SHA-256 of each. What does not match is thrown away and decoded
+again.
 """
 
 from __future__ import annotations
@@ -50,12 +52,16 @@ def decoded(source: Source, image_size: int) -> tuple[Path, dict[str, Any]]:
                 _build(source, image_size, folder)
                 manifest = _intact(folder)
     if manifest is None:
-        raise DataError(f"cache: {str(folder)!r} reads back other than it was written; name a folder on a sound disk in $XCEPTION_CACHE")
+        raise DataError(
+            f"cache: {str(folder)!r} reads back other than it was written; name a folder on a sound disk in"
+            " $XCEPTION_CACHE"
+        )
     return folder, manifest
 
 
 def install(source: Source, image_size: int, files: Mapping[str, npt.NDArray[np.uint8]]) -> None:
-    """Put the files of a data set that another machine decoded into this one's cache; they are held against their checksums when opened.
+    """Put the files of a data set that another machine decoded into this one's cache; they are held against their
+    checksums when opened.
 
     Raises:
         DataError: the cache cannot be written.
@@ -77,7 +83,9 @@ def install(source: Source, image_size: int, files: Mapping[str, npt.NDArray[np.
             os.replace(aside, folder)
             sync_dir(folder.parent)
         except OSError as error:
-            raise DataError(f"cache: {str(folder)!r} cannot be written ({reason(error)}); name another in $XCEPTION_CACHE") from None
+            raise DataError(
+                f"cache: {str(folder)!r} cannot be written ({reason(error)}); name another in $XCEPTION_CACHE"
+            ) from None
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
@@ -87,11 +95,15 @@ def _folder(source: Source, image_size: int) -> Path:
     from PIL import __version__ as pillow_version  # another JPEG library may give other pixels
 
     root = cache_dir() / "decoded"
-    key = hashlib.sha256(f"{FORMAT_VERSION} {DECODER_VERSION} {pillow_version} {source.fingerprint} {image_size}".encode()).hexdigest()
+    key = hashlib.sha256(
+        f"{FORMAT_VERSION} {DECODER_VERSION} {pillow_version} {source.fingerprint} {image_size}".encode()
+    ).hexdigest()
     try:
         root.mkdir(exist_ok=True)
     except OSError as error:
-        raise DataError(f"cache: {str(root)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE") from None
+        raise DataError(
+            f"cache: {str(root)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE"
+        ) from None
     return root / f"{key[:32]}-{image_size}"
 
 
@@ -129,7 +141,9 @@ def _build(source: Source, image_size: int, folder: Path) -> None:
         os.replace(aside, folder)
         sync_dir(folder.parent)
     except OSError as error:
-        raise DataError(f"cache: {str(folder)!r} cannot be written ({reason(error)}); name a folder that can in $XCEPTION_CACHE") from None
+        raise DataError(
+            f"cache: {str(folder)!r} cannot be written ({reason(error)}); name a folder that can in $XCEPTION_CACHE"
+        ) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -137,8 +151,10 @@ def _build(source: Source, image_size: int, folder: Path) -> None:
 def _check_space(folder: Path, num_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if num_bytes > free:
-        raise DataError(f"cache: {str(folder)!r} has {free / 1e9:.1f} GB free, {num_bytes / 1e9:.1f} GB are needed; "
-                        "name a larger disk in $XCEPTION_CACHE, or take smaller images")
+        raise DataError(
+            f"cache: {str(folder)!r} has {free / 1e9:.1f} GB free, {num_bytes / 1e9:.1f} GB are needed; "
+            "name a larger disk in $XCEPTION_CACHE, or take smaller images"
+        )
 
 
 def _write_splits(source: Source, image_size: int, folder: Path) -> dict[str, Any]:
@@ -151,7 +167,11 @@ def _write_splits(source: Source, image_size: int, folder: Path) -> dict[str, An
     for split in SPLITS:
         hasher.begin(split)
         nums[split] = 0
-        with quiet(), _File(folder / f"{split}-images") as pixels_file, _File(folder / f"{split}-labels") as labels_file:
+        with (
+            quiet(),
+            _File(folder / f"{split}-images") as pixels_file,
+            _File(folder / f"{split}-labels") as labels_file,
+        ):
             for pixels, labels, failures in _decoded_chunks(_hashed(source.reader.examples(split), hasher), image_size):
                 pixels_file.write(pixels.tobytes())
                 labels_file.write(labels.astype("<i8").tobytes())
@@ -164,10 +184,19 @@ def _write_splits(source: Source, image_size: int, folder: Path) -> dict[str, An
             first = f" (first: {printable(broken[-1])})" if broken else ""
             raise DataError(f"{source.title}: no image of the {split} split can be decoded{first}; 1 or more")
     if not source.generated and hasher.result() != source.fingerprint:
-        raise DataError(f"{source.title}: the files changed since they were found; begin again when nothing writes to them")
+        raise DataError(
+            f"{source.title}: the files changed since they were found; begin again when nothing writes to them"
+        )
     mean, std = statistics.result()
-    return {"files": files, "num_train": nums["train"], "num_test": nums["test"], "mean": mean, "std": std,
-            "num_broken": len(broken), "broken": broken[:MAX_LISTED_BROKEN]}
+    return {
+        "files": files,
+        "num_train": nums["train"],
+        "num_test": nums["test"],
+        "mean": mean,
+        "std": std,
+        "num_broken": len(broken),
+        "broken": broken[:MAX_LISTED_BROKEN],
+    }
 
 
 def _hashed(examples: Iterator[Example], hasher: Hasher) -> Iterator[Example]:

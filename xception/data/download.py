@@ -1,4 +1,6 @@
-"""Fetch one file whose hash is known: by one process at a time, under its name only once it is whole and is what it should be."""
+"""Fetch one file whose hash is known: by one process at a time, under its name only once it is whole and is what it
+should be.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,15 @@ class Remote:
         return self.url.rpartition("/")[2]
 
 
-def fetch(remote: Remote, top: str, folder: Path, *, max_bytes: int, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> Path:
+def fetch(
+    remote: Remote, top: str, folder: Path, *, max_bytes: int, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
+) -> Path:
     """Return `folder / top`, unpacked from an archive that is downloaded where it does not lie in the folder yet.
 
     Raises:
         DownloadError: no answer within the timeout, or another content than the hash says.
-        DataError: the folder cannot be written, or the archive unpacks to more than `max_bytes` or to what it should not.
+        DataError: the folder cannot be written, or the archive unpacks to more than `max_bytes` or to what it should
+            not.
     """
     path = folder / remote.file_name
     # The lock lies in the cache: where there is no answer, nothing is left in the data folder.
@@ -72,15 +77,19 @@ def _download(remote: Remote, path: Path, timeout_seconds: float) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DataError(f"{str(path.parent)!r}: cannot be made ({reason(error)}); a data folder that can be written") from None
+            raise DataError(
+                f"{str(path.parent)!r}: cannot be made ({reason(error)}); a data folder that can be written"
+            ) from None
         with write_atomic(path) as file:
             for block in _blocks(answer, remote):
                 digest.update(block)
                 file.write(block)
                 num += len(block)
             if digest.hexdigest() != remote.checksum:
-                raise DownloadError(f"{remote.url}: refused, {num} bytes of {remote.algorithm} {digest.hexdigest()}; "
-                                    f"{remote.checksum} is allowed")
+                raise DownloadError(
+                    f"{remote.url}: refused, {num} bytes of {remote.algorithm} {digest.hexdigest()}; "
+                    f"{remote.checksum} is allowed"
+                )
 
 
 def _blocks(answer: Any, remote: Remote) -> Iterator[bytes]:
@@ -89,7 +98,9 @@ def _blocks(answer: Any, remote: Remote) -> Iterator[bytes]:
         try:
             block = answer.read(BLOCK)
         except (http.client.HTTPException, TimeoutError, ConnectionError) as error:
-            raise DownloadError(f"{remote.url}: the download broke off after {num} bytes ({type(error).__name__}); run it again") from None
+            raise DownloadError(
+                f"{remote.url}: the download broke off after {num} bytes ({type(error).__name__}); run it again"
+            ) from None
         if not block:
             return
         num += len(block)
@@ -99,7 +110,9 @@ def _blocks(answer: Any, remote: Remote) -> Iterator[bytes]:
 
 
 def _opened(url: str, timeout_seconds: float) -> Any:
-    """The answer to a request. The time limit holds for the look-up of the name too, for which the system has none of its own."""
+    """The answer to a request. The time limit holds for the look-up of the name too, for which the system has none of
+    its own.
+    """
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -112,11 +125,15 @@ def _opened(url: str, timeout_seconds: float) -> Any:
     try:
         answer = answers.get(timeout=timeout_seconds)
     except queue.Empty:
-        raise DownloadError(f"{url}: no answer within {timeout_seconds:g} s; put the files into the data folder by hand") from None
+        raise DownloadError(
+            f"{url}: no answer within {timeout_seconds:g} s; put the files into the data folder by hand"
+        ) from None
     if isinstance(answer, urllib.error.HTTPError):
         answer.close()
     if isinstance(answer, Exception):
         cause = answer.reason if isinstance(answer, urllib.error.URLError) else answer
         words = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        raise DownloadError(f"{url}: cannot be downloaded ({str(words).lower()}); put the files into the data folder by hand")
+        raise DownloadError(
+            f"{url}: cannot be downloaded ({str(words).lower()}); put the files into the data folder by hand"
+        )
     return answer

@@ -1,4 +1,6 @@
-"""Image files in folders, as torchvision's ImageFolder has them: PATH/train/CLASS/… and PATH/test/CLASS/… (or val, or validation)."""
+"""Image files in folders, as torchvision's ImageFolder has them: PATH/train/CLASS/… and PATH/test/CLASS/… (or val, or
+validation).
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,8 @@ def open_folder(path: Path, display_names: dict[str, str] | None = None) -> Fold
     """Return the reader of a folder; classes are the folders of the training split, in the order of their names.
 
     Raises:
-        DataError: there is no such folder, a split is missing or has no class, or the test split has a class of its own.
+        DataError: there is no such folder, a split is missing or has no class, or the test split has a class of its
+            own.
     """
     if not path.is_dir():
         raise DataError(f"folder:{path}: no such folder; a folder with train/CLASS/*.jpg and test/CLASS/*.jpg")
@@ -70,12 +73,17 @@ def open_folder(path: Path, display_names: dict[str, str] | None = None) -> Fold
     if not classes:
         raise DataError(f"folder:{train}: 0 classes are not allowed; a folder for each class")
     if extra := sorted(set(of_test) - set(classes)):
-        raise DataError(f"folder:{test}: class {extra[0]!r} is not allowed; the classes of {train.name!r} are {', '.join(classes[:10])}")
+        raise DataError(
+            f"folder:{test}: class {extra[0]!r} is not allowed; the classes of {train.name!r} are"
+            f" {', '.join(classes[:10])}"
+        )
     return FolderReader(train, test, classes, tuple((display_names or {}).get(c, c) for c in classes))
 
 
 def _folders(path: Path) -> tuple[str, ...]:
     try:
-        return tuple(sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith(".")))
+        return tuple(
+            sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith("."))
+        )
     except OSError as error:
         raise DataError(f"folder:{path}: cannot be read ({reason(error)})") from None

@@ -22,8 +22,22 @@ DECODER_VERSION = 1  # raised where the same file comes to give other pixels
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 128 * 1024 * 1024
 # All that Pillow's readers were seen to raise on damaged files.
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, EOFError,
-                 ZeroDivisionError, RuntimeError, MemoryError, struct.error, zlib.error)
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    EOFError,
+    ZeroDivisionError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 
 
 class BrokenImageError(ValueError):
@@ -85,7 +99,9 @@ def _rgb(image: Any) -> Any:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would cut off at 255
-        return Image.fromarray((np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+        return Image.fromarray((np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8).astype(np.uint8)).convert(
+            "RGB"
+        )
     if image.mode == "F":
         raise BrokenImageError("floating-point pixels; 8 or 16 bits are allowed")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -103,13 +119,17 @@ def _square(image: Any, image_size: int) -> npt.NDArray[np.uint8]:
     side = min(image.size)
     if image.size != (image_size, image_size):
         left, top = (image.width - side) / 2, (image.height - side) / 2
-        image = image.resize((image_size, image_size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+        image = image.resize(
+            (image_size, image_size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+        )
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's remarks on odd files to itself; to be held around all decoding by the thread that starts the others."""
+    """Keep Pillow's remarks on odd files to itself; to be held around all decoding by the thread that starts the
+    others.
+    """
     logger = logging.getLogger("PIL")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

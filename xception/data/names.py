@@ -19,24 +19,43 @@ __all__ = ["NAMES", "find", "find_default"]
 
 NAMES = "cifar10, cifar100, imagenette, synthetic, synthetic:kappa=K, folder:PATH, parquet:PATH"
 
-# Imagenette (Howard 2019): ten classes of ImageNet. The MD5 is the one that torchvision checks; nobody published another.
+# Imagenette (Howard 2019): ten classes of ImageNet. The MD5 is the one that torchvision checks; nobody published
+# another.
 IMAGENETTE_REMOTE = Remote(
-    url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz", algorithm="md5",
-    checksum="e793b78cc4c9e9a4ccc0c1155377a412", max_bytes=256 * 1024 * 1024,
+    url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",
+    algorithm="md5",
+    checksum="e793b78cc4c9e9a4ccc0c1155377a412",
+    max_bytes=256 * 1024 * 1024,
 )
-IMAGENETTE_FOLDERS = ("imagenette", "imagenette2", "imagenette2-320", "imagenette320", "imagenette2-160", "imagenette160")
+IMAGENETTE_FOLDERS = (
+    "imagenette",
+    "imagenette2",
+    "imagenette2-320",
+    "imagenette320",
+    "imagenette2-160",
+    "imagenette160",
+)
 IMAGENETTE_CLASSES = {
-    "n01440764": "tench", "n02102040": "English springer", "n02979186": "cassette player", "n03000684": "chain saw", "n03028079": "church",
-    "n03394916": "French horn", "n03417042": "garbage truck", "n03425413": "gas pump", "n03445777": "golf ball", "n03888257": "parachute",
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
 }
 MAX_UNPACKED = 1024**3
 
 
 def find(name: str, data_dir: str | Path | None = None) -> Source:
-    """Return the data set of that name, looked for under `data_dir`, else $XCEPTION_DATA, else ./data; nothing is decoded.
+    """Return the data set of that name, looked for under `data_dir`, else $XCEPTION_DATA, else ./data; nothing is
+    decoded.
 
-    The first look at a data set reads its files once, for the fingerprint; later ones answer from the cache. CIFAR and Imagenette
-    are downloaded into that folder where they are not in it.
+    The first look at a data set reads its files once, for the fingerprint; later ones answer from the cache. CIFAR and
+    Imagenette are downloaded into that folder where they are not in it.
 
     Raises:
         DataError: the name is unknown, or what it names is missing, empty, truncated or of another layout.
@@ -46,7 +65,9 @@ def find(name: str, data_dir: str | Path | None = None) -> Source:
     try:
         return _found(name, data_dir)
     except OSError as error:
-        raise DataError(f"dataset: {name!r} cannot be read ({reason(error)} {error.filename or ''}); files that can") from None
+        raise DataError(
+            f"dataset: {name!r} cannot be read ({reason(error)} {error.filename or ''}); files that can"
+        ) from None
 
 
 def _found(name: str, data_dir: str | Path | None) -> Source:
@@ -74,11 +95,15 @@ def find_default(data_dir: str | Path | None = None) -> tuple[Source, str | None
     try:
         return find("cifar10", data_dir), None
     except DownloadError as error:
-        return find("synthetic"), f"CIFAR-10 is neither on disk nor to be had ({error}): the embedded synthetic set is used instead."
+        return find(
+            "synthetic"
+        ), f"CIFAR-10 is neither on disk nor to be had ({error}): the embedded synthetic set is used instead."
 
 
 def _data_folder(data_dir: str | Path | None) -> Path:
-    """The folder that data sets are looked for in. One that somebody named must be there; ./data may come with the first download."""
+    """The folder that data sets are looked for in. One that somebody named must be there; ./data may come with the
+    first download.
+    """
     named = data_dir if data_dir is not None else os.environ.get("XCEPTION_DATA")
     if not named:
         return Path("data")
@@ -97,7 +122,9 @@ def _find_cifar(name: str, folder: Path, layout: CifarLayout) -> Source:
     for place in (folder / name, folder / title, folder / title.lower()):
         if place.is_dir():
             return _source(title, _open_any(place), name=name, mark_jpeg=True)
-    return _source(title, open_cifar(fetch(layout.remote, layout.folder, folder, max_bytes=MAX_UNPACKED), layout), name=name)
+    return _source(
+        title, open_cifar(fetch(layout.remote, layout.folder, folder, max_bytes=MAX_UNPACKED), layout), name=name
+    )
 
 
 def _find_imagenette(folder: Path) -> Source:
@@ -119,8 +146,10 @@ def _open_any(place: Path, display_names: dict[str, str] | None = None) -> Reade
         return open_parquet(place)
     if any((place / n).is_dir() for n in ("train", "training")):
         return open_folder(place, display_names)
-    raise DataError(f"{str(place)!r}: empty or of another layout; train-*.parquet and test-*.parquet, "
-                    "or train/CLASS/*.png and test/CLASS/*.png")
+    raise DataError(
+        f"{str(place)!r}: empty or of another layout; train-*.parquet and test-*.parquet, "
+        "or train/CLASS/*.png and test/CLASS/*.png"
+    )
 
 
 def _source(title: str, reader: Reader, *, name: str | None = None, mark_jpeg: bool = False) -> Source:
@@ -128,6 +157,12 @@ def _source(title: str, reader: Reader, *, name: str | None = None, mark_jpeg: b
     facts = examine(reader)
     title = printable(title)
     return Source(
-        name=name or title, title=f"{title} (JPEG)" if mark_jpeg and facts.has_jpeg else title, fingerprint=facts.fingerprint,
-        num_train=facts.num_train, num_test=facts.num_test, class_names=facts.class_names, native_size=facts.native_size, reader=reader,
+        name=name or title,
+        title=f"{title} (JPEG)" if mark_jpeg and facts.has_jpeg else title,
+        fingerprint=facts.fingerprint,
+        num_train=facts.num_train,
+        num_test=facts.num_test,
+        class_names=facts.class_names,
+        native_size=facts.native_size,
+        reader=reader,
     )

@@ -1,7 +1,8 @@
-"""Parquet in the layout of the Hugging Face hub: an image column of `{bytes, path}`, a column of class numbers, files named by split.
+"""Parquet in the layout of the Hugging Face hub: an image column of `{bytes, path}`, a column of class numbers, files
+named by split.
 
-The layout is that of `datasets.Image` and `datasets.ClassLabel`; class names come from the schema's `huggingface` metadata where it has
-them.
+The layout is that of `datasets.Image` and `datasets.ClassLabel`; class names come from the schema's `huggingface`
+metadata where it has them.
 """
 
 from __future__ import annotations
@@ -20,8 +21,15 @@ __all__ = ["ParquetReader", "open_parquet"]
 
 IMAGE_COLUMNS = ("image", "img", "images")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class")
-SPLIT_NAMES: dict[str, SplitName] = {"train": "train", "training": "train", "test": "test", "validation": "test", "valid": "test",
-                                     "val": "test", "dev": "test"}
+SPLIT_NAMES: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "test": "test",
+    "validation": "test",
+    "valid": "test",
+    "val": "test",
+    "dev": "test",
+}
 BATCH_ROWS = 256
 
 
@@ -47,7 +55,9 @@ class ParquetReader:
             row = 0
             try:
                 with _opened(file) as parquet:
-                    for batch in parquet.iter_batches(BATCH_ROWS, columns=[self.image_column, self.label_column], use_threads=False):
+                    for batch in parquet.iter_batches(
+                        BATCH_ROWS, columns=[self.image_column, self.label_column], use_threads=False
+                    ):
                         for cell, label in zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True):
                             name = f"{file.name}[{row}]"
                             if label is None:
@@ -57,11 +67,14 @@ class ParquetReader:
                             yield Example(content or b"", label, f"{name} {path}" if path else name)
                             row += 1
             except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-                raise DataError(f"{str(file)!r}: damaged after row {row} ({_first_line(error)}); a whole Parquet file") from None
+                raise DataError(
+                    f"{str(file)!r}: damaged after row {row} ({_first_line(error)}); a whole Parquet file"
+                ) from None
 
 
 def open_parquet(folder: Path) -> ParquetReader:
-    """Return the reader of a folder (searched to any depth) of Parquet files named by split, as in `train-00000-of-00001.parquet`.
+    """Return the reader of a folder (searched to any depth) of Parquet files named by split, as in
+    `train-00000-of-00001.parquet`.
 
     Raises:
         DataError: there is no such folder, no file of a split, or the columns are others.
@@ -82,7 +95,9 @@ def open_parquet(folder: Path) -> ParquetReader:
     first = layouts[train[0]]
     for file, layout in layouts.items():
         if layout != first:
-            raise DataError(f"{str(file)!r}: columns or class names differ from those of {train[0].name!r}; the same in every file")
+            raise DataError(
+                f"{str(file)!r}: columns or class names differ from those of {train[0].name!r}; the same in every file"
+            )
     return ParquetReader(tuple(train), tuple(test), *first)
 
 
@@ -135,8 +150,10 @@ def _layout(file: Path) -> tuple[str, str, tuple[str, ...] | None]:
     image = next((n for n in (*IMAGE_COLUMNS, *images) if n in images), None)
     label = next((n for n in LABEL_COLUMNS if n in labels), None)
     if image is None or label is None:
-        raise DataError(f"{str(file)!r}: columns {', '.join(schema.names[:12])} are not allowed; an image column of {{bytes, path}} "
-                        f"and one of class numbers named {', '.join(LABEL_COLUMNS)}")
+        raise DataError(
+            f"{str(file)!r}: columns {', '.join(schema.names[:12])} are not allowed; an image column of {{bytes, path}}"
+            f" and one of class numbers named {', '.join(LABEL_COLUMNS)}"
+        )
     names = features.get(label, {}).get("names") if isinstance(features.get(label), dict) else None
     if not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
         return image, label, None

@@ -1,4 +1,6 @@
-"""Some classes of a data set as a data set of their own: one command takes N classes, and a training size M images of them."""
+"""Some classes of a data set as a data set of their own: one command takes N classes, and a training size M images of
+them.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +60,13 @@ def select_classes(source: Source, classes: Sequence[int]) -> Source:
     reader = ClassReader(source.reader, tuple(classes), names)
     facts = examine(reader)
     return replace(
-        source, title=f"{source.title}, classes {classes[0]} to {classes[-1]}", fingerprint=facts.fingerprint, num_train=facts.num_train,
-        num_test=facts.num_test, class_names=names, native_size=facts.native_size, reader=reader, generated=False,
+        source,
+        title=f"{source.title}, classes {classes[0]} to {classes[-1]}",
+        fingerprint=facts.fingerprint,
+        num_train=facts.num_train,
+        num_test=facts.num_test,
+        class_names=names,
+        native_size=facts.native_size,
+        reader=reader,
+        generated=False,
     )

@@ -1,4 +1,6 @@
-"""A data set that was found on disk but not decoded: what people call it, how much there is, and the hash of its content."""
+"""A data set that was found on disk but not decoded: what people call it, how much there is, and the hash of its
+content.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,12 @@ class Source:
         return len(self.class_names)
 
     def config(
-        self, *, image_size: int | None = None, train_size: int | None = None, val_size: int = 0, test_size: int | None = None
+        self,
+        *,
+        image_size: int | None = None,
+        train_size: int | None = None,
+        val_size: int = 0,
+        test_size: int | None = None,
     ) -> DatasetConfig:
         """Return the config of this data set, held against how much of it there is.
 
@@ -88,8 +95,11 @@ class Source:
             ValueError: more images are asked for than there are.
         """
         config = DatasetConfig(
-            fingerprint=self.fingerprint, image_size=self.native_size if image_size is None else image_size,
-            train_size=train_size, val_size=val_size, test_size=test_size,
+            fingerprint=self.fingerprint,
+            image_size=self.native_size if image_size is None else image_size,
+            train_size=train_size,
+            val_size=val_size,
+            test_size=test_size,
         )
         check_sizes(config, num_train=self.num_train, num_test=self.num_test)
         return config
@@ -105,7 +115,9 @@ def check_sizes(config: DatasetConfig, *, num_train: int, num_test: int) -> None
         asked = f"{config.val_size} for validation and {config.train_size or 'at least 1'} for training"
         raise DataError(f"DatasetConfig.train_size: {asked} are not allowed; the training set has {num_train} images")
     if config.test_size is not None and config.test_size > num_test:
-        raise DataError(f"DatasetConfig.test_size: {config.test_size} is not allowed; the test set has {num_test} images")
+        raise DataError(
+            f"DatasetConfig.test_size: {config.test_size} is not allowed; the test set has {num_test} images"
+        )
 
 
 class Hasher:
@@ -138,7 +150,9 @@ def examine(reader: Reader) -> Facts:
         DataError: a split is empty, a label is out of range, a file cannot be read, the cache cannot be written.
     """
     folder = cache_dir() / "sources"
-    stamp = hashlib.sha256(f"{FACTS_VERSION}\n{type(reader).__name__}\n{reader.stamp()}".encode("utf-8", "surrogateescape")).hexdigest()
+    stamp = hashlib.sha256(
+        f"{FACTS_VERSION}\n{type(reader).__name__}\n{reader.stamp()}".encode("utf-8", "surrogateescape")
+    ).hexdigest()
     memo = folder / f"{stamp}.json"
     known = read_json(memo)
     if known is not None:
@@ -147,7 +161,9 @@ def examine(reader: Reader) -> Facts:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise DataError(f"cache: {str(folder)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE") from None
+        raise DataError(
+            f"cache: {str(folder)!r} cannot be made ({reason(error)}); name a folder that can in $XCEPTION_CACHE"
+        ) from None
     write_json(memo, facts.__dict__)
     return facts
 
@@ -177,9 +193,14 @@ def _examined(reader: Reader) -> Facts:
     if not sides:
         raise DataError("no image that can be read among the first; JPEG, PNG, BMP, GIF, WebP, TIFF or PPM")
     return Facts(
-        fingerprint=hasher.result(), num_train=counts["train"], num_test=counts["test"],
-        class_names=tuple(printable(n) for n in names) if names is not None else tuple(str(i) for i in range(highest + 1)),
-        native_size=int(statistics.median_low(sides)), has_jpeg=has_jpeg,
+        fingerprint=hasher.result(),
+        num_train=counts["train"],
+        num_test=counts["test"],
+        class_names=tuple(printable(n) for n in names)
+        if names is not None
+        else tuple(str(i) for i in range(highest + 1)),
+        native_size=int(statistics.median_low(sides)),
+        has_jpeg=has_jpeg,
     )
 
 

@@ -27,8 +27,8 @@ def split(dataset: Dataset, config: DatasetConfig, seed: int) -> Split:
     """Return the parts for a seed: the same for every variant that has it.
 
     A permutation of the training set that depends on the seed alone gives its first `val_size` images to
-    validation and the next `train_size` to training, so another training size leaves validation as it was. A part of the test set
-    is the same for every seed.
+    validation and the next `train_size` to training, so another training size leaves validation as it was. A part of
+    the test set is the same for every seed.
 
     Raises:
         DataError: more images are asked for than there are.
@@ -39,12 +39,15 @@ def split(dataset: Dataset, config: DatasetConfig, seed: int) -> Split:
     test = dataset.test
     if config.test_size is not None:
         test = test.select(permutation(len(test), seed=0, purpose=1)[: config.test_size])
-    return Split(dataset.train.select(order[config.val_size : last]), dataset.train.select(order[: config.val_size]), test)
+    return Split(
+        dataset.train.select(order[config.val_size : last]), dataset.train.select(order[: config.val_size]), test
+    )
 
 
 def permutation(num: int, seed: int, purpose: int = 0) -> torch.Tensor:
     """Return 0 … num−1 in an order drawn from a seed, int64; the same in every version of numpy and torch.
 
-    The order is that of the raw 64-bit stream of PCG64, which numpy guarantees, where `Generator.permutation` may change.
+    The order is that of the raw 64-bit stream of PCG64, which numpy guarantees, where `Generator.permutation` may
+    change.
     """
     return torch.from_numpy(np.argsort(np.random.PCG64([seed, purpose]).random_raw(num), kind="stable"))

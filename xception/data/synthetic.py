@@ -1,18 +1,21 @@
-"""The embedded data set: ten classes of a colour and a shape, made from a seed, with a knob for how far the two are entangled.
+"""The embedded data set: ten classes of a colour and a shape, made from a seed, with a knob for how far the two are
+entangled.
 
-Each image holds one pattern, the outer product of a colour (one of ten axes in RGB) and a shape (one of ten Walsh functions of
-12 × 12 pixels), at a random place, with a random sign, on a random background, under noise. The class follows from the pair
-(colour, shape) by an idempotent Latin square: ten by ten, each class once in a row and once in a column, class k at (k, k).
+Each image holds one pattern, the outer product of a colour (one of ten axes in RGB) and a shape (one of ten Walsh
+functions of 12 × 12 pixels), at a random place, with a random sign, on a random background, under noise. The class
+follows from the pair (colour, shape) by an idempotent Latin square: ten by ten, each class once in a row and once in a
+column, class k at (k, k).
 
 - kappa 0: only the pairs (k, k) occur. Colour alone tells the class, and so does shape alone.
-- kappa 1: all hundred pairs occur equally often. Every statistic of the colour alone, or of the shape alone, is the same in each
-  class: only the pairing tells classes apart.
+- kappa 1: all hundred pairs occur equally often. Every statistic of the colour alone, or of the shape alone, is the
+  same in each class: only the pairing tells classes apart.
 - in between: that fraction of each class's images is drawn the second way. The rule from pair to class never changes.
 
-The random sign makes every class's mean image the same flat gray, so a linear model of the pixels finds next to nothing at any kappa.
-Mirroring left to right keeps shapes (up to sign), so flips keep the class.
+The random sign makes every class's mean image the same flat gray, so a linear model of the pixels finds next to nothing
+at any kappa. Mirroring left to right keeps shapes (up to sign), so flips keep the class.
 
-Random numbers are the raw 64-bit stream of PCG64, which numpy guarantees, and all else is integer arithmetic: the same bytes everywhere.
+Random numbers are the raw 64-bit stream of PCG64, which numpy guarantees, and all else is integer arithmetic: the same
+bytes everywhere.
 """
 
 from __future__ import annotations
@@ -38,10 +41,19 @@ DEFAULT_KAPPA = 0.5
 AMPLITUDE = 26  # of the pattern along each colour axis of length √3, in gray levels
 NOISE = 9  # the noise is the sum of two random bytes, centred, times this over 64: a deviation of 15 gray levels
 
-# The ten axes through opposite corners of a dodecahedron, in thousandths, each of length √3: no two are closer than 41.8°.
+# The ten axes through opposite corners of a dodecahedron, in thousandths, each of length √3: no two are closer than
+# 41.8°.
 COLOURS = (
-    (1000, 1000, 1000), (1000, 1000, -1000), (1000, -1000, 1000), (-1000, 1000, 1000), (0, 618, 1618), (0, 618, -1618),
-    (618, 1618, 0), (618, -1618, 0), (1618, 0, 618), (-1618, 0, 618),
+    (1000, 1000, 1000),
+    (1000, 1000, -1000),
+    (1000, -1000, 1000),
+    (-1000, 1000, 1000),
+    (0, 618, 1618),
+    (0, 618, -1618),
+    (618, 1618, 0),
+    (618, -1618, 0),
+    (1618, 0, 618),
+    (-1618, 0, 618),
 )
 # Walsh functions on four steps; a shape is a product of one across and one down, but not of the two constant ones.
 WALSH = ((1, 1, 1, 1), (1, 1, -1, -1), (1, -1, -1, 1), (1, -1, 1, -1))
@@ -88,17 +100,23 @@ def find_synthetic(options: str) -> Source:
     reader = SyntheticReader(kappa)
     plain = kappa == DEFAULT_KAPPA
     return Source(
-        name="synthetic" if plain else f"synthetic:kappa={kappa!r}", title="synthetic" if plain else f"synthetic (kappa {kappa!r})",
-        fingerprint=hashlib.sha256(f"xception {reader.stamp()}".encode()).hexdigest(), num_train=SIZES["train"], num_test=SIZES["test"],
-        class_names=reader.class_names, native_size=SIDE, reader=reader, generated=True,
+        name="synthetic" if plain else f"synthetic:kappa={kappa!r}",
+        title="synthetic" if plain else f"synthetic (kappa {kappa!r})",
+        fingerprint=hashlib.sha256(f"xception {reader.stamp()}".encode()).hexdigest(),
+        num_train=SIZES["train"],
+        num_test=SIZES["test"],
+        class_names=reader.class_names,
+        native_size=SIDE,
+        reader=reader,
+        generated=True,
     )
 
 
 def latin_square() -> npt.NDArray[np.int64]:
     """Return the class of every pair (colour, shape), `(10, 10)`: a Latin square with class k at (k, k).
 
-    On 0 … 8 the cell (i, j) is (i + j) / 2 modulo 9. The cells (i, i + 1) hold every value once: they are given to class 9, and
-    what they held moves to a tenth row and column.
+    On 0 … 8 the cell (i, j) is (i + j) / 2 modulo 9. The cells (i, i + 1) hold every value once: they are given to
+    class 9, and what they held moves to a tenth row and column.
     """
     import numpy as np
 
@@ -115,7 +133,9 @@ def latin_square() -> npt.NDArray[np.int64]:
 
 
 def generate(split: SplitName, kappa: float) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return images `(N, 3, 32, 32)` and labels `(N,)` of a split; training and test set are drawn from the same classes."""
+    """Return images `(N, 3, 32, 32)` and labels `(N,)` of a split; training and test set are drawn from the same
+    classes.
+    """
     import numpy as np
 
     num = SIZES[split]
@@ -139,8 +159,12 @@ def generate(split: SplitName, kappa: float) -> tuple[npt.NDArray[np.uint8], npt
     return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8), labels
 
 
-def _pairs(num: int, kappa: float, stream: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Labels, colours and shapes `(N,)`: in each class the fraction kappa runs evenly through the ten pairs of the class."""
+def _pairs(
+    num: int, kappa: float, stream: Any
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Labels, colours and shapes `(N,)`: in each class the fraction kappa runs evenly through the ten pairs of the
+    class.
+    """
     import numpy as np
 
     order = np.argsort(stream.random_raw(num), kind="stable")

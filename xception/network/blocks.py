@@ -1,7 +1,7 @@
 """From plan to torch modules: `build` turns any node into a module that maps one tensor to one tensor.
 
-Chains, towers and residual sums are the only ways in which layers are joined; the names of a node's children become the names of
-the module's parameters.
+Chains, towers and residual sums are the only ways in which layers are joined; the names of a node's children become the
+names of the module's parameters.
 """
 
 from __future__ import annotations

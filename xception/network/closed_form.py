@@ -1,7 +1,7 @@
 """Parameters and multiply-accumulates of a network in closed form: arithmetic on the plan, without a tensor.
 
-A walk carries the shape (channels, height, width) through `xception.network.graph.network(config)` and describes each layer that it
-passes. MACs are those of convolutions and linear layers, biases left out; FLOPs are twice that.
+A walk carries the shape (channels, height, width) through `xception.network.graph.network(config)` and describes each
+layer that it passes. MACs are those of convolutions and linear layers, biases left out; FLOPs are twice that.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class Complexity:
 
 
 def complexity(config: XceptionConfig, input_size: int | None = None) -> Complexity:
-    """Count a network's parameters and MACs for one square image of `input_size` pixels a side (299 unless the config has one).
+    """Count a network's parameters and MACs for one square image of `input_size` pixels a side (299 unless the config
+    has one).
 
     Raises:
         ValueError: the image is too small for the network, or not of the size that the head was made for.
@@ -129,7 +130,13 @@ def _layer(node: Node, name: str, shape: Shape) -> Layer:
             sides = (spatial_size(s, node.kernel_size, node.stride, node.dilation, node.padding) for s in shape[1:])
             out = (node.out_channels, *(_checked(side, name) for side in sides))
             weights = node.out_channels * (node.in_channels // node.groups) * node.kernel_size**2
-            kind = "depthwise" if node.groups == node.in_channels > 1 else "pointwise" if node.kernel_size == 1 else "regular"
+            kind = (
+                "depthwise"
+                if node.groups == node.in_channels > 1
+                else "pointwise"
+                if node.kernel_size == 1
+                else "regular"
+            )
             return Layer(name, kind, shape, out, weights + node.out_channels * node.bias, weights * math.prod(out[1:]))
         case Linear():
             weights = node.in_features * node.out_features

@@ -70,10 +70,10 @@ class ModuleShape:
 class XceptionConfig(Config):
     """A network of the Xception family; the default is the paper's, for 299×299 images and 1000 classes.
 
-    `width_multiplier` scales every width of stem and flows to the nearest multiple of `channel_divisor` (1 unless segments or
-    norm groups must divide the channels), at least one multiple. `padding` is what strided layers do on even maps: `symmetric`
-    pads both sides alike, `same` (Keras) bottom and right only. `input_size`, in pixels, is given only where the head's
-    kernel depends on it; `for_data` fills it in.
+    `width_multiplier` scales every width of stem and flows to the nearest multiple of `channel_divisor` (1 unless
+    segments or norm groups must divide the channels), at least one multiple. `padding` is what strided layers do on
+    even maps: `symmetric` pads both sides alike, `same` (Keras) bottom and right only. `input_size`, in pixels, is
+    given only where the head's kernel depends on it; `for_data` fills it in.
     """
 
     num_classes: int = 1000
@@ -94,7 +94,8 @@ class XceptionConfig(Config):
     initialisation: Initialisation = "he_normal"
 
     def for_data(self, *, num_classes: int, in_channels: int, input_size: int) -> XceptionConfig:
-        """Return this network for a data set: its classes, its channels and, where the head needs it, its image size in pixels.
+        """Return this network for a data set: its classes, its channels and, where the head needs it, its image size in
+        pixels.
 
         Raises:
             ValueError: the images are too small for the network, or leave its head nothing to pool.
@@ -107,7 +108,9 @@ class XceptionConfig(Config):
 
     @property
     def channel_divisor(self) -> int:
-        """The number that must divide every width of stem and flows: the lowest common multiple of segments and norm groups."""
+        """The number that must divide every width of stem and flows: the lowest common multiple of segments and norm
+        groups.
+        """
         groups = self.norm.groups if self.norm.kind == "group" else 1
         return math.lcm(self.operator.segments, groups)
 
@@ -180,64 +183,97 @@ class XceptionConfig(Config):
         self._validate_spatial()
         if self.norm.placement == "each_convolution" and (self.operator.kind == "regular" or not self.modules()):
             where = "with operator.kind='regular'" if self.modules() else "where no flow is left"
-            raise ValueError(f"XceptionConfig.norm.placement: 'each_convolution' has no effect {where}; use 'after_convolution'")
+            raise ValueError(
+                f"XceptionConfig.norm.placement: 'each_convolution' has no effect {where}; use 'after_convolution'"
+            )
         tail = self.exit.tail_intermediate_activation if self.exit is not None else None
         if tail is not None and (self.operator.kind == "regular" or tail == self.operator.intermediate_activation):
-            raise ValueError(f"XceptionConfig.exit.tail_intermediate_activation: {tail!r} has no effect with "
-                             f"operator.kind={self.operator.kind!r} and operator.intermediate_activation="
-                             f"{self.operator.intermediate_activation!r}; leave it at None")
+            raise ValueError(
+                f"XceptionConfig.exit.tail_intermediate_activation: {tail!r} has no effect with "
+                f"operator.kind={self.operator.kind!r} and operator.intermediate_activation="
+                f"{self.operator.intermediate_activation!r}; leave it at None"
+            )
 
     def _validate_widths(self) -> None:
         if not 0 < self.width_multiplier <= 64:
-            raise ValueError(f"XceptionConfig.width_multiplier: {self.width_multiplier!r} is not allowed; a number above 0, at most 64")
+            raise ValueError(
+                f"XceptionConfig.width_multiplier: {self.width_multiplier!r} is not allowed; a number above 0, at"
+                " most 64"
+            )
         divisor, towers = self.channel_divisor, TOWERS.get(self.operator.kind, 1)
         widths = self.widths()
         if self.width_multiplier != 1.0 and all(self.channels(w) == w for w in widths.values()):
-            raise ValueError(f"XceptionConfig.width_multiplier: {self.width_multiplier!r} changes no width; leave it at 1.0")
+            raise ValueError(
+                f"XceptionConfig.width_multiplier: {self.width_multiplier!r} changes no width; leave it at 1.0"
+            )
         for path, nominal in widths.items():
             channels = self.channels(nominal)
             if channels % divisor:
-                raise ValueError(f"XceptionConfig.{path}: {nominal} is not allowed; a multiple of {divisor}, which operator.segments "
-                                 "and the groups of a group norm must divide")
+                raise ValueError(
+                    f"XceptionConfig.{path}: {nominal} is not allowed; a multiple of {divisor}, which operator.segments"
+                    " and the groups of a group norm must divide"
+                )
             least = towers * divisor
             if channels < least and not path.startswith("stem"):
-                raise ValueError(f"XceptionConfig.{path}: {nominal} is not allowed with operator.kind={self.operator.kind!r}; "
-                                 f"at least {least} channels, it comes to {channels}")
+                raise ValueError(
+                    f"XceptionConfig.{path}: {nominal} is not allowed with operator.kind={self.operator.kind!r}; "
+                    f"at least {least} channels, it comes to {channels}"
+                )
         modules = self.modules()
         if self.middle.width is not None:
             incoming = next(m.in_channels for m in modules if m.name == "middle.0")
             if self.channels(self.middle.width) == incoming:
-                raise ValueError(f"XceptionConfig.middle.width: {self.middle.width} is the width that comes in; leave it at None")
+                raise ValueError(
+                    f"XceptionConfig.middle.width: {self.middle.width} is the width that comes in; leave it at None"
+                )
         tail = self.exit.tail_widths if self.exit is not None else ()
         operated = {w for m in modules for w in m.widths} | {self.channels(w) for w in tail}
         if min((w for m in modules for w in m.widths), default=towers * divisor) < towers * divisor:
-            raise ValueError(f"XceptionConfig.operator.kind: {self.operator.kind!r} is not allowed on modules of {min(operated)} channels; "
-                             f"at least {towers * divisor} channels")
+            raise ValueError(
+                f"XceptionConfig.operator.kind: {self.operator.kind!r} is not allowed on modules of {min(operated)}"
+                f" channels; at least {towers * divisor} channels"
+            )
         if self.operator.segments > 1 and operated == {self.operator.segments}:
-            raise ValueError(f"XceptionConfig.operator.segments: {self.operator.segments} is one segment per channel; "
-                             "use operator.kind='pointwise_depthwise'")
+            raise ValueError(
+                f"XceptionConfig.operator.segments: {self.operator.segments} is one segment per channel; "
+                "use operator.kind='pointwise_depthwise'"
+            )
         if not operated and self.operator != OperatorConfig():
-            raise ValueError(f"XceptionConfig.operator: {self.operator!r} has no effect where no flow is left; leave it at the default")
+            raise ValueError(
+                f"XceptionConfig.operator: {self.operator!r} has no effect where no flow is left; leave it at the"
+                " default"
+            )
 
     def _validate_residuals(self) -> None:
         modules = self.modules()
         has = {m.shortcut for m in modules} - {"none"}
         for name, kind in [("network", self.residual.kind), *self._own_residuals()]:
             path = "residual.kind" if name == "network" else f"{name}.residual"
-            earlier: tuple[ResidualKind | None, ...] = ("projection", "none") if name == "network" else (None, "projection", "none")
+            earlier: tuple[ResidualKind | None, ...] = (
+                ("projection", "none") if name == "network" else (None, "projection", "none")
+            )
             for other in earlier[: earlier.index(kind)] if kind in earlier else earlier:
                 if self._modules({name: other}) == modules:
-                    raise ValueError(f"XceptionConfig.{path}: {kind!r} gives the same network as {other!r} here; use {other!r}")
+                    raise ValueError(
+                        f"XceptionConfig.{path}: {kind!r} gives the same network as {other!r} here; use {other!r}"
+                    )
         if not has:
             if self.residual.stochastic_depth:
-                raise ValueError(f"XceptionConfig.residual.stochastic_depth: {self.residual.stochastic_depth!r} has no effect "
-                                 "without shortcuts; leave it at 0.0")
+                raise ValueError(
+                    f"XceptionConfig.residual.stochastic_depth: {self.residual.stochastic_depth!r} has no effect "
+                    "without shortcuts; leave it at 0.0"
+                )
             if self.norm.placement == "after_sum":
-                raise ValueError("XceptionConfig.norm.placement: 'after_sum' has no effect without shortcuts; use 'after_convolution'")
+                raise ValueError(
+                    "XceptionConfig.norm.placement: 'after_sum' has no effect without shortcuts; use"
+                    " 'after_convolution'"
+                )
         ends_in_norm = self.norm.kind != "none" and self.norm.placement in ("after_convolution", "each_convolution")
         if self.residual.zero_init and not (has and ends_in_norm):
-            raise ValueError("XceptionConfig.residual.zero_init: True has no effect here; it needs shortcuts around branches that end in "
-                             "a norm (norm.placement 'after_convolution' or 'each_convolution')")
+            raise ValueError(
+                "XceptionConfig.residual.zero_init: True has no effect here; it needs shortcuts around branches that"
+                " end in a norm (norm.placement 'after_convolution' or 'each_convolution')"
+            )
 
     def _own_residuals(self) -> list[tuple[str, ResidualKind]]:
         """Flows that have a residual kind of their own."""
@@ -249,7 +285,9 @@ class XceptionConfig(Config):
         if not strided:
             refuse_idle(self, ("downsampling",), "where no module has stride 2")
         padded_stem = any(stride > 1 and padded for _, stride, padded in self.stem.convolutions())
-        unpadded = self.downsampling == "strided" and self.operator.kernel_size == 1 and self.operator.kind != "inception"
+        unpadded = (
+            self.downsampling == "strided" and self.operator.kernel_size == 1 and self.operator.kind != "inception"
+        )
         if not padded_stem and (not strided or unpadded):
             refuse_idle(self, ("padding",), "where no padded layer has stride 2")
         if self.head.pool in FIXED_MAP_POOLS:
@@ -259,16 +297,21 @@ class XceptionConfig(Config):
 
             size = last_map_size(self, self.input_size)
             if size == 1:
-                raise ValueError(f"XceptionConfig.head.pool: {self.head.pool!r} is not allowed at input_size={self.input_size}, where the "
-                                 "last map is 1×1 and there is nothing to pool; allowed: 'average', 'max', or a larger input")
+                raise ValueError(
+                    f"XceptionConfig.head.pool: {self.head.pool!r} is not allowed at input_size={self.input_size},"
+                    " where the last map is 1×1 and there is nothing to pool; allowed: 'average', 'max', or a larger"
+                    " input"
+                )
         else:
             refuse_idle(self, ("input_size",), f"with head.pool={self.head.pool!r}")
 
 
 class TorchvisionConfig(Config):
-    """A classification network of torchvision, as the paper's tables compare with; Inception V3 without auxiliary tower.
+    """A classification network of torchvision, as the paper's tables compare with; Inception V3 without auxiliary
+    tower.
 
-    `stem="cifar"` gives a ResNet its customary form for 32×32 images: a 3×3 first convolution of stride 1 and no pooling.
+    `stem="cifar"` gives a ResNet its customary form for 32×32 images: a 3×3 first convolution of stride 1 and no
+    pooling.
     """
 
     name: Literal["vgg16", "resnet18", "resnet50", "resnet152", "inception_v3"]

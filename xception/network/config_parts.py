@@ -1,4 +1,5 @@
-"""The parts of an Xception's config: stem, flows, head, operator, norm, shortcuts, each with the rules of its own fields.
+"""The parts of an Xception's config: stem, flows, head, operator, norm, shortcuts, each with the rules of its own
+fields.
 
 One rule holds throughout: a field that would have no effect beside the others must stay at its default.
 """
@@ -48,7 +49,9 @@ def refuse_idle(config: Config, names: tuple[str, ...], reason: str) -> None:
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value: Any = getattr(config, field.name)
         if field.name in names and value != field.default:
-            raise ValueError(f"{type(config).__name__}.{field.name}: {value!r} has no effect {reason}; leave it at {field.default!r}")
+            raise ValueError(
+                f"{type(config).__name__}.{field.name}: {value!r} has no effect {reason}; leave it at {field.default!r}"
+            )
 
 
 def need_at_least(config: Config, name: str, least: int) -> None:
@@ -63,14 +66,16 @@ def need_positive(config: Config, name: str) -> None:
 
 def need_probability(config: Config, name: str) -> None:
     if not 0 <= getattr(config, name) < 1:
-        raise ValueError(f"{type(config).__name__}.{name}: {getattr(config, name)!r} is not allowed; at least 0 and below 1")
+        raise ValueError(
+            f"{type(config).__name__}.{name}: {getattr(config, name)!r} is not allowed; at least 0 and below 1"
+        )
 
 
 class StemConfig(Config):
     """The convolutions before the first module: a first one by `kind`, the others 3×3 of stride 1.
 
-    `paper` begins 3×3 with stride 2 and pads nothing; `aligned` is the same, padded; `cifar` begins 3×3 with stride 1, padded;
-    `patchify` begins with a `patch_size`² kernel of that stride, the others padded.
+    `paper` begins 3×3 with stride 2 and pads nothing; `aligned` is the same, padded; `cifar` begins 3×3 with stride 1,
+    padded; `patchify` begins with a `patch_size`² kernel of that stride, the others padded.
     """
 
     kind: Literal["paper", "aligned", "cifar", "patchify"] = "paper"
@@ -90,12 +95,16 @@ class StemConfig(Config):
     def convolutions(self) -> tuple[tuple[int, int, bool], ...]:
         """Kernel size, stride and whether it is padded, of each convolution."""
         padded = self.kind != "paper"
-        first = {"patchify": (self.patch_size, self.patch_size, False), "cifar": (3, 1, True)}.get(self.kind, (3, 2, padded))
+        first = {"patchify": (self.patch_size, self.patch_size, False), "cifar": (3, 1, True)}.get(
+            self.kind, (3, 2, padded)
+        )
         return (first, *((3, 1, padded),) * (len(self.widths) - 1))
 
 
 class EntryFlowConfig(Config):
-    """The entry flow: one module per width, all its convolutions of that width; `residual` None means that of the network."""
+    """The entry flow: one module per width, all its convolutions of that width; `residual` None means that of the
+    network.
+    """
 
     widths: tuple[int, ...] = (128, 256, 728)
     strides: tuple[Literal[1, 2], ...] = (2, 2, 2)
@@ -107,9 +116,14 @@ class EntryFlowConfig(Config):
         need_positive(self, "widths")
         need_at_least(self, "convolutions", 1)
         if not self.widths:
-            raise ValueError("EntryFlowConfig.widths: () is not allowed; at least one width, or entry=None for no entry flow")
+            raise ValueError(
+                "EntryFlowConfig.widths: () is not allowed; at least one width, or entry=None for no entry flow"
+            )
         if len(self.strides) != len(self.widths):
-            raise ValueError(f"EntryFlowConfig.strides: {self.strides!r} is not allowed; one of 1, 2 for each of {len(self.widths)} widths")
+            raise ValueError(
+                f"EntryFlowConfig.strides: {self.strides!r} is not allowed; one of 1, 2 for each of {len(self.widths)}"
+                " widths"
+            )
 
 
 class MiddleFlowConfig(Config):
@@ -131,10 +145,11 @@ class MiddleFlowConfig(Config):
 
 
 class ExitFlowConfig(Config):
-    """The exit flow: one module whose first convolution keeps the width, then a tail of activated convolutions without shortcut.
+    """The exit flow: one module whose first convolution keeps the width, then a tail of activated convolutions without
+    shortcut.
 
-    With one convolution the module widens at once. `tail_intermediate_activation` is what lies between the tail's depthwise and
-    pointwise convolutions, where it is not that of the network (the aligned Xceptions).
+    With one convolution the module widens at once. `tail_intermediate_activation` is what lies between the tail's
+    depthwise and pointwise convolutions, where it is not that of the network (the aligned Xceptions).
     """
 
     width: int = 1024
@@ -154,10 +169,11 @@ class ExitFlowConfig(Config):
 
 
 class HeadConfig(Config):
-    """From the last map to logits: pooling, hidden fully connected layers (the paper's JFT head is (4096, 4096)), dropout, classifier.
+    """From the last map to logits: pooling, hidden fully connected layers (the paper's JFT head is (4096, 4096)),
+    dropout, classifier.
 
-    `global_depthwise` is a depthwise kernel the size of the last map followed by its pointwise layer; it and `flatten` need the
-    network's `input_size`. Dropout is a probability, applied before the classifier.
+    `global_depthwise` is a depthwise kernel the size of the last map followed by its pointwise layer; it and `flatten`
+    need the network's `input_size`. Dropout is a probability, applied before the classifier.
     """
 
     pool: Literal["average", "max", "global_depthwise", "flatten"] = "average"
@@ -175,7 +191,8 @@ class OperatorConfig(Config):
 
     - `separable`: depthwise, then pointwise (the paper's);
     - `pointwise_depthwise`: pointwise, then depthwise (the order within an Inception module; the extreme of Figure 4);
-    - `segmented`: a 1×1, then spatial convolutions over `segments` equal channel segments (Figure 3); 1 is a regular one;
+    - `segmented`: a 1×1, then spatial convolutions over `segments` equal channel segments (Figure 3); 1 is a regular
+      one;
     - `regular`: one spatial convolution over all channels;
     - `inception`: towers 1×1, 1×1→k×k, 1×1→k×k→k×k and average pool→1×1, a quarter of the channels each (Figure 1);
     - `simplified_inception`: three towers 1×1→k×k, a third of the channels each (Figure 2).
@@ -183,7 +200,9 @@ class OperatorConfig(Config):
     `intermediate_activation` lies between the convolutions of one operator (Figure 10).
     """
 
-    kind: Literal["separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception"] = "separable"
+    kind: Literal["separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception"] = (
+        "separable"
+    )
     kernel_size: int = 3
     dilation: int = 1
     depth_multiplier: int = 1
@@ -201,7 +220,11 @@ class OperatorConfig(Config):
         if self.kernel_size == 1:
             refuse_idle(self, ("dilation",), "with kernel_size=1")
         if self.kind != "separable":
-            refuse_idle(self, ("depth_multiplier",), f"with kind={self.kind!r}: it multiplies the depthwise output of 'separable'")
+            refuse_idle(
+                self,
+                ("depth_multiplier",),
+                f"with kind={self.kind!r}: it multiplies the depthwise output of 'separable'",
+            )
         if self.kind != "segmented":
             refuse_idle(self, ("segments",), f"with kind={self.kind!r}")
         if self.kind == "regular":
@@ -211,8 +234,8 @@ class OperatorConfig(Config):
 class NormConfig(Config):
     """Normalisation and where it stands.
 
-    `momentum` is the weight of the new batch in the running statistics (Keras writes 0.99 for 0.01). `layer` normalises over
-    channels and positions. Placements, for a unit of activation and convolution in a module:
+    `momentum` is the weight of the new batch in the running statistics (Keras writes 0.99 for 0.01). `layer` normalises
+    over channels and positions. Placements, for a unit of activation and convolution in a module:
 
     - `after_convolution`: the paper's;
     - `each_convolution`: also between the convolutions of one operator (the aligned Xceptions);
@@ -225,7 +248,9 @@ class NormConfig(Config):
     epsilon: float = 1e-3
     momentum: float = 0.1
     groups: int = 8
-    placement: Literal["after_convolution", "each_convolution", "before_activation", "after_activation", "after_sum"] = "after_convolution"
+    placement: Literal[
+        "after_convolution", "each_convolution", "before_activation", "after_activation", "after_sum"
+    ] = "after_convolution"
 
     def validate(self) -> None:
         """Check ranges, and that each setting has an effect on this kind."""
@@ -245,10 +270,11 @@ class NormConfig(Config):
 class ResidualConfig(Config):
     """Shortcuts around modules.
 
-    `projection` is the paper's: a strided 1×1 convolution where the shape changes, the identity elsewhere. `identity` has
-    shortcuts only where shapes agree. `stochastic_depth` is the probability of dropping the last module's branch for an
-    example; it grows linearly from the first module (Huang et al. 2016, arXiv:1603.09382). `zero_init` begins each
-    branch's last norm at scale 0, so that the network begins as its shortcuts (Goyal et al. 2017, arXiv:1706.02677).
+    `projection` is the paper's: a strided 1×1 convolution where the shape changes, the identity elsewhere. `identity`
+    has shortcuts only where shapes agree. `stochastic_depth` is the probability of dropping the last module's branch
+    for an example; it grows linearly from the first module (Huang et al. 2016, arXiv:1603.09382). `zero_init` begins
+    each branch's last norm at scale 0, so that the network begins as its shortcuts (Goyal et al. 2017,
+    arXiv:1706.02677).
     """
 
     kind: ResidualKind = "projection"

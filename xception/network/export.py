@@ -12,10 +12,11 @@ __all__ = ["to_onnx"]
 
 
 def to_onnx(model: nn.Module, path: str | Path, *, in_channels: int, input_size: int, tolerance: float = 1e-4) -> float:
-    """Write a network in eval mode to an ONNX file that takes any number of images of one size, and return the relative error.
+    """Write a network in eval mode to an ONNX file that takes any number of images of one size, and return the relative
+    error.
 
-    The input is `images` (N, in_channels, input_size, input_size), the output `logits` (N, num_classes). The file is run with
-    onnxruntime on two images and its largest difference from the network, over the largest logit, is returned.
+    The input is `images` (N, in_channels, input_size, input_size), the output `logits` (N, num_classes). The file is
+    run with onnxruntime on two images and its largest difference from the network, over the largest logit, is returned.
 
     Raises:
         ValueError: a package of the extra is not installed, or the file's logits differ by more than `tolerance`.
@@ -32,11 +33,20 @@ def to_onnx(model: nn.Module, path: str | Path, *, in_channels: int, input_size:
         model.eval()
         with torch.no_grad(), warnings.catch_warnings():
             # torch 2.11 calls a part of its own that it has deprecated.
-            warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated", category=FutureWarning)
+            warnings.filterwarnings(
+                "ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated", category=FutureWarning
+            )
             expected = model(images).cpu()
             torch.onnx.export(
-                model, (images,), path, input_names=["images"], output_names=["logits"], dynamo=True, verbose=False,
-                dynamic_shapes=({0: torch.export.Dim("num_images")},), external_data=False,
+                model,
+                (images,),
+                path,
+                input_names=["images"],
+                output_names=["logits"],
+                dynamo=True,
+                verbose=False,
+                dynamic_shapes=({0: torch.export.Dim("num_images")},),
+                external_data=False,
             )
     finally:
         model.train(training)
@@ -44,5 +54,7 @@ def to_onnx(model: nn.Module, path: str | Path, *, in_channels: int, input_size:
     logits = torch.from_numpy(session.run(["logits"], {"images": images.cpu().numpy()})[0])
     error_of_file = float((logits - expected).abs().max() / expected.abs().max())
     if not error_of_file <= tolerance:
-        raise ValueError(f"to_onnx: the file's logits differ by {error_of_file:.2g} of the largest; at most {tolerance:g} is allowed")
+        raise ValueError(
+            f"to_onnx: the file's logits differ by {error_of_file:.2g} of the largest; at most {tolerance:g} is allowed"
+        )
     return error_of_file

@@ -1,9 +1,9 @@
 """The network as plain data: what a config comes to, layer by layer, before any tensor exists.
 
-`network(config)` is the one description that the torch network is built from (`xception.network.blocks`), that parameters and
-MACs are counted on in closed form (`xception.network.closed_form`), and on which two configs can be seen to be one network.
-A node is a layer (convolution, norm, ...) or one of three ways to join nodes: `Sequence`, `Towers`, `Residual`.
-Names of children become the names of parameters; they do not depend on which other layers a variant has.
+`network(config)` is the one description that the torch network is built from (`xception.network.blocks`), that
+parameters and MACs are counted on in closed form (`xception.network.closed_form`), and on which two configs can be seen
+to be one network. A node is a layer (convolution, norm, ...) or one of three ways to join nodes: `Sequence`, `Towers`,
+`Residual`. Names of children become the names of parameters; they do not depend on which other layers a variant has.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ def network(config: XceptionConfig) -> Sequence:
         ValueError: the head's kernel depends on the input size and the config does not say it yet.
     """
     if config.head.pool in FIXED_MAP_POOLS and config.input_size is None:
-        raise ValueError(f"XceptionConfig.input_size: None is not allowed with head.pool={config.head.pool!r}; "
-                         "an image size in pixels, as given by for_data(...)")
+        raise ValueError(
+            f"XceptionConfig.input_size: None is not allowed with head.pool={config.head.pool!r}; "
+            "an image size in pixels, as given by for_data(...)"
+        )
     stem, *flows, final = _trunk(config).children
     safe = [(name, _each_in_place(flow)) for name, flow in flows]
     whole = [(name, _in_place(part)[0]) for name, part in (stem, final, ("head", _head(config)))]
@@ -57,7 +59,9 @@ def _trunk(config: XceptionConfig) -> Sequence:
     modules = config.modules()
     for i, shape in enumerate(modules):
         flow, _, name = shape.name.partition(".")
-        flows[flow].append((name, _module(config, shape, activated, config.residual.stochastic_depth * (i + 1) / len(modules))))
+        flows[flow].append(
+            (name, _module(config, shape, activated, config.residual.stochastic_depth * (i + 1) / len(modules)))
+        )
         activated = False
     if config.exit is not None and config.exit.tail_widths:
         tail = _tail(config, modules[-1].out_channels)
@@ -65,7 +69,11 @@ def _trunk(config: XceptionConfig) -> Sequence:
         activated = not pre_activation
     final: tuple[Named, ...] = ()
     if not activated:
-        norms = (("norm", norm_node(config, config.trunk_channels)),) if pre_activation and config.norm.kind != "none" else ()
+        norms = (
+            (("norm", norm_node(config, config.trunk_channels)),)
+            if pre_activation and config.norm.kind != "none"
+            else ()
+        )
         final = (*norms, ("activation", Activate(config.activation)))
     parts = [(name, Sequence(tuple(children))) for name, children in flows.items()]
     return Sequence((("stem", stem), *parts, ("final", Sequence(final))))
@@ -74,14 +82,28 @@ def _trunk(config: XceptionConfig) -> Sequence:
 def _stem(config: XceptionConfig) -> Sequence:
     units: list[Named] = []
     channels = config.in_channels
-    for i, (nominal, (kernel_size, stride, padded)) in enumerate(zip(config.stem.widths, config.stem.convolutions(), strict=True)):
+    for i, (nominal, (kernel_size, stride, padded)) in enumerate(
+        zip(config.stem.widths, config.stem.convolutions(), strict=True)
+    ):
         width = config.channels(nominal)
         padding = "valid" if not padded else config.padding if stride > 1 else "symmetric"
-        convolution = Convolution(channels, width, kernel_size, stride, bias=config.norm.kind == "none", padding=padding)
+        convolution = Convolution(
+            channels, width, kernel_size, stride, bias=config.norm.kind == "none", padding=padding
+        )
         if config.norm.placement == "before_activation":
-            unit = _unit(config, convolution, channels, width, order="NAC") if i else Sequence((("convolution", convolution),))
+            unit = (
+                _unit(config, convolution, channels, width, order="NAC")
+                if i
+                else Sequence((("convolution", convolution),))
+            )
         else:
-            unit = _unit(config, convolution, channels, width, order="CAN" if config.norm.placement == "after_activation" else "CNA")
+            unit = _unit(
+                config,
+                convolution,
+                channels,
+                width,
+                order="CAN" if config.norm.placement == "after_activation" else "CNA",
+            )
         units.append((str(i), unit))
         channels = width
     return Sequence(tuple(units))
@@ -99,7 +121,7 @@ def _module(config: XceptionConfig, shape: ModuleShape, activated: bool, drop_pa
         convolution = operator(config, channels, width, stride)
         steps = order
         if i == 0 and activated:
-            steps = steps[steps.index("C"):]
+            steps = steps[steps.index("C") :]
         if i == last and normed_sum:
             steps = steps.replace("N", "")
         zero_init = i == last and config.residual.zero_init and shape.shortcut != "none"
@@ -118,7 +140,9 @@ def _shortcut(config: XceptionConfig, shape: ModuleShape) -> Sequence | None:
     if shape.shortcut == "identity":
         return None
     bare = config.norm.kind == "none" or config.norm.placement in ("before_activation", "after_activation")
-    convolution = Convolution(shape.in_channels, shape.out_channels, 1, shape.stride, bias=config.norm.kind == "none", padding="valid")
+    convolution = Convolution(
+        shape.in_channels, shape.out_channels, 1, shape.stride, bias=config.norm.kind == "none", padding="valid"
+    )
     norms = () if bare else (("norm", norm_node(config, shape.out_channels)),)
     return Sequence((("convolution", convolution), *norms))
 
@@ -167,7 +191,9 @@ def _head(config: XceptionConfig) -> Sequence:
     return Sequence(tuple(children))
 
 
-def _unit(config: XceptionConfig, convolution: Node, channels: int, width: int, order: str, zero_init: bool = False) -> Sequence:
+def _unit(
+    config: XceptionConfig, convolution: Node, channels: int, width: int, order: str, zero_init: bool = False
+) -> Sequence:
     """Activation (A), convolution (C) and norm (N) in an order, such as "ACN" for the paper's modules."""
     children: list[Named] = []
     for i, step in enumerate(order):
@@ -184,8 +210,9 @@ def _unit(config: XceptionConfig, convolution: Node, channels: int, width: int, 
 def _in_place(node: Node, fresh: bool = False) -> tuple[Node, bool]:
     """The node with activations in place where that is safe, and whether its output may be overwritten.
 
-    `fresh` says that the input was made by a layer that does not keep it for the backward pass and that nothing else reads it:
-    the output of a convolution, norm, pooling or linear layer. What a shortcut, another tower or the caller reads is not.
+    `fresh` says that the input was made by a layer that does not keep it for the backward pass and that nothing else
+    reads it: the output of a convolution, norm, pooling or linear layer. What a shortcut, another tower or the caller
+    reads is not.
     """
     if isinstance(node, Activate):
         return dataclasses.replace(node, in_place=fresh), False

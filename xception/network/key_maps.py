@@ -1,8 +1,9 @@
 """Names of parameters in the public Xceptions, from names of ours.
 
-Each layout is a function from one of our state-dict names to the peer's, or None where the peer has no such parameter. timm:
-`legacy_xception` and the aligned `xception41`, `xception65`, `xception71`. Keras: `keras.applications.Xception`, whose layers
-are named `block2_sepconv1` and so on; the unnamed shortcuts are counted as `residual1`, `residual2`, ... here.
+Each layout is a function from one of our state-dict names to the peer's, or None where the peer has no such parameter.
+timm: `legacy_xception` and the aligned `xception41`, `xception65`, `xception71`. Keras: `keras.applications.Xception`,
+whose layers are named `block2_sepconv1` and so on; the unnamed shortcuts are counted as `residual1`, `residual2`, ...
+here.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ def timm_legacy_name(name: str, config: XceptionConfig) -> str | None:
         return f"block{index + 1}.{'skip' if match[1] == 'convolution' else 'skipbn'}.{match[2]}"
     if match := re.fullmatch(r"branch\.(\d)\.(convolution\.depthwise|convolution\.pointwise|norm)\.(\w+)", rest):
         position = 3 * int(match[1]) + (1 if index else 0)  # the first block's first ReLU is left out
-        inner = {"convolution.depthwise": f"{position}.conv1", "convolution.pointwise": f"{position}.pointwise", "norm": f"{position + 1}"}
+        inner = {
+            "convolution.depthwise": f"{position}.conv1",
+            "convolution.pointwise": f"{position}.pointwise",
+            "norm": f"{position + 1}",
+        }
         return f"block{index + 1}.rep.{inner[match[2]]}.{match[3]}"
     return None
 
@@ -58,7 +63,12 @@ def timm_aligned_name(name: str, config: XceptionConfig) -> str | None:
         return None
     if match := re.fullmatch(r"shortcut\.(convolution|norm)\.(\w+)", rest):
         return f"blocks.{index}.shortcut.{'conv' if match[1] == 'convolution' else 'bn'}.{match[2]}"
-    inner = {"convolution.depthwise": "conv_dw", "convolution.inner_norm": "bn_dw", "convolution.pointwise": "conv_pw", "norm": "bn_pw"}
+    inner = {
+        "convolution.depthwise": "conv_dw",
+        "convolution.inner_norm": "bn_dw",
+        "convolution.pointwise": "conv_pw",
+        "norm": "bn_pw",
+    }
     if (match := re.fullmatch(r"branch\.(\d)\.(.+)\.(\w+)", rest)) and match[2] in inner:
         return f"blocks.{index}.stack.conv{int(match[1]) + 1}.{inner[match[2]]}.{match[3]}"
     return None
@@ -75,7 +85,12 @@ def keras_name(name: str, config: XceptionConfig) -> str | None:
 
 def keras_layers(config: XceptionConfig) -> dict[str, list[str]]:
     """Names of Keras's layers by class, in the order in which Keras counts layers of a class."""
-    out: dict[str, list[str]] = {"conv2d": [], "batch_normalization": [], "separable_conv2d": [], "dense": ["predictions"]}
+    out: dict[str, list[str]] = {
+        "conv2d": [],
+        "batch_normalization": [],
+        "separable_conv2d": [],
+        "dense": ["predictions"],
+    }
     out["conv2d"] += [f"block1_conv{i + 1}" for i in range(len(config.stem.widths))]
     out["batch_normalization"] += [f"{name}_bn" for name in out["conv2d"]]
     num_residuals = 0
@@ -117,5 +132,5 @@ def _block(name: str, config: XceptionConfig) -> tuple[int | None, str]:
     """The number of the module that a name belongs to, counted from 0 over all flows, and the rest of the name."""
     for i, module in enumerate(config.modules()):
         if name.startswith(module.name + "."):
-            return i, name[len(module.name) + 1:]
+            return i, name[len(module.name) + 1 :]
     return None, ""

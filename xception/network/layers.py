@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 from xception.network import nodes
 
-__all__ = ["ACTIVATIONS", "AntiAliasedPool2d", "DropPath", "Dropout", "FixedMap", "GlobalPool", "SameConv2d", "SamePool2d"]
+__all__ = [
+    "ACTIVATIONS",
+    "AntiAliasedPool2d",
+    "DropPath",
+    "Dropout",
+    "FixedMap",
+    "GlobalPool",
+    "SameConv2d",
+    "SamePool2d",
+]
 
 # In place where torch computes the gradient from the result, so that nothing is copied.
 ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
@@ -37,7 +46,10 @@ def same_padding(size: int, kernel_size: int, stride: int, dilation: int = 1) ->
 
 def padding_of(x: Tensor, kernel_size: int, stride: int, dilation: int = 1) -> list[int]:
     """Padding of (N, C, H, W) in the order of `torch.nn.functional.pad`: left, right, top, bottom."""
-    return [*same_padding(x.shape[3], kernel_size, stride, dilation), *same_padding(x.shape[2], kernel_size, stride, dilation)]
+    return [
+        *same_padding(x.shape[3], kernel_size, stride, dilation),
+        *same_padding(x.shape[2], kernel_size, stride, dilation),
+    ]
 
 
 class SameConv2d(nn.Conv2d):
@@ -55,17 +67,22 @@ class SamePool2d(nn.Module):
     def __init__(self, kind: str, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.pool: Callable[..., Tensor] = F.max_pool2d if kind == "max" else partial(F.avg_pool2d, count_include_pad=False)
+        self.pool: Callable[..., Tensor] = (
+            F.max_pool2d if kind == "max" else partial(F.avg_pool2d, count_include_pad=False)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        # With stride 2 an odd side is padded by one pixel on both sides, an even one by one after it, which is what ceil_mode does.
+        # With stride 2 an odd side is padded by one pixel on both sides, an even one by one after it, which is what
+        # ceil_mode does.
         pads = tuple(same_padding(size, 3, self.stride)[0] for size in x.shape[2:])
         return self.pool(x, 3, self.stride, pads, ceil_mode=True)
 
 
 class AntiAliasedPool2d(nn.Module):
-    """A 3×3 maximum of stride 1, then a binomial blur of stride 2 with the border repeated (Zhang 2019, arXiv:1904.11486)."""
+    """A 3×3 maximum of stride 1, then a binomial blur of stride 2 with the border repeated (Zhang 2019,
+    arXiv:1904.11486).
+    """
 
     blur: Tensor
 
@@ -89,7 +106,9 @@ def kept(out: Tensor, probability: float, generator: torch.Generator | None = No
 
 
 class Dropout(nn.Dropout):
-    """Dropout whose draws are those of `Tensor.bernoulli_` on every device, so that they can come from any generator."""
+    """Dropout whose draws are those of `Tensor.bernoulli_` on every device, so that they can come from any
+    generator.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         """Map any shape to the same shape."""
@@ -128,8 +147,10 @@ class FixedMap(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the map as it is."""
         if x.shape[2] != self.size or x.shape[3] != self.size:
-            raise ValueError(f"input: the last map is {x.shape[2]}×{x.shape[3]}; the head was made for {self.size}×{self.size}, "
-                             f"which is what {self.input_size}×{self.input_size} images give")
+            raise ValueError(
+                f"input: the last map is {x.shape[2]}×{x.shape[3]}; the head was made for {self.size}×{self.size}, "
+                f"which is what {self.input_size}×{self.input_size} images give"
+            )
         return x
 
 
@@ -139,7 +160,9 @@ class GlobalPool(nn.Module):
     def __init__(self, kind: str) -> None:
         super().__init__()
         # the average as an operator of its own, which is how counters know it
-        self.reduce: Callable[[Tensor], Tensor] = partial(F.adaptive_avg_pool2d, output_size=1) if kind == "average" else _maximum
+        self.reduce: Callable[[Tensor], Tensor] = (
+            partial(F.adaptive_avg_pool2d, output_size=1) if kind == "average" else _maximum
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C)."""
@@ -153,8 +176,8 @@ def _maximum(x: Tensor) -> Tensor:
 class SubsampledPointwise(nn.Conv2d):
     """A strided 1×1 convolution as subsampling and a plain 1×1 convolution: the same values.
 
-    oneDNN 3.13 writes beyond its buffers in the backward pass of the strided one where images are channels-last and the input channels do
-    not fill a vector of 8 (on AVX2: `double free or corruption`, seen with 6 channels).
+    oneDNN 3.13 writes beyond its buffers in the backward pass of the strided one where images are channels-last and the
+    input channels do not fill a vector of 8 (on AVX2: `double free or corruption`, seen with 6 channels).
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -164,7 +187,9 @@ class SubsampledPointwise(nn.Conv2d):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A convolution of each channel with a kernel of its own; `backend` None leaves the way to PyTorch (`xception.depthwise`)."""
+    """A convolution of each channel with a kernel of its own; `backend` None leaves the way to PyTorch
+    (`xception.depthwise`).
+    """
 
     backend: str | None = None
 
@@ -179,10 +204,17 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def with_backend(
-    x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, ...], padding: tuple[int, ...] | str, dilation: tuple[int, ...],
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...] | str,
+    dilation: tuple[int, ...],
     backend: str,
 ) -> Tensor:
-    """Convolve each channel of (N, C, H, W) with its own kernel (C, 1, k, k) by one of the backends of `xception.depthwise`."""
+    """Convolve each channel of (N, C, H, W) with its own kernel (C, 1, k, k) by one of the backends of
+    `xception.depthwise`.
+    """
     from xception.cuda.depthwise import depthwise
 
     assert not isinstance(padding, str)
@@ -198,7 +230,16 @@ def convolution(node: nodes.Convolution) -> nn.Conv2d:
     if node.kernel_size == 1 and node.stride > 1 and node.in_channels % 8 and node.padding != "same":
         kind = SubsampledPointwise
     padding = node.dilation * (node.kernel_size - 1) // 2 if node.padding == "symmetric" else 0
-    return kind(node.in_channels, node.out_channels, node.kernel_size, node.stride, padding, node.dilation, node.groups, node.bias)
+    return kind(
+        node.in_channels,
+        node.out_channels,
+        node.kernel_size,
+        node.stride,
+        padding,
+        node.dilation,
+        node.groups,
+        node.bias,
+    )
 
 
 def norm(node: nodes.Norm) -> nn.Module:
@@ -221,4 +262,8 @@ def pool(node: nodes.Pool) -> nn.Module:
     """Build a 3×3 pooling."""
     if node.padding == "same":
         return SamePool2d(node.kind, node.stride)
-    return nn.MaxPool2d(3, node.stride, 1) if node.kind == "max" else nn.AvgPool2d(3, node.stride, 1, count_include_pad=False)
+    return (
+        nn.MaxPool2d(3, node.stride, 1)
+        if node.kind == "max"
+        else nn.AvgPool2d(3, node.stride, 1, count_include_pad=False)
+    )

@@ -57,8 +57,8 @@ class Xception(nn.Module):
     def forward_features(self, x: Tensor) -> dict[str, FeatureMap]:
         """Map images (N, in_channels, H, W) to named maps with their strides.
 
-        The names are `stem`, `entry.0` and so on for each entry module, `middle`, `exit.module` and `final`, the map that the head
-        sees. Maps after modules are sums as the next module sees them, before its activation.
+        The names are `stem`, `entry.0` and so on for each entry module, `middle`, `exit.module` and `final`, the map
+        that the head sees. Maps after modules are sums as the next module sees them, before its activation.
         """
         features: dict[str, FeatureMap] = {}
 

@@ -132,7 +132,9 @@ class Towers:
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """A branch and its shortcut (None is the identity), added, then perhaps normalised; `drop_path` is a probability."""
+    """A branch and its shortcut (None is the identity), added, then perhaps normalised; `drop_path` is a
+    probability.
+    """
 
     branch: Sequence
     shortcut: Sequence | None

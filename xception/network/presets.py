@@ -1,4 +1,5 @@
-"""Configs with names: the paper's network, its public implementations, the aligned Xceptions, and sizes for 32×32 images.
+"""Configs with names: the paper's network, its public implementations, the aligned Xceptions, and sizes for 32×32
+images.
 
 Sources: Chollet 2017 (arXiv:1610.02357); keras.applications.Xception; timm's legacy_xception; the aligned Xceptions of
 DeepLabv3+ (Chen et al. 2018, arXiv:1802.02611) as in timm's xception41, xception65 and xception71.
@@ -90,7 +91,9 @@ def _aligned(entry: EntryFlowConfig, num_middle: int) -> XceptionConfig:
 
 
 def _cifar(stem: int, entry: tuple[int, int], num_middle: int, exit: int, tail: tuple[int, ...]) -> XceptionConfig:
-    """A network for 32×32 images: full resolution in the stem, then one stride of 2 per entry module and one in the exit flow."""
+    """A network for 32×32 images: full resolution in the stem, then one stride of 2 per entry module and one in the
+    exit flow.
+    """
     return XceptionConfig(
         num_classes=10,
         stem=StemConfig(kind="cifar", widths=(stem,)),
@@ -107,7 +110,9 @@ _PRESETS: dict[str, Callable[[], XceptionConfig]] = {
     "timm_legacy": _timm_legacy,
     "aligned41": lambda: _aligned(EntryFlowConfig(convolutions=3), 8),
     "aligned65": lambda: _aligned(EntryFlowConfig(convolutions=3), 16),
-    "aligned71": lambda: _aligned(EntryFlowConfig(widths=(128, 256, 256, 728, 728), strides=(2, 1, 2, 1, 2), convolutions=3), 16),
+    "aligned71": lambda: _aligned(
+        EntryFlowConfig(widths=(128, 256, 256, 728, 728), strides=(2, 1, 2, 1, 2), convolutions=3), 16
+    ),
     "cifar_tiny": lambda: _cifar(16, (32, 64), 4, 128, (192,)),
     "cifar_small": lambda: _cifar(32, (64, 96), 4, 256, (320,)),
     "cifar_base": lambda: _cifar(64, (128, 256), 8, 768, (1024,)),

@@ -1,8 +1,9 @@
 """Several networks of one architecture as a single one, which does the work of all in each layer's one call.
 
-Maps are (N, members × C, H, W), a member's channels side by side. Whatever works channel by channel is one call on all of them as it
-stands: depthwise convolutions, batch norm, pooling, activations; convolutions over channels become grouped ones, and 1×1
-convolutions and linear layers batched matrix products. Nothing that a member computes depends on another.
+Maps are (N, members × C, H, W), a member's channels side by side. Whatever works channel by channel is one call on all
+of them as it stands: depthwise convolutions, batch norm, pooling, activations; convolutions over channels become
+grouped ones, and 1×1 convolutions and linear layers batched matrix products. Nothing that a member computes depends on
+another.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ M = TypeVar("M", bound=nn.Module)
 def stack(models: Sequence[nn.Module]) -> nn.Module:
     """Return one network that does what each of the models does, with copies of their weights.
 
-    It maps images (N, members × C, H, W) to logits (N, members × classes). Parameters and buffers are called as in a single
-    network, and have the members as a first dimension. Before training with dropout or stochastic depth call `use_generators`.
+    It maps images (N, members × C, H, W) to logits (N, members × classes). Parameters and buffers are called as in a
+    single network, and have the members as a first dimension. Before training with dropout or stochastic depth call
+    `use_generators`.
 
     Raises:
         ValueError: there is no model, or one has a layer that cannot be stacked.
@@ -44,7 +46,9 @@ def is_stackable(model: nn.Module) -> bool:
 
 
 def use_generators(network: nn.Module, generators: Sequence[torch.Generator]) -> None:
-    """Let each member of a stacked network draw from a generator of its own, which the network keeps and the caller seeds."""
+    """Let each member of a stacked network draw from a generator of its own, which the network keeps and the caller
+    seeds.
+    """
     for module in network.modules():
         if isinstance(module, _Drop):
             module.generators = tuple(generators)
@@ -68,7 +72,9 @@ class StackedConv2d(nn.Module):
         self.padding = cast("tuple[int, ...]", first.padding)
         self.pads_same = isinstance(first, layers.SameConv2d)
         self.is_depthwise = isinstance(first, layers.DepthwiseConv2d)
-        self.is_pointwise = first.kernel_size == (1, 1) and first.groups == 1 and not any(self.padding) and not self.pads_same
+        self.is_pointwise = (
+            first.kernel_size == (1, 1) and first.groups == 1 and not any(self.padding) and not self.pads_same
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, members × C, H, W) to (N, members × C', H', W')."""
@@ -79,7 +85,9 @@ class StackedConv2d(nn.Module):
             return out if bias is None else out + bias[:, None, None].to(out.dtype)
         padding = self.padding
         if self.backend is not None:
-            return layers.with_backend(x, self.weight.flatten(0, 1), bias, self.stride, padding, self.dilation, self.backend)
+            return layers.with_backend(
+                x, self.weight.flatten(0, 1), bias, self.stride, padding, self.dilation, self.backend
+            )
         if self.pads_same:
             x, padding = F.pad(x, layers.padding_of(x, self.weight.shape[-1], self.stride[0], self.dilation[0])), (0, 0)
         return F.conv2d(x, self.weight.flatten(0, 1), bias, self.stride, padding, self.dilation, self.groups)
@@ -102,7 +110,9 @@ class StackedLinear(nn.Module):
 
 
 class StackedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norms of several members: each channel has its own statistics, so that one over all channels is exactly that."""
+    """Batch norms of several members: each channel has its own statistics, so that one over all channels is exactly
+    that.
+    """
 
     def __init__(self, members: Sequence[nn.BatchNorm2d]) -> None:
         first = members[0]
@@ -118,8 +128,14 @@ class StackedBatchNorm2d(nn.BatchNorm2d):
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         return F.batch_norm(
-            input, self.running_mean.flatten(), self.running_var.flatten(), self.weight.flatten(), self.bias.flatten(),
-            self.training, self.momentum or 0.0, self.eps,
+            input,
+            self.running_mean.flatten(),
+            self.running_var.flatten(),
+            self.weight.flatten(),
+            self.bias.flatten(),
+            self.training,
+            self.momentum or 0.0,
+            self.eps,
         )
 
 
@@ -166,7 +182,9 @@ class _Drop(nn.Module):
     def scales(self, x: Tensor, *shape: int) -> Tensor:
         """Draw 0 or 1 / (1 − probability) for each member and place, (N, members, ...)."""
         if len(self.generators) != self.num_members:
-            raise ValueError(f"generators: {len(self.generators)} are not allowed; {self.num_members}, given by use_generators")
+            raise ValueError(
+                f"generators: {len(self.generators)} are not allowed; {self.num_members}, given by use_generators"
+            )
         draws = [layers.kept(x.new_empty(len(x), *shape), self.probability, generator) for generator in self.generators]
         return torch.stack(draws, dim=1)
 
@@ -192,7 +210,9 @@ class StackedDropout(_Drop):
 
 
 def pointwise(x: Tensor, weight: Tensor) -> Tensor:
-    """Multiply each member's channels (N, members × C, H, W) by its weight (members, C', C); channels-last in and out, without copies."""
+    """Multiply each member's channels (N, members × C, H, W) by its weight (members, C', C); channels-last in and out,
+    without copies.
+    """
     device = x.device.type
     if torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
@@ -223,7 +243,9 @@ def _product(x: Tensor, matrix: Tensor) -> Tensor:
     """(N, members × C, H, W) times (members, C, D): a channels-last map (N, members × D, H, W)."""
     num_members, _, width = matrix.shape
     num, _, height, side = x.shape
-    out = torch.empty((num, num_members * width, height, side), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    out = torch.empty(
+        (num, num_members * width, height, side), dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+    )
     torch.bmm(_members(x, num_members), matrix, out=_members(out, num_members))
     return out
 
@@ -251,7 +273,9 @@ def _children(members: Sequence[nn.Module]) -> dict[str, list[nn.Module]]:
 def _stacked(members: list[Any]) -> nn.Module:
     stacker = _STACKERS.get(type(members[0]))
     if stacker is None:
-        raise ValueError(f"models: a layer {type(members[0]).__name__} is not allowed in a stack; the layers of an XceptionConfig")
+        raise ValueError(
+            f"models: a layer {type(members[0]).__name__} is not allowed in a stack; the layers of an XceptionConfig"
+        )
     return stacker(members)
 
 
@@ -291,5 +315,8 @@ _STACKERS: dict[type[nn.Module], Callable[[list[Any]], nn.Module]] = {
     layers.Dropout: lambda members: StackedDropout(len(members), members[0].p),
     **dict.fromkeys((Xception, Chain, ResidualSum), _container),
     **dict.fromkeys((type(make(False)) for make in layers.ACTIVATIONS.values()), _shared),
-    **dict.fromkeys((nn.MaxPool2d, nn.AvgPool2d, layers.SamePool2d, layers.GlobalPool, layers.FixedMap, nn.Flatten, nn.Identity), _shared),
+    **dict.fromkeys(
+        (nn.MaxPool2d, nn.AvgPool2d, layers.SamePool2d, layers.GlobalPool, layers.FixedMap, nn.Flatten, nn.Identity),
+        _shared,
+    ),
 }

@@ -15,7 +15,9 @@ def build(config: TorchvisionConfig) -> nn.Module:
     import torchvision
 
     # Inception V3's auxiliary tower and its own rescaling of inputs are left out; parameters are drawn below.
-    options = {"aux_logits": False, "transform_input": False, "init_weights": False} if config.name == "inception_v3" else {}
+    options = (
+        {"aux_logits": False, "transform_input": False, "init_weights": False} if config.name == "inception_v3" else {}
+    )
     model: nn.Module = getattr(torchvision.models, config.name)(weights=None, num_classes=config.num_classes, **options)
     if config.stem == "cifar":
         model.conv1 = nn.Conv2d(config.in_channels, 64, 3, padding=1, bias=False)

@@ -1,7 +1,7 @@
 """What of a network is head and what is backbone, and which part of it trains when.
 
-A linear probe trains the head alone; fine-tuning trains all, perhaps with the norms left as they are, perhaps the backbone at a lower
-rate or from a later epoch on.
+A linear probe trains the head alone; fine-tuning trains all, perhaps with the norms left as they are, perhaps the
+backbone at a lower rate or from a later epoch on.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def freeze(model: nn.Module, what: Freeze, *, epoch: int = 0, thaw_epoch: int | 
     """Freeze a part of the network for an epoch, counted from 0, and thaw all else; call after each `model.train()`.
 
     `backbone` leaves the head alone training; the backbone's norms then keep their running statistics and its dropout
-    rests, as the whole backbone is in eval mode. `norms` freezes scales, shifts and running statistics of all norms. From
-    `thaw_epoch` on nothing is frozen.
+    rests, as the whole backbone is in eval mode. `norms` freezes scales, shifts and running statistics of all norms.
+    From `thaw_epoch` on nothing is frozen.
     """
     active: Freeze = "none" if thaw_epoch is not None and epoch >= thaw_epoch else what
     prefix = head_prefix(model)

@@ -1,7 +1,7 @@
 """Weights in and out of files: strict about names and shapes, and nothing that is read can execute code.
 
-`.safetensors` and `.pth` files may hold our names, timm's `legacy_xception` or its aligned Xceptions; `.h5` and `.weights.h5` those
-of `keras.applications.Xception`. Key maps are in `xception.network.key_maps`.
+`.safetensors` and `.pth` files may hold our names, timm's `legacy_xception` or its aligned Xceptions; `.h5` and
+`.weights.h5` those of `keras.applications.Xception`. Key maps are in `xception.network.key_maps`.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".h5")
 def load_pretrained(model: nn.Module, source: str | Path, *, replace_head: bool = False) -> None:
     """Copy weights from a local file, or from timm's hub by name, into a network.
 
-    Every parameter and running statistic must be in the source and the source may hold nothing else. With `replace_head` the
-    network keeps its own head and the source's is ignored.
+    Every parameter and running statistic must be in the source and the source may hold nothing else. With
+    `replace_head` the network keeps its own head and the source's is ignored.
 
     Raises:
         ValueError: the file is missing, of another kind, damaged or a pickle that does more than hold tensors; a
@@ -102,7 +102,9 @@ def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bo
     have = {name for name in weights if not name.endswith("num_batches_tracked")}
     if replace_head:
         stem_of = {re.sub(r"[./][^./]*$", "", other) for other in heads if other}
-        have = {name for name in have if re.sub(r"[./][^./]*$", "", name) not in stem_of and not name.startswith(prefix)}
+        have = {
+            name for name in have if re.sub(r"[./][^./]*$", "", name) not in stem_of and not name.startswith(prefix)
+        }
         theirs = {name: other for name, other in theirs.items() if not name.startswith(prefix)}
     missing = sorted(other or name for name, other in theirs.items() if other not in have)
     if missing:
@@ -116,7 +118,10 @@ def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bo
         tensor = _oriented(weights[other], wanted[name], keras="/" in other)
         if tensor.shape != wanted[name].shape:
             hint = _head_hint([other], heads)
-            raise ValueError(f"weights: {other} is {_size(tensor)} in the file and {_size(wanted[name])} ({name}) in the network{hint}")
+            raise ValueError(
+                f"weights: {other} is {_size(tensor)} in the file and {_size(wanted[name])} ({name}) in the"
+                f" network{hint}"
+            )
         if not tensor.isfinite().all():
             raise ValueError(f"weights: {other} holds values that are not finite")
         out[name] = tensor
@@ -127,7 +132,10 @@ def _layout(weights: Mapping[str, Tensor], model: nn.Module) -> Any:
     """The function from our names to those that the weights use, known by names that no other layout has."""
     if isinstance(model, Xception):
         config = model.config
-        for marks, rename in ((("block1.", "conv1.", "fc."), timm_legacy_name), (("stem.0.conv.", "blocks."), timm_aligned_name)):
+        for marks, rename in (
+            (("block1.", "conv1.", "fc."), timm_legacy_name),
+            (("stem.0.conv.", "blocks."), timm_aligned_name),
+        ):
             if any(name.startswith(marks) for name in weights):
                 return lambda name: rename(name, config)
         if any("/" in name for name in weights):
@@ -164,13 +172,17 @@ def _from_pickle(path: Path) -> dict[str, Tensor]:
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise ValueError(f"weights: {str(path)!r} is refused: it holds more than tensors, and loading it could execute code") from None
+        raise ValueError(
+            f"weights: {str(path)!r} is refused: it holds more than tensors, and loading it could execute code"
+        ) from None
     except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
         raise ValueError(f"weights: {str(path)!r} is no readable file of weights: {_first_line(error)}") from None
     for inner in ("state_dict", "model"):
         if isinstance(held, dict) and isinstance(held.get(inner), dict):
             held = held[inner]
-    if not isinstance(held, dict) or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items()):
+    if not isinstance(held, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items()
+    ):
         raise ValueError(f"weights: {str(path)!r} is not allowed; a file that holds tensors by name")
     return held
 
@@ -182,10 +194,14 @@ def _from_keras(path: Path, model: nn.Module) -> dict[str, Tensor]:
     except ImportError:
         raise ValueError(f"weights: {str(path)!r} needs the package h5py, which is not installed") from None
     if not isinstance(model, Xception):
-        raise ValueError(f"weights: {str(path)!r} is not allowed for {type(model).__name__}; Keras files are for networks of ours")
+        raise ValueError(
+            f"weights: {str(path)!r} is not allowed for {type(model).__name__}; Keras files are for networks of ours"
+        )
     try:
         with h5py.File(path) as file:
-            return _keras_checkpoint(file, model) if "layers" in file else _keras_legacy(file.get("model_weights", file))
+            return (
+                _keras_checkpoint(file, model) if "layers" in file else _keras_legacy(file.get("model_weights", file))
+            )
     except OSError as error:
         raise ValueError(f"weights: {str(path)!r} is no readable HDF5 file: {_first_line(error)}") from None
 
@@ -238,11 +254,17 @@ def _from_hub(name: str) -> dict[str, Tensor]:
             socket.create_connection((host, 443), timeout=10).close()
         return dict(timm.create_model(name, pretrained=True).state_dict())
     except (OSError, RuntimeError) as error:
-        raise ValueError(f"weights: {name!r} cannot be downloaded: {_first_line(error)}; a local file works without network") from None
+        raise ValueError(
+            f"weights: {name!r} cannot be downloaded: {_first_line(error)}; a local file works without network"
+        ) from None
 
 
 def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:3])}{' and more' if len(names) > 3 else ''} ({len(names)} tensors)"
+    return (
+        names[0]
+        if len(names) == 1
+        else f"{', '.join(names[:3])}{' and more' if len(names) > 3 else ''} ({len(names)} tensors)"
+    )
 
 
 def _head_hint(names: list[str], heads: set[str | None]) -> str:

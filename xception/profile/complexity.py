@@ -1,13 +1,14 @@
 """Parameters, MACs and activations of any `nn.Module`, with what each counter left out.
 
-`macs` are multiply-accumulates of convolutions and linear layers: half of what `torch.utils.flop_counter.FlopCounterMode`
-calls FLOPs, which is held against the closed form summed over the layers. `fvcore_total` is fvcore's sum, which
-weighs normalisation and pooling besides (2 per element for batch norm in eval mode, 5 for group and layer norm);
-fvcore calls it FLOPs and means MACs. `activations` are the elements of the outputs of all convolutions and linear layers,
-as pycls counts them (Radosavovic et al. 2020, *Designing Network Design Spaces*, arXiv:2003.13678, defines them for
-convolutions) and as fvcore's `ActivationCountAnalysis` does.
+`macs` are multiply-accumulates of convolutions and linear layers: half of what
+`torch.utils.flop_counter.FlopCounterMode` calls FLOPs, which is held against the closed form summed over the layers.
+`fvcore_total` is fvcore's sum, which weighs normalisation and pooling besides (2 per element for batch norm in eval
+mode, 5 for group and layer norm); fvcore calls it FLOPs and means MACs. `activations` are the elements of the outputs
+of all convolutions and linear layers, as pycls counts them (Radosavovic et al. 2020, *Designing Network Design Spaces*,
+arXiv:2003.13678, defines them for convolutions) and as fvcore's `ActivationCountAnalysis` does.
 
-Everything is for one example in eval mode. Counting works on copies: the model keeps its mode, hooks, gradients and buffers.
+Everything is for one example in eval mode. Counting works on copies: the model keeps its mode, hooks, gradients and
+buffers.
 """
 
 from __future__ import annotations
@@ -102,7 +103,10 @@ def complexity(model: nn.Module, input_shape: tuple[int, ...], *, fvcore: bool =
     counted = run_pass(meta_copy(model).eval(), tuple(input_shape), dtype)
     macs = sum(counted.counted_macs.values())
     of_layers = sum(layer.macs for layer in counted.layers)
-    left_out = [LeftOut(counter="FlopCounterMode", what=op, count=n, unit="calls") for op, n in sorted(counted.uncounted.items())]
+    left_out = [
+        LeftOut(counter="FlopCounterMode", what=op, count=n, unit="calls")
+        for op, n in sorted(counted.uncounted.items())
+    ]
     left_out += [LeftOut(counter="macs", what=op, count=n, unit="MACs") for op, n in sorted(counted.other_macs.items())]
     if of_layers != macs:
         outside = "products outside convolution and linear modules"
@@ -151,12 +155,20 @@ def _fvcore(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) 
     with _quiet():
         from fvcore.nn import FlopCountAnalysis
 
-        analysis = FlopCountAnalysis(real_copy(model, torch.device("cpu")).eval(), torch.zeros((1, *input_shape), dtype=dtype))
+        analysis = FlopCountAnalysis(
+            real_copy(model, torch.device("cpu")).eval(), torch.zeros((1, *input_shape), dtype=dtype)
+        )
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         with torch.no_grad():
             by_operator = analysis.by_operator()
-        skipped = [LeftOut(counter="fvcore", what=op, count=int(n), unit="calls") for op, n in sorted(analysis.unsupported_ops().items())]
-        skipped += [LeftOut(counter="fvcore", what=name, count=1, unit="uncalled modules") for name in sorted(analysis.uncalled_modules())]
+        skipped = [
+            LeftOut(counter="fvcore", what=op, count=int(n), unit="calls")
+            for op, n in sorted(analysis.unsupported_ops().items())
+        ]
+        skipped += [
+            LeftOut(counter="fvcore", what=name, count=1, unit="uncalled modules")
+            for name in sorted(analysis.uncalled_modules())
+        ]
     return int(sum(by_operator.values())), int(sum(by_operator[op] for op in ("conv", "linear", "addmm"))), skipped
 
 

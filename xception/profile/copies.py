@@ -34,5 +34,7 @@ def _copy(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:
                 if not isinstance(value, Tensor) or id(value) in memo:
                     continue
                 new = convert(value).detach()
-                memo[id(value)] = nn.Parameter(new, requires_grad=value.requires_grad) if isinstance(value, nn.Parameter) else new
+                memo[id(value)] = (
+                    nn.Parameter(new, requires_grad=value.requires_grad) if isinstance(value, nn.Parameter) else new
+                )
     return copy.deepcopy(model, memo)

@@ -13,7 +13,9 @@ __all__ = ["Environment", "available_memory", "device_title", "read_environment"
 
 
 class Environment(Config):
-    """The machine and the software at the time of a measurement; None where something cannot be read or does not apply."""
+    """The machine and the software at the time of a measurement; None where something cannot be read or does not
+    apply.
+    """
 
     device: str  # as torch names it: cpu, cuda:0
     device_name: str
@@ -83,7 +85,11 @@ def available_memory(device: str) -> int | None:
     import torch
 
     if torch.device(device).type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return (
+            torch.cuda.mem_get_info(device)[0]
+            + torch.cuda.memory_reserved(device)
+            - torch.cuda.memory_allocated(device)
+        )
     lines = (_text("/proc/meminfo") or "").splitlines()
     free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
     limit, used = _text("/sys/fs/cgroup/memory.max"), _text("/sys/fs/cgroup/memory.current")
@@ -119,7 +125,10 @@ def _nvidia_smi(uuid: object) -> tuple[str | None, ...]:
     try:
         answer = subprocess.run(
             ["nvidia-smi", f"--id=GPU-{uuid}", f"--query-gpu={query}", "--format=csv,noheader,nounits"],
-            capture_output=True, text=True, timeout=20, check=True,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return (None,) * 5

@@ -1,28 +1,32 @@
 """Latency of networks by one protocol on CPU and CUDA.
 
-A *call* is one forward pass in eval mode without gradients, or one training step (forward, cross-entropy, backward, SGD with
-momentum; 16-bit formats by autocast). A *sample* is the time of one call, or of k calls in a row divided by k where one call is
-shorter than a millisecond; k is reported.
+A *call* is one forward pass in eval mode without gradients, or one training step (forward, cross-entropy, backward, SGD
+with momentum; 16-bit formats by autocast). A *sample* is the time of one call, or of k calls in a row divided by k
+where one call is shorter than a millisecond; k is reported.
 
-1.  Every variant is copied, moved and cast, and warmed up by itself until `warm_up_s` seconds and five calls have passed: compilation,
+1.  Every variant is copied, moved and cast, and warmed up by itself until `warm_up_s` seconds and five calls have
+passed: compilation,
     algorithm search, allocation and capture fall there. Warm-up is never part of a sample.
-2.  Then come rounds. In each round every variant is sampled once, in a new random order, so that a drift of the machine (clocks,
+2.  Then come rounds. In each round every variant is sampled once, in a new random order, so that a drift of the machine
+(clocks,
     temperature, neighbours) falls on all of them alike.
-3.  Rounds end when the interval of every median was narrower than `relative_width` times the median at two looks in a row, or when
+3.  Rounds end when the interval of every median was narrower than `relative_width` times the median at two looks in a
+row, or when
     `time_budget_s` is spent, but not before `min_samples` rounds (at least 20).
 4.  Reported are the median, its binomial interval, the 5th and 95th percentile and n. No sample is thrown away.
 
-Inputs are random and rotated: a set of them, together twice as large as the cache, takes turns, so that an input is read from memory.
-Right before a sample, a variant makes one call that is not timed, because what the variant before it left in the caches is no
-property of it (left out for calls longer than 0.1 s, which no cache outlasts).
+Inputs are random and rotated: a set of them, together twice as large as the cache, takes turns, so that an input is
+read from memory. Right before a sample, a variant makes one call that is not timed, because what the variant before it
+left in the caches is no property of it (left out for calls longer than 0.1 s, which no cache outlasts).
 
-On CUDA the time is that between two events on the stream around the calls; the host waits for the device before the first event and
-after the last one and never in between. Batch 1 in eager mode is thus often the time of the host's launches, which is what such
-a user waits for; `cuda_graph` shows the device's own time, with the copy of the input into the graph included. On a CPU it is the
-monotonic clock, with `num_threads` threads inside an operator. float32 means float32: TF32 is off unless it is asked for.
+On CUDA the time is that between two events on the stream around the calls; the host waits for the device before the
+first event and after the last one and never in between. Batch 1 in eager mode is thus often the time of the host's
+launches, which is what such a user waits for; `cuda_graph` shows the device's own time, with the copy of the input into
+the graph included. On a CPU it is the monotonic clock, with `num_threads` threads inside an operator. float32 means
+float32: TF32 is off unless it is asked for.
 
-A combination that a device does not offer comes back as `not measured` with the reason, and a batch that does not fit as `does not
-fit`; the others go on. Measure alone: nothing else of yours may use the device meanwhile, and every
+A combination that a device does not offer comes back as `not measured` with the reason, and a batch that does not fit
+as `does not fit`; the others go on. Measure alone: nothing else of yours may use the device meanwhile, and every
 measurement carries its environment with the load that the machine had.
 """
 
@@ -80,8 +84,12 @@ class Measurement(Config):
 
     @property
     def key(self) -> str | None:
-        """What `measurement_key` gives for this measurement, under which it can be stored; None for a module without a config."""
-        return None if self.model_key is None else _key(self.model_key, self.input_shape, self.device_name, self.protocol)
+        """What `measurement_key` gives for this measurement, under which it can be stored; None for a module without a
+        config.
+        """
+        return (
+            None if self.model_key is None else _key(self.model_key, self.input_shape, self.device_name, self.protocol)
+        )
 
     @property
     def latency_device(self) -> str:
@@ -123,7 +131,8 @@ def measure_latency(
     device: str = "cpu",
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Measurement]:
-    """Measure all models under one protocol, interleaved, each on inputs of its shape (C, H, W); one row per model, in order.
+    """Measure all models under one protocol, interleaved, each on inputs of its shape (C, H, W); one row per model, in
+    order.
 
     Models are copied or built anew, and left as they were.
 
@@ -160,7 +169,9 @@ def measure_latency(
             time_budget_s=protocol.time_budget_s,
         )
         order = random.Random(protocol.seed)
-        timed = time_in_rounds({name: variant.sample for name, variant in variants.items()}, stopping, order=order, clock=clock)
+        timed = time_in_rounds(
+            {name: variant.sample for name, variant in variants.items()}, stopping, order=order, clock=clock
+        )
         environment = read_environment(str(where))  # right after the load, so that clocks are those of work
         for name, samples in timed.items():
             if isinstance(samples, DoesNotFitError):
@@ -168,8 +179,14 @@ def measure_latency(
                 continue
             summary = summarise([1e3 * seconds for seconds in samples], protocol.confidence)
             rows[name] = rows[name].replace(
-                latency_ms=summary.median, low_ms=summary.low, high_ms=summary.high, p5_ms=summary.p5, p95_ms=summary.p95,
-                n=summary.n, calls_per_sample=variants[name].calls, environment=environment,
+                latency_ms=summary.median,
+                low_ms=summary.low,
+                high_ms=summary.high,
+                p5_ms=summary.p5,
+                p95_ms=summary.p95,
+                n=summary.n,
+                calls_per_sample=variants[name].calls,
+                environment=environment,
             )
     return list(rows.values())
 
@@ -182,12 +199,19 @@ class _Variant:
     """One model, warmed up, whose `sample` is the seconds of one call."""
 
     def __init__(
-        self, model: ModelConfig | nn.Module, shape: Shape, protocol: LatencyProtocol, device: torch.device, clock: Callable[[], float]
+        self,
+        model: ModelConfig | nn.Module,
+        shape: Shape,
+        protocol: LatencyProtocol,
+        device: torch.device,
+        clock: Callable[[], float],
     ) -> None:
         self._clock = clock
         self._device = device
         with running_out_of_memory_is_told():
-            copied = real_copy(model, torch.device("cpu")) if isinstance(model, nn.Module) else _built(model, protocol.seed)
+            copied = (
+                real_copy(model, torch.device("cpu")) if isinstance(model, nn.Module) else _built(model, protocol.seed)
+            )
             try:
                 if device.type == "cpu":
                     _need_memory(copied, shape, protocol)
@@ -236,7 +260,9 @@ class _Variant:
         return float(self._start.elapsed_time(self._end)) / 1e3
 
 
-def _row(name: str, model: ModelConfig | nn.Module, shape: Shape, device: torch.device, protocol: LatencyProtocol) -> Measurement:
+def _row(
+    name: str, model: ModelConfig | nn.Module, shape: Shape, device: torch.device, protocol: LatencyProtocol
+) -> Measurement:
     return Measurement(
         name=name,
         model_key=None if isinstance(model, nn.Module) else key_of(model),
@@ -265,7 +291,9 @@ def _built(config: ModelConfig, seed: int) -> nn.Module:
 
 
 def _need_memory(model: nn.Module, shape: Shape, protocol: LatencyProtocol) -> None:
-    """Refuse what a CPU cannot hold before it is tried: systems that promise more memory than they have kill the process instead."""
+    """Refuse what a CPU cannot hold before it is tried: systems that promise more memory than they have kill the
+    process instead.
+    """
     needed, there = predict_memory(model, shape, protocol), available_memory("cpu")
     if there is not None and needed > there:
         raise DoesNotFitError(f"needs about {needed / 2**30:.1f} GiB, {there / 2**30:.1f} GiB are free")

@@ -1,9 +1,9 @@
 """Peak memory of a forward pass and of a training step.
 
-On CUDA it is what PyTorch's allocator had handed out at its highest, in a call after two warm-up calls, less what was there before
-the model: weights, gradients, optimiser state, activations and the libraries' workspaces. On a CPU, whose allocator keeps no
-record, it is the highest sum of the bytes of all tensors alive at once, followed operator by operator: what a
-kernel allocates for itself and frees before it returns is not in it. `method` says which.
+On CUDA it is what PyTorch's allocator had handed out at its highest, in a call after two warm-up calls, less what was
+there before the model: weights, gradients, optimiser state, activations and the libraries' workspaces. On a CPU, whose
+allocator keeps no record, it is the highest sum of the bytes of all tensors alive at once, followed operator by
+operator: what a kernel allocates for itself and frees before it returns is not in it. `method` says which.
 """
 
 from __future__ import annotations
@@ -32,18 +32,24 @@ class MemoryUse(Config):
     method: Literal["CUDA allocator", "tensors alive"]
 
 
-def measure_memory(model: nn.Module, input_shape: tuple[int, ...], protocol: LatencyProtocol, *, device: str = "cpu") -> MemoryUse:
-    """Return the peak memory of one call on inputs of shape (C, H, W), as batch size, mode and precision of the protocol say.
+def measure_memory(
+    model: nn.Module, input_shape: tuple[int, ...], protocol: LatencyProtocol, *, device: str = "cpu"
+) -> MemoryUse:
+    """Return the peak memory of one call on inputs of shape (C, H, W), as batch size, mode and precision of the
+    protocol say.
 
     The model is left as it was.
 
     Raises:
-        ValueError: the protocol asks for an execution other than eager, whose allocations happen when it is compiled or captured.
+        ValueError: the protocol asks for an execution other than eager, whose allocations happen when it is compiled or
+            captured.
         DoesNotFitError: the device has too little memory.
     """
     where = torch.device(device)
     if protocol.execution != "eager":
-        raise ValueError(f"LatencyProtocol.execution: {protocol.execution!r} is not allowed where memory is measured; 'eager'")
+        raise ValueError(
+            f"LatencyProtocol.execution: {protocol.execution!r} is not allowed where memory is measured; 'eager'"
+        )
     with numerics(protocol), running_out_of_memory_is_told():
         if where.type == "cuda":
             return _from_allocator(model, input_shape, protocol, where)
@@ -57,7 +63,9 @@ def predict_memory(model: nn.Module, input_shape: tuple[int, ...], protocol: Lat
         return _from_tensors(meta_copy(model), input_shape, eager, torch.device("meta")).peak_bytes
 
 
-def _from_allocator(model: nn.Module, input_shape: tuple[int, ...], protocol: LatencyProtocol, device: torch.device) -> MemoryUse:
+def _from_allocator(
+    model: nn.Module, input_shape: tuple[int, ...], protocol: LatencyProtocol, device: torch.device
+) -> MemoryUse:
     torch.cuda.synchronize(device)
     before = torch.cuda.memory_allocated(device)
     copied = real_copy(model, device)
@@ -69,10 +77,16 @@ def _from_allocator(model: nn.Module, input_shape: tuple[int, ...], protocol: La
         torch.cuda.reset_peak_memory_stats(device)
         call()
         torch.cuda.synchronize(device)
-    return MemoryUse(model_bytes=_held_bytes(copied), peak_bytes=torch.cuda.max_memory_allocated(device) - before, method="CUDA allocator")
+    return MemoryUse(
+        model_bytes=_held_bytes(copied),
+        peak_bytes=torch.cuda.max_memory_allocated(device) - before,
+        method="CUDA allocator",
+    )
 
 
-def _from_tensors(model: nn.Module, input_shape: tuple[int, ...], protocol: LatencyProtocol, device: torch.device) -> MemoryUse:
+def _from_tensors(
+    model: nn.Module, input_shape: tuple[int, ...], protocol: LatencyProtocol, device: torch.device
+) -> MemoryUse:
     with _Alive() as alive:
         call = build_call(model, input_shape, protocol, device, num_inputs=1)
         for tensor in (*model.parameters(), *model.buffers()):

@@ -1,9 +1,10 @@
-"""What one pass through a model runs: its layers with shapes and MACs, and its tensor operators with the bytes they move.
+"""What one pass through a model runs: its layers with shapes and MACs, and its tensor operators with the bytes they
+move.
 
 MACs of a layer follow the closed form: a convolution multiplies each output element by its window,
-(in_channels / groups) × kernel area; a linear layer by its inputs. Leaf modules of other types that convolve or multiply inside
-(a blur with a fixed kernel) take what the counter saw during their call. Bytes count every tensor that an
-operator reads or writes once, as if no cache held it between two operators: the traffic that eager execution
+(in_channels / groups) × kernel area; a linear layer by its inputs. Leaf modules of other types that convolve or
+multiply inside (a blur with a fixed kernel) take what the counter saw during their call. Bytes count every tensor that
+an operator reads or writes once, as if no cache held it between two operators: the traffic that eager execution
 asks of memory. Everything runs on the meta device.
 """
 
@@ -32,8 +33,19 @@ Shape = tuple[int, ...]
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 _POOLS = (
-    nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.LPPool2d,
-    nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d,
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.MaxPool3d,
+    nn.AvgPool1d,
+    nn.AvgPool2d,
+    nn.AvgPool3d,
+    nn.LPPool2d,
+    nn.AdaptiveAvgPool1d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveAvgPool3d,
+    nn.AdaptiveMaxPool1d,
+    nn.AdaptiveMaxPool2d,
+    nn.AdaptiveMaxPool3d,
 )
 _MULTIPLYING = ("convolution", "addmm", "mm")  # what convolutions and linear layers become
 _UNCOUNTED = ("detach", "alias", "empty", "empty_like")  # neither computes nor moves values
@@ -94,7 +106,9 @@ def kind_of(module: nn.Module) -> Kind:
 def run_pass(model: nn.Module, input_shape: Shape, dtype: torch.dtype) -> Pass:
     """Run one example of shape (C, H, W) through a model on the meta device, without gradients, and count."""
     calls: dict[str, list[_Call]] = {}
-    modules = {name: m for name, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear) or not any(m.children())}
+    modules = {
+        name: m for name, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear) or not any(m.children())
+    }
     # The log is the inner mode: it sees what is left after FlopCounterMode has decomposed an operator.
     counter, log = FlopCounterMode(display=False), _OperatorLog()
     before: dict[str, tuple[int, int]] = {}
@@ -124,7 +138,9 @@ def run_pass(model: nn.Module, input_shape: Shape, dtype: torch.dtype) -> Pass:
     finally:
         for handle in handles:
             handle.remove()
-    counted = {str(op).removeprefix("aten."): flops // 2 for op, flops in counter.get_flop_counts().get("Global", {}).items()}
+    counted = {
+        str(op).removeprefix("aten."): flops // 2 for op, flops in counter.get_flop_counts().get("Global", {}).items()
+    }
     return Pass(
         layers=tuple(_layer(name, modules[name], made) for name, made in calls.items()),
         counted_macs={op: n for op, n in counted.items() if op in _MULTIPLYING},

@@ -1,4 +1,6 @@
-"""Figures of measurements: the roofline, and MACs against latency. Each takes a frame and returns a figure; saving is the caller's."""
+"""Figures of measurements: the roofline, and MACs against latency. Each takes a frame and returns a figure; saving is
+the caller's.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_macs_against_latency", "plot_roofline"]
 
-# The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/) and a marker each, so that a grey printer keeps kinds apart.
+# The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/) and a marker each, so that a grey printer keeps kinds
+# apart.
 _MARKS = {
     "depthwise": ("#d55e00", "v"),
     "pointwise": ("#0072b2", "o"),
@@ -28,11 +31,19 @@ _MARKS = {
 _AROUND = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 _HORIZONTAL, _VERTICAL = {1: "left", 0: "center", -1: "right"}, {1: "bottom", 0: "center", -1: "top"}
 _INK, _GREY = "#1a1a1a", "#777777"
-_STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7, "legend.fontsize": 7}
+_STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+}
 
 
 def plot_roofline(frame: pd.DataFrame, ceilings: Ceilings) -> Figure:
-    """Draw each network's layers under the two ceilings, one panel per network; x is MACs per byte, y 10⁹ MACs per second.
+    """Draw each network's layers under the two ceilings, one panel per network; x is MACs per byte, y 10⁹ MACs per
+    second.
 
     Layers without MACs have no place on these axes; how much of the layers' time they take is told in the legend.
     """
@@ -50,14 +61,22 @@ def plot_roofline(frame: pd.DataFrame, ceilings: Ceilings) -> Figure:
         low, high = shown["intensity"].min() / 2, max(shown["intensity"].max(), ceilings.ridge) * 12
         top = max(ceilings.macs_per_second, shown["macs_per_second"].max()) / 1e9
         for axes in panels[: len(names)]:
-            axes.set(xscale="log", yscale="log", xlabel="intensity (MACs per byte moved)", ylabel="rate (10⁹ MACs per second)")
+            axes.set(
+                xscale="log",
+                yscale="log",
+                xlabel="intensity (MACs per byte moved)",
+                ylabel="rate (10⁹ MACs per second)",
+            )
             axes.set_xlim(low, high)
             axes.set_ylim(shown["macs_per_second"].min() / 2e9, top * 2.5)
         for axes, name in zip(panels, names, strict=False):
             _draw_roofline(axes, frame[frame["network"] == name], ceilings)
         for axes in panels[len(names) :]:
             axes.set_visible(False)
-        figure.suptitle(f"Layers under the measured ceilings of {ceilings.device_name}; time shares are of layers timed alone", fontsize=8)
+        figure.suptitle(
+            f"Layers under the measured ceilings of {ceilings.device_name}; time shares are of layers timed alone",
+            fontsize=8,
+        )
     return figure
 
 
@@ -69,15 +88,37 @@ def _draw_roofline(axes: Axes, frame: pd.DataFrame, ceilings: Ceilings) -> None:
     handles: list[Line2D] = []
     for part in parts[parts["macs"] > 0].to_dict("records"):
         colour, marker = _MARKS.get(part["kind"], _MARKS["other"])
-        layers = frame[(frame["kind"] == part["kind"]) & (frame["macs"] > 0)].drop_duplicates(["intensity", "latency_ms"])
-        axes.scatter(layers["intensity"], layers["macs_per_second"] / 1e9, s=20, c=colour, marker=marker, alpha=0.75, linewidths=0)
-        text = f"{part['kind']}: {100 * part['share_of_macs']:.0f} % of MACs, {100 * part['share_of_time']:.0f} % of time"
+        layers = frame[(frame["kind"] == part["kind"]) & (frame["macs"] > 0)].drop_duplicates(
+            ["intensity", "latency_ms"]
+        )
+        axes.scatter(
+            layers["intensity"],
+            layers["macs_per_second"] / 1e9,
+            s=20,
+            c=colour,
+            marker=marker,
+            alpha=0.75,
+            linewidths=0,
+        )
+        text = (
+            f"{part['kind']}: {100 * part['share_of_macs']:.0f} % of MACs, {100 * part['share_of_time']:.0f} % of time"
+        )
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4, label=text))
     idle = parts.loc[parts["macs"] == 0, "share_of_time"].sum()
-    handles.append(Line2D([], [], linestyle="", label=f"norm, activation, pooling: no MACs, {100 * idle:.0f} % of time"))
+    handles.append(
+        Line2D([], [], linestyle="", label=f"norm, activation, pooling: no MACs, {100 * idle:.0f} % of time")
+    )
     if network["latency_ms"] == network["latency_ms"]:  # not NaN
         colour, marker = _MARKS[NETWORK]
-        axes.scatter([network["intensity"]], [network["macs_per_second"] / 1e9], s=90, c=colour, marker=marker, linewidths=0, zorder=4)
+        axes.scatter(
+            [network["intensity"]],
+            [network["macs_per_second"] / 1e9],
+            s=90,
+            c=colour,
+            marker=marker,
+            linewidths=0,
+            zorder=4,
+        )
         text = f"whole network: {100 * network['share']:.0f} % of the attainable rate"
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=7, label=text))
     x = np.geomspace(*axes.get_xlim(), 200)
@@ -110,8 +151,16 @@ def plot_macs_against_latency(frame: pd.DataFrame) -> Figure:
             part = shown[shown["latency_device"] == device]
             axes.set(xscale="log", yscale="log", xlabel="work (10⁶ MACs of one call)", ylabel="latency (ms, median)")
             macs, latency = part["macs"] / 1e6, part["latency_ms"]
-            axes.errorbar(macs, latency, yerr=[latency - part["low_ms"], part["high_ms"] - latency], fmt="o", color=_MARKS["pointwise"][0],
-                          markersize=4, elinewidth=1, capsize=2)
+            axes.errorbar(
+                macs,
+                latency,
+                yerr=[latency - part["low_ms"], part["high_ms"] - latency],
+                fmt="o",
+                color=_MARKS["pointwise"][0],
+                markersize=4,
+                elinewidth=1,
+                capsize=2,
+            )
             axes.set_xlim(macs.min() / 2.5, macs.max() * 4)
             axes.set_ylim(latency.min() / 2, latency.max() * 2)
             rates = part["macs"] / (latency * 1e6)  # 10⁹ MACs per second
@@ -139,8 +188,17 @@ def _along(axes: Axes, x: Any, roof: Any, text: str) -> None:
     if len(rising) > 1:
         at = rising[len(rising) // 2]
         angle = np.degrees(np.arctan2(roof[at], x[at]))  # of a straight line on two logarithmic axes
-        axes.text(x[at], roof[at] * 1.12, text, rotation=angle, transform_rotates_text=True, rotation_mode="anchor", ha="center",
-                  va="bottom", fontsize=6.5)
+        axes.text(
+            x[at],
+            roof[at] * 1.12,
+            text,
+            rotation=angle,
+            transform_rotates_text=True,
+            rotation_mode="anchor",
+            ha="center",
+            va="bottom",
+            fontsize=6.5,
+        )
 
 
 def _on_edge(axes: Axes, rate: float) -> None:
@@ -148,7 +206,16 @@ def _on_edge(axes: Axes, rate: float) -> None:
     (_, right), (_, top) = axes.get_xlim(), axes.get_ylim()
     x, y = min(right, top * rate), min(top, right / rate)
     if x > axes.get_xlim()[0] and y > axes.get_ylim()[0]:
-        axes.annotate(f"{rate:g}·10⁹ MAC/s", (x, y), (-2, -2), textcoords="offset points", ha="right", va="top", fontsize=6, color=_GREY)
+        axes.annotate(
+            f"{rate:g}·10⁹ MAC/s",
+            (x, y),
+            (-2, -2),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=6,
+            color=_GREY,
+        )
 
 
 def _label(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
@@ -168,8 +235,16 @@ def _label(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
         x, y, name = points[i]
         for distance, (dx, dy) in itertools.product((6, 12, 20, 30, 42, 56), _AROUND):
             leader = {"arrowstyle": "-", "color": _GREY, "linewidth": 0.5} if distance > 12 else None
-            text = axes.annotate(name, (x, y), (dx * distance, dy * distance), textcoords="offset points", fontsize=7, arrowprops=leader,
-                                 ha=_HORIZONTAL[dx], va=_VERTICAL[dy])
+            text = axes.annotate(
+                name,
+                (x, y),
+                (dx * distance, dy * distance),
+                textcoords="offset points",
+                fontsize=7,
+                arrowprops=leader,
+                ha=_HORIZONTAL[dx],
+                va=_VERTICAL[dy],
+            )
             box = text.get_window_extent()
             free = not any(box.overlaps(other) for j, other in enumerate(taken) if j != i)
             if free and inside.x0 < box.x0 and box.x1 < inside.x1 and inside.y0 < box.y0 and box.y1 < inside.y1:

@@ -1,4 +1,6 @@
-"""How a latency was measured, as a config: two measurements are comparable where model, device and protocol are the same."""
+"""How a latency was measured, as a config: two measurements are comparable where model, device and protocol are the
+same.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ from typing import Literal, get_args
 from xception.base.canonical import Config, key_of
 
 __all__ = [
-    "EXECUTIONS", "MEMORY_FORMATS", "MODES", "PRECISIONS", "Execution", "LatencyProtocol", "MemoryFormat", "Mode", "Precision", "protocols",
+    "EXECUTIONS",
+    "MEMORY_FORMATS",
+    "MODES",
+    "PRECISIONS",
+    "Execution",
+    "LatencyProtocol",
+    "MemoryFormat",
+    "Mode",
+    "Precision",
+    "protocols",
 ]
 
 Mode = Literal["inference", "training"]

@@ -1,9 +1,10 @@
 """Which share of the attainable rate each network and each of its layers reaches.
 
-Williams, Waterman and Patterson 2009, *Roofline: An Insightful Visual Performance Model* (doi:10.1145/1498765.1498785). The
-machine has two ceilings, both measured here by the protocol of `xception.profile.latency`: the rate of a large matrix product and
-that of a large copy. Work of `macs` and `bytes_moved` cannot take less than the longer of macs / product rate and bytes / copy rate;
-that time over the measured one is the share. Layers are measured alone, one of each shape.
+Williams, Waterman and Patterson 2009, *Roofline: An Insightful Visual Performance Model* (doi:10.1145/1498765.1498785).
+The machine has two ceilings, both measured here by the protocol of `xception.profile.latency`: the rate of a large
+matrix product and that of a large copy. Work of `macs` and `bytes_moved` cannot take less than the longer of macs /
+product rate and bytes / copy rate; that time over the measured one is the share. Layers are measured alone, one of each
+shape.
 
 A share above 1 is possible and says something: the layer's tensors stay in a cache that is faster than
 the copied memory, or its algorithm multiplies less than its definition (Winograd).
@@ -53,7 +54,11 @@ class Ceilings(Config):
 
 
 def measure_ceilings(
-    protocol: LatencyProtocol, *, device: str = "cpu", clock: Callable[[], float] = time.perf_counter, size: int | None = None
+    protocol: LatencyProtocol,
+    *,
+    device: str = "cpu",
+    clock: Callable[[], float] = time.perf_counter,
+    size: int | None = None,
 ) -> Ceilings:
     """Measure the product of two matrices of `size`² and the copy of a tensor of 16 `size`² elements, interleaved.
 
@@ -69,7 +74,9 @@ def measure_ceilings(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(protocol.seed)
         product = nn.Linear(size, size, bias=False)
-    rows = measure_latency({"product": product, "copy": _Copy((size, 16 * size))}, dense, input_shape=shapes, device=device, clock=clock)
+    rows = measure_latency(
+        {"product": product, "copy": _Copy((size, 16 * size))}, dense, input_shape=shapes, device=device, clock=clock
+    )
     seconds: dict[str, float] = {}
     for row in rows:
         if row.latency_ms is None:
@@ -77,7 +84,9 @@ def measure_ceilings(
         seconds[row.name] = row.latency_ms / 1e3
     copied = 2 * 16 * size**2 * dtype_of(protocol).itemsize  # read and written
     return Ceilings(
-        device_name=rows[0].device_name, macs_per_second=size**3 / seconds["product"], bytes_per_second=copied / seconds["copy"]
+        device_name=rows[0].device_name,
+        macs_per_second=size**3 / seconds["product"],
+        bytes_per_second=copied / seconds["copy"],
     )
 
 
@@ -92,23 +101,33 @@ def roofline(
 ) -> pd.DataFrame:
     """Return one row per network, of kind `network`, followed by one per layer that moves any bytes.
 
-    Columns: network, layer, kind, macs, bytes_moved (both per call of the whole batch), intensity (MACs per byte), latency_ms, n,
-    macs_per_second, attainable_ms, share (attainable over measured time), bound (`compute` or `memory`). What
-    could not be measured has no time and no share.
+    Columns: network, layer, kind, macs, bytes_moved (both per call of the whole batch), intensity (MACs per byte),
+    latency_ms, n, macs_per_second, attainable_ms, share (attainable over measured time), bound (`compute` or `memory`).
+    What could not be measured has no time and no share.
 
     Raises:
-        ValueError: the protocol is one of training, or of another execution than eager, in which layers do not run one by one.
+        ValueError: the protocol is one of training, or of another execution than eager, in which layers do not run one
+            by one.
     """
     import pandas as pd
 
     if protocol.mode != "inference" or protocol.execution != "eager":
-        raise ValueError(f"LatencyProtocol: {protocol.mode} {protocol.execution} is not allowed for a roofline; inference eager")
+        raise ValueError(
+            f"LatencyProtocol: {protocol.mode} {protocol.execution} is not allowed for a roofline; inference eager"
+        )
     shapes = {name: tuple(input_shape[name] if isinstance(input_shape, Mapping) else input_shape) for name in models}
     counts = {name: complexity(model, shapes[name], fvcore=False) for name, model in models.items()}
     whole = {row.name: row for row in measure_latency(models, protocol, input_shape=shapes, device=device, clock=clock)}
     alone = _measure_layers(
-        [(models[name].get_submodule(layer.name), layer) for name in models for layer in counts[name].layers if layer.bytes_moved],
-        protocol, device, clock,
+        [
+            (models[name].get_submodule(layer.name), layer)
+            for name in models
+            for layer in counts[name].layers
+            if layer.bytes_moved
+        ],
+        protocol,
+        device,
+        clock,
     )
     rows: list[dict[str, object]] = []
     for name, model in models.items():
@@ -121,17 +140,22 @@ def roofline(
             if layer.bytes_moved:
                 measured = alone[_identity(model.get_submodule(layer.name), layer)]
                 names: dict[str, object] = {"network": name, "layer": layer.name, "kind": layer.kind}
-                rows.append(names | _share(layer.macs, layer.bytes_moved, layer.calls, scale, measured, ceilings, protocol))
+                rows.append(
+                    names | _share(layer.macs, layer.bytes_moved, layer.calls, scale, measured, ceilings, protocol)
+                )
     return pd.DataFrame(rows)
 
 
 def time_by_kind(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per network and kind of layer: number, shares of MACs and of time, and the share of the attainable rate.
+    """Return one row per network and kind of layer: number, shares of MACs and of time, and the share of the attainable
+    rate.
 
     Shares of time are of the sum over the layers, each measured alone.
     """
     layers = frame[frame["kind"] != NETWORK]
-    grouped = layers.groupby(["network", "kind"], sort=False)[["macs", "bytes_moved", "latency_ms", "attainable_ms"]].sum()
+    grouped = layers.groupby(["network", "kind"], sort=False)[
+        ["macs", "bytes_moved", "latency_ms", "attainable_ms"]
+    ].sum()
     grouped.insert(0, "layers", layers.groupby(["network", "kind"], sort=False).size())
     totals = grouped.groupby("network", sort=False)[["macs", "latency_ms"]].transform("sum")
     grouped["share_of_macs"] = grouped["macs"] / totals["macs"]
@@ -156,7 +180,9 @@ class _Copy(nn.Module):
 def _measure_layers(
     layers: list[tuple[nn.Module, LayerCount]], protocol: LatencyProtocol, device: str, clock: Callable[[], float]
 ) -> dict[str, Measurement]:
-    """Measure one layer of each identity, those of a kind interleaved; an identity is a layer's text and input shape."""
+    """Measure one layer of each identity, those of a kind interleaved; an identity is a layer's text and input
+    shape.
+    """
     kinds: dict[str, dict[str, tuple[nn.Module, LayerCount]]] = {}
     for module, layer in layers:
         kinds.setdefault(layer.kind, {}).setdefault(_identity(module, layer), (module, layer))
@@ -165,7 +191,9 @@ def _measure_layers(
         # Copies, because a module that was built for another purpose may be one of several users of the same weights.
         modules = {identity: real_copy(module, torch.device("cpu")) for identity, (module, _) in distinct.items()}
         shapes = {identity: layer.input_shape for identity, (_, layer) in distinct.items()}
-        measured |= {row.name: row for row in measure_latency(modules, protocol, input_shape=shapes, device=device, clock=clock)}
+        measured |= {
+            row.name: row for row in measure_latency(modules, protocol, input_shape=shapes, device=device, clock=clock)
+        }
     return measured
 
 
@@ -174,7 +202,13 @@ def _identity(module: nn.Module, layer: LayerCount) -> str:
 
 
 def _share(
-    macs: int, bytes_moved: int, calls: int, scale: float, measured: Measurement, ceilings: Ceilings, protocol: LatencyProtocol
+    macs: int,
+    bytes_moved: int,
+    calls: int,
+    scale: float,
+    measured: Measurement,
+    ceilings: Ceilings,
+    protocol: LatencyProtocol,
 ) -> dict[str, object]:
     """The columns of one row; `scale` turns bytes per example in the model's own precision into those of the call."""
     macs, moved = macs * protocol.batch_size, bytes_moved * scale

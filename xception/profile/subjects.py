@@ -32,13 +32,17 @@ class Subject:
 
 
 def read_subjects(preset: str | None, config: Path | None, input_size: int | None) -> list[Subject]:
-    """Return the networks of a comma-separated list of presets, then that of a config file, checked against their input size.
+    """Return the networks of a comma-separated list of presets, then that of a config file, checked against their input
+    size.
 
     Raises:
-        ValueError: a preset or file is unknown or unreadable, a name occurs twice, or a network cannot take the input size.
+        ValueError: a preset or file is unknown or unreadable, a name occurs twice, or a network cannot take the input
+            size.
     """
     if preset is None and config is None:
-        raise ValueError(f"--preset or --config is needed; presets: {', '.join((*presets.names(), *presets.torchvision_names()))}")
+        raise ValueError(
+            f"--preset or --config is needed; presets: {', '.join((*presets.names(), *presets.torchvision_names()))}"
+        )
     if input_size is not None and input_size < 1:
         raise ValueError(f"--input-size: {input_size} is not allowed; a positive number of pixels")
     found = [(name, presets.get(name), presets.input_size(name)) for name in _split(preset or "")]
@@ -86,7 +90,8 @@ def integers(option: str, text: str) -> list[int]:
 
 
 def words(option: str, text: str, allowed: Sequence[T]) -> list[T]:
-    """Return the words of a comma-separated list, each once and each one of those allowed; `all` stands for all of them.
+    """Return the words of a comma-separated list, each once and each one of those allowed; `all` stands for all of
+    them.
 
     Raises:
         ValueError: an item is something else.

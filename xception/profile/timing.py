@@ -1,4 +1,5 @@
-"""Time several callables so that their medians can be compared: in rounds, in random order, until the medians are known well.
+"""Time several callables so that their medians can be compared: in rounds, in random order, until the medians are known
+well.
 
 The interval of a median is the pair of order statistics whose binomial coverage reaches the asked confidence
 (Conover 1999, *Practical Nonparametric Statistics*, section 3.2): it assumes no distribution, only
@@ -13,7 +14,16 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["DoesNotFitError", "Stopping", "Summary", "calls_per_sample", "median_interval", "summarise", "time_in_rounds", "warm_up"]
+__all__ = [
+    "DoesNotFitError",
+    "Stopping",
+    "Summary",
+    "calls_per_sample",
+    "median_interval",
+    "summarise",
+    "time_in_rounds",
+    "warm_up",
+]
 
 Clock = Callable[[], float]  # seconds
 
@@ -24,7 +34,9 @@ class DoesNotFitError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Stopping:
-    """When rounds end: every median known to `relative_width`, or the budget spent; never before `min_samples` rounds."""
+    """When rounds end: every median known to `relative_width`, or the budget spent; never before `min_samples`
+    rounds.
+    """
 
     relative_width: float = 0.02
     confidence: float = 0.95
@@ -79,9 +91,9 @@ def time_in_rounds(
     A sampler returns one duration. Rounds go on for all until all are done, so that every one saw the same
     minutes of the machine and has the same n; one that raises `DoesNotFitError` leaves the rounds.
 
-    Stopping at the first narrow interval would stop at lucky streaks, and intervals would cover less than they say. So all
-    must be narrow at two looks in a row, a look being taken when n has grown by an eighth. In simulation 95 % intervals then
-    cover 94 to 98 % (normal, log-normal and exponential noise, a machine of two speeds).
+    Stopping at the first narrow interval would stop at lucky streaks, and intervals would cover less than they say. So
+    all must be narrow at two looks in a row, a look being taken when n has grown by an eighth. In simulation 95 %
+    intervals then cover 94 to 98 % (normal, log-normal and exponential noise, a machine of two speeds).
     """
     results: dict[str, list[float] | DoesNotFitError] = {name: [] for name in samplers}
     running = list(samplers)
@@ -93,7 +105,9 @@ def time_in_rounds(
             try:
                 seconds = samplers[name]()
             except DoesNotFitError as problem:
-                results[name] = DoesNotFitError(str(problem))  # without the traceback, which holds the tensors of the failed call
+                results[name] = DoesNotFitError(
+                    str(problem)
+                )  # without the traceback, which holds the tensors of the failed call
                 running.remove(name)
             else:
                 _samples(results[name]).append(seconds)
@@ -112,7 +126,9 @@ def time_in_rounds(
 
 
 def warm_up(call: Callable[[], object], *, seconds: float, clock: Clock, min_calls: int = 3) -> float:
-    """Call until both the time and the number of calls are reached, and return the shortest duration of one call in seconds."""
+    """Call until both the time and the number of calls are reached, and return the shortest duration of one call in
+    seconds.
+    """
     end = clock() + seconds
     shortest = math.inf
     calls = 0
@@ -133,7 +149,9 @@ def calls_per_sample(seconds_per_call: float, least_seconds: float) -> int:
 
 @functools.cache
 def _rank(n: int, confidence: float) -> int:
-    """The largest r with P(the median lies between the r-th smallest and the r-th largest sample) >= confidence; 0 if none."""
+    """The largest r with P(the median lies between the r-th smallest and the r-th largest sample) >= confidence; 0 if
+    none.
+    """
     from scipy.stats import binom
 
     # Coverage is 1 - 2 P(B <= r - 1) with B ~ Binomial(n, 1/2).

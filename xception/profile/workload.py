@@ -56,8 +56,13 @@ def running_out_of_memory_is_told() -> Iterator[None]:
     """Turn an allocator's failure into `DoesNotFitError`."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError, and so is what the CPU's allocator raises
-        if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+    except (
+        RuntimeError,
+        MemoryError,
+    ) as error:  # torch.OutOfMemoryError is a RuntimeError, and so is what the CPU's allocator raises
+        if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+            words in str(error) for words in _OUT_OF_MEMORY
+        ):
             raise DoesNotFitError(next(iter(str(error).splitlines()), "out of memory")) from None
         raise
 
@@ -73,16 +78,26 @@ def cache_bytes(device: torch.device) -> int:
 
 
 def build_call(
-    model: nn.Module, input_shape: tuple[int, ...], protocol: LatencyProtocol, device: torch.device, *, num_inputs: int | None = None
+    model: nn.Module,
+    input_shape: tuple[int, ...],
+    protocol: LatencyProtocol,
+    device: torch.device,
+    *,
+    num_inputs: int | None = None,
 ) -> Callable[[], object]:
     """Return a function of no arguments that runs the model once on the next of several inputs.
 
-    The model is taken over: moved, cast, and in training updated. Inputs are (N, C, H, W), random from the protocol's seed, and
-    unless their number is given together twice as large as the cache, so that none is found there when its turn comes.
+    The model is taken over: moved, cast, and in training updated. Inputs are (N, C, H, W), random from the protocol's
+    seed, and unless their number is given together twice as large as the cache, so that none is found there when its
+    turn comes.
     """
     dtype = dtype_of(protocol)
     training = protocol.mode == "training"
-    layout = torch.channels_last if protocol.memory_format == "channels_last" and len(input_shape) == 3 else torch.contiguous_format
+    layout = (
+        torch.channels_last
+        if protocol.memory_format == "channels_last" and len(input_shape) == 3
+        else torch.contiguous_format
+    )
     # A forward pass runs in the precision itself; training keeps float32 weights and casts operators, as people train.
     model = model.to(device=device, dtype=torch.float32 if training else dtype).train(training)
     if layout is torch.channels_last:
@@ -92,8 +107,9 @@ def build_call(
         num_inputs = max(4, min(4096, 2 * cache_bytes(device) // one + 1))
     generator = None if device.type == "meta" else torch.Generator(device).manual_seed(protocol.seed)
     inputs = [
-        torch.randn((protocol.batch_size, *input_shape), generator=generator, device=device)
-        .to(dtype=torch.float32 if training else dtype, memory_format=layout)
+        torch.randn((protocol.batch_size, *input_shape), generator=generator, device=device).to(
+            dtype=torch.float32 if training else dtype, memory_format=layout
+        )
         for _ in range(num_inputs)
     ]
     step = _training_step(model, inputs[0], protocol, device, generator) if training else _forward(model, protocol)
@@ -116,14 +132,18 @@ def _forward(model: nn.Module, protocol: LatencyProtocol) -> Callable[[Tensor], 
 def _training_step(
     model: nn.Module, images: Tensor, protocol: LatencyProtocol, device: torch.device, generator: torch.Generator | None
 ) -> Callable[[Tensor], object]:
-    """Forward, cross-entropy, backward and an SGD step with momentum; 16-bit formats by autocast, float16 with loss scaling."""
+    """Forward, cross-entropy, backward and an SGD step with momentum; 16-bit formats by autocast, float16 with loss
+    scaling.
+    """
     run = _compiled(model) if protocol.execution == "compiled" else model
     real = device.type != "meta"  # where shapes alone are followed, float32 stands for every precision
     low = real and protocol.precision in ("bfloat16", "float16")
     # Fused: its step takes the scaler's verdict on the device, without a synchronisation.
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=real)
     scaler = torch.amp.GradScaler(device.type if real else "cpu", enabled=real and protocol.precision == "float16")
-    autocast = functools.partial(torch.autocast, device.type if real else "cpu", _DTYPES[protocol.precision] if low else None, enabled=low)
+    autocast = functools.partial(
+        torch.autocast, device.type if real else "cpu", _DTYPES[protocol.precision] if low else None, enabled=low
+    )
     with torch.no_grad(), autocast():
         num_classes = _outputs(model(images))[0].shape[-1]
     labels = torch.randint(num_classes, (protocol.batch_size,), generator=generator, device=device)
@@ -145,17 +165,23 @@ def _outputs(output: Any) -> list[Tensor]:
 
 
 def _compiled(model: nn.Module) -> Callable[[Tensor], Any]:
-    """Compile through a function of its own: torch.compile keeps its programs per code object, and searches them in a row."""
+    """Compile through a function of its own: torch.compile keeps its programs per code object, and searches them in a
+    row.
+    """
 
     def run(images: Tensor) -> Any:
         return model(images)
 
-    own = types.FunctionType(run.__code__.replace(co_name="run_alone"), run.__globals__, "run_alone", None, run.__closure__)
+    own = types.FunctionType(
+        run.__code__.replace(co_name="run_alone"), run.__globals__, "run_alone", None, run.__closure__
+    )
     return torch.compile(own, fullgraph=True, dynamic=False)
 
 
 def _captured(step: Callable[[Tensor], object], images: Tensor, training: bool) -> Callable[[Tensor], object]:
-    """Capture a step in a CUDA graph; a call copies its input to the graph's own, which is part of the time, and replays."""
+    """Capture a step in a CUDA graph; a call copies its input to the graph's own, which is part of the time, and
+    replays.
+    """
     own_input = images.clone()
     side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     side.wait_stream(torch.cuda.current_stream())

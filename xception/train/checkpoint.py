@@ -1,9 +1,10 @@
-"""The state of a training on disk: written so that a kill, a full disk or a flipped bit never costs more than the steps since.
+"""The state of a training on disk: written so that a kill, a full disk or a flipped bit never costs more than the steps
+since.
 
-A checkpoint is one safetensors file, tensors and one JSON text of plain values, so that reading it can execute nothing. Its name
-holds the SHA-256 of its bytes: what does not match was torn or damaged, and the one before it is taken instead. Files appear under
-their name by rename, after fsync, and the last two are kept (the order of writing is that of Pillai et al. 2014, *All File Systems
-Are Not Created Equal*).
+A checkpoint is one safetensors file, tensors and one JSON text of plain values, so that reading it can execute nothing.
+Its name holds the SHA-256 of its bytes: what does not match was torn or damaged, and the one before it is taken
+instead. Files appear under their name by rename, after fsync, and the last two are kept (the order of writing is that
+of Pillai et al. 2014, *All File Systems Are Not Created Equal*).
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ class Checkpoint:
 class CheckpointFolder:
     """The checkpoints of one training, in a folder of its own.
 
-    `semantics` says what the configs mean, and is part of what must be equal to continue. A training saves at the end of each
-    epoch, and within an epoch every `interval_seconds`; it leaves out those that would make saving more than `largest_share` of the
-    time. `say` is told, in a line, of everything that is passed over.
+    `semantics` says what the configs mean, and is part of what must be equal to continue. A training saves at the end
+    of each epoch, and within an epoch every `interval_seconds`; it leaves out those that would make saving more than
+    `largest_share` of the time. `say` is told, in a line, of everything that is passed over.
     """
 
     path: Path
@@ -70,7 +71,9 @@ class CheckpointFolder:
     def is_due(self, *, at_epoch_end: bool, num_together: int = 1) -> bool:
         """Return whether it is time to save, this training or this and others that save together."""
         elapsed = time.monotonic() - self._saved_at
-        return elapsed >= num_together * self._save_seconds / self.largest_share and (at_epoch_end or elapsed >= self.interval_seconds)
+        return elapsed >= num_together * self._save_seconds / self.largest_share and (
+            at_epoch_end or elapsed >= self.interval_seconds
+        )
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Plain]) -> None:
         """Write a checkpoint and remove all but the last two; where there is no space for it, say so and go on without.
@@ -97,7 +100,8 @@ class CheckpointFolder:
         self._save_seconds = self._saved_at - began
 
     def newest(self, refuse: Callable[[Checkpoint], str | None]) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole and that `refuse` gives no reason against; None where there is none.
+        """Return the newest checkpoint that is whole and that `refuse` gives no reason against; None where there is
+        none.
 
         What a killed process left half written is removed: one process at a time works in a folder.
         """
@@ -152,7 +156,9 @@ def difference(before: Plain, now: Plain, path: str = "") -> list[str]:
         return [
             line
             for name in names
-            for line in difference(before.get(name, "the default"), now.get(name, "the default"), f"{path}.{name}".lstrip("."))
+            for line in difference(
+                before.get(name, "the default"), now.get(name, "the default"), f"{path}.{name}".lstrip(".")
+            )
         ]
     return [] if before == now else [f"{path} was {_shown(before)}, is {_shown(now)}"]
 

@@ -1,9 +1,9 @@
 """A training step recorded once as a CUDA graph and repeated: the host launches one thing a step instead of hundreds.
 
-The first steps run as they are, which warms up what chooses algorithms and makes the optimiser's state; then one step is recorded, which
-runs nothing, and from there on each step copies its batch into fixed memory and repeats the record. Rates are tensors, losses
-stay on the device, and random numbers come from generators that the graph reads afresh each time, so that a recorded step
-does what the plain one does.
+The first steps run as they are, which warms up what chooses algorithms and makes the optimiser's state; then one step
+is recorded, which runs nothing, and from there on each step copies its batch into fixed memory and repeats the record.
+Rates are tensors, losses stay on the device, and random numbers come from generators that the graph reads afresh each
+time, so that a recorded step does what the plain one does.
 """
 
 from __future__ import annotations
@@ -30,13 +30,19 @@ _NUM_PLAIN = 3  # steps before the recording, as PyTorch's notes on CUDA graphs 
 
 
 def build_step(
-    optimiser: torch.optim.Optimizer, recipe: Recipe, average: WeightAverage | None, device: torch.device, *,
-    cuda_graph: bool, num_members: int | None = None, generators: Sequence[torch.Generator] = (),
+    optimiser: torch.optim.Optimizer,
+    recipe: Recipe,
+    average: WeightAverage | None,
+    device: torch.device,
+    *,
+    cuda_graph: bool,
+    num_members: int | None = None,
+    generators: Sequence[torch.Generator] = (),
 ) -> Step:
     """Return the step of a recipe: recorded where that is wanted and possible, which is on CUDA and not in float16.
 
-    In float16 the host reads after each step whether the gradient overflowed. `generators` are those that the network draws from,
-    besides the device's own.
+    In float16 the host reads after each step whether the gradient overflowed. `generators` are those that the network
+    draws from, besides the device's own.
     """
     if not cuda_graph or device.type != "cuda" or recipe.precision == "float16":
         return Step(optimiser, recipe, average, device, num_members=num_members)
@@ -66,16 +72,26 @@ class FixedBatch:
         """
         for name, fixed, given in (("images", self.images, images), ("target", self.target, target)):
             if (fixed.shape, fixed.dtype) != (given.shape, given.dtype):
-                raise ValueError(f"{name}: {tuple(given.shape)} {given.dtype} is not allowed; {tuple(fixed.shape)} {fixed.dtype}")
+                raise ValueError(
+                    f"{name}: {tuple(given.shape)} {given.dtype} is not allowed; {tuple(fixed.shape)} {fixed.dtype}"
+                )
             fixed.copy_(given, non_blocking=True)
 
 
 class RecordedStep(Step):
-    """A step that is recorded by `record` and repeated; with another network, or parts of it frozen anew, it is recorded again."""
+    """A step that is recorded by `record` and repeated; with another network, or parts of it frozen anew, it is
+    recorded again.
+    """
 
     def __init__(
-        self, optimiser: torch.optim.Optimizer, recipe: Recipe, average: WeightAverage | None, device: torch.device, *,
-        num_members: int | None = None, record: Record,
+        self,
+        optimiser: torch.optim.Optimizer,
+        recipe: Recipe,
+        average: WeightAverage | None,
+        device: torch.device,
+        *,
+        num_members: int | None = None,
+        record: Record,
     ) -> None:
         super().__init__(optimiser, recipe, average, device, num_members=num_members)
         self._record = record
@@ -93,7 +109,11 @@ class RecordedStep(Step):
 
     def begin_epoch(self, network: nn.Module) -> None:
         """Take note of what trains; forget the recording where that changed."""
-        modes = (id(network), *(p.requires_grad for p in network.parameters()), *(m.training for m in network.modules()))
+        modes = (
+            id(network),
+            *(p.requires_grad for p in network.parameters()),
+            *(m.training for m in network.modules()),
+        )
         if modes != self._begun_with:
             self._begun_with, self._num_plain, self._batch, self._result = modes, 0, None, None
             self._repeat = lambda: None
@@ -111,18 +131,24 @@ class RecordedStep(Step):
                 self._repeat, self._result = self._record(lambda: plain(network, batch.images, batch.target))
             except torch.OutOfMemoryError:
                 raise
-            except RuntimeError as error:  # an operator that waits for the host, or that no graph can hold: nothing has run
+            except (
+                RuntimeError
+            ) as error:  # an operator that waits for the host, or that no graph can hold: nothing has run
                 self._refused = (str(error).splitlines() or [type(error).__name__])[0]
                 _log.warning("a step could not be recorded as a CUDA graph and is taken as it is: %s", self._refused)
                 self._batch = None
-                self.optimiser.zero_grad(set_to_none=True)  # gradients of the attempt are in memory that was never written
+                self.optimiser.zero_grad(
+                    set_to_none=True
+                )  # gradients of the attempt are in memory that was never written
                 return self._beside(network, images, target)
         self._batch.fill(images, target)
         self._repeat()
         return self._result
 
     def _beside(self, network: nn.Module, images: Tensor, target: Tensor) -> Tensor:
-        """A plain step on a stream of its own, where the gradients' memory is not that of the stream that is recorded later."""
+        """A plain step on a stream of its own, where the gradients' memory is not that of the stream that is recorded
+        later.
+        """
         if self.device.type != "cuda":
             return super().__call__(network, images, target)
         present = torch.cuda.current_stream(self.device)

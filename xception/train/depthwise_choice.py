@@ -1,8 +1,9 @@
 """The backend of each depthwise convolution of a network, by measurement before training, kept in a table per device.
 
-On one GPU cuDNN and PyTorch's own kernels differ by 0.64 to 5.8 times either way, depending on the shape: there is no rule to go
-by. Forward and backward are timed together, at the shape and in the precision that they are trained in. The table is kept
-in the cache, so that each shape is measured once per device and version, and all trainings of a study choose alike.
+On one GPU cuDNN and PyTorch's own kernels differ by 0.64 to 5.8 times either way, depending on the shape: there is no
+rule to go by. Forward and backward are timed together, at the shape and in the precision that they are trained in. The
+table is kept in the cache, so that each shape is measured once per device and version, and all trainings of a study
+choose alike.
 """
 
 from __future__ import annotations
@@ -44,17 +45,25 @@ class Shape(Config):
     def __str__(self) -> str:
         """As people read it."""
         size, dilation = self.kernel_size, f" dilated {self.dilation}" if self.dilation > 1 else ""
-        return f"{size}×{size}/{self.stride}{dilation} on {self.batch_size}×{self.channels}×{self.height}×{self.width} {self.dtype}"
+        return (
+            f"{size}×{size}/{self.stride}{dilation} on {self.batch_size}×{self.channels}×{self.height}×{self.width}"
+            f" {self.dtype}"
+        )
 
 
 def choose_backends(
-    network: nn.Module, images: Tensor, dtype: torch.dtype, *, backends: Sequence[str] | None = None, path: Path | None = None,
+    network: nn.Module,
+    images: Tensor,
+    dtype: torch.dtype,
+    *,
+    backends: Sequence[str] | None = None,
+    path: Path | None = None,
     measured_by: Measure | None = None,
 ) -> dict[str, str]:
     """Give every depthwise convolution of a network its quickest backend, and return what was chosen, by shape.
 
-    `images` (N, C, H, W) are like those that it is trained on, `dtype` is what convolutions compute in. Shapes that the table at
-    `path` has not yet are measured and added.
+    `images` (N, C, H, W) are like those that it is trained on, `dtype` is what convolutions compute in. Shapes that the
+    table at `path` has not yet are measured and added.
     """
     shapes = shapes_of(network, images, dtype)
     backends, path = backends or available(), path or table_path(images.device)
@@ -89,8 +98,15 @@ def shapes_of(network: nn.Module, images: Tensor, dtype: torch.dtype) -> dict[st
         padding = module.padding[0]
         assert isinstance(padding, int)
         shapes[name] = Shape(
-            batch_size=num, channels=channels, height=height, width=width, kernel_size=module.weight.shape[-1], stride=module.stride[0],
-            padding=padding, dilation=module.dilation[0], dtype=str(dtype).removeprefix("torch."),
+            batch_size=num,
+            channels=channels,
+            height=height,
+            width=width,
+            kernel_size=module.weight.shape[-1],
+            stride=module.stride[0],
+            padding=padding,
+            dilation=module.dilation[0],
+            dtype=str(dtype).removeprefix("torch."),
         )
 
     handles = [
@@ -114,7 +130,9 @@ def measure(shape: Shape, backend: str, device: torch.device) -> float:
     dtype = getattr(torch, shape.dtype)
     size = (shape.batch_size, shape.channels, shape.height, shape.width)
     x = torch.randn(size, device=device).to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
-    weight = torch.randn(shape.channels, 1, shape.kernel_size, shape.kernel_size, device=device).to(dtype).requires_grad_()
+    weight = (
+        torch.randn(shape.channels, 1, shape.kernel_size, shape.kernel_size, device=device).to(dtype).requires_grad_()
+    )
 
     def both_ways() -> None:
         out = depthwise(x, weight, stride=shape.stride, padding=shape.padding, dilation=shape.dilation, backend=backend)

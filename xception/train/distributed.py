@@ -1,8 +1,8 @@
 """One training over several devices: the processes that torchrun started share each batch and average their gradients.
 
-A process reads, augments and computes its share of every batch, and the result is that of one process but for the order of sums: the
-batch is the recipe's as a whole, each image is augmented as in the whole batch, and batch norm takes its statistics over all of it.
-Gradients are averaged by DistributedDataParallel (Li et al. 2020, arXiv:2006.15704).
+A process reads, augments and computes its share of every batch, and the result is that of one process but for the order
+of sums: the batch is the recipe's as a whole, each image is augmented as in the whole batch, and batch norm takes its
+statistics over all of it. Gradients are averaged by DistributedDataParallel (Li et al. 2020, arXiv:2006.15704).
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ __all__ = ["ALONE", "Group", "join"]
 
 T = TypeVar("T")
 
-# Batch norm's running statistics are equal already, or kept apart until they are evaluated. PyTorch is renaming the argument.
+# Batch norm's running statistics are equal already, or kept apart until they are evaluated. PyTorch is renaming the
+# argument.
 _NAMES = inspect.signature(nn.parallel.DistributedDataParallel).parameters
 _SYNCHRONISE_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
 
@@ -62,40 +63,55 @@ class Group:
     # What it computes
 
     def prepare(self, network: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
-        """Return the network with batch norm over the whole batch, or over each process's share where the recipe wants that.
+        """Return the network with batch norm over the whole batch, or over each process's share where the recipe wants
+        that.
 
         Raises:
             ValueError: the recipe does not fit the number of processes or the device.
         """
         shares = recipe.batch_norm_shares
         if recipe.batch_size % self.size:
-            raise ValueError(f"Recipe.batch_size: {recipe.batch_size} is not allowed over {self.size} processes; a multiple of {self.size}")
+            raise ValueError(
+                f"Recipe.batch_size: {recipe.batch_size} is not allowed over {self.size} processes; a multiple of"
+                f" {self.size}"
+            )
         has_batch_norm = any(isinstance(module, _BATCH_NORM) for module in network.modules())
         if not has_batch_norm:
             if shares > 1:
                 raise ValueError(f"Recipe.batch_norm_shares: {shares} has no effect on a network without batch norm; 1")
             return network
         if shares not in (1, self.size):
-            raise ValueError(f"Recipe.batch_norm_shares: {shares} needs {shares} processes (torchrun --nproc-per-node {shares}), "
-                             f"there {'is' if self.size == 1 else 'are'} {self.size}")
+            raise ValueError(
+                f"Recipe.batch_norm_shares: {shares} needs {shares} processes (torchrun --nproc-per-node {shares}), "
+                f"there {'is' if self.size == 1 else 'are'} {self.size}"
+            )
         if shares == self.size:  # also one process alone
             return network
         if device.type != "cuda":
-            raise ValueError(f"Recipe.batch_norm_shares: 1 is not allowed over {self.size} processes on a CPU, where batch norm cannot be "
-                             "synchronised; train in one process, or a network with group norm")
+            raise ValueError(
+                f"Recipe.batch_norm_shares: 1 is not allowed over {self.size} processes on a CPU, where batch norm"
+                " cannot be synchronised; train in one process, or a network with group norm"
+            )
         synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return synchronised
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """Return what computes a step: the network whose gradients, of the parameters that learn at present, are averaged."""
+        """Return what computes a step: the network whose gradients, of the parameters that learn at present, are
+        averaged.
+        """
         if self.size == 1:
             return network
         device = next(network.parameters()).device
-        settings: dict[str, Any] = {_SYNCHRONISE_BUFFERS: False, "device_ids": None if device.type == "cpu" else [device]}
+        settings: dict[str, Any] = {
+            _SYNCHRONISE_BUFFERS: False,
+            "device_ids": None if device.type == "cpu" else [device],
+        }
         return nn.parallel.DistributedDataParallel(network, **settings)
 
     def level(self, network: nn.Module, recipe: Recipe) -> None:
-        """Average the running statistics of batch norms that each process took over its own share, before they are evaluated."""
+        """Average the running statistics of batch norms that each process took over its own share, before they are
+        evaluated.
+        """
         if self.size > 1 and recipe.batch_norm_shares > 1:
             for buffer in network.buffers():
                 if buffer.is_floating_point():
@@ -157,20 +173,28 @@ ALONE = Group()
 
 
 def join(device: str) -> tuple[Group, torch.device]:
-    """Join the processes that torchrun started, and return the group with the device of this one: the GPU of its local rank, or the CPU.
+    """Join the processes that torchrun started, and return the group with the device of this one: the GPU of its local
+    rank, or the CPU.
 
     Raises:
         ValueError: there are fewer GPUs than processes on this machine.
     """
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"--device: {device!r} is not allowed under torchrun, where each process has its own; auto, cpu, cuda")
+        raise ValueError(
+            f"--device: {device!r} is not allowed under torchrun, where each process has its own; auto, cpu, cuda"
+        )
     count = torch.cuda.device_count() if device != "cpu" and torch.cuda.is_available() else 0
     if device == "cuda" and count <= local:
-        raise ValueError(f"--device: 'cuda' needs a GPU for each process, there are {count}; torchrun --nproc-per-node {max(count, 1)}")
+        raise ValueError(
+            f"--device: 'cuda' needs a GPU for each process, there are {count}; torchrun --nproc-per-node"
+            f" {max(count, 1)}"
+        )
     chosen = torch.device("cuda", local) if count > local else torch.device("cpu")
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", device_id=chosen if chosen.type == "cuda" else None)
+    dist.init_process_group(
+        "nccl" if chosen.type == "cuda" else "gloo", device_id=chosen if chosen.type == "cuda" else None
+    )
     control = dist.new_group(backend="gloo", timeout=_PATIENCE)
     return Group(rank=dist.get_rank(), size=dist.get_world_size(), control=control), chosen

@@ -38,7 +38,8 @@ def evaluate(predict: Callable[[Tensor], Tensor], part: Images, *, batch_size: i
 def evaluate_members(
     predict: Callable[[list[Tensor]], Sequence[Tensor]], parts: Sequence[Images], *, batch_size: int = 500
 ) -> list[Evaluation]:
-    """Evaluate several networks at once, each on images of its own, all of one number; `predict` maps batches to logits, one for each.
+    """Evaluate several networks at once, each on images of its own, all of one number; `predict` maps batches to
+    logits, one for each.
 
     Raises:
         ValueError: there are no images.
@@ -50,7 +51,9 @@ def evaluate_members(
     places = torch.arange(num, device=parts[0].storage.device)
     for start in range(0, num, batch_size):
         batches = [part.batch(places[start : start + batch_size]) for part in parts]
-        for tally, logits, (_, labels) in zip(tallies, predict([images for images, _ in batches]), batches, strict=True):
+        for tally, logits, (_, labels) in zip(
+            tallies, predict([images for images, _ in batches]), batches, strict=True
+        ):
             tally.add(logits, labels)
     return [tally.total() for tally in tallies]
 

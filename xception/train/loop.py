@@ -1,7 +1,7 @@
 """The training loop: from configs, data and a seed to accuracies, the same bits every time on a CPU.
 
-Nothing random is carried from step to step (`xception.train.randomness`), so the state of a training is its tensors and where it
-stands: killed at any step and continued from a checkpoint, it comes to the same bits.
+Nothing random is carried from step to step (`xception.train.randomness`), so the state of a training is its tensors and
+where it stands: killed at any step and continued from a checkpoint, it comes to the same bits.
 """
 
 from __future__ import annotations
@@ -48,9 +48,11 @@ class FitResult:
     train_seconds: float
     images_per_second: float
     device: str
-    # What a continued training ran under where that changed on the way ('threads', 'device', 'torch'): its last bits may differ.
+    # What a continued training ran under where that changed on the way ('threads', 'device', 'torch'): its last bits
+    # may differ.
     changed: dict[str, list[Any]]
-    # What was special in the way it was trained ('cuda_graph', 'seed_batch', 'depthwise', 'compiled'); empty for a plain training.
+    # What was special in the way it was trained ('cuda_graph', 'seed_batch', 'depthwise', 'compiled'); empty for a
+    # plain training.
     how: dict[str, Any]
     # With the weights that were evaluated: the running average where there is one.
     model: nn.Module = field(repr=False, compare=False)
@@ -77,19 +79,32 @@ def fit(
     The seed draws the validation split; seed and stream draw initial values, the order of images,
     augmentation and dropout, so that two networks under the same seed see the same batches.
 
-    `weights` is the file that a recipe with `transfer` begins with. All processes of a `group` call this alike, the first with the
-    checkpoints.
+    `weights` is the file that a recipe with `transfer` begins with. All processes of a `group` call this alike, the
+    first with the checkpoints.
 
-    With `checkpoints` the training continues from what its folder holds. `on_step` is called after each step and each evaluated
-    batch; raising `TrainingStopped` there saves the state and ends the training. `execution` says how a step is computed.
+    With `checkpoints` the training continues from what its folder holds. `on_step` is called after each step and each
+    evaluated batch; raising `TrainingStopped` there saves the state and ends the training. `execution` says how a step
+    is computed.
 
     Raises:
-        ValueError: the training set is smaller than a batch, the network does not fit the data, or the weights not the network.
+        ValueError: the training set is smaller than a batch, the network does not fit the data, or the weights not the
+            network.
         CheckpointError: the folder holds a checkpoint of another training.
         TrainingStopped: `on_step` raised it.
     """
     trainer = Trainer(
-        model, recipe, dataset, data, seed, stream, torch.device(device), weights, checkpoints, group, on_step, execution
+        model,
+        recipe,
+        dataset,
+        data,
+        seed,
+        stream,
+        torch.device(device),
+        weights,
+        checkpoints,
+        group,
+        on_step,
+        execution,
     )
     trainer.resume()
     return finish(trainer, on_epoch)
@@ -118,7 +133,9 @@ def finish(trainer: Trainer, on_epoch: Callable[[dict[str, Any]], None]) -> FitR
 
 
 def result_of(trainer: Trainer, reason: str | None, test: Evaluation | None) -> FitResult:
-    """Return what came of a training that ended: with a reason where it diverged, with its evaluation on the test set where not."""
+    """Return what came of a training that ended: with a reason where it diverged, with its evaluation on the test set
+    where not.
+    """
     last = None if reason else trainer.curves[-1]
     seconds = trainer.stopwatch.seconds
     return FitResult(

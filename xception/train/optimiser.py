@@ -24,20 +24,29 @@ def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         return _on_cuda(groups, recipe, device)
     match recipe.optimizer:
         case SGD() as o:
-            return _light(torch.optim.SGD)(groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, foreach=True)
+            return _light(torch.optim.SGD)(
+                groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, foreach=True
+            )
         case RMSprop() as o:
-            return _light(torch.optim.RMSprop)(groups, lr=o.learning_rate, momentum=o.momentum, alpha=o.alpha, eps=o.epsilon, foreach=True)
+            return _light(torch.optim.RMSprop)(
+                groups, lr=o.learning_rate, momentum=o.momentum, alpha=o.alpha, eps=o.epsilon, foreach=True
+            )
         case AdamW() as o:
-            return _light(torch.optim.AdamW)(groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, foreach=True)
+            return _light(torch.optim.AdamW)(
+                groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, foreach=True
+            )
 
 
 @functools.cache
 def _light(kind: Callable[..., torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """The same optimiser without its guards against torch.compile, which never traces one here.
 
-    At their first call they import torch._dynamo, which takes nearly as long as importing torch. A PyTorch that has none loses nothing.
+    At their first call they import torch._dynamo, which takes nearly as long as importing torch. A PyTorch that has
+    none loses nothing.
     """
-    unguarded: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad", "step")}
+    unguarded: dict[str, Any] = {
+        name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad", "step")
+    }
     unguarded["step"] = torch.no_grad()(unguarded["step"])
     assert isinstance(kind, type)
     return type(kind.__name__, (kind,), unguarded)
@@ -52,7 +61,9 @@ def _on_cuda(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device)
         group["lr"] = torch.tensor(group["lr"], device=device)
     match recipe.optimizer:
         case SGD() as o:
-            return _light(torch.optim.SGD)(groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, fused=True)
+            return _light(torch.optim.SGD)(
+                groups, lr=o.learning_rate, momentum=o.momentum, nesterov=o.nesterov, fused=True
+            )
         case RMSprop() as o:
             settings: dict[str, Any] = {"momentum": o.momentum, "alpha": o.alpha, "eps": o.epsilon}
             return _light(torch.optim.RMSprop)(groups, lr=o.learning_rate, foreach=True, capturable=True, **settings)
@@ -117,17 +128,25 @@ def _parameters(optimiser: torch.optim.Optimizer) -> list[tuple[Tensor, bool]]:
     ]
 
 
-def stack_optimisers(network: nn.Module, members: Sequence[tuple[nn.Module, torch.optim.Optimizer]]) -> torch.optim.Optimizer:
-    """Return the optimiser of a stacked network, with the state of its members' optimisers, which stand at the same step.
+def stack_optimisers(
+    network: nn.Module, members: Sequence[tuple[nn.Module, torch.optim.Optimizer]]
+) -> torch.optim.Optimizer:
+    """Return the optimiser of a stacked network, with the state of its members' optimisers, which stand at the same
+    step.
 
-    What an optimiser does to a parameter it does to each element alone, so that one over stacked parameters is exactly theirs.
+    What an optimiser does to a parameter it does to each element alone, so that one over stacked parameters is exactly
+    theirs.
     """
     model, first = members[0]
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     stacked = dict(network.named_parameters())
     groups: list[dict[str, Any]] = []
     for group in first.param_groups:
-        settings = {name: value.clone() if isinstance(value, Tensor) else value for name, value in group.items() if name != "params"}
+        settings = {
+            name: value.clone() if isinstance(value, Tensor) else value
+            for name, value in group.items()
+            if name != "params"
+        }
         groups.append({"params": [stacked[names[id(parameter)]] for parameter in group["params"]], **settings})
     kind: Any = type(first)
     optimiser: torch.optim.Optimizer = kind(groups)
@@ -145,11 +164,14 @@ def stack_optimisers(network: nn.Module, members: Sequence[tuple[nn.Module, torc
 def unstack_optimiser(stacked: torch.optim.Optimizer, number: int, member: torch.optim.Optimizer) -> None:
     """Give a member's optimiser the state that the stacked one has for it."""
     state = optimiser_state(stacked)
-    restore_optimiser(member, {path: value if path.endswith(".step") else value[number] for path, value in state.items()})
+    restore_optimiser(
+        member, {path: value if path.endswith(".step") else value[number] for path, value in state.items()}
+    )
 
 
 class WeightAverage:
-    """The running average of a model's parameters and float buffers (Polyak and Juditsky 1992, with exponential weights).
+    """The running average of a model's parameters and float buffers (Polyak and Juditsky 1992, with exponential
+    weights).
 
     Early on the decay is held below (1 + t) / (10 + t), so that the random start is soon forgotten.
     """

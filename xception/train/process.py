@@ -26,7 +26,10 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library, such as musl
         return False
     largest = 2**30
-    return all(mallopt(name, value) for name, value in ((_M_MMAP_THRESHOLD, largest), (_M_TRIM_THRESHOLD, largest), (_M_TOP_PAD, 2**26)))
+    return all(
+        mallopt(name, value)
+        for name, value in ((_M_MMAP_THRESHOLD, largest), (_M_TRIM_THRESHOLD, largest), (_M_TOP_PAD, 2**26))
+    )
 
 
 def return_freed_memory() -> bool:

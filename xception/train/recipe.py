@@ -13,7 +13,19 @@ from typing import Literal
 from xception.base.canonical import Config
 from xception.data.config import AugmentConfig
 
-__all__ = ["SGD", "AdamW", "Constant", "Cosine", "Exponential", "OneCycle", "Optimizer", "RMSprop", "Recipe", "Schedule", "Transfer"]
+__all__ = [
+    "SGD",
+    "AdamW",
+    "Constant",
+    "Cosine",
+    "Exponential",
+    "OneCycle",
+    "Optimizer",
+    "RMSprop",
+    "Recipe",
+    "Schedule",
+    "Transfer",
+]
 
 
 def _require(condition: bool, name: str, value: object, allowed: str) -> None:
@@ -128,9 +140,9 @@ class Exponential(Config):
 class Transfer(Config):
     """Training that begins with the weights of another network, whose head is replaced.
 
-    `source` names them by content: `trial:KEY` for the network of a trial, `file:SHA-256` for a file; None until it is known.
-    `freeze` keeps the backbone (a linear probe) or the norms as they came, until `thaw_epoch` where one is given, counted
-    from 0. The backbone trains at `backbone_rate` times the learning rate.
+    `source` names them by content: `trial:KEY` for the network of a trial, `file:SHA-256` for a file; None until it is
+    known. `freeze` keeps the backbone (a linear probe) or the norms as they came, until `thaw_epoch` where one is
+    given, counted from 0. The backbone trains at `backbone_rate` times the learning rate.
     """
 
     source: str | None = None
@@ -143,14 +155,21 @@ class Transfer(Config):
             kind, _, name = self.source.partition(":")
             _require(
                 kind in ("trial", "file") and re.fullmatch(r"[0-9a-f]{64}", name) is not None,
-                "Transfer.source", self.source, "trial: or file: and 64 hexadecimal digits, or None",
+                "Transfer.source",
+                self.source,
+                "trial: or file: and 64 hexadecimal digits, or None",
             )
         if self.thaw_epoch is not None:
             _require(self.thaw_epoch >= 1, "Transfer.thaw_epoch", self.thaw_epoch, "1 or more, or None")
             _require(self.freeze != "none", "Transfer.thaw_epoch", self.thaw_epoch, "only where something is frozen")
         _require(self.backbone_rate > 0, "Transfer.backbone_rate", self.backbone_rate, "a number above 0")
         probes = self.freeze == "backbone" and self.thaw_epoch is None
-        _require(not probes or self.backbone_rate == 1, "Transfer.backbone_rate", self.backbone_rate, "1 where the backbone is frozen")
+        _require(
+            not probes or self.backbone_rate == 1,
+            "Transfer.backbone_rate",
+            self.backbone_rate,
+            "1 where the backbone is frozen",
+        )
 
 
 Optimizer = SGD | RMSprop | AdamW
@@ -167,13 +186,15 @@ class Recipe(Config):
     # Weight decay on `weights` alone (matrices and kernels), or on `all` parameters, norms and biases included.
     decay: Literal["weights", "all"] = "weights"
     label_smoothing: float = 0.0
-    # Decay per step of the running average of weights that is evaluated (Polyak averaging); 0 evaluates the weights themselves.
+    # Decay per step of the running average of weights that is evaluated (Polyak averaging); 0 evaluates the weights
+    # themselves.
     ema_decay: float = 0.0
     # Largest norm of the whole gradient; None leaves it as it is.
     gradient_clip: float | None = None
     augment: AugmentConfig = AugmentConfig()
-    # Batch norm takes its statistics over this many shares of a batch apart. 1: over all of it, synchronised between the GPUs of a
-    # training, so that a result does not depend on how many there are; more: exactly so many processes, each over its own share.
+    # Batch norm takes its statistics over this many shares of a batch apart. 1: over all of it, synchronised between
+    # the GPUs of a training, so that a result does not depend on how many there are; more: exactly so many processes,
+    # each over its own share.
     batch_norm_shares: int = 1
     # What convolutions and products compute in; weights, norms' statistics and the loss stay float32.
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -184,12 +205,27 @@ class Recipe(Config):
         _require(self.epochs >= 1, "Recipe.epochs", self.epochs, "1 or more")
         _require(self.batch_size >= 2, "Recipe.batch_size", self.batch_size, "2 or more")
         fits = self.batch_norm_shares >= 1 and self.batch_size % self.batch_norm_shares == 0
-        _require(fits, "Recipe.batch_norm_shares", self.batch_norm_shares, f"1 or another divisor of the batch of {self.batch_size}")
+        _require(
+            fits,
+            "Recipe.batch_norm_shares",
+            self.batch_norm_shares,
+            f"1 or another divisor of the batch of {self.batch_size}",
+        )
         _require(0 <= self.label_smoothing < 1, "Recipe.label_smoothing", self.label_smoothing, "0 to below 1")
         _require(0 <= self.ema_decay < 1, "Recipe.ema_decay", self.ema_decay, "0 to below 1")
         if self.gradient_clip is not None:
             _require(self.gradient_clip > 0, "Recipe.gradient_clip", self.gradient_clip, "a number above 0, or None")
         if self.transfer is not None and self.transfer.thaw_epoch is not None:
             late = self.transfer.thaw_epoch >= self.epochs
-            _require(not late, "Transfer.thaw_epoch", self.transfer.thaw_epoch, f"below the {self.epochs} epochs of the recipe")
-        _require(not (self.decay == "all" and self.optimizer.weight_decay == 0), "Recipe.decay", "all", "only with a weight decay above 0")
+            _require(
+                not late,
+                "Transfer.thaw_epoch",
+                self.transfer.thaw_epoch,
+                f"below the {self.epochs} epochs of the recipe",
+            )
+        _require(
+            not (self.decay == "all" and self.optimizer.weight_decay == 0),
+            "Recipe.decay",
+            "all",
+            "only with a weight decay above 0",
+        )

@@ -1,8 +1,8 @@
 """Several seeds of one network trained at once: each member draws, learns and ends as it would alone.
 
-The members' networks are one stacked network (`xception.network.stacked`) with one optimiser, so that a step is one step of the device for
-all. Splits, order, augmentation, dropout, losses, clipping and accuracies are each member's own, and so is its checkpoint, which
-is that of a training alone: either way of training continues the other's.
+The members' networks are one stacked network (`xception.network.stacked`) with one optimiser, so that a step is one
+step of the device for all. Splits, order, augmentation, dropout, losses, clipping and accuracies are each member's own,
+and so is its checkpoint, which is that of a training alone: either way of training continues the other's.
 """
 
 from __future__ import annotations
@@ -52,8 +52,10 @@ def check_recipe(recipe: Recipe, execution: Execution = QUICK) -> None:
         ValueError: the recipe's precision or batch norm, or the way of computing, does not allow several members.
     """
     if recipe.precision == "float16":
-        raise ValueError("Recipe.precision: 'float16' is not allowed for several members, as the scale of a loss follows its own history; "
-                         "float32 or bfloat16")
+        raise ValueError(
+            "Recipe.precision: 'float16' is not allowed for several members, as the scale of a loss follows its own"
+            " history; float32 or bfloat16"
+        )
     if recipe.batch_norm_shares > 1:
         raise ValueError(f"Recipe.batch_norm_shares: {recipe.batch_norm_shares} is not allowed for several members; 1")
     if execution.compile:
@@ -74,9 +76,9 @@ def fit_members(
 ) -> list[FitResult]:
     """Train members of one network and recipe at once; return what came of each, as `fit` would for it alone.
 
-    `on_epoch` is called with a member's number and its row of the curves, `on_step` after each step of all. A member that diverges
-    leaves the batch; where several stop being finite within one look at their losses, each is trained again alone, as one may have spoilt
-    another's numbers. Times are each member's share of the whole.
+    `on_epoch` is called with a member's number and its row of the curves, `on_step` after each step of all. A member
+    that diverges leaves the batch; where several stop being finite within one look at their losses, each is trained
+    again alone, as one may have spoilt another's numbers. Times are each member's share of the whole.
 
     Raises:
         ValueError: as for `fit`; also where recipe or network do not allow several members.
@@ -90,8 +92,19 @@ def fit_members(
 
     def begin(member: Member, *, in_batch: bool) -> Trainer:
         return Trainer(
-            model, recipe, shared, data, member.seed, member.stream, where, member.weights, member.checkpoints, ALONE, on_step,
-            execution, in_batch=in_batch,
+            model,
+            recipe,
+            shared,
+            data,
+            member.seed,
+            member.stream,
+            where,
+            member.weights,
+            member.checkpoints,
+            ALONE,
+            on_step,
+            execution,
+            in_batch=in_batch,
         )
 
     trainers = {number: begin(member, in_batch=True) for number, member in enumerate(members)}
@@ -115,7 +128,11 @@ class _SeedBatch:
     """Trainings that stand at the same step, and the stack that takes their steps."""
 
     def __init__(
-        self, trainers: dict[int, Trainer], data: DatasetConfig, execution: Execution, on_epoch: Callable[[int, dict[str, Any]], None]
+        self,
+        trainers: dict[int, Trainer],
+        data: DatasetConfig,
+        execution: Execution,
+        on_epoch: Callable[[int, dict[str, Any]], None],
     ) -> None:
         self.trainers, self.data, self.on_epoch, self.execution = dict(trainers), data, on_epoch, execution
         self.num_members = len(trainers)
@@ -158,13 +175,20 @@ class _SeedBatch:
             self.average = WeightAverage(self.network, first.recipe.ema_decay)
             self.average.num_updates = first.average.num_updates
             for i, average in enumerate(self.average.average):
-                average.copy_(torch.stack([trainer.average.average[i] for trainer in trainers if trainer.average is not None]))
+                average.copy_(
+                    torch.stack([trainer.average.average[i] for trainer in trainers if trainer.average is not None])
+                )
         self.generators = [torch.Generator(first.device) for _ in trainers]
         use_generators(self.network, self.generators)
         self.losses = torch.stack([trainer.losses for trainer in trainers])
         self.compute = build_step(
-            self.optimiser, first.recipe, self.average, first.device,
-            cuda_graph=self.execution.cuda_graph, num_members=len(trainers), generators=self.generators,
+            self.optimiser,
+            first.recipe,
+            self.average,
+            first.device,
+            cuda_graph=self.execution.cuda_graph,
+            num_members=len(trainers),
+            generators=self.generators,
         )
 
     @torch.no_grad()
@@ -223,11 +247,17 @@ class _SeedBatch:
         self.compute.prepare(first.rate_factor())
         images, labels = self._batch(slice(first.step * size, (first.step + 1) * size))
         images, target = augment(
-            images, labels, first.recipe.augment, [torch.Generator().manual_seed(t.step_seed("augmentation")) for t in trainers],
-            statistics=first.statistics, num_classes=first.num_classes,
+            images,
+            labels,
+            first.recipe.augment,
+            [torch.Generator().manual_seed(t.step_seed("augmentation")) for t in trainers],
+            statistics=first.statistics,
+            num_classes=first.num_classes,
         )
         target = target.view(len(trainers), size, *target.shape[1:])
-        self.losses[:, first.step] = self.compute(self.network, _side_by_side(images.view(len(trainers), size, *images.shape[1:])), target)
+        self.losses[:, first.step] = self.compute(
+            self.network, _side_by_side(images.view(len(trainers), size, *images.shape[1:])), target
+        )
         for trainer in trainers:
             trainer.step += 1
 
@@ -236,7 +266,10 @@ class _SeedBatch:
         if self.source is not None:
             images, positions = self.source
             return images.batch(positions[:, places].flatten())
-        batches = [trainer.train.batch(order[places]) for trainer, order in zip(self.trainers.values(), self.orders, strict=True)]
+        batches = [
+            trainer.train.batch(order[places])
+            for trainer, order in zip(self.trainers.values(), self.orders, strict=True)
+        ]
         images_of, labels_of = zip(*batches, strict=True)
         return torch.cat(images_of).to(self.first.device), torch.cat(labels_of).to(self.first.device)
 
@@ -265,7 +298,9 @@ class _SeedBatch:
             first.on_step()
             self.network.eval()
             with self.compute.autocast():
-                logits: Tensor = self.network(_side_by_side(torch.stack([normalise(part, first.statistics) for part in images])))
+                logits: Tensor = self.network(
+                    _side_by_side(torch.stack([normalise(part, first.statistics) for part in images]))
+                )
             return list(logits.float().view(len(logits), len(images), -1).unbind(1))
 
         if self.average is not None:
@@ -298,7 +333,9 @@ class _SeedBatch:
 
     def _drop(self, diverged: dict[int, str]) -> None:
         """Take members out of the batch; the state of all is that of their trainings."""
-        suspects = [number for number, trainer in self.trainers.items() if number in diverged or not _is_finite(trainer.model)]
+        suspects = [
+            number for number, trainer in self.trainers.items() if number in diverged or not _is_finite(trainer.model)
+        ]
         for number in suspects:
             trainer = self.trainers.pop(number)
             if len(suspects) == 1:
@@ -330,4 +367,6 @@ def _side_by_side(images: Tensor) -> Tensor:
 
 
 def _is_finite(network: nn.Module) -> bool:
-    return all(bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values() if tensor.is_floating_point())
+    return all(
+        bool(torch.isfinite(tensor).all()) for tensor in network.state_dict().values() if tensor.is_floating_point()
+    )

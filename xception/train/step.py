@@ -1,7 +1,7 @@
 """One step of training: forward, loss, gradient, update; of one network, or of several that are stacked into one.
 
-What changes from step to step on the host, such as the learning rate, is set before; what is left is work for the device alone,
-which `xception.train.cuda_graph` can record once and repeat.
+What changes from step to step on the host, such as the learning rate, is set before; what is left is work for the
+device alone, which `xception.train.cuda_graph` can record once and repeat.
 """
 
 from __future__ import annotations
@@ -21,15 +21,26 @@ __all__ = ["Step"]
 class Step:
     """The step of a recipe on an optimiser's parameters.
 
-    With `num_members` the network is a stack (`xception.network.stacked`): logits are (N, members × classes), targets (members, N) or
-    (members, N, classes), and each member has a loss and a gradient norm of its own.
+    With `num_members` the network is a stack (`xception.network.stacked`): logits are (N, members × classes), targets
+    (members, N) or (members, N, classes), and each member has a loss and a gradient norm of its own.
     """
 
     def __init__(
-        self, optimiser: torch.optim.Optimizer, recipe: Recipe, average: WeightAverage | None, device: torch.device,
-        *, num_members: int | None = None,
+        self,
+        optimiser: torch.optim.Optimizer,
+        recipe: Recipe,
+        average: WeightAverage | None,
+        device: torch.device,
+        *,
+        num_members: int | None = None,
     ) -> None:
-        self.optimiser, self.recipe, self.average, self.device, self.num_members = optimiser, recipe, average, device, num_members
+        self.optimiser, self.recipe, self.average, self.device, self.num_members = (
+            optimiser,
+            recipe,
+            average,
+            device,
+            num_members,
+        )
         self.peak_rates = [float(group["lr"]) for group in optimiser.param_groups]
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
         self.precision = None if recipe.precision == "float32" else getattr(torch, recipe.precision)
@@ -43,7 +54,9 @@ class Step:
         """Take note that an epoch begins, in which other parts of the network may train."""
 
     def prepare(self, factor: float) -> None:
-        """Set what the host decides for the next step: every learning rate, as a multiple of its peak, and the average's pace."""
+        """Set what the host decides for the next step: every learning rate, as a multiple of its peak, and the
+        average's pace.
+        """
         for group, peak in zip(self.optimiser.param_groups, self.peak_rates, strict=True):
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(peak * factor)
@@ -53,7 +66,9 @@ class Step:
             self.average.advance()
 
     def __call__(self, network: nn.Module, images: Tensor, target: Tensor) -> Tensor:
-        """Update the weights by one batch (N, C, H, W); return the loss before, a scalar or (members,), without waiting for it."""
+        """Update the weights by one batch (N, C, H, W); return the loss before, a scalar or (members,), without waiting
+        for it.
+        """
         with self.autocast():
             logits = network(images)
         losses = self._losses(logits.float(), target)
@@ -71,7 +86,9 @@ class Step:
     def autocast(self) -> torch.autocast:
         """The context that convolutions and products of the recipe's precision run in."""
         # Each weight is cast once a step, so that a cache of casts would only keep them from being recorded.
-        return torch.autocast(self.device.type, dtype=self.precision, enabled=self.precision is not None, cache_enabled=False)
+        return torch.autocast(
+            self.device.type, dtype=self.precision, enabled=self.precision is not None, cache_enabled=False
+        )
 
     def _losses(self, logits: Tensor, target: Tensor) -> Tensor:
         smoothing = self.recipe.label_smoothing
@@ -87,6 +104,8 @@ class Step:
             return
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
         norms = torch.stack([torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
-        factors = (limit / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)  # as torch's clip_grad_norm_ has it
+        factors = (limit / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(
+            max=1.0
+        )  # as torch's clip_grad_norm_ has it
         for gradient in gradients:
             gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))

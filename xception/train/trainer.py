@@ -1,4 +1,6 @@
-"""The state of one training: network, optimiser, average, data on the device, and where it stands; its way to disk and back."""
+"""The state of one training: network, optimiser, average, data on the device, and where it stands; its way to disk and
+back.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,8 @@ class Stopwatch:
 class Trainer:
     """The state of one training: network, optimiser, average, data on the device, and where it stands.
 
-    `epoch` and `step` are those to be done next, counted from 0; `step` reaches `steps_per_epoch` while the epoch is evaluated.
+    `epoch` and `step` are those to be done next, counted from 0; `step` reaches `steps_per_epoch` while the epoch is
+    evaluated.
     """
 
     def __init__(
@@ -93,7 +96,8 @@ class Trainer:
         self.num_train = len(parts.train)
         if self.num_train < recipe.batch_size:
             raise ValueError(
-                f"Recipe.batch_size: {recipe.batch_size} is not allowed; at most the number of training images, {self.num_train}"
+                f"Recipe.batch_size: {recipe.batch_size} is not allowed; at most the number of training images,"
+                f" {self.num_train}"
             )
         recipe.augment.check_size(data.image_size)
         self.val, self.test = parts.val, parts.test
@@ -110,7 +114,11 @@ class Trainer:
         self.optimiser = build_optimiser(self.model, recipe)
         self.average = WeightAverage(self.model, recipe.ema_decay) if recipe.ema_decay else None
         self.compute = build_step(
-            self.optimiser, recipe, self.average, device, cuda_graph=execution.cuda_graph and group.size == 1 and not in_batch
+            self.optimiser,
+            recipe,
+            self.average,
+            device,
+            cuda_graph=execution.cuda_graph and group.size == 1 and not in_batch,
         )
         self.how: dict[str, Any] = {} if in_batch else choose_depthwise(self.model, recipe, data, device, execution)
         # Frozen parts train otherwise than what is compiled, and several processes wrap the network in their own way.
@@ -119,7 +127,9 @@ class Trainer:
             self.compiled = CompiledNetwork(self.model, config)
             self.how["compiled"] = True
 
-        self.steps_per_epoch = self.num_train // recipe.batch_size  # the rest of a permutation waits for the next epoch's
+        self.steps_per_epoch = (
+            self.num_train // recipe.batch_size
+        )  # the rest of a permutation waits for the next epoch's
         self.num_steps = self.steps_per_epoch * recipe.epochs
         self.epoch = 0
         self.step = 0
@@ -128,12 +138,19 @@ class Trainer:
         self.stopwatch = Stopwatch()
 
         self.identity: Plain = {
-            "model": {"type": type(config).tag, **to_plain(config)}, "recipe": to_plain(recipe), "data": to_plain(data),
-            "seed": seed, "stream": stream, "semantics": checkpoints.semantics if checkpoints else None,
+            "model": {"type": type(config).tag, **to_plain(config)},
+            "recipe": to_plain(recipe),
+            "data": to_plain(data),
+            "seed": seed,
+            "stream": stream,
+            "semantics": checkpoints.semantics if checkpoints else None,
         }
         self.conditions: dict[str, Any] = {
-            "threads": torch.get_num_threads(), "device": _device_name(device), "torch": str(torch.__version__),
-            "processes": group.size, "members": 1,
+            "threads": torch.get_num_threads(),
+            "device": _device_name(device),
+            "torch": str(torch.__version__),
+            "processes": group.size,
+            "members": 1,
         }
         self.changed: dict[str, list[Any]] = {}
 
@@ -152,13 +169,19 @@ class Trainer:
         return row
 
     def close_epoch(self, held_out: Evaluation) -> dict[str, Any]:
-        """Take the evaluation of an epoch whose steps are done, stand at the next one, and return the epoch's row of the curves.
+        """Take the evaluation of an epoch whose steps are done, stand at the next one, and return the epoch's row of
+        the curves.
 
         Raises:
             Diverged: the validation loss is not a number.
         """
         train_loss = float(self.losses.mean())
-        row = {"epoch": self.epoch + 1, "train_loss": train_loss, "val_loss": held_out.loss, "val_accuracy": held_out.accuracy}
+        row = {
+            "epoch": self.epoch + 1,
+            "train_loss": train_loss,
+            "val_loss": held_out.loss,
+            "val_accuracy": held_out.accuracy,
+        }
         self.curves.append(row)
         if not math.isfinite(held_out.loss):
             raise Diverged(f"the validation loss is {held_out.loss} after epoch {self.epoch + 1}")
@@ -167,7 +190,9 @@ class Trainer:
         return row
 
     def begin_epoch(self, model: nn.Module) -> None:
-        """Put a network of this training into the mode of the present epoch: in training, frozen where the recipe says so."""
+        """Put a network of this training into the mode of the present epoch: in training, frozen where the recipe says
+        so.
+        """
         model.train()
         if (transfer := self.recipe.transfer) is not None:
             freeze(model, transfer.freeze, epoch=self.epoch, thaw_epoch=transfer.thaw_epoch)
@@ -198,7 +223,11 @@ class Trainer:
                 if self.device.type == "cpu" or self.step % 64 == 0:
                     require_finite(self.losses[: self.step], self.epoch)
                 self.on_step()
-                if self.checkpoints and self.step < self.steps_per_epoch and self.checkpoints.is_due(at_epoch_end=False):
+                if (
+                    self.checkpoints
+                    and self.step < self.steps_per_epoch
+                    and self.checkpoints.is_due(at_epoch_end=False)
+                ):
                     self.stopwatch.stop()
                     self.save()
                     self.stopwatch.start()
@@ -213,12 +242,20 @@ class Trainer:
         own = batch if share is None else batch[share.rows(self.recipe.augment)]
         images, labels = (part.to(self.device, non_blocking=True) for part in self.train.batch(own))
         images, target = augment(
-            images, labels, self.recipe.augment, generator, statistics=self.statistics, num_classes=self.num_classes, share=share
+            images,
+            labels,
+            self.recipe.augment,
+            generator,
+            statistics=self.statistics,
+            num_classes=self.num_classes,
+            share=share,
         )
         return self.group.mean(self.compute(parallel, images.contiguous(memory_format=torch.channels_last), target))
 
     def evaluate(self, own: Images, part: Images) -> Evaluation:
-        """Evaluate the weights that count, the running average where there is one, on some images, of which `own` are here."""
+        """Evaluate the weights that count, the running average where there is one, on some images, of which `own` are
+        here.
+        """
         if self.average is not None:
             self.average.swap()
         try:
@@ -232,7 +269,9 @@ class Trainer:
         self.on_step()
         self.model.eval()
         with self.compute.autocast():
-            logits: Tensor = self.model(normalise(images, self.statistics).contiguous(memory_format=torch.channels_last))
+            logits: Tensor = self.model(
+                normalise(images, self.statistics).contiguous(memory_format=torch.channels_last)
+            )
         return logits.float()
 
     # The way to disk and back
@@ -283,7 +322,9 @@ class Trainer:
             if before != now:
                 self.changed[name] = [*self.changed.get(name, [before]), now]
                 if checkpoints is not None:
-                    checkpoints.say(f"continued under other conditions, the last bits may differ: {name} was {before}, is {now}")
+                    checkpoints.say(
+                        f"continued under other conditions, the last bits may differ: {name} was {before}, is {now}"
+                    )
 
     def _complaint(self, checkpoint: Checkpoint) -> str | None:
         """Why a checkpoint cannot be used, or None."""
@@ -308,9 +349,16 @@ class Trainer:
 
 
 def choose_depthwise(
-    network: nn.Module, recipe: Recipe, data: DatasetConfig, device: torch.device, execution: Execution, num_members: int = 1
+    network: nn.Module,
+    recipe: Recipe,
+    data: DatasetConfig,
+    device: torch.device,
+    execution: Execution,
+    num_members: int = 1,
 ) -> dict[str, Any]:
-    """Choose the backends of a network's depthwise convolutions where that is wanted; return what a record tells of it."""
+    """Choose the backends of a network's depthwise convolutions where that is wanted; return what a record tells of
+    it.
+    """
     if device.type != "cuda" or execution.depthwise == "torch":
         return {}
     from xception.train.depthwise_choice import choose_backends
@@ -324,12 +372,15 @@ def _begin_with(network: nn.Module, recipe: Recipe, weights: Path | None) -> Non
     """Load the backbone that a recipe with `transfer` begins with; the head stays as it was drawn.
 
     Raises:
-        ValueError: there are weights and no transfer or the other way round, or the file is not the one that the recipe names.
+        ValueError: there are weights and no transfer or the other way round, or the file is not the one that the recipe
+            names.
     """
     transfer = recipe.transfer
     if transfer is None or weights is None:
         if transfer is not None or weights is not None:
-            raise ValueError("Recipe.transfer: it goes with a file of weights, and one without the other is not allowed")
+            raise ValueError(
+                "Recipe.transfer: it goes with a file of weights, and one without the other is not allowed"
+            )
         return
     kind, _, digest = (transfer.source or "").partition(":")
     if kind == "file" and hashlib.sha256(weights.read_bytes()).hexdigest() != digest:

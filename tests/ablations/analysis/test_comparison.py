@@ -23,10 +23,24 @@ MEASURED_ELSEWHERE = {"fvcore_total", "latency_ms", "latency_device"}
 def record(variant, seed, accuracy, **more):
     """One row of a frame; accuracy None stands for a trial without one."""
     row = {
-        "study": "s", "variant": variant, "is_baseline": variant == "base", "seed": seed, "stream": 0, "status": "complete",
-        "test_accuracy": math.nan if accuracy is None else accuracy, "num_classes": 10, "params": 1000, "macs": 2000,
-        "train_seconds": 2.0 + seed, "dataset": "synthetic", "scale": "smoke", "margin": 0.01, "seeds_mode": "fixed",
-        "correct": None, "num_test": 100, "curves": [],
+        "study": "s",
+        "variant": variant,
+        "is_baseline": variant == "base",
+        "seed": seed,
+        "stream": 0,
+        "status": "complete",
+        "test_accuracy": math.nan if accuracy is None else accuracy,
+        "num_classes": 10,
+        "params": 1000,
+        "macs": 2000,
+        "train_seconds": 2.0 + seed,
+        "dataset": "synthetic",
+        "scale": "smoke",
+        "margin": 0.01,
+        "seeds_mode": "fixed",
+        "correct": None,
+        "num_test": 100,
+        "curves": [],
     }
     return row | more
 
@@ -68,9 +82,13 @@ def test_numbers_are_those_of_the_frame():
     assert better.test_accuracy_mean == pytest.approx(np.mean(BETTER), abs=1e-12)
     assert better.delta_mean == pytest.approx(differences.mean(), abs=1e-12)
     half = 2.7764451051977934 * np.std(BETTER, ddof=1) / math.sqrt(5)
-    assert (better.test_accuracy_ci_low, better.test_accuracy_ci_high) == pytest.approx((np.mean(BETTER) - half, np.mean(BETTER) + half))
+    assert (better.test_accuracy_ci_low, better.test_accuracy_ci_high) == pytest.approx(
+        (np.mean(BETTER) - half, np.mean(BETTER) + half)
+    )
     half = 3.960780 * differences.std(ddof=1) / math.sqrt(5)  # t of 4 degrees of freedom at 1 − .05/6, by mpmath
-    assert (better.delta_ci_low, better.delta_ci_high) == pytest.approx((differences.mean() - half, differences.mean() + half), abs=1e-7)
+    assert (better.delta_ci_low, better.delta_ci_high) == pytest.approx(
+        (differences.mean() - half, differences.mean() + half), abs=1e-7
+    )
     assert better.wins == 5
     assert better.verdict_text == "helps by at least 1 pp"
     assert better.at_least_margin
@@ -85,7 +103,17 @@ def test_numbers_are_those_of_the_frame():
 def test_baseline_has_no_difference():
     base = row(ablations.compare(frame({"other": BETTER, "base": BASE})), "base")
     assert (base.n, base.verdict) == (5, "baseline")
-    empty = ["delta_mean", "delta_ci_low", "delta_ci_high", "p_adjusted", "delta_margin", "at_least_margin", "more_seeds", "g_z", "wins"]
+    empty = [
+        "delta_mean",
+        "delta_ci_low",
+        "delta_ci_high",
+        "p_adjusted",
+        "delta_margin",
+        "at_least_margin",
+        "more_seeds",
+        "g_z",
+        "wins",
+    ]
     assert base[empty].isna().all()
     assert list(ablations.compare(frame({"other": BETTER, "base": BASE})).variant) == ["base", "other"]
 
@@ -141,12 +169,15 @@ def test_nan_in_a_completed_trial_is_a_pair_out():
     assert "1 pair out" in row(table, "better").sentence
 
 
-@pytest.mark.parametrize(("values", "words"), [
-    ([0.75], "n = 1 paired seed: one pair gives no interval"),
-    (["failed"], "no paired seeds: nothing to compare"),
-    ([b + 0.02 for b in BASE], "+2.00 pp in each of 5 paired seeds: no variance, so no interval"),
-    (BASE, "identical results in all 5 paired seeds"),
-])
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([0.75], "n = 1 paired seed: one pair gives no interval"),
+        (["failed"], "no paired seeds: nothing to compare"),
+        ([b + 0.02 for b in BASE], "+2.00 pp in each of 5 paired seeds: no variance, so no interval"),
+        (BASE, "identical results in all 5 paired seeds"),
+    ],
+)
 def test_no_variance_no_verdict(values, words):
     table = ablations.compare(frame({"base": BASE[: len(values)], "odd": values}))
     odd = row(table, "odd")
@@ -176,18 +207,24 @@ def test_studies_are_families_of_their_own():
     assert table.p_adjusted[3] == alone.p_adjusted[1] > table.p_adjusted[1]
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda f: f.drop(columns="seed"), "columns seed are missing"),
-    (lambda f: f.assign(is_baseline=False), "exactly one baseline"),
-    (lambda f: f.assign(is_baseline=True), "exactly one baseline"),
-    (lambda f: pd.concat([f, f.iloc[:1]]), "two trials of 'base' with seed 0"),
-    (lambda f: f.assign(test_accuracy=70.0), "test_accuracy: 70.0 of base, seed 0 is not allowed; a fraction, 0 to 1"),
-    (lambda f: f.assign(status="paused"), "status: 'paused'"),
-    (lambda f: f.assign(status="diverged", num_classes=None), "num_classes"),
-    (lambda f: f.assign(margin=[0.01] * 5 + [0.02] * 5), "margin: 0.01, 0.02 in one comparison"),
-    (lambda f: f.assign(margin=5.0), "margin: 5.0 is not allowed"),
-    (lambda f: f.assign(seeds_mode="often"), "seeds_mode: 'often' is not allowed; fixed or auto"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns="seed"), "columns seed are missing"),
+        (lambda f: f.assign(is_baseline=False), "exactly one baseline"),
+        (lambda f: f.assign(is_baseline=True), "exactly one baseline"),
+        (lambda f: pd.concat([f, f.iloc[:1]]), "two trials of 'base' with seed 0"),
+        (
+            lambda f: f.assign(test_accuracy=70.0),
+            "test_accuracy: 70.0 of base, seed 0 is not allowed; a fraction, 0 to 1",
+        ),
+        (lambda f: f.assign(status="paused"), "status: 'paused'"),
+        (lambda f: f.assign(status="diverged", num_classes=None), "num_classes"),
+        (lambda f: f.assign(margin=[0.01] * 5 + [0.02] * 5), "margin: 0.01, 0.02 in one comparison"),
+        (lambda f: f.assign(margin=5.0), "margin: 5.0 is not allowed"),
+        (lambda f: f.assign(seeds_mode="often"), "seeds_mode: 'often' is not allowed; fixed or auto"),
+    ],
+)
 def test_contradictions_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         ablations.compare(change(frame({"base": BASE, "better": BETTER})))
@@ -221,7 +258,11 @@ def test_examples_give_the_second_interval_and_the_disagreement():
     assert better.only_variant_correct - better.only_baseline_correct == pytest.approx(better.delta_mean)
     assert better.disagreement == pytest.approx(better.only_variant_correct + better.only_baseline_correct)
     assert 0 < better.seed_disagreement < 0.1
-    assert row(ablations.compare(frame({"base": BASE, "better": BETTER})), "better")[["example_ci_low", "disagreement"]].isna().all()
+    assert (
+        row(ablations.compare(frame({"base": BASE, "better": BETTER})), "better")[["example_ci_low", "disagreement"]]
+        .isna()
+        .all()
+    )
 
 
 def curves(*values):
@@ -230,12 +271,21 @@ def curves(*values):
 
 def test_learning_curves():
     rows = frame({"base": [0.7, 0.7], "fast": [0.7, 0.7], "lost": [0.7, "diverged"]})
-    rows["curves"] = [curves(0.2, 0.4, 0.6), curves(0.2, 0.4, 0.8), curves(0.5, 0.7, 0.7), curves(0.6, 0.6, 0.8), curves(0.2, 0.4, 0.6),
-                      curves(0.3)]
+    rows["curves"] = [
+        curves(0.2, 0.4, 0.6),
+        curves(0.2, 0.4, 0.8),
+        curves(0.5, 0.7, 0.7),
+        curves(0.6, 0.6, 0.8),
+        curves(0.2, 0.4, 0.6),
+        curves(0.3),
+    ]
     table = ablations.compare(rows)
     assert row(table, "base").area_under_curve == pytest.approx((0.4 + 0.45) / 2)
     assert row(table, "fast").delta_area_mean == pytest.approx((0.65 + 0.65) / 2 - 0.425)
-    assert (row(table, "fast").epochs_to_baseline, row(table, "fast").num_reached_baseline) == (2.5, 2)  # 0.7 at epochs 2 and 3
+    assert (row(table, "fast").epochs_to_baseline, row(table, "fast").num_reached_baseline) == (
+        2.5,
+        2,
+    )  # 0.7 at epochs 2 and 3
     assert row(table, "lost").num_reached_baseline == 0
     bands = curve_bands(measure(rows))
     lost = bands[bands.variant == "lost"]
@@ -244,7 +294,12 @@ def test_learning_curves():
 
 
 def test_interactions_of_a_factorial_study():
-    levels = {"base": {"a": "0", "b": "0"}, "A": {"a": "1", "b": "0"}, "B": {"a": "0", "b": "1"}, "AB": {"a": "1", "b": "1"}}
+    levels = {
+        "base": {"a": "0", "b": "0"},
+        "A": {"a": "1", "b": "0"},
+        "B": {"a": "0", "b": "1"},
+        "AB": {"a": "1", "b": "1"},
+    }
     generator = np.random.default_rng(0)
     base = np.array(BASE)
     results = {"base": base, "A": base + 0.05, "B": base + 0.02, "AB": base + 0.03}
@@ -262,8 +317,10 @@ def test_interactions_of_a_factorial_study():
 def draws(seed=0, seeds=10, sd=0.004):
     generator = np.random.default_rng(seed)
     base = 0.7 + generator.normal(0, 0.005, seeds)
-    return {name: (base + effect + generator.normal(0, sd, seeds) * (name != "base")).tolist()
-            for name, effect in {"base": 0, "huge": 0.25, "small": 0.006, "none": 0.0}.items()}
+    return {
+        name: (base + effect + generator.normal(0, sd, seeds) * (name != "base")).tolist()
+        for name, effect in {"base": 0, "huge": 0.25, "small": 0.006, "none": 0.0}.items()
+    }
 
 
 def test_seeds_as_needed_from_first_look_to_last():
@@ -286,7 +343,16 @@ def test_seeds_as_needed_from_first_look_to_last():
     assert step.saving.fixed_trials == 40
     assert str(step.saving).startswith(f"{sum(seeds.values())} trials instead of 40")
     table, whole = ablations.compare(rows), ablations.compare(frame(results, seeds_mode="auto"))
-    columns = ["variant", "delta_mean", "delta_ci_low", "delta_ci_high", "p_adjusted", "verdict", "stopped", "example_ci_low"]
+    columns = [
+        "variant",
+        "delta_mean",
+        "delta_ci_low",
+        "delta_ci_high",
+        "p_adjusted",
+        "verdict",
+        "stopped",
+        "example_ci_low",
+    ]
     pd.testing.assert_frame_equal(table[columns], whole[columns])  # seeds beyond the stop are not read
     huge = row(table, "huge")
     assert huge.n == 3
@@ -329,8 +395,12 @@ def test_auto_with_only_the_baseline_has_nothing_to_decide():
 
 
 def test_distance_from_the_baselines_curve():
-    results = {"base": BASE, "base@x2": [b + 0.04 for b in BASE], "odd": [b + 0.02 + e for b, e in zip(BASE, NUDGES, strict=True)],
-               "good": [b + 0.07 + e for b, e in zip(BASE, NUDGES, strict=True)]}
+    results = {
+        "base": BASE,
+        "base@x2": [b + 0.04 for b in BASE],
+        "odd": [b + 0.02 + e for b, e in zip(BASE, NUDGES, strict=True)],
+        "good": [b + 0.07 + e for b, e in zip(BASE, NUDGES, strict=True)],
+    }
     rows = frame(results)
     rows["macs"] = rows.variant.map({"base": 1_000_000, "base@x2": 4_000_000, "odd": 2_000_000, "good": 2_000_000})
     table = distances(rows, ["base@x2"])

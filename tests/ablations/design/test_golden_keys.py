@@ -29,13 +29,24 @@ def trials() -> dict[str, Trial]:
         "regular operator": plain.replace_at("model.operator.kind", "regular").trial(0),
         "paper": Design(
             model=presets.get("paper"),
-            recipe=Recipe(epochs=100, optimizer=SGD(learning_rate=0.045, weight_decay=1e-5), schedule=Exponential(), ema_decay=0.9999),
+            recipe=Recipe(
+                epochs=100,
+                optimizer=SGD(learning_rate=0.045, weight_decay=1e-5),
+                schedule=Exponential(),
+                ema_decay=0.9999,
+            ),
             dataset=DATA.replace(image_size=299, train_size=None),
         ).trial(0),
         "torchvision": plain.replace(model=presets.get("torchvision:resnet18")).trial(0),
-        "adam": plain.replace(recipe=Recipe(epochs=3, optimizer=AdamW(), schedule=Cosine(warmup_epochs=1), label_smoothing=0.1)).trial(1),
-        "rmsprop": plain.replace(recipe=Recipe(epochs=3, optimizer=RMSprop(), schedule=Constant(), precision="bfloat16")).trial(1),
-        "augmented": plain.replace_at("recipe.augment", AugmentConfig(flip=True, crop_padding=4, cutout=8, mixup_alpha=0.2)).trial(2),
+        "adam": plain.replace(
+            recipe=Recipe(epochs=3, optimizer=AdamW(), schedule=Cosine(warmup_epochs=1), label_smoothing=0.1)
+        ).trial(1),
+        "rmsprop": plain.replace(
+            recipe=Recipe(epochs=3, optimizer=RMSprop(), schedule=Constant(), precision="bfloat16")
+        ).trial(1),
+        "augmented": plain.replace_at(
+            "recipe.augment", AugmentConfig(flip=True, crop_padding=4, cutout=8, mixup_alpha=0.2)
+        ).trial(2),
     }
 
 

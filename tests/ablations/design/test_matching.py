@@ -19,7 +19,9 @@ def test_find_width_takes_the_nearer_of_two_steps():
 
 
 def test_find_width_passes_over_what_cannot_be_built():
-    assert find_width(lambda m: None if m < 0.5 else int(1000 * m), 100).width_multiplier == pytest.approx(0.5, abs=0.01)
+    assert find_width(lambda m: None if m < 0.5 else int(1000 * m), 100).width_multiplier == pytest.approx(
+        0.5, abs=0.01
+    )
     with pytest.raises(ValueError, match=r"no width from 0\.0625 to 16 can be built"):
         find_width(lambda m: None, 100)
 
@@ -29,7 +31,9 @@ def test_find_width_keeps_the_start_where_it_is_as_good():
 
 
 @pytest.mark.parametrize("measure", ["params", "macs"])
-@pytest.mark.parametrize(("path", "value"), [("operator.kind", "regular"), ("middle.modules", 8), ("activation", "gelu")])
+@pytest.mark.parametrize(
+    ("path", "value"), [("operator.kind", "regular"), ("middle.modules", 8), ("activation", "gelu")]
+)
 def test_variants_come_within_two_percent(measure, path, value):
     baseline = presets.get("cifar_small")
     variant = baseline.replace_at(path, value)
@@ -50,7 +54,9 @@ def test_a_variant_of_the_same_size_is_left_as_it_is():
 
 def test_discreteness_is_told_not_hidden():
     baseline = presets.get("cifar_tiny")
-    variant = baseline.replace(norm=baseline.norm.replace(kind="group", groups=16))  # widths in steps of sixteen channels
+    variant = baseline.replace(
+        norm=baseline.norm.replace(kind="group", groups=16)
+    )  # widths in steps of sixteen channels
     found = match(variant, baseline.replace(width_multiplier=1.1), "macs", input_size=32)
     assert not found.is_matched
     assert abs(found.ratio - 1) > TOLERANCE

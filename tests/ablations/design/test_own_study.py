@@ -23,7 +23,18 @@ def test_the_example_is_short_and_complete() -> None:
 def test_a_study_file_is_asked_for_again_by_its_path(tmp_path: Path) -> None:
     own = tmp_path / "my study.py"
     own.write_text(EXAMPLE.read_text())
-    done = call("run_ablation.py", "--study", str(own), "--scale", "smoke", "--dataset", "synthetic", "--out", str(tmp_path), "--dry-run")
+    done = call(
+        "run_ablation.py",
+        "--study",
+        str(own),
+        "--scale",
+        "smoke",
+        "--dataset",
+        "synthetic",
+        "--out",
+        str(tmp_path),
+        "--dry-run",
+    )
     assert len(done.stdout.splitlines()) == 6
     assert done.stdout.count("to train") == 6
     assert "Is a hidden layer" in done.stderr
@@ -31,7 +42,10 @@ def test_a_study_file_is_asked_for_again_by_its_path(tmp_path: Path) -> None:
 
 def test_a_study_from_python(tmp_path: Path) -> None:
     study = Study(
-        name="own", question="Does it run?", baseline="a", varies=("model.activation",),
+        name="own",
+        question="Does it run?",
+        baseline="a",
+        varies=("model.activation",),
         variants=(Variant(name="a"), Variant(name="b", changes={"model.activation": "elu"})),
     )
     small = {"scale": "smoke", "dataset": "synthetic", "epochs": 1, "train_size": 32, "seeds": 1}
@@ -41,7 +55,9 @@ def test_a_study_from_python(tmp_path: Path) -> None:
     assert results.comparison["latency_ms"].notna().all()
     assert results.folder == tmp_path / "own"
     assert len(pd.read_csv(results.folder / "runs.csv")) == 2
-    pd.testing.assert_series_equal(ablations.load(tmp_path / "records.db")["test_accuracy"], results.frame["test_accuracy"])
+    pd.testing.assert_series_equal(
+        ablations.load(tmp_path / "records.db")["test_accuracy"], results.frame["test_accuracy"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +68,10 @@ def test_a_study_from_python(tmp_path: Path) -> None:
         ("STUDY = 3", "defines no STUDY"),
         ("import nowhere_at_all", "cannot be read: ModuleNotFoundError"),
         ("STUDY = (", "cannot be read: SyntaxError"),
-        ("from ablations import Study\nSTUDY = Study(name='x', question='?', variants=(), baseline='a', varies=())", "x.variants: none"),
+        (
+            "from ablations import Study\nSTUDY = Study(name='x', question='?', variants=(), baseline='a', varies=())",
+            "x.variants: none",
+        ),
     ],
 )
 def test_a_file_that_is_no_study_is_told_in_a_line(text: str | None, message: str, tmp_path: Path) -> None:

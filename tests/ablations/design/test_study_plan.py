@@ -29,12 +29,35 @@ def test_the_command_asks_for_the_same_run_again() -> None:
     from xception.base.command_line import parse
 
     asked = Options(
-        scale="smoke", dataset="synthetic", seeds=4, preset="cifar_small", epochs=3, train_size=200, classes="2-7", match="macs", tune=2,
-        data_dir=Path("/data"), out=Path("/out"), store="sqlite:////tmp/x.db",
+        scale="smoke",
+        dataset="synthetic",
+        seeds=4,
+        preset="cifar_small",
+        epochs=3,
+        train_size=200,
+        classes="2-7",
+        match="macs",
+        tune=2,
+        data_dir=Path("/data"),
+        out=Path("/out"),
+        store="sqlite:////tmp/x.db",
     )
     again = parse(Arguments, ["--study", "residuals", *asked.arguments()], prog="x", description="x")
     assert _options(again) == asked
-    for name in ("scale", "dataset", "seeds", "preset", "epochs", "train_size", "classes", "match", "tune", "data_dir", "out", "store"):
+    for name in (
+        "scale",
+        "dataset",
+        "seeds",
+        "preset",
+        "epochs",
+        "train_size",
+        "classes",
+        "match",
+        "tune",
+        "data_dir",
+        "out",
+        "store",
+    ):
         assert getattr(asked, name) != getattr(Options(), name), f"{name} was not asked for"
 
 
@@ -63,7 +86,10 @@ def test_all_of_the_training_set_is_the_same_trial_as_none_named() -> None:
         ({"epochs": 0}, "--epochs: 0 is not allowed; 1 or more"),
         ({"seeds": 0}, "--seeds: 0 is not allowed; 1 or more, or auto"),
         ({"train_size": 1}, "--train-size: 1 is not allowed; 2 or more"),
-        ({"train_size": 12_000}, "--train-size: 12000 is not allowed; synthetic leaves 2 to 11936 beside 64 for validation"),
+        (
+            {"train_size": 12_000},
+            "--train-size: 12000 is not allowed; synthetic leaves 2 to 11936 beside 64 for validation",
+        ),
         ({"tune": -1}, "--tune: -1 is not allowed"),
         ({"scale": "huge"}, "--scale: 'huge' is not known"),
         ({"preset": "nowhere"}, "preset: 'nowhere' is not allowed"),
@@ -83,13 +109,19 @@ def test_matched_variants_say_how_far_off_they_are() -> None:
     assert all(abs(off) < 0.02 for off in planned.mismatch.values())
     assert planned.merged == {f"{name}@macs": f"{name}@params" for name in ("simplified inception", "regular")}
     assert not set(planned.merged) & set(planned.designs)
-    assert planned.remarks[0] == "simplified inception@macs is the same network as simplified inception@params, which stands for both"
+    assert (
+        planned.remarks[0]
+        == "simplified inception@macs is the same network as simplified inception@params, which stands for both"
+    )
     assert planned.described()["remarks"] == planned.remarks
 
 
 def test_what_cannot_be_matched_is_told() -> None:
     study = Study(
-        name="own", question="?", baseline="a", varies=("model.middle.modules", "model.head.hidden"),
+        name="own",
+        question="?",
+        baseline="a",
+        varies=("model.middle.modules", "model.head.hidden"),
         variants=(
             Variant(name="a", changes={"model.middle.modules": 0}),
             Variant(name="b", changes={"model.head.hidden": (4096, 4096)}, match="params"),
@@ -101,10 +133,15 @@ def test_what_cannot_be_matched_is_told() -> None:
 
 def test_a_function_of_the_design_sees_the_changes_before_it() -> None:
     study = Study(
-        name="own", question="?", baseline="a", varies=("recipe",),
+        name="own",
+        question="?",
+        baseline="a",
+        varies=("recipe",),
         variants=(
             Variant(name="a"),
-            Variant(name="b", changes={"recipe.batch_size": 8, "recipe.epochs": lambda design: design.recipe.batch_size}),
+            Variant(
+                name="b", changes={"recipe.batch_size": 8, "recipe.epochs": lambda design: design.recipe.batch_size}
+            ),
         ),
     )
     designs = plan_study(study, Options(scale="smoke", dataset="synthetic")).designs
@@ -120,7 +157,9 @@ def test_the_estimate_grows_with_the_work_and_needs_a_measured_speed(tmp_path: P
     seconds = [cost.estimate_seconds(((t, p.source_of(t)) for t in p.trials().values()), speed) for p in (small, large)]
     assert seconds[0] is not None
     assert seconds[1] is not None
-    assert 3 < seconds[1] / seconds[0] < 4  # twice the epochs, twice the seeds; the test set is read once whatever the epochs
+    assert (
+        3 < seconds[1] / seconds[0] < 4
+    )  # twice the epochs, twice the seeds; the test set is read once whatever the epochs
 
 
 def test_a_short_run_does_not_replace_a_speed_measured_over_a_long_one(tmp_path: Path) -> None:
@@ -155,7 +194,14 @@ REGULAR_IN_STEPS = {"model.norm": NormConfig(kind="group", groups=16), "model.op
 def unmatchable(baseline: str = "separable", **more: object) -> Study:
     """Regular convolutions in steps of 16 channels come to no closer than 97 % of the baseline's MACs."""
     variants = (Variant(name="separable"), Variant(name="regular", changes=REGULAR_IN_STEPS, match="macs"))
-    return Study(name="steps", question="?", variants=variants, baseline=baseline, varies=("model.norm", "model.operator"), **more)  # type: ignore[arg-type]
+    return Study(
+        name="steps",
+        question="?",
+        variants=variants,
+        baseline=baseline,
+        varies=("model.norm", "model.operator"),
+        **more,
+    )  # type: ignore[arg-type]
 
 
 def test_a_baseline_is_trained_at_several_widths_where_none_of_the_variant_matches() -> None:
@@ -187,12 +233,19 @@ def test_widths_are_trained_and_told_but_are_no_variants(tmp_path: Path) -> None
     assert set(results.frame["variant"]) == {"separable", "regular@macs"}
     trained = pd.read_csv(results.folder / "runs.csv")
     assert trained.groupby("variant").size().to_dict() == {
-        "separable": 2, "regular@macs": 2, "separable at width 0.93": 2, "separable at width 1.05": 2,
+        "separable": 2,
+        "regular@macs": 2,
+        "separable at width 0.93": 2,
+        "separable at width 1.05": 2,
     }
     told = pd.read_csv(results.folder / "distances.csv").iloc[0]
     by = trained.set_index(["variant", "seed"])["test_accuracy"]
     macs = trained.groupby("variant")["macs"].first()
-    low, high = ("separable at width 0.93", "separable") if told["macs"] < macs["separable"] else ("separable", "separable at width 1.05")
+    low, high = (
+        ("separable at width 0.93", "separable")
+        if told["macs"] < macs["separable"]
+        else ("separable", "separable at width 1.05")
+    )
     share = math.log(told["macs"] / macs[low]) / math.log(macs[high] / macs[low])
     expected = [by["regular@macs", seed] - (1 - share) * by[low, seed] - share * by[high, seed] for seed in (0, 1)]
     assert told["mean"] == pytest.approx(sum(expected) / 2)

@@ -1,4 +1,6 @@
-"""A worker that dies, hangs or runs out of memory costs only its own trial, and what is tried again comes to the same bits."""
+"""A worker that dies, hangs or runs out of memory costs only its own trial, and what is tried again comes to the same
+bits.
+"""
 
 from __future__ import annotations
 
@@ -49,8 +51,12 @@ def disturbed(executor: LocalExecutor, work: list[Task], disturb: Callable[[], N
     return events
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGTERM, signal.SIGSEGV))])
-def test_a_killed_worker_costs_only_its_trial_and_comes_to_the_same_bits(tmp_path: Path, reference: dict[str, object], number: int) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGTERM, signal.SIGSEGV))]
+)
+def test_a_killed_worker_costs_only_its_trial_and_comes_to_the_same_bits(
+    tmp_path: Path, reference: dict[str, object], number: int
+) -> None:
     events = disturbed(LocalExecutor(num_workers=1), tasks(tmp_path), lambda: signalled(number))
     assert {key: bits(record) for key, record in finished(events).items()} == reference
     assert any(isinstance(event, Notice) and "tried again from its last checkpoint" in event.line for event in events)
@@ -58,13 +64,17 @@ def test_a_killed_worker_costs_only_its_trial_and_comes_to_the_same_bits(tmp_pat
 
 @pytest.mark.long
 def test_a_worker_that_hangs_is_ended_and_its_trial_tried_again(tmp_path: Path, reference: dict[str, object]) -> None:
-    events = disturbed(LocalExecutor(num_workers=1, stall_seconds=3.0), tasks(tmp_path), lambda: signalled(signal.SIGSTOP))
+    events = disturbed(
+        LocalExecutor(num_workers=1, stall_seconds=3.0), tasks(tmp_path), lambda: signalled(signal.SIGSTOP)
+    )
     assert {key: bits(record) for key, record in finished(events).items()} == reference
     assert any(isinstance(event, Notice) and "hung: it made no step for 3 s" in event.line for event in events)
 
 
 @pytest.mark.long
-def test_a_trial_is_given_up_after_its_attempts_and_the_next_one_is_not_touched(tmp_path: Path, reference: dict[str, object]) -> None:
+def test_a_trial_is_given_up_after_its_attempts_and_the_next_one_is_not_touched(
+    tmp_path: Path, reference: dict[str, object]
+) -> None:
     work = tasks(tmp_path)
     executor = LocalExecutor(num_workers=1, retries=1)
     events = disturbed(executor, work, lambda: signalled(signal.SIGKILL), times=2)
@@ -81,11 +91,16 @@ def test_a_trial_is_given_up_after_its_attempts_and_the_next_one_is_not_touched(
 def test_a_time_limit_ends_a_trial(tmp_path: Path) -> None:
     work = [dataclasses.replace(small_task(0, epochs=100_000), trials=tmp_path)]
     (record,) = finished(LocalExecutor(num_workers=1, retries=0, timeout_seconds=1.0).run(work)).values()
-    assert (record.status, record.reason) == ("failed", "its worker was ended after the time limit of 1 s, at the last of 1 attempts")
+    assert (record.status, record.reason) == (
+        "failed",
+        "its worker was ended after the time limit of 1 s, at the last of 1 attempts",
+    )
 
 
 @pytest.mark.long
-def test_a_failed_trial_leaves_its_worker_and_the_next_gets_a_fresh_one(tmp_path: Path, reference: dict[str, object]) -> None:
+def test_a_failed_trial_leaves_its_worker_and_the_next_gets_a_fresh_one(
+    tmp_path: Path, reference: dict[str, object]
+) -> None:
     pids = []
     for event in LocalExecutor(num_workers=1).run([small_task(0, batch_size=1000), *tasks(tmp_path)]):
         pids += [process.pid for process in multiprocessing.active_children()]
@@ -105,7 +120,9 @@ def test_closing_the_iterator_saves_what_runs(tmp_path: Path) -> None:
     assert any(path.suffix == ".safetensors" for path in (tmp_path / task.key).iterdir())
 
 
-def test_a_finished_trial_is_not_trained_again_by_whoever_finds_its_record(tmp_path: Path, reference: dict[str, object]) -> None:
+def test_a_finished_trial_is_not_trained_again_by_whoever_finds_its_record(
+    tmp_path: Path, reference: dict[str, object]
+) -> None:
     first, _ = tasks(tmp_path)
     records = finished(SerialExecutor().run([first]))
     folder = tmp_path / first.key
@@ -118,7 +135,9 @@ def test_a_finished_trial_is_not_trained_again_by_whoever_finds_its_record(tmp_p
     content[len(content) // 2] ^= 1
     (folder / "record.json").write_bytes(content)
     events = list(SerialExecutor().run([first]))
-    assert [event.line for event in events if isinstance(event, Notice)] == [f"{folder / 'record.json'} was damaged and is passed over"]
+    assert [event.line for event in events if isinstance(event, Notice)] == [
+        f"{folder / 'record.json'} was damaged and is passed over"
+    ]
     assert bits(finished(events)[first.key]) == reference[first.key]
     assert TrialFolder(tmp_path, first.key).read_record() == finished(events)[first.key]
 
@@ -134,7 +153,9 @@ def test_a_finished_trial_is_not_trained_again_by_whoever_finds_its_record(tmp_p
         (OSError(errno.ENOSPC, "No space left on device"), False),
     ],
 )
-def test_want_of_memory_is_told_from_other_failures(error: Exception, is_memory: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_want_of_memory_is_told_from_other_failures(
+    error: Exception, is_memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def load(*_: object) -> None:
         raise error
 

@@ -22,12 +22,16 @@ from xception.train.execution import Execution
 
 
 def tasks(trials: Path | None = None, num: int = 3, batch_size: int = 32) -> list[Task]:
-    return [dataclasses.replace(small_task(seed, epochs=2, batch_size=batch_size), trials=trials) for seed in range(num)]
+    return [
+        dataclasses.replace(small_task(seed, epochs=2, batch_size=batch_size), trials=trials) for seed in range(num)
+    ]
 
 
 def check_same(record: Record, alone: Record) -> None:
     """All but clocks, last bits of losses, and the word on how it was trained."""
-    assert record.environment.items() - {("seed_batch", record.environment.get("seed_batch"))} == alone.environment.items()
+    assert (
+        record.environment.items() - {("seed_batch", record.environment.get("seed_batch"))} == alone.environment.items()
+    )
     for name in ("key", "trial", "status", "reason", "num_test", "num_classes", "params", "macs", "device", "threads"):
         assert getattr(record, name) == getattr(alone, name), name
     assert record.test_loss == pytest.approx(alone.test_loss, rel=1e-3)
@@ -46,7 +50,12 @@ def test_a_worker_trains_the_seeds_of_a_variant_as_one(alone: dict[str, Record],
     records = finished(events)
     for key, record in alone.items():
         check_same(records[key], record)
-    assert [records[task.key].environment.get("seed_batch") for task in (*tasks(tmp_path), *others)] == [2, 2, None, None]
+    assert [records[task.key].environment.get("seed_batch") for task in (*tasks(tmp_path), *others)] == [
+        2,
+        2,
+        None,
+        None,
+    ]
     for task in tasks(tmp_path):
         told = [e for e in events if (e.record.key if isinstance(e, Finished) else e.key) == task.key]
         assert [type(event) for event in told] == [Started, Epoch, Epoch, Finished]
@@ -68,7 +77,9 @@ def test_what_was_finished_is_not_trained_again(alone: dict[str, Record], tmp_pa
 
 
 def test_a_batch_that_cannot_be_trained_is_tried_again_in_halves_down_to_single_trials() -> None:
-    events = list(LocalExecutor(num_workers=1, seed_batch=3).run(tasks(num=2, batch_size=65)))  # more than there are images
+    events = list(
+        LocalExecutor(num_workers=1, seed_batch=3).run(tasks(num=2, batch_size=65))
+    )  # more than there are images
     notices = [event.line for event in events if isinstance(event, Notice)]
     assert [line.partition(":")[0] for line in notices] == ["trained with 1 other seeds"]
     assert all("batch_size: 65" in line for line in notices)
@@ -113,7 +124,9 @@ def test_what_may_be_trained_as_one() -> None:
         trial.replace_at("recipe.batch_norm_shares", 2),
         trial.replace(model=TorchvisionConfig(name="resnet18", num_classes=10)),
     ):
-        assert not is_joinable(dataclasses.replace(first, trial=tied), dataclasses.replace(second, trial=tied.replace(seed=1)))
+        assert not is_joinable(
+            dataclasses.replace(first, trial=tied), dataclasses.replace(second, trial=tied.replace(seed=1))
+        )
 
 
 def test_tasks_are_taken_as_one_only_in_their_order() -> None:

@@ -1,4 +1,6 @@
-"""What a store must never do: lose a record, take one twice, trust a damaged file, or be left behind by a new version."""
+"""What a store must never do: lose a record, take one twice, trust a damaged file, or be left behind by a new
+version.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,16 @@ from tests.trials import small_trial
 def record(seed: int, **changes: object) -> Record:
     trial = small_trial(seed)
     values: dict[str, object] = {
-        "key": trial.key, "trial": trial.to_json(), "status": "complete", "test_accuracy": 0.1 + 0.2, "val_accuracy": 1,
-        "correct": b"\x00\xff", "num_test": 16,
+        "key": trial.key,
+        "trial": trial.to_json(),
+        "status": "complete",
+        "test_accuracy": 0.1 + 0.2,
+        "val_accuracy": 1,
+        "correct": b"\x00\xff",
+        "num_test": 16,
         "curves": [{"epoch": 1, "train_loss": 2.302585092994046, "val_loss": 1e-300, "val_accuracy": 0.5}],
-        "environment": {"torch": "2"}, "created_at": "2026-01-01T00:00:00+00:00",
+        "environment": {"torch": "2"},
+        "created_at": "2026-01-01T00:00:00+00:00",
     }
     return Record(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -78,7 +86,9 @@ def test_processes_that_start_at_once_make_one_store_and_write_each_key_once(tmp
     (tmp_path / "records.json").write_text(json.dumps([record_to_plain(record(seed)) for seed in range(20)]))
     url = f"sqlite:///{tmp_path / 'new' / 'records.db'}"
     words = [sys.executable, "-c", code, url, str(tmp_path / "records.json")]
-    running = [subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(8)]
+    running = [
+        subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(8)
+    ]
     outputs = [process.communicate() for process in running]
     assert [err for _, err in outputs] == [""] * 8
     assert sum(int(out) for out, _ in outputs) == 20
@@ -99,7 +109,10 @@ def test_a_flipped_bit_is_not_taken_for_a_result(path: Path) -> None:
     with closing(Store(f"sqlite:///{path}")) as store:
         store.put(record(0, reason="a marker"))
     flipped(path, b"a marker")
-    with closing(Store(f"sqlite:///{path}")) as store, pytest.raises(StoreError, match=r"is damaged: the record .* rebuild"):
+    with (
+        closing(Store(f"sqlite:///{path}")) as store,
+        pytest.raises(StoreError, match=r"is damaged: the record .* rebuild"),
+    ):
         store.get()
 
 
@@ -149,7 +162,9 @@ def filled(store: Store) -> None:
     for seed in range(3):
         store.put(record(seed))
     store.put(record(3, status="failed", reason="lost"))
-    members = tuple(Member(variant="v", seed=s, stream=0, position=0, is_baseline=True, key=record(s).key) for s in range(4))
+    members = tuple(
+        Member(variant="v", seed=s, stream=0, position=0, is_baseline=True, key=record(s).key) for s in range(4)
+    )
     store.put_plan(Plan(plan="p" * 64, study="s", options={"question": "?"}, members=members))
     store.put_measurement("m" * 64, "latency", {"latency_ms": 1.5})
 
@@ -158,8 +173,16 @@ def test_export_and_import_give_the_same_store(store: Store, tmp_path: Path) -> 
     filled(store)
     assert export_file(store, tmp_path / "records.jsonl") == 4
     with closing(Store(f"sqlite:///{tmp_path / 'copy.db'}")) as copy:
-        assert dataclasses.asdict(import_file(tmp_path / "records.jsonl", copy)) == {"new": 4, "known": 0, "different": 0}
-        assert (copy.get(), copy.plans(), copy.all_measurements()) == (store.get(), store.plans(), store.all_measurements())
+        assert dataclasses.asdict(import_file(tmp_path / "records.jsonl", copy)) == {
+            "new": 4,
+            "known": 0,
+            "different": 0,
+        }
+        assert (copy.get(), copy.plans(), copy.all_measurements()) == (
+            store.get(),
+            store.plans(),
+            store.all_measurements(),
+        )
         again = import_file(tmp_path / "records.jsonl", copy)
         assert (again.new, again.known) == (1, 3)  # what failed is replaced by a later failure
 
@@ -207,5 +230,9 @@ def test_the_command_looks_after_stores_and_tells_wrong_use_in_one_line(tmp_path
     with closing(Store(url)) as opened:
         filled(opened)
     assert call("-m", "ablations", "check", "--store", url).stdout == "4 records, all of them whole\n"
-    for words in (["check", "--store", f"{url}.none"], ["export", "--store", url], ["rebuild", "--store", url, "--trials", "/none"]):
+    for words in (
+        ["check", "--store", f"{url}.none"],
+        ["export", "--store", url],
+        ["rebuild", "--store", url, "--trials", "/none"],
+    ):
         assert call("-m", "ablations", *words, expect=2).stderr.count("\n") == 1

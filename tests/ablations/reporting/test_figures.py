@@ -49,7 +49,11 @@ def _texts(figure: Figure) -> list[Text]:
             texts += [*legend.get_texts(), legend.get_title()]
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
-            texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high and tick.label1.get_visible()]
+            texts += [
+                tick.label1
+                for tick in axis.get_major_ticks()
+                if low <= tick.get_loc() <= high and tick.label1.get_visible()
+            ]
     return [t for t in texts if t.get_visible() and t.get_text().strip()]
 
 
@@ -59,7 +63,9 @@ def _said(figure: Figure) -> str:
 
 def _points(figure: Figure) -> np.ndarray:
     """All seeds that are drawn as points, (N, 2)."""
-    return np.vstack([np.asarray(c.get_offsets()) for axes in figure.axes for c in axes.collections if len(c.get_offsets()) > 1])
+    return np.vstack(
+        [np.asarray(c.get_offsets()) for axes in figure.axes for c in axes.collections if len(c.get_offsets()) > 1]
+    )
 
 
 @functools.cache
@@ -133,7 +139,9 @@ def test_each_variant_is_held_against_its_own_baseline() -> None:
     wide = frame.pivot(index="seed", columns="variant", values="test_accuracy")
     assert set(pairs["variant"]) == {"small, without", "large, without", "large, half"}
     for variant, baseline in (("small, without", "small, with"), ("large, half", "large, with")):
-        np.testing.assert_allclose(pairs[pairs["variant"] == variant].sort_values("seed")["points"], 100 * (wide[variant] - wide[baseline]))
+        np.testing.assert_allclose(
+            pairs[pairs["variant"] == variant].sort_values("seed")["points"], 100 * (wide[variant] - wide[baseline])
+        )
 
 
 def test_the_verdicts_and_the_interval_are_in_the_forest() -> None:
@@ -224,7 +232,10 @@ def test_factors_are_drawn_for_factorial_studies_only() -> None:
 
 
 def test_figures_are_saved_as_both_kinds_and_the_same_twice(tmp_path: Path) -> None:
-    few = [plots.save_figures(frames.few_figures(CASES["normal"], COMPARISONS["normal"]), tmp_path / name) for name in ("a", "b")]
+    few = [
+        plots.save_figures(frames.few_figures(CASES["normal"], COMPARISONS["normal"]), tmp_path / name)
+        for name in ("a", "b")
+    ]
     first, second = few
     for one, other in zip(first, second, strict=True):
         assert one.svg.read_bytes() == other.svg.read_bytes()

@@ -49,15 +49,30 @@ def context(frame: pd.DataFrame, folder: Path, **more: object) -> report.ReportC
     comparison = frames.comparison(frame)
     few = frames.few_figures(frame, comparison)
     values: dict[str, Any] = {
-        "study": "residuals", "question": "Do residual connections help?", "source": "Chollet 2017, Figure 9", "frame": frame,
-        "command": "python run_ablation.py --study residuals", "continue_command": "python run_ablation.py --study residuals --seeds 5",
-        "environment": {"python": "3.11", "packages": {"torch": "2.11", "ray": None}, "devices": ["cpu"]}, "comparison": comparison,
-        "figures": plots.save_figures(few, folder), **more,
+        "study": "residuals",
+        "question": "Do residual connections help?",
+        "source": "Chollet 2017, Figure 9",
+        "frame": frame,
+        "command": "python run_ablation.py --study residuals",
+        "continue_command": "python run_ablation.py --study residuals --seeds 5",
+        "environment": {"python": "3.11", "packages": {"torch": "2.11", "ray": None}, "devices": ["cpu"]},
+        "comparison": comparison,
+        "figures": plots.save_figures(few, folder),
+        **more,
     }
     return report.ReportContext(**values)
 
 
-CASES = ["normal", "one_variant", "all_diverged", "one_seed", "half_finished", "all_missing", "hostile", "two_baselines"]
+CASES = [
+    "normal",
+    "one_variant",
+    "all_diverged",
+    "one_seed",
+    "half_finished",
+    "all_missing",
+    "hostile",
+    "two_baselines",
+]
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -68,8 +83,20 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def test_every_case_gives_a_whole_page(case: tuple[str, pd.DataFrame, Page]) -> None:
     name, frame, page = case
-    for part in ("Do residual connections help?", "Verdicts", "Table", "Figures", "Every seed", "Fairness", "Diverged and failed trials",
-                 "Missing trials", "Environment", "python run_ablation.py --study residuals", "Cite as:", "torch 2.11"):
+    for part in (
+        "Do residual connections help?",
+        "Verdicts",
+        "Table",
+        "Figures",
+        "Every seed",
+        "Fairness",
+        "Diverged and failed trials",
+        "Missing trials",
+        "Environment",
+        "python run_ablation.py --study residuals",
+        "Cite as:",
+        "torch 2.11",
+    ):
         assert part in page.text
     for variant in frame["variant"].unique():
         assert variant in page.text
@@ -155,7 +182,9 @@ def test_the_store_page_holds_all_studies(tmp_path: Path) -> None:
 
 def test_without_trials_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no trials; run it first") as error:
-        report.write_report(replace(context(frames.records(), tmp_path), frame=frames.records().iloc[:0]), tmp_path / "report.html")
+        report.write_report(
+            replace(context(frames.records(), tmp_path), frame=frames.records().iloc[:0]), tmp_path / "report.html"
+        )
     assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="run a study first"):
         report.write_store_report([], tmp_path / "report.html")

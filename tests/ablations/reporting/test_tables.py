@@ -1,4 +1,6 @@
-"""One comparison in five languages: the same numbers, nothing in a name taken for markup, bold only where it is borne out."""
+"""One comparison in five languages: the same numbers, nothing in a name taken for markup, bold only where it is borne
+out.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,8 @@ def test_fractions_become_percent_and_points() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(8.13, "8.1 s"), (59.96, "1 min 00 s"), (154, "2 min 34 s"), (3599.7, "1 h 00 min"), (7500, "2 h 05 min")]
+    ("value", "text"),
+    [(8.13, "8.1 s"), (59.96, "1 min 00 s"), (154, "2 min 34 s"), (3599.7, "1 h 00 min"), (7500, "2 h 05 min")],
 )
 def test_durations_show_two_units(value: float, text: str) -> None:
     assert formatting.seconds(value) == text
@@ -67,7 +70,9 @@ def test_durations_show_two_units(value: float, text: str) -> None:
 def test_decimal_points_stand_below_each_other() -> None:
     cells = formatting.aligned(["8.40 G", "22.9 M", "125 k", "not measured", "7"])
     points = {
-        len(cell) - (cell.find(".") if "." in cell else cell.find(formatting.PUNCTUATION_SPACE)) for cell in cells if cell != "not measured"
+        len(cell) - (cell.find(".") if "." in cell else cell.find(formatting.PUNCTUATION_SPACE))
+        for cell in cells
+        if cell != "not measured"
     }
     assert points == {len(".40 G")}
     assert [c.replace(formatting.FIGURE_SPACE, "").replace(formatting.PUNCTUATION_SPACE, "") for c in cells] == [
@@ -241,7 +246,9 @@ def test_every_case_is_written_whole(case: tuple[str, pd.DataFrame, pd.DataFrame
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX engine on this machine")
 @pytest.mark.parametrize("name", ["normal", "hostile", "twelve_long", "two_hundred"])
 def test_latex_compiles_alone_and_inside_a_paper(name: str, tmp_path: Path) -> None:
-    frame = frames.cases()[name] if name != "two_hundred" else frames.records([f"variant_{i}" for i in range(60)], seeds=1)
+    frame = (
+        frames.cases()[name] if name != "two_hundred" else frames.records([f"variant_{i}" for i in range(60)], seeds=1)
+    )
     people = tables.people_table(frames.comparison(frame), title="100% of $ & #")
     (tmp_path / "table.tex").write_text(tables.to_latex(people, label="tab:a_b{"), encoding="utf-8")
     (tmp_path / "paper.tex").write_text(
@@ -249,7 +256,11 @@ def test_latex_compiles_alone_and_inside_a_paper(name: str, tmp_path: Path) -> N
     )
     for file in ("table.tex", "paper.tex"):
         done = subprocess.run(
-            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", file], cwd=tmp_path, capture_output=True, text=True, errors="replace"
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", file],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            errors="replace",
         )
         assert done.returncode == 0, done.stdout[-600:]
     assert r"\toprule" in (tmp_path / "table.tex").read_text(encoding="utf-8")

@@ -1,4 +1,6 @@
-"""What is made ready for the results while the last trials train is what they would be made with anyway, and is made once."""
+"""What is made ready for the results while the last trials train is what they would be made with anyway, and is made
+once.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def test_what_is_measured_on_a_gpu_waits(plan: StudyPlan, store: Store) -> None:
     assert store.measurements("memory") == []
 
 
-def test_it_ends_without_a_word_where_it_fails_or_is_left(plan: StudyPlan, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_without_a_word_where_it_fails_or_is_left(
+    plan: StudyPlan, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no room")
 

@@ -26,7 +26,9 @@ from ablations.statistics import (
 
 
 def closed_holm(p):
-    """Adjusted p by closed testing: of every set of hypotheses that contains one, the smallest p times the size of the set."""
+    """Adjusted p by closed testing: of every set of hypotheses that contains one, the smallest p times the size of the
+    set.
+    """
     k = len(p)
     subsets = [s for size in range(1, k + 1) for s in itertools.combinations(range(k), size)]
     return [max(min(1.0, len(s) * min(p[i] for i in s)) for s in subsets if j in s) for j in range(k)]
@@ -46,7 +48,9 @@ def test_holm_worked_example_and_nan():
 
 
 def noncentral_power(effect, n, alpha):
-    """Power of the two-sided t test by quadrature over the estimated standard deviation, with true standard deviation 1."""
+    """Power of the two-sided t test by quadrature over the estimated standard deviation, with true standard deviation
+    1.
+    """
     with mpmath.workdps(20):
         df, shift = n - 1, mpmath.mpf(effect) * mpmath.sqrt(n)
         half = mpmath.mpf(df) / 2
@@ -64,7 +68,9 @@ def noncentral_power(effect, n, alpha):
         return float(mpmath.quad(lambda s: density(s) * beyond(s), [0, 0.5, 1, 1.5, 2, 4, 8]))
 
 
-@pytest.mark.parametrize(("effect", "n", "alpha"), [(0.5, 34, 0.05), (1.0, 5, 0.05), (2.0, 3, 0.05 / 3), (1.0, 10, 0.02)])
+@pytest.mark.parametrize(
+    ("effect", "n", "alpha"), [(0.5, 34, 0.05), (1.0, 5, 0.05), (2.0, 3, 0.05 / 3), (1.0, 10, 0.02)]
+)
 def test_power_against_quadrature(effect, n, alpha):
     assert difference_power(effect, 1.0, n, alpha) == pytest.approx(noncentral_power(effect, n, alpha), abs=1e-7)
 
@@ -87,13 +93,18 @@ def test_upper_limit_of_the_standard_deviation(n, quantile):
     # 20 % quantiles of χ² from printed tables, and by mpmath
     assert sd_upper_limit(2.0, n) == pytest.approx(2 * math.sqrt((n - 1) / quantile), rel=1e-4)
     ratio = (2.0 / sd_upper_limit(2.0, n)) ** 2 * (n - 1)
-    assert float(mpmath.gammainc(mpmath.mpf(n - 1) / 2, 0, ratio / 2, regularized=True)) == pytest.approx(0.2, abs=1e-10)
+    assert float(mpmath.gammainc(mpmath.mpf(n - 1) / 2, 0, ratio / 2, regularized=True)) == pytest.approx(
+        0.2, abs=1e-10
+    )
 
 
 def test_seeds_needed_is_the_smallest():
     for margin, sd, alpha in [(0.01, 0.005, 0.05), (0.01, 0.01, 0.05 / 3), (0.005, 0.02, 0.05)]:
         n = seeds_needed(margin, sd, alpha)
-        enough = [min(difference_power(margin, sd, m, alpha), equivalence_power(margin, sd, m, alpha)) >= 0.8 for m in (n - 1, n)]
+        enough = [
+            min(difference_power(margin, sd, m, alpha), equivalence_power(margin, sd, m, alpha)) >= 0.8
+            for m in (n - 1, n)
+        ]
         assert enough == [False, True]
     assert seeds_needed(1e-6, 1.0) is None
     assert seeds_needed(1.0, 1e-6) == 2
@@ -102,7 +113,12 @@ def test_seeds_needed_is_the_smallest():
 def test_more_seeds_ignores_the_effect_and_says_where_it_cannot_tell():
     assert more_seeds(0.01, 0.01, 5) == seeds_needed(0.01, sd_upper_limit(0.01, 5)) - 5
     assert more_seeds(0.01, 0.0001, 30) == 1
-    assert [more_seeds(None, 0.01, 5), more_seeds(0.01, 0.0, 5), more_seeds(0.01, math.nan, 1), more_seeds(1e-7, 0.1, 3)] == [None] * 4
+    assert [
+        more_seeds(None, 0.01, 5),
+        more_seeds(0.01, 0.0, 5),
+        more_seeds(0.01, math.nan, 1),
+        more_seeds(1e-7, 0.1, 3),
+    ] == [None] * 4
 
 
 NOISE = np.array([-1.0, 0.5, 0.0, 1.0, -0.5]) * 0.001  # mean 0
@@ -115,7 +131,13 @@ def words(differences, margin=0.005, alpha=0.05):
 def test_verdicts():
     rows = [NOISE + 0.02, NOISE - 0.02, NOISE, 8 * NOISE, NOISE + 0.003]
     found = decide(np.stack(rows), 0.005)
-    assert [VERDICTS[v] for v in found.verdict] == ["helps", "hurts", "no meaningful effect", "inconclusive", "no meaningful effect"]
+    assert [VERDICTS[v] for v in found.verdict] == [
+        "helps",
+        "hurts",
+        "no meaningful effect",
+        "inconclusive",
+        "no meaningful effect",
+    ]
     assert found.at_least_margin.tolist() == [True, True, False, False, False]
     assert found.p[4] <= 0.05  # different from nothing, and still of no meaning: equivalence comes first
 
@@ -145,10 +167,16 @@ def test_undecidable_is_inconclusive_and_counts_in_the_family(row):
 
 
 def test_sentences():
-    assert sentence(n=5, mean=0.018, low=0.009, high=0.027, p=0.01, sd=0.007) == "+1.8 pp [0.9, 2.7], n = 5 paired seeds, Holm p = 0.01"
+    assert (
+        sentence(n=5, mean=0.018, low=0.009, high=0.027, p=0.01, sd=0.007)
+        == "+1.8 pp [0.9, 2.7], n = 5 paired seeds, Holm p = 0.01"
+    )
     assert sentence(n=5, mean=-0.0004, low=-0.001, high=0.0002, p=0.0004, sd=0.01) == (
-        "−0.04 pp [−0.10, 0.02], n = 5 paired seeds, Holm p < 0.001")
-    text = sentence(n=5, mean=0.0, low=-0.004, high=0.004, p=1.0, sd=0.01, equivalence_p=0.02, verdict="no meaningful effect")
+        "−0.04 pp [−0.10, 0.02], n = 5 paired seeds, Holm p < 0.001"
+    )
+    text = sentence(
+        n=5, mean=0.0, low=-0.004, high=0.004, p=1.0, sd=0.01, equivalence_p=0.02, verdict="no meaningful effect"
+    )
     assert text == "0.0 pp [−0.4, 0.4], n = 5 paired seeds, Holm p of equivalence = 0.02"
     nan = math.nan
     assert "nothing to compare" in sentence(n=0, mean=nan, low=nan, high=nan, p=nan, sd=nan)

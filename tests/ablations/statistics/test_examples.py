@@ -83,7 +83,8 @@ def test_crossed_interval_covers_new_seeds_and_new_examples():
 
 
 def test_disagreement_is_mcnemar():
-    # Agresti, *Categorical Data Analysis*, table 10.1: approval of a prime minister in two surveys, 794, 150, 86 and 570 people
+    # Agresti, *Categorical Data Analysis*, table 10.1: approval of a prime minister in two surveys, 794, 150, 86 and
+    # 570 people
     first = np.repeat([True, True, False, False], [794, 150, 86, 570])[np.newaxis]
     second = np.repeat([True, False, True, False], [794, 150, 86, 570])[np.newaxis]
     found = disagreement(first, second)
@@ -120,7 +121,12 @@ def test_factorial_effects_come_back():
     """Accuracies made of known effects, one set per seed; treatment coding averaged over the other factors."""
     generator = np.random.default_rng(0)
     base, a, b, ab = generator.normal(0, 1, (4, 6))
-    values = np.stack([base + a * (cell["a"] == 1) + b * (cell["b"] == "y") + ab * (cell["a"] == 1 and cell["b"] == "y") for cell in CELLS])
+    values = np.stack(
+        [
+            base + a * (cell["a"] == 1) + b * (cell["b"] == "y") + ab * (cell["a"] == 1 and cell["b"] == "y")
+            for cell in CELLS
+        ]
+    )
     found = {c.name: per_seed(c, values) for c in contrasts(CELLS, CELLS[0], order=3)}
     assert list(found) == ["a=1", "b=y", "c=True", "a=1 × b=y", "a=1 × c=True", "b=y × c=True", "a=1 × b=y × c=True"]
     np.testing.assert_allclose(found["a=1"], a + ab / 2)
@@ -142,13 +148,16 @@ def test_factors_of_three_levels_and_a_missing_cell():
     assert not math.isnan(found["a=0"][1])  # does not use the cell
 
 
-@pytest.mark.parametrize(("cells", "reference", "message"), [
-    (CELLS[:-1], CELLS[0], "0 cells with a=1, b=y, c=True"),
-    ([*CELLS, CELLS[0]], CELLS[0], "2 cells"),
-    (CELLS, {"a": 0, "b": "x"}, "factors a, b, c are not allowed; a, b"),
-    (CELLS, {"a": 7, "b": "x", "c": False}, "one of the cells"),
-    (CELLS, {}, "at least one"),
-])
+@pytest.mark.parametrize(
+    ("cells", "reference", "message"),
+    [
+        (CELLS[:-1], CELLS[0], "0 cells with a=1, b=y, c=True"),
+        ([*CELLS, CELLS[0]], CELLS[0], "2 cells"),
+        (CELLS, {"a": 0, "b": "x"}, "factors a, b, c are not allowed; a, b"),
+        (CELLS, {"a": 7, "b": "x", "c": False}, "one of the cells"),
+        (CELLS, {}, "at least one"),
+    ],
+)
 def test_what_is_no_factorial_is_refused(cells, reference, message):
     with pytest.raises(ValueError, match=message):
         contrasts(cells, reference)

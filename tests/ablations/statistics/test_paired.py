@@ -107,7 +107,9 @@ def test_moments_leave_nan_out_row_by_row():
     np.testing.assert_allclose(of.sd, [2, np.nan, np.nan, 0])
 
 
-@pytest.mark.parametrize("values", [(), (0.1,), (0.02, 0.02, 0.02), (0.0, 0.0), (0.71 - 0.70, 0.72 - 0.71, 0.73 - 0.72), (math.nan, 0.1)])
+@pytest.mark.parametrize(
+    "values", [(), (0.1,), (0.02, 0.02, 0.02), (0.0, 0.0), (0.71 - 0.70, 0.72 - 0.71, 0.73 - 0.72), (math.nan, 0.1)]
+)
 def test_without_variance_nothing_is_claimed(values):
     of = moments(np.array(values, dtype=float))
     interval = t_interval(of)
@@ -174,6 +176,8 @@ def test_bootstrap_against_the_formula():
     left_out = (values.sum() - values) / 19
     lean = left_out.mean() - left_out
     acceleration = (lean**3).sum() / (6 * (lean**2).sum() ** 1.5)
-    ends = [float(mpmath.ncdf(bias + (bias + z) / (1 - acceleration * (bias + z)))) for z in (normal(0.025), normal(0.975))]
+    ends = [
+        float(mpmath.ncdf(bias + (bias + z) / (1 - acceleration * (bias + z)))) for z in (normal(0.025), normal(0.975))
+    ]
     interval = bootstrap_interval(values, 0.95, np.random.default_rng(3), resamples=50_000)
     assert [float(interval.low), float(interval.high)] == pytest.approx(list(np.quantile(means, ends)), abs=0.01)

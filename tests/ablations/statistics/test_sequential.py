@@ -59,7 +59,9 @@ def test_p_is_the_smallest_over_looks_with_stopped_variants_at_one():
         for index, look in enumerate(LOOKS):
             p = difference_p(moments(data[:, : look.seeds]))
             in_look = found.looks > index
-            smallest = np.where(in_look, np.minimum(smallest, holm(np.where(in_look, p, 1.0)) * 0.05 / look.alpha), smallest)
+            smallest = np.where(
+                in_look, np.minimum(smallest, holm(np.where(in_look, p, 1.0)) * 0.05 / look.alpha), smallest
+            )
         np.testing.assert_allclose(found.decisions.p, np.minimum(smallest, 1.0))
         kinds |= set(found.state.tolist())
         helped = (found.decisions.p <= 0.05) & (found.decisions.equivalence_p > 0.05)

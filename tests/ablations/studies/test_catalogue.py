@@ -1,4 +1,6 @@
-"""The catalogue: each variant changes the fields that its study is about and no other, and another network or recipe comes of it."""
+"""The catalogue: each variant changes the fields that its study is about and no other, and another network or recipe
+comes of it.
+"""
 
 from __future__ import annotations
 
@@ -87,9 +89,36 @@ def test_docstring_has_question_source_and_command(name: str) -> None:
 
 def test_the_catalogue_is_complete() -> None:
     assert studies.names() == [
-        *("aa", "activation", "augmentation", "averaging", "correlations", "depth", "downsampling", "dropout", "flows", "head"),
-        *("interactions", "intermediate_activation", "kernel_size", "norm_kind", "norm_placement", "operation_order", "operators"),
-        *("optimizer", "paper_figures", "paper_table1", "paper_table2", "paper_table3", "residuals", "residuals_by_depth"),
+        *(
+            "aa",
+            "activation",
+            "augmentation",
+            "averaging",
+            "correlations",
+            "depth",
+            "downsampling",
+            "dropout",
+            "flows",
+            "head",
+        ),
+        *(
+            "interactions",
+            "intermediate_activation",
+            "kernel_size",
+            "norm_kind",
+            "norm_placement",
+            "operation_order",
+            "operators",
+        ),
+        *(
+            "optimizer",
+            "paper_figures",
+            "paper_table1",
+            "paper_table2",
+            "paper_table3",
+            "residuals",
+            "residuals_by_depth",
+        ),
         *("residuals_by_flow", "spectrum", "transfer", "width"),
     ]
 
@@ -104,11 +133,15 @@ def test_studies_of_the_recipe_take_a_network_that_is_not_ours(name: str) -> Non
 
 
 def test_a_study_of_the_network_says_what_it_cannot_change() -> None:
-    with pytest.raises(ValueError, match=r"^study residuals, variant without residuals: TorchvisionConfig: no field 'residual'"):
+    with pytest.raises(
+        ValueError, match=r"^study residuals, variant without residuals: TorchvisionConfig: no field 'residual'"
+    ):
         plan("residuals", preset="torchvision:resnet18")
 
 
-@pytest.mark.parametrize(("name", "match"), [("operators", "params"), ("spectrum", "macs"), ("norm_placement", "params")])
+@pytest.mark.parametrize(
+    ("name", "match"), [("operators", "params"), ("spectrum", "macs"), ("norm_placement", "params")]
+)
 def test_match_brings_every_variant_to_its_baseline(name: str, match: str) -> None:
     planned = plan(name, match=match)
     baseline, *others = planned.designs
@@ -157,10 +190,22 @@ def test_weights_by_file_are_named_by_content(tmp_path: Path) -> None:
     ("name", "options", "message"),
     [
         ("residuals", {"weights": Path("x")}, "--weights: the study residuals trains from scratch"),
-        ("correlations", {"dataset": "cifar10"}, "--dataset: 'cifar10' is not allowed; the study correlations is about synthetic"),
+        (
+            "correlations",
+            {"dataset": "cifar10"},
+            "--dataset: 'cifar10' is not allowed; the study correlations is about synthetic",
+        ),
         ("transfer", {"tune": 3}, "--tune: 3 is not allowed with the study transfer"),
-        ("transfer", {"weights": Path("/nowhere/x.pth"), "dataset": "synthetic"}, "--weights: /nowhere/x.pth cannot be read"),
-        ("transfer", {"classes": "3", "dataset": "synthetic"}, "--dataset: synthetic, classes 0 to 2 has 3 classes, too few"),
+        (
+            "transfer",
+            {"weights": Path("/nowhere/x.pth"), "dataset": "synthetic"},
+            "--weights: /nowhere/x.pth cannot be read",
+        ),
+        (
+            "transfer",
+            {"classes": "3", "dataset": "synthetic"},
+            "--dataset: synthetic, classes 0 to 2 has 3 classes, too few",
+        ),
         ("residuals", {"classes": "x", "dataset": "synthetic"}, "--classes: 'x' is not allowed"),
         ("residuals", {"classes": "5-11", "dataset": "synthetic"}, "--classes: '5-11' is not allowed; 2 to 10 classes"),
         ("flows", {"preset": "torchvision:vgg16", "dataset": "synthetic"}, "TorchvisionConfig: no field 'entry'"),
@@ -177,7 +222,13 @@ def test_what_does_not_fit_is_told(name: str, options: dict[str, object], messag
 
 
 def own(variants: Sequence[Variant], **more: object) -> Study:
-    fields: dict[str, object] = {"name": "own", "question": "?", "baseline": "a", "varies": ("model.activation",), **more}
+    fields: dict[str, object] = {
+        "name": "own",
+        "question": "?",
+        "baseline": "a",
+        "varies": ("model.activation",),
+        **more,
+    }
     return Study(variants=tuple(variants), **fields)  # type: ignore[arg-type]
 
 
@@ -187,11 +238,19 @@ def own(variants: Sequence[Variant], **more: object) -> Study:
         ([], {}, "own.variants: none given; at least a baseline"),
         ([Variant(name="a"), Variant(name="a")], {}, "own.variants: 'a' occurs twice; names must differ"),
         ([Variant(name="b")], {}, "own.baseline: 'a' is not a variant; variants: b"),
-        ([Variant(name="a"), Variant(name="b", changes={"stream": 1})], {}, "changes 'stream', which the study does not vary"),
+        (
+            [Variant(name="a"), Variant(name="b", changes={"stream": 1})],
+            {},
+            "changes 'stream', which the study does not vary",
+        ),
         ([Variant(name="a")], {"margin": 2.0}, "own.margin: 2.0 is not allowed"),
         ([Variant(name="a", train_fraction=0.0)], {}, "train_fraction 0.0 is not allowed"),
         ([Variant(name="a", match="macs")], {"baseline": "a@macs"}, "match 'macs' is not allowed for the baseline"),
-        ([Variant(name="a"), Variant(name="b", levels={"depth": "2"})], {"within": ("depth",)}, "has no baseline among the variants"),
+        (
+            [Variant(name="a"), Variant(name="b", levels={"depth": "2"})],
+            {"within": ("depth",)},
+            "has no baseline among the variants",
+        ),
     ],
 )
 def test_a_study_that_makes_no_sense_is_refused(variants: list[Variant], more: dict[str, object], message: str) -> None:

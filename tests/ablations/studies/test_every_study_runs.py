@@ -1,4 +1,6 @@
-"""Every study of the catalogue trained at smoke scale, in one process: each variant is complete, and its training is not its baseline's."""
+"""Every study of the catalogue trained at smoke scale, in one process: each variant is complete, and its training is
+not its baseline's.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ pytestmark = pytest.mark.long
 # Less than smoke: one epoch of 64 images is enough to see that two trainings differ.
 SMALLER = {"scale": "smoke", "dataset": "synthetic", "epochs": 1, "train_size": 64, "seeds": 1}
 SETS_ITS_OWN_DATA = {"correlations"}
-# Without norms, with norms frozen before they have settled, or at 152 layers after two steps, a network may lose its loss.
+# Without norms, with norms frozen before they have settled, or at 152 layers after two steps, a network may lose its
+# loss.
 MAY_DIVERGE = {"no norm", "norms frozen", "VGG-16", "ResNet-152"}
 
 
@@ -50,7 +53,9 @@ def test_a_study_runs(name: str, store: Store, out: Path) -> None:
     assert set(records.index) == set(plan.designs)
     for variant, record in records.iterrows():
         may_diverge = any(words in str(variant) for words in MAY_DIVERGE)
-        assert record["status"] == "complete" or (may_diverge and record["status"] == "diverged"), f"{variant}: {record['reason']}"
+        assert record["status"] == "complete" or (may_diverge and record["status"] == "diverged"), (
+            f"{variant}: {record['reason']}"
+        )
         reference = records.loc[references[str(variant)]]
         if variant == references[str(variant)]:
             continue

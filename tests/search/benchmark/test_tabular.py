@@ -140,19 +140,39 @@ def test_time_is_that_of_the_quickest_seed_that_ended_whole(tmp_path: Path) -> N
     network = from_json(XceptionConfig, model)
     assert [uneven.query(network, seed=seed).train_seconds for seed in (0, 1, 2, None)] == [90.0] * 4
     frame.loc[own, "status"] = "diverged"
-    assert Table(frame, space="table", digest=table.space.digest, design=table.design, about={}).query(network).train_seconds == 4.0
+    assert (
+        Table(frame, space="table", digest=table.space.digest, design=table.design, about={})
+        .query(network)
+        .train_seconds
+        == 4.0
+    )
 
 
 def test_regret_at_places() -> None:
-    run = Run("random", 0, spent=[1.0, 2.0, 3.0], seconds=[10.0, 20.0, 40.0], test_regret=[0.3, 0.2, 0.1], val_regret=[0, 0, 0])
-    np.testing.assert_array_equal(regret_at(run, np.array([0.5, 1.0, 2.5, 9.0]), over="spent"), [math.nan, 0.3, 0.2, 0.1])
-    np.testing.assert_array_equal(regret_at(run, np.array([5.0, 39.0, 40.0, 41.0]), over="seconds"), [math.nan, 0.2, 0.1, math.nan])
+    run = Run(
+        "random",
+        0,
+        spent=[1.0, 2.0, 3.0],
+        seconds=[10.0, 20.0, 40.0],
+        test_regret=[0.3, 0.2, 0.1],
+        val_regret=[0, 0, 0],
+    )
+    np.testing.assert_array_equal(
+        regret_at(run, np.array([0.5, 1.0, 2.5, 9.0]), over="spent"), [math.nan, 0.3, 0.2, 0.1]
+    )
+    np.testing.assert_array_equal(
+        regret_at(run, np.array([5.0, 39.0, 40.0, 41.0]), over="seconds"), [math.nan, 0.2, 0.1, math.nan]
+    )
 
 
 def test_summary_ranks_methods(tmp_path: Path) -> None:
     table = make_table(tmp_path)
     runs = compare_methods(table, ("random", "local"), trials=10, repeats=4)
-    better = [replace(run, method="oracle", test_regret=[0.0] * len(run.test_regret)) for run in runs if run.method == "random"]
+    better = [
+        replace(run, method="oracle", test_regret=[0.0] * len(run.test_regret))
+        for run in runs
+        if run.method == "random"
+    ]
     rows = summary([*runs, *better], 10).set_index("method")
     assert rows.loc["oracle", "test_regret"] == 0
     assert rows.loc["oracle", "mean_rank"] == rows["mean_rank"].min()
@@ -183,13 +203,18 @@ def test_methods_are_held_against_the_table(tmp_path: Path) -> None:
 def test_replay_writes_tables_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "table.parquet"
     make_table(tmp_path).write(path)
-    assert replay_command(path, ("random", "evolution", "hyperband"), trials=8, repeats=3, seed=0, out=tmp_path / "out") == 0
+    assert (
+        replay_command(path, ("random", "evolution", "hyperband"), trials=8, repeats=3, seed=0, out=tmp_path / "out")
+        == 0
+    )
     assert "regret (pp)" in capsys.readouterr().out
     folder = tmp_path / "out" / "replay"
     rows = pd.read_csv(folder / "summary.csv")
     assert set(rows["method"]) == {"random", "evolution", "hyperband"}
     assert rows["test_regret"].between(0, 1).all()
-    assert {p.name for p in (folder / "figures").iterdir()} == {f"{n}.{k}" for n in ("regret", "importance") for k in ("png", "svg")}
+    assert {p.name for p in (folder / "figures").iterdir()} == {
+        f"{n}.{k}" for n in ("regret", "importance") for k in ("png", "svg")
+    }
     with pytest.raises(ValueError, match="--repeats: 1 is not allowed; 2 or more"):
         replay_command(path, ("random",), trials=8, repeats=1, seed=0, out=tmp_path / "out")
 
@@ -211,9 +236,14 @@ def test_functional_anova_of_what_is_known_by_hand() -> None:
 
 @pytest.mark.long
 def test_tpe_beats_random_search_on_the_table(tmp_path: Path) -> None:
-    """GP and NSGA-II, which take longer or more trials, are held against random search by benchmarks.search_evidence."""
+    """GP and NSGA-II, which take longer or more trials, are held against random search by
+    benchmarks.search_evidence.
+    """
     table = make_table(tmp_path, noise=0.004)
     runs = compare_methods(table, ("random", "tpe"), trials=30, repeats=30)
-    means = {method: np.array([np.mean(run.test_regret) for run in runs if run.method == method]) for method in ("random", "tpe")}
+    means = {
+        method: np.array([np.mean(run.test_regret) for run in runs if run.method == method])
+        for method in ("random", "tpe")
+    }
     assert mean_interval(means["random"] - means["tpe"])[1] > 0
     assert max(quality(values) for values in table.grid) > 0.7

@@ -23,7 +23,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulated:
     """Commands train nothing and measure no latency."""
     executor = Simulated()
     place = Place(executor=executor, device="cpu", own_device="cpu")
-    for module in ("searching", "exhausting"):
+    for module in ("search", "exhaust"):
         monkeypatch.setattr(f"search.commands.{module}.open_place", lambda machines: place)
         monkeypatch.setattr(f"search.commands.{module}.measure_costs", lambda designs, store, device: None)
     return executor
@@ -32,8 +32,25 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulated:
 def test_search_ends_with_the_table_of_its_confirmed_winners(
     simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--space", "table", "--trials", "6", "--objectives", "val_accuracy,macs", *SMOKE, "--out", str(tmp_path), "--confirm", "2",
-             "--confirm-seeds", "3", "--max-macs", "20M", "--optuna-db", str(tmp_path / "optuna.db")]
+    words = [
+        "--space",
+        "table",
+        "--trials",
+        "6",
+        "--objectives",
+        "val_accuracy,macs",
+        *SMOKE,
+        "--out",
+        str(tmp_path),
+        "--confirm",
+        "2",
+        "--confirm-seeds",
+        "3",
+        "--max-macs",
+        "20M",
+        "--optuna-db",
+        str(tmp_path / "optuna.db"),
+    ]
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "baseline" in printed
@@ -46,21 +63,30 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
     folder = tmp_path / "searches" / "table"
     assert (pd.read_csv(folder / "trials.csv")["status"] == "complete").sum() == 6
     again = pd.read_csv(folder / "confirmation.csv")
-    assert set(runs["val_accuracy"].groupby(runs["variant"]).mean().round(9)) >= set(again["val_accuracy_fresh"].round(9))
+    assert set(runs["val_accuracy"].groupby(runs["variant"]).mean().round(9)) >= set(
+        again["val_accuracy_fresh"].round(9)
+    )
     assert (tmp_path / "optuna.db").is_file()
     best = sorted((folder / "best").glob("*.json"))
     described = json.loads(call("-m", "xception", "describe", "--config", str(best[0]), "--json").stdout)
     number = int(best[0].stem.removeprefix("candidate_"))
     trials = pd.read_csv(folder / "trials.csv").set_index("number")
     assert described["macs"] == trials.loc[number, "macs"]
-    dry = call("run_ablation.py", "--study", "aa", *SMOKE, "--preset", str(best[0]), "--dry-run", "--out", str(tmp_path))
+    dry = call(
+        "run_ablation.py", "--study", "aa", *SMOKE, "--preset", str(best[0]), "--dry-run", "--out", str(tmp_path)
+    )
     assert len(dry.stdout.splitlines()) == 4
 
 
-def test_exhaust_writes_a_table_and_goes_on_where_it_was(simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exhaust_writes_a_table_and_goes_on_where_it_was(
+    simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["exhaust", "--space", "table", "--seeds", "1", *SMOKE, "--out", str(tmp_path)]
     assert main([*words, "--dry-run"]) == 0
-    assert "72 networks of table on synthetic at scale smoke, 1 seed: 72 trials, 0 stored, 72 to train" in capsys.readouterr().err
+    assert (
+        "72 networks of table on synthetic at scale smoke, 1 seed: 72 trials, 0 stored, 72 to train"
+        in capsys.readouterr().err
+    )
     assert simulated.trained == []
     assert main(words) == 0
     assert len(simulated.trained) == 72
@@ -76,9 +102,23 @@ def test_exhaust_writes_a_table_and_goes_on_where_it_was(simulated: Simulated, t
 def test_limit_that_no_measured_network_keeps_ends_in_one_line(
     simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.engine.optimize.measured_costs", lambda names, network, *args, **kwargs: {"latency_ms": 2.0})
+    monkeypatch.setattr(
+        "search.engine.optimize.measured_costs", lambda names, network, *args, **kwargs: {"latency_ms": 2.0}
+    )
     monkeypatch.setattr("search.engine.optimize.MOST_MEASURED_REJECTIONS", 7)
-    words = ["--space", "table", "--trials", "3", "--sampler", "random", "--max-latency-ms", "0.5", *SMOKE, "--out", str(tmp_path)]
+    words = [
+        "--space",
+        "table",
+        "--trials",
+        "3",
+        "--sampler",
+        "random",
+        "--max-latency-ms",
+        "0.5",
+        *SMOKE,
+        "--out",
+        str(tmp_path),
+    ]
     for _ in range(2):  # a second time from what is stored
         with pytest.raises(SystemExit) as ended:
             main(words)
@@ -99,9 +139,18 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
         (["--space", "table", "--trials", "1", "--objectives", "speed"], "--objectives: 'speed' is not known"),
         (["--space", "table", "--trials", "1", "--sampler", "best"], "--sampler: 'best' is not known"),
         (["--space", "table", "--trials", "1", "--pruner", "best"], "--pruner: 'best' is not known"),
-        (["--space", "table", "--trials", "1", "--pruner", "asha", "--objectives", "val_accuracy,macs"], "not allowed with several"),
-        (["--space", "table", "--trials", "1", "--max-macs", "many"], "--max-macs: 'many' is not allowed; a number above 0 such as"),
-        (["--space", "table", "--trials", "1", "--max-macs", "12"], "random networks of table keeps the limits; the closest has"),
+        (
+            ["--space", "table", "--trials", "1", "--pruner", "asha", "--objectives", "val_accuracy,macs"],
+            "not allowed with several",
+        ),
+        (
+            ["--space", "table", "--trials", "1", "--max-macs", "many"],
+            "--max-macs: 'many' is not allowed; a number above 0 such as",
+        ),
+        (
+            ["--space", "table", "--trials", "1", "--max-macs", "12"],
+            "random networks of table keeps the limits; the closest has",
+        ),
         (["--space", "table", "--trials", "1", "--max-latency-ms", "-1"], "--max-latency-ms: -1 is not allowed"),
         (["--space", "table", "--trials", "1", "--proxies", "luck"], "--proxies: 'luck' is not known"),
         (["--space", "table", "--trials", "1", "--preset", "torchvision:resnet18"], "a search varies networks of ours"),
@@ -132,10 +181,9 @@ def test_wrong_use_is_one_line(
 @pytest.mark.parametrize("words", [["--list"], ["--list", "--json"], ["--help"]])
 def test_listing_imports_nothing_heavy(words: list[str]) -> None:
     code = (
-        "import sys, io, contextlib, search.__main__ as command\n"
-        "with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit): command.main(sys.argv[1:])\n"
-        "heavy = {'torch', 'pandas', 'sqlalchemy', 'scipy', 'matplotlib', 'optuna', 'numpy'} & set(sys.modules)\n"
-        "print(len(out.getvalue()) > 100, sorted(heavy))"
+        "import sys, io, contextlib, search.__main__ as command\nwith contextlib.redirect_stdout(io.StringIO()) as out,"
+        " contextlib.suppress(SystemExit): command.main(sys.argv[1:])\nheavy = {'torch', 'pandas', 'sqlalchemy',"
+        " 'scipy', 'matplotlib', 'optuna', 'numpy'} & set(sys.modules)\nprint(len(out.getvalue()) > 100, sorted(heavy))"
     )
     assert call("-c", code, *words).stdout.split("\n")[0] == "True []"
 
@@ -149,9 +197,29 @@ def test_list_describes_every_space() -> None:
 
 @pytest.mark.long
 def test_search_with_real_trainings_measured_costs_and_proxies(tmp_path: Path) -> None:
-    done = call("-m", "search", "--space", "table", "--trials", "3", *SMOKE, "--epochs", "1", "--train-size", "64", "--workers", "2",
-                "--objectives", "val_accuracy,latency_ms,memory_mib", "--proxies", "grad_norm,synflow,naswot", "--confirm", "1",
-                "--out", str(tmp_path))
+    done = call(
+        "-m",
+        "search",
+        "--space",
+        "table",
+        "--trials",
+        "3",
+        *SMOKE,
+        "--epochs",
+        "1",
+        "--train-size",
+        "64",
+        "--workers",
+        "2",
+        "--objectives",
+        "val_accuracy,latency_ms,memory_mib",
+        "--proxies",
+        "grad_norm,synflow,naswot",
+        "--confirm",
+        "1",
+        "--out",
+        str(tmp_path),
+    )
     assert "candidate" in done.stdout
     trials = pd.read_csv(tmp_path / "searches" / "table" / "trials.csv")
     assert trials[["latency_ms", "memory_mib", "grad_norm", "synflow", "naswot"]].notna().all().all()

@@ -33,7 +33,13 @@ def go_on(plan: SearchPlan, rows: list[Row], until: int) -> list[Row]:
     index, rows = Index(plan.definition, plan.space, rows), list(rows)
     while len(rows) < until:
         asked = index.ask()
-        row = Row(number=asked.number, state="complete", params=asked.values, model="", search_attributes=asked.search_attributes)
+        row = Row(
+            number=asked.number,
+            state="complete",
+            params=asked.values,
+            model="",
+            search_attributes=asked.search_attributes,
+        )
         if asked.number % 7 == 3:
             row = replace(row, state="failed")
         elif asked.number % 7 == 5:
@@ -114,7 +120,13 @@ def test_local_search_tries_neighbours_of_the_best_and_repeats_nothing(tmp_path:
     for _ in range(30):
         asked = index.ask()
         values.append(asked.values)
-        row = Row(number=asked.number, state="complete", params=asked.values, model="", values=(score[json.dumps(asked.values)],))
+        row = Row(
+            number=asked.number,
+            state="complete",
+            params=asked.values,
+            model="",
+            values=(score[json.dumps(asked.values)],),
+        )
         index.tell(row)
     assert len({json.dumps(v) for v in values[2:]}) == 28
     best = max(values[:-5], key=lambda v: score[json.dumps(v)])

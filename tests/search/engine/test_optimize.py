@@ -1,4 +1,6 @@
-"""The search itself, with simulated trainings: killed at any point, with several workers, with limits, pruners and proxies."""
+"""The search itself, with simulated trainings: killed at any point, with several workers, with limits, pruners and
+proxies.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def test_finished_search_trains_nothing_and_more_trials_continue_it(tmp_path: Pa
 
 def test_what_an_ablation_trained_is_not_trained_again(tmp_path: Path) -> None:
     plan = make_plan(tmp_path)
-    networks = [from_json(XceptionConfig, row.model) for row in run_search(make_plan(tmp_path / "other"), 4, Simulated()).rows]
+    networks = [
+        from_json(XceptionConfig, row.model) for row in run_search(make_plan(tmp_path / "other"), 4, Simulated()).rows
+    ]
     store = Store(f"sqlite:///{tmp_path / 'records.db'}")
     for network in networks[:3]:
         trial = plan.trial(network, 0)
@@ -109,7 +113,8 @@ def test_several_workers_lose_and_repeat_nothing(tmp_path: Path, workers: int) -
 
 def test_selection_never_sees_the_test_set(tmp_path: Path) -> None:
     low, high = (
-        run_search(make_plan(tmp_path / str(accuracy)), 12, Simulated(test_accuracy=accuracy)) for accuracy in (0.1, 0.9)
+        run_search(make_plan(tmp_path / str(accuracy)), 12, Simulated(test_accuracy=accuracy))
+        for accuracy in (0.1, 0.9)
     )
     assert told(low) == told(high)
     assert [row.number for row in front_rows(low)] == [row.number for row in front_rows(high)]
@@ -237,7 +242,9 @@ def test_measured_costs_are_taken_while_nothing_trains(tmp_path: Path, monkeypat
 
     monkeypatch.setattr("search.engine.optimize.measured_costs", measure)
     executor = Counting(3)
-    plan = make_plan(tmp_path, objectives=("val_accuracy", "latency_ms"), limits=(("latency_ms", 20.0),), sampler="random")
+    plan = make_plan(
+        tmp_path, objectives=("val_accuracy", "latency_ms"), limits=(("latency_ms", 20.0),), sampler="random"
+    )
     search = run_search(plan, 9, executor, workers=3)
     assert moments
     assert set(moments) == {0}
@@ -309,7 +316,9 @@ def test_warm_start_begins_with_the_best_of_a_pool(tmp_path: Path) -> None:
     given = [row for row in search.rows if row.given]
     assert [row.number for row in given] == list(range(8))
     generator = random.Random(0)
-    typical = sorted(complexity(plan.space.config(plan.network, plan.space.draw(generator)), 32).macs for _ in range(60))[45]
+    typical = sorted(
+        complexity(plan.space.config(plan.network, plan.space.draw(generator)), 32).macs for _ in range(60)
+    )[45]
     assert all(row.costs["macs"] > typical for row in given)
     assert all(row.proxies["synflow"] == row.costs["macs"] for row in search.rows if row.state == "complete")
 
@@ -353,7 +362,9 @@ def test_older_space_in_the_store_is_refused_and_nothing_lost(tmp_path: Path) ->
 
 def test_constraints_that_nothing_keeps_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, limits=(("macs", 1000.0),))
-    with pytest.raises(ValueError, match=r"--max-macs: none of 1,000 random networks of middle_flow keeps the limits; the closest has"):
+    with pytest.raises(
+        ValueError, match=r"--max-macs: none of 1,000 random networks of middle_flow keeps the limits; the closest has"
+    ):
         require_feasible(plan)
     assert not list(tmp_path.glob("*.db"))
 
@@ -366,7 +377,10 @@ def test_constraints_that_nothing_keeps_are_refused_before_anything_is_written(t
         ({"objectives": ("accuracy",)}, "--objectives: 'accuracy' is not known; allowed: val_accuracy"),
         ({"objectives": ("macs", "macs")}, "each at most once"),
         ({"objectives": ()}, "--objectives"),
-        ({"pruner": "median", "objectives": ("val_accuracy", "macs")}, "--pruner: 'median' is not allowed with several objectives"),
+        (
+            {"pruner": "median", "objectives": ("val_accuracy", "macs")},
+            "--pruner: 'median' is not allowed with several objectives",
+        ),
         ({"pruner": "median", "objectives": ("macs",)}, "has no effect where nothing is trained"),
         ({"pruner": "asha", "epochs": 2}, "nothing to stop in trainings of 2 epochs"),
         ({"pruner": "wilcoxon"}, "--seeds-per-candidate 5 or more"),
@@ -377,7 +391,10 @@ def test_constraints_that_nothing_keeps_are_refused_before_anything_is_written(t
         ({"accuracy_at_most": 1.5}, "--accuracy-at-most: 1.5 is not allowed"),
         ({"population": 30}, "--population: 30 has no effect with --sampler tpe; leave it out, or use nsga2"),
         ({"accuracy_at_most": 0.5}, "--accuracy-at-most: 0.5 has no effect without val_accuracy and another objective"),
-        ({"objectives": ("macs",), "seeds_per_candidate": 2}, "--seeds-per-candidate: 2 has no effect where nothing is trained"),
+        (
+            {"objectives": ("macs",), "seeds_per_candidate": 2},
+            "--seeds-per-candidate: 2 has no effect where nothing is trained",
+        ),
         ({"objectives": ("macs",), "filter": "synflow"}, "--filter: 'synflow' has no effect where nothing is trained"),
         ({"warm_start": "luck"}, "--warm-start: 'luck' is not known; allowed: grad_norm, synflow, naswot"),
     ],

@@ -1,4 +1,6 @@
-"""Spaces hold what they promise: every suggestion is a valid config, every dimension has an effect, sizes stay relative."""
+"""Spaces hold what they promise: every suggestion is a valid config, every dimension has an effect, sizes stay
+relative.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +100,12 @@ def test_places_in_the_unit_interval_cover_a_dimension_evenly() -> None:
 
 
 def test_digest_follows_the_definition() -> None:
-    wider = Space(name="small", question="?", dimensions=(Integer(name="a", low=0, high=3), *SMALL.dimensions[1:]), build=SMALL.build)
+    wider = Space(
+        name="small",
+        question="?",
+        dimensions=(Integer(name="a", low=0, high=3), *SMALL.dimensions[1:]),
+        build=SMALL.build,
+    )
     renewed = Space(name="small", question="?", dimensions=SMALL.dimensions, build=SMALL.build, version=2)
     reworded = Space(name="small", question="Why?", dimensions=SMALL.dimensions, build=SMALL.build)
     assert len({SMALL.digest, wider.digest, renewed.digest}) == 3
@@ -107,7 +114,12 @@ def test_digest_follows_the_definition() -> None:
 
 def test_a_condition_must_follow_what_it_asks_for() -> None:
     with pytest.raises(ValueError, match=r"bad\.b: its condition 'a' is no dimension before it"):
-        Space(name="bad", question="?", dimensions=(Choice(name="b", options=(1,), when=(When("a", (1,)),)),), build=SMALL.build)
+        Space(
+            name="bad",
+            question="?",
+            dimensions=(Choice(name="b", options=(1,), when=(When("a", (1,)),)),),
+            build=SMALL.build,
+        )
 
 
 def test_endless_spaces_have_no_grid() -> None:

@@ -1,4 +1,6 @@
-"""Configs: typed on construction, one JSON text for one value, and errors that name field, value and what is allowed."""
+"""Configs: typed on construction, one JSON text for one value, and errors that name field, value and what is
+allowed.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class Whole(Config):
 wholes = st.builds(
     Whole,
     part=st.one_of(
-        st.builds(Colour, name=st.sampled_from(["red", "blue"]), weight=st.floats(allow_nan=False, allow_infinity=False)),
+        st.builds(
+            Colour, name=st.sampled_from(["red", "blue"]), weight=st.floats(allow_nan=False, allow_infinity=False)
+        ),
         st.builds(Shape, sides=st.integers()),
     ),
     count=st.integers(min_value=0),
@@ -85,7 +89,9 @@ def test_a_new_field_with_a_default_keeps_every_key() -> None:
     assert key_of(Before(x=1)) == key_of(After(x=1)) != key_of(After(x=1, y="some"))
 
 
-@pytest.mark.parametrize(("written", "number"), [(1, 1.0), (1.0, 1.0), (-0.0, 0.0), (1e300, 1e300), (0.1, 0.1), (2**53, 2.0**53)])
+@pytest.mark.parametrize(
+    ("written", "number"), [(1, 1.0), (1.0, 1.0), (-0.0, 0.0), (1e300, 1e300), (0.1, 0.1), (2**53, 2.0**53)]
+)
 def test_a_number_has_one_text(written: float, number: float) -> None:
     assert key_of(Colour(weight=written)) == key_of(Colour(weight=number))
     assert json.loads(canonical_json(Colour(weight=number))).get("weight", 1.0) == number
@@ -94,7 +100,9 @@ def test_a_number_has_one_text(written: float, number: float) -> None:
 def test_the_key_does_not_depend_on_the_process() -> None:
     code = "from xception.base.canonical import key_of; print(key_of({'b': [1.0, 'ä'], 'a': None}))"
     keys = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}).stdout
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+        ).stdout
         for seed in ("0", "1")
     }
     assert keys == {key_of({"b": [1.0, "ä"], "a": None}) + "\n"}

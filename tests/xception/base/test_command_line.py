@@ -34,9 +34,25 @@ def test_plain_words_come_to_what_tyro_makes_of_them(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "--help", "-h", "--nowhere", "--study", "--study --list", "--study -x", "residuals", "--list true", "--list=true", "--no-list",
-        "--scale huge", "--epochs x", "--epochs -3", "--epochs 1.5", "--trial-timeout nan", "--study a --study b", "--study None",
-        "--workers ''", "--epochs ٣",
+        "--help",
+        "-h",
+        "--nowhere",
+        "--study",
+        "--study --list",
+        "--study -x",
+        "residuals",
+        "--list true",
+        "--list=true",
+        "--no-list",
+        "--scale huge",
+        "--epochs x",
+        "--epochs -3",
+        "--epochs 1.5",
+        "--trial-timeout nan",
+        "--study a --study b",
+        "--study None",
+        "--workers ''",
+        "--epochs ٣",
     ],
 )
 def test_everything_else_is_left_to_tyro(line: str) -> None:
@@ -47,7 +63,9 @@ def test_a_missing_option_is_left_to_tyro() -> None:
     from ablations.__main__ import Arguments
 
     assert command_line._parse_plain(Arguments, ["--action", "check"]) is None
-    assert command_line._parse_plain(Arguments, ["--action", "check", "--store", "x"]) == Arguments(action="check", store="x")
+    assert command_line._parse_plain(Arguments, ["--action", "check", "--store", "x"]) == Arguments(
+        action="check", store="x"
+    )
     whole = command_line._parse_plain(Arguments, ["--action", "rebuild", "--store", "x", "--trials", "t"])
     assert whole is not None
     assert whole.trials == Path("t")

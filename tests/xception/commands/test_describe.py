@@ -64,19 +64,25 @@ def test_stages_follow_each_other_and_add_up(name):
     assert (sum(row.params for row in rows), sum(row.macs for row in rows)) == (counted.params, counted.macs)
 
 
-@pytest.mark.parametrize(("args", "message"), [
-    ([], "a command is needed: describe, latency"),
-    (["explain"], "'explain' is not a command; allowed: describe, latency"),
-    (["describe"], "--preset or --config is needed"),
-    (["describe", "--preset", "papre"], "'papre' is not allowed; allowed: paper,"),
-    (["describe", "--preset", "paper,keras"], "one network at a time"),
-    (["describe", "--preset", "paper", "--input-size", "2"], "input_size: 2 is not allowed; the stem leaves nothing"),
-    (["describe", "--preset", "paper", "--input-size", "0"], "--input-size: 0 is not allowed"),
-    (["describe", "--preset", "paper", "--input-size", "big"], "big"),
-    (["describe", "--preset", "torchvision:inception_v3", "--input-size", "32"], "at least 75"),
-    (["describe", "--config", "/nowhere/file.json"], "cannot be read"),
-    (["describe", "--presets", "paper"], "--presets"),
-])
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "a command is needed: describe, latency"),
+        (["explain"], "'explain' is not a command; allowed: describe, latency"),
+        (["describe"], "--preset or --config is needed"),
+        (["describe", "--preset", "papre"], "'papre' is not allowed; allowed: paper,"),
+        (["describe", "--preset", "paper,keras"], "one network at a time"),
+        (
+            ["describe", "--preset", "paper", "--input-size", "2"],
+            "input_size: 2 is not allowed; the stem leaves nothing",
+        ),
+        (["describe", "--preset", "paper", "--input-size", "0"], "--input-size: 0 is not allowed"),
+        (["describe", "--preset", "paper", "--input-size", "big"], "big"),
+        (["describe", "--preset", "torchvision:inception_v3", "--input-size", "32"], "at least 75"),
+        (["describe", "--config", "/nowhere/file.json"], "cannot be read"),
+        (["describe", "--presets", "paper"], "--presets"),
+    ],
+)
 def test_wrong_use_is_one_line(args, message, capsys):
     with pytest.raises(SystemExit) as ended:
         main(args)
@@ -89,9 +95,11 @@ def test_wrong_use_is_one_line(args, message, capsys):
 
 def test_help_imports_no_torch():
     for args in (["--help"], ["describe", "--help"]):
-        code = ("import runpy, sys; sys.argv = ['xception', *sys.argv[1:]]\n"
-                "try: runpy.run_module('xception', run_name='__main__')\n"
-                "except SystemExit as end: assert not end.code, end.code\n"
-                "assert 'torch' not in sys.modules")
+        code = (
+            "import runpy, sys; sys.argv = ['xception', *sys.argv[1:]]\n"
+            "try: runpy.run_module('xception', run_name='__main__')\n"
+            "except SystemExit as end: assert not end.code, end.code\n"
+            "assert 'torch' not in sys.modules"
+        )
         done = subprocess.run([sys.executable, "-c", code, *args], check=True, capture_output=True, text=True)
         assert "describe" in done.stdout

@@ -20,18 +20,32 @@ FAST = ("--device", "cpu", "--time-budget", "0")
 
 @pytest.fixture(autouse=True)
 def few_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let few inputs take turns, and small matrices be the ceiling: what is printed is tested here, not how true it is."""
+    """Let few inputs take turns, and small matrices be the ceiling: what is printed is tested here, not how true it
+    is.
+    """
     monkeypatch.setattr("xception.profile.workload._CPU_CACHE_BYTES", 1)
     monkeypatch.setattr("xception.profile.roofline.measure_ceilings", functools.partial(measure_ceilings, size=64))
 
 
 def test_latency_prints_a_list_of_rows(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     figure = tmp_path / "new" / "figure.png"
-    asked = ["--preset", "cifar_tiny,cifar_small", "--batch-sizes", "1,2", "--precisions", "float32,tf32", *FAST, "--json"]
+    asked = [
+        "--preset",
+        "cifar_tiny,cifar_small",
+        "--batch-sizes",
+        "1,2",
+        "--precisions",
+        "float32,tf32",
+        *FAST,
+        "--json",
+    ]
     assert cli.latency([*asked, "--figure", str(figure)]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [(r["preset"], r["batch_size"], r["precision"]) for r in rows] == [
-        (name, batch, precision) for batch in (1, 2) for precision in ("float32", "tf32") for name in ("cifar_tiny", "cifar_small")
+        (name, batch, precision)
+        for batch in (1, 2)
+        for precision in ("float32", "tf32")
+        for name in ("cifar_tiny", "cifar_small")
     ]
     for row in rows:
         assert row["device"] == "cpu"
@@ -71,9 +85,14 @@ def test_a_batch_that_does_not_fit_is_a_row_and_the_rest_continues(capsys: pytes
 
 def test_roofline_prints_shares_and_saves_figure_and_layers(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     figure, layers = tmp_path / "roofline.svg", tmp_path / "layers.csv"
-    assert cli.roofline(["--preset", "cifar_tiny", *FAST, "--figure", str(figure), "--layers", str(layers), "--json"]) == 0
+    assert (
+        cli.roofline(["--preset", "cifar_tiny", *FAST, "--figure", str(figure), "--layers", str(layers), "--json"]) == 0
+    )
     document = json.loads(capsys.readouterr().out)
-    assert document["ceilings"]["ridge"] == document["ceilings"]["macs_per_second"] / document["ceilings"]["bytes_per_second"]
+    assert (
+        document["ceilings"]["ridge"]
+        == document["ceilings"]["macs_per_second"] / document["ceilings"]["bytes_per_second"]
+    )
     assert {kind["kind"] for kind in document["kinds"]} >= {"depthwise", "pointwise", "norm"}
     assert document["layers"][0]["kind"] == "network"
     assert "<svg" in figure.read_text()
@@ -120,16 +139,29 @@ def test_wrong_use_of_latency_is_one_line(args: list[str], word: str, capsys: py
     assert word in refused(cli.latency, args, capsys)
 
 
-@pytest.mark.parametrize(("args", "word"), [*WRONG, (["--preset", "cifar_tiny", "--precision", "tf32", "--device", "cpu"], "TF32")])
+@pytest.mark.parametrize(
+    ("args", "word"), [*WRONG, (["--preset", "cifar_tiny", "--precision", "tf32", "--device", "cpu"], "TF32")]
+)
 def test_wrong_use_of_roofline_is_one_line(args: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert word in refused(cli.roofline, args, capsys)
 
 
-NO_CONFIG = ("", "{", "[]", "3", '{"num_classes": 0}', '{"nonsense": 1}', '{"type": "Other"}', '{"num_classes": 2, "num_classes": 3}')
+NO_CONFIG = (
+    "",
+    "{",
+    "[]",
+    "3",
+    '{"num_classes": 0}',
+    '{"nonsense": 1}',
+    '{"type": "Other"}',
+    '{"num_classes": 2, "num_classes": 3}',
+)
 
 
 @pytest.mark.parametrize("text", [*NO_CONFIG, "[" * 100_000], ids=range(len(NO_CONFIG) + 1))
-def test_a_config_file_that_holds_no_config_is_one_line(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_config_file_that_holds_no_config_is_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "broken.json"
     path.write_text(text)
     assert "broken.json" in refused(cli.latency, ["--config", str(path)], capsys)
@@ -138,7 +170,11 @@ def test_a_config_file_that_holds_no_config_is_one_line(text: str, tmp_path: Pat
 def test_config_files_of_both_families_are_read(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     for config in (XceptionConfig(), presets.get("aligned41"), TorchvisionConfig(name="resnet18", num_classes=7)):
-        plain = to_plain(config) if isinstance(config, XceptionConfig) else {"type": "TorchvisionConfig", **to_plain(config)}
+        plain = (
+            to_plain(config)
+            if isinstance(config, XceptionConfig)
+            else {"type": "TorchvisionConfig", **to_plain(config)}
+        )
         path.write_text(json.dumps(plain))
         assert read_config(path) == config
 

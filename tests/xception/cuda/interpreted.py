@@ -1,4 +1,6 @@
-"""Run with TRITON_INTERPRET=1: our kernels against PyTorch's convolution on a CPU; prints the largest difference of each case."""
+"""Run with TRITON_INTERPRET=1: our kernels against PyTorch's convolution on a CPU; prints the largest difference of
+each case.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def main() -> None:
     rows = []
     generator = torch.Generator().manual_seed(0)
     for channels, height, width, size, stride, dilation, backend in CASES:
-        images = torch.randn((2, channels, height, width), generator=generator).contiguous(memory_format=torch.channels_last)
+        images = torch.randn((2, channels, height, width), generator=generator).contiguous(
+            memory_format=torch.channels_last
+        )
         weight = torch.randn((channels, 1, size, size), generator=generator)
         padding = dilation * (size - 1) // 2
         outs = []

@@ -30,7 +30,9 @@ needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, re
 @needs_triton
 def test_our_kernels_agree_with_pytorch_in_tritons_interpreter() -> None:
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, HERE / "interpreted.py"], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, HERE / "interpreted.py"], env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     assert len(rows) == 4
@@ -46,7 +48,9 @@ def test_the_operator_differentiates_as_pytorch_does(backend: str, size: int, st
     out = depthwise(x, weight, stride=stride, padding=padding, dilation=dilation, backend=backend)
     expected = F.conv2d(x, weight, None, stride, padding, dilation, 4)
     torch.testing.assert_close(out, expected)
-    for ours, theirs in zip(*(torch.autograd.grad(y.square().sum(), (x, weight)) for y in (out, expected)), strict=True):
+    for ours, theirs in zip(
+        *(torch.autograd.grad(y.square().sum(), (x, weight)) for y in (out, expected)), strict=True
+    ):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
@@ -64,7 +68,9 @@ def test_autocast_reaches_the_operator() -> None:
 
 def test_backends_are_named_once() -> None:
     assert set(available()) <= set(BACKENDS)
-    assert all(positions & (positions - 1) == 0 and channels & (channels - 1) == 0 for positions, channels in TILES.values())
+    assert all(
+        positions & (positions - 1) == 0 and channels & (channels - 1) == 0 for positions, channels in TILES.values()
+    )
 
 
 # The choice
@@ -89,7 +95,11 @@ def network() -> nn.Module:
 
 
 def modules(network: nn.Module) -> dict[str, DepthwiseConv2d | StackedConv2d]:
-    return {name: m for name, m in network.named_modules() if isinstance(m, DepthwiseConv2d) or getattr(m, "is_depthwise", False)}
+    return {
+        name: m
+        for name, m in network.named_modules()
+        if isinstance(m, DepthwiseConv2d) or getattr(m, "is_depthwise", False)
+    }
 
 
 def test_each_shape_gets_the_quickest_and_is_measured_once(network: nn.Module, tmp_path: Path) -> None:
@@ -114,7 +124,10 @@ def test_a_damaged_table_is_measured_anew(network: nn.Module, tmp_path: Path) ->
     first, second = Table(), Table()
     chosen = choose_backends(network, images, torch.float32, backends=("cudnn", "native"), path=path, measured_by=first)
     path.write_bytes(path.read_bytes()[:-10])
-    assert choose_backends(network, images, torch.float32, backends=("cudnn", "native"), path=path, measured_by=second) == chosen
+    assert (
+        choose_backends(network, images, torch.float32, backends=("cudnn", "native"), path=path, measured_by=second)
+        == chosen
+    )
     assert second.asked == first.asked
 
 
@@ -137,7 +150,12 @@ def test_networks_compute_the_same_under_a_chosen_backend(network: nn.Module) ->
 def test_backends_agree_on_a_gpu(backend: str, dtype: torch.dtype, size: int, stride: int, dilation: int) -> None:
     padding = dilation * (size - 1) // 2
     torch.manual_seed(0)
-    x = torch.randn(4, 100, 17, 19, device="cuda").contiguous(memory_format=torch.channels_last).to(dtype).requires_grad_()
+    x = (
+        torch.randn(4, 100, 17, 19, device="cuda")
+        .contiguous(memory_format=torch.channels_last)
+        .to(dtype)
+        .requires_grad_()
+    )
     weight = torch.randn(100, 1, size, size, device="cuda").to(dtype).requires_grad_()
     out = depthwise(x, weight, stride=stride, padding=padding, dilation=dilation, backend=backend)
     gradient = torch.randn_like(out)

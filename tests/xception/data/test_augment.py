@@ -10,7 +10,9 @@ from xception.data import AugmentConfig, ChannelStatistics
 from xception.data.augment import augment, normalise
 
 STATISTICS = ChannelStatistics(mean=(0.49, 0.48, 0.45), std=(0.25, 0.24, 0.26))
-EVERYTHING = AugmentConfig(flip=True, crop_padding=4, cutout=8, randaugment_operations=2, mixup_alpha=0.2, cutmix_alpha=1.0)
+EVERYTHING = AugmentConfig(
+    flip=True, crop_padding=4, cutout=8, randaugment_operations=2, mixup_alpha=0.2, cutmix_alpha=1.0
+)
 
 
 def batch(num: int = 20, size: int = 32, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
@@ -146,7 +148,14 @@ def test_randaugment_is_torchvisions_on_groups_of_the_batch() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"flip": True}, {"crop_padding": 4}, {"cutout": 8}, {"randaugment_operations": 2}, {"mixup_alpha": 0.4}, {"cutmix_alpha": 1.0}],
+    [
+        {"flip": True},
+        {"crop_padding": 4},
+        {"cutout": 8},
+        {"randaugment_operations": 2},
+        {"mixup_alpha": 0.4},
+        {"cutmix_alpha": 1.0},
+    ],
     ids=lambda c: next(iter(c)),
 )
 def test_each_setting_changes_the_step_and_the_generator_alone_decides_how(change: dict[str, object]) -> None:

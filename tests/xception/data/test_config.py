@@ -21,8 +21,16 @@ def test_what_is_neutral_is_not_in_the_key() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("fingerprint", "x"), ("fingerprint", FINGERPRINT.upper()), ("image_size", 0), ("image_size", 5000), ("val_size", -1),
-     ("train_size", 0), ("test_size", 0), ("train_size", 1.5)],
+    [
+        ("fingerprint", "x"),
+        ("fingerprint", FINGERPRINT.upper()),
+        ("image_size", 0),
+        ("image_size", 5000),
+        ("val_size", -1),
+        ("train_size", 0),
+        ("test_size", 0),
+        ("train_size", 1.5),
+    ],
 )
 def test_data_out_of_range(field: str, value: Any) -> None:
     good: dict[str, Any] = {"fingerprint": FINGERPRINT, "image_size": 32, "val_size": 0}
@@ -32,8 +40,16 @@ def test_data_out_of_range(field: str, value: Any) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("crop_padding", -1), ("cutout", -1), ("randaugment_operations", 17), ("mixup_alpha", -0.1), ("mixup_alpha", 1e-5),
-     ("cutmix_alpha", 1e9), ("flip", 1), ("crop_padding", True)],
+    [
+        ("crop_padding", -1),
+        ("cutout", -1),
+        ("randaugment_operations", 17),
+        ("mixup_alpha", -0.1),
+        ("mixup_alpha", 1e-5),
+        ("cutmix_alpha", 1e9),
+        ("flip", 1),
+        ("crop_padding", True),
+    ],
 )
 def test_augmentation_out_of_range(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"^AugmentConfig\.{field}: {value!r} is not allowed"):

@@ -52,9 +52,10 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def same(a: Dataset, b: Dataset) -> bool:
-    return all(torch.equal(x.images, y.images) and torch.equal(x.labels, y.labels) for x, y in ((a.train, b.train), (a.test, b.test))) and (
-        (a.statistics, a.num_broken, a.broken) == (b.statistics, b.num_broken, b.broken)
-    )
+    return all(
+        torch.equal(x.images, y.images) and torch.equal(x.labels, y.labels)
+        for x, y in ((a.train, b.train), (a.test, b.test))
+    ) and ((a.statistics, a.num_broken, a.broken) == (b.statistics, b.num_broken, b.broken))
 
 
 def test_a_data_set_is_decoded_in_order(source: Source) -> None:
@@ -110,7 +111,11 @@ def test_a_damaged_cache_is_noticed_and_decoded_again(
     assert torch.equal(load(source).train.images, images)
     assert len(count) == 2
     assert sorted(p.name for p in decoded_folder(cache).iterdir()) == [
-        "manifest.json", "test-images", "test-labels", "train-images", "train-labels",
+        "manifest.json",
+        "test-images",
+        "test-labels",
+        "train-images",
+        "train-labels",
     ]
 
 
@@ -137,7 +142,9 @@ def test_processes_that_start_at_once_decode_once(source: Source, cache: Path) -
     assert decoded_folder(cache).is_dir()
 
 
-def test_files_that_change_between_finding_and_decoding_are_refused(source: Source, tmp_path: Path, cache: Path) -> None:
+def test_files_that_change_between_finding_and_decoding_are_refused(
+    source: Source, tmp_path: Path, cache: Path
+) -> None:
     parquet_folder(tmp_path / "set", num_train=13)
     with pytest.raises(DataError, match="the files changed since they were found"):
         load(source)
@@ -174,7 +181,9 @@ def test_sizes_out_of_range(source: Source, size: int) -> None:
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("XCEPTION_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(DataError, match=r"cannot be made \(not a directory\); name a folder that can in \$XCEPTION_CACHE"):
+    with pytest.raises(
+        DataError, match=r"cannot be made \(not a directory\); name a folder that can in \$XCEPTION_CACHE"
+    ):
         load(find("synthetic"))
 
 
@@ -204,12 +213,16 @@ def test_an_atomic_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_is_on_disk_before_it_has_its_name_and_the_name_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_on_disk_before_it_has_its_name_and_the_name_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
     fsync, replace = os.fsync, os.replace
 
     def sync(descriptor: int) -> None:
-        calls.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else f"file of {os.fstat(descriptor).st_size} bytes")
+        calls.append(
+            "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else f"file of {os.fstat(descriptor).st_size} bytes"
+        )
         fsync(descriptor)
 
     def rename(source: Path, target: Path) -> None:
@@ -223,7 +236,9 @@ def test_a_file_is_on_disk_before_it_has_its_name_and_the_name_before_it_counts(
     assert calls == ["file of 5 bytes", "rename to x", "folder"]
 
 
-@pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"null", b'{"sha256": "0", "content": {}}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "raw", [b"", b"{}", b"[]", b"null", b'{"sha256": "0", "content": {}}', b"\xff", b"[" * 100_000]
+)
 def test_documents_that_were_damaged_count_as_missing(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(raw)
@@ -238,10 +253,15 @@ def test_a_lock_that_is_held_is_told_by_its_holder_and_freed_by_its_death(tmp_pa
         "import sys, pathlib, xception.base.files as c\n"
         "with c.lock(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(DataError, match=f"still held by process {holder.pid} after 0.1 s"), lock(path, timeout_seconds=0.1):
+        with (
+            pytest.raises(DataError, match=f"still held by process {holder.pid} after 0.1 s"),
+            lock(path, timeout_seconds=0.1),
+        ):
             pass
         holder.kill()
         holder.wait()

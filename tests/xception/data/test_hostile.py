@@ -25,7 +25,8 @@ from xception.data.archive import extract
 from xception.data.cifar import CIFAR10, open_cifar, read_pickle
 from xception.data.download import DownloadError, Remote, fetch
 
-# -- pickles ---------------------------------------------------------------------------------------------------------------
+# -- pickles
+# ---------------------------------------------------------------------------------------------------------------
 
 
 class Bomb:
@@ -39,11 +40,15 @@ class Bomb:
 
 
 @pytest.mark.parametrize("where", ["value", "key", "in place of the dict"])
-def test_a_pickle_that_would_run_a_command_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+def test_a_pickle_that_would_run_a_command_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
     monkeypatch.setattr(names, "CIFAR10", TINY_CIFAR)
     folder = cifar_files(tmp_path)
     bomb = Bomb(f"touch {tmp_path / 'burnt'}")
-    content: Any = {"value": {"data": bomb, "labels": [0]}, "key": {(bomb, "x"): 1}, "in place of the dict": bomb}[where]
+    content: Any = {"value": {"data": bomb, "labels": [0]}, "key": {(bomb, "x"): 1}, "in place of the dict": bomb}[
+        where
+    ]
     (folder / "data_batch_2").write_bytes(pickle.dumps(content))
     with pytest.raises(DataError, match=r"asks for (posix|nt)\.system, which is refused"):
         find("cifar10", tmp_path)
@@ -52,11 +57,22 @@ def test_a_pickle_that_would_run_a_command_is_refused(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize(
     "raw",
-    [b"cos\nsystem\n(S'true'\ntR.", b"c__builtin__\neval\n(S'1'\ntR.", b"cbuiltins\ngetattr\n(I1\nS'real'\ntR.",
-     b"cnumpy\nload\n(S'x'\ntR.", b"\x80\x02cnumpy.core.multiarray\nscalar\n.", b"c_codecs\ndecode\n(S'x'\ntR.",
-     b"Pwhatever\n.", b"\x80\x04\x82\x01.",
-     b"\x80\x02Nr\xff\xff\xff\x7f.", b"cnumpy\ndtype\n}U\x01xK\x01sb.", b"cnumpy\nndarray\n)R.", b"\x80\x05\x96\xff\xff\xff\xff\xff\0\0\0.",
-     b"(ios\nsystem\n.", b"c_codecs\nencode\n(S'x'\nS'rot13'\ntR."],
+    [
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"c__builtin__\neval\n(S'1'\ntR.",
+        b"cbuiltins\ngetattr\n(I1\nS'real'\ntR.",
+        b"cnumpy\nload\n(S'x'\ntR.",
+        b"\x80\x02cnumpy.core.multiarray\nscalar\n.",
+        b"c_codecs\ndecode\n(S'x'\ntR.",
+        b"Pwhatever\n.",
+        b"\x80\x04\x82\x01.",
+        b"\x80\x02Nr\xff\xff\xff\x7f.",
+        b"cnumpy\ndtype\n}U\x01xK\x01sb.",
+        b"cnumpy\nndarray\n)R.",
+        b"\x80\x05\x96\xff\xff\xff\xff\xff\0\0\0.",
+        b"(ios\nsystem\n.",
+        b"c_codecs\nencode\n(S'x'\nS'rot13'\ntR.",
+    ],
 )
 def test_no_other_name_is_called(raw: bytes) -> None:
     with pytest.raises(DataError):
@@ -64,7 +80,11 @@ def test_no_other_name_is_called(raw: bytes) -> None:
 
 
 def test_arrays_of_a_pickle_never_reach_numpy_unless_they_are_bytes() -> None:
-    for array in (np.zeros((2, 3072), np.float32), np.asfortranarray(np.zeros((2, 3072), np.uint8)), np.array([print, len], dtype=object)):
+    for array in (
+        np.zeros((2, 3072), np.float32),
+        np.asfortranarray(np.zeros((2, 3072), np.uint8)),
+        np.array([print, len], dtype=object),
+    ):
         loaded: Any
         try:
             loaded = read_pickle(pickle.dumps({"data": array}, protocol=2), "file")
@@ -144,7 +164,8 @@ def test_files_of_another_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         find("cifar10", tmp_path)
 
 
-# -- archives --------------------------------------------------------------------------------------------------------------
+# -- archives
+# --------------------------------------------------------------------------------------------------------------
 
 
 def archive(path: Path, members: list[tuple[tarfile.TarInfo, bytes]]) -> Path:
@@ -171,10 +192,20 @@ def test_an_honest_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [member("/etc/evil"), member("../evil"), member("top/../../evil"), member("other/file"),
-     member("top/link", tarfile.SYMTYPE, "/etc/passwd"), member("top/hard", tarfile.LNKTYPE, "top/file"),
-     member("top/fifo", tarfile.FIFOTYPE), member("top/device", tarfile.CHRTYPE),
-     member("top/..\\evil"), member("top/block", tarfile.BLKTYPE), member("top/file"), member("top/file/under")],
+    [
+        member("/etc/evil"),
+        member("../evil"),
+        member("top/../../evil"),
+        member("other/file"),
+        member("top/link", tarfile.SYMTYPE, "/etc/passwd"),
+        member("top/hard", tarfile.LNKTYPE, "top/file"),
+        member("top/fifo", tarfile.FIFOTYPE),
+        member("top/device", tarfile.CHRTYPE),
+        member("top/..\\evil"),
+        member("top/block", tarfile.BLKTYPE),
+        member("top/file"),
+        member("top/file/under"),
+    ],
     ids=lambda m: f"{m.name} {m.type.decode('latin1')}",
 )
 def test_archives_with_members_that_are_not_allowed_leave_nothing(tmp_path: Path, bad: tarfile.TarInfo) -> None:
@@ -199,7 +230,8 @@ def test_archives_that_are_damaged_or_unpack_to_too_much(tmp_path: Path) -> None
     assert not (tmp_path / "top").exists()
 
 
-# -- downloads -------------------------------------------------------------------------------------------------------------
+# -- downloads
+# -------------------------------------------------------------------------------------------------------------
 
 
 class Server(ThreadingHTTPServer):
@@ -243,15 +275,22 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def remote(server: Server, **changes: Any) -> Remote:
-    facts = {"url": f"http://127.0.0.1:{server.server_port}/top.tgz", "algorithm": "sha256",
-             "checksum": hashlib.sha256(server.body).hexdigest(), "max_bytes": len(server.body)}
+    facts = {
+        "url": f"http://127.0.0.1:{server.server_port}/top.tgz",
+        "algorithm": "sha256",
+        "checksum": hashlib.sha256(server.body).hexdigest(),
+        "max_bytes": len(server.body),
+    }
     return Remote(**{**facts, **changes})
 
 
 def test_a_download_arrives_whole_and_once(tmp_path: Path, server: Server) -> None:
     data = tmp_path / "new" / "data"
     results: list[Path] = []
-    threads = [threading.Thread(target=lambda: results.append(fetch(remote(server), "top", data, max_bytes=100))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: results.append(fetch(remote(server), "top", data, max_bytes=100)))
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -44,7 +44,9 @@ def test_resizing_is_that_of_torchvision_with_antialiasing() -> None:
     from torchvision.transforms import v2
 
     image = np.asarray(Image.fromarray(pixels(1, size=(12, 18))[0]).resize((90, 60), Image.Resampling.BICUBIC))
-    theirs = v2.Compose([v2.Resize(24, antialias=True), v2.CenterCrop(24)])(torch.from_numpy(image.copy()).permute(2, 0, 1))
+    theirs = v2.Compose([v2.Resize(24, antialias=True), v2.CenterCrop(24)])(
+        torch.from_numpy(image.copy()).permute(2, 0, 1)
+    )
     difference = np.abs(decode(encoded(image), 24).astype(int) - theirs.numpy().astype(int))
     assert difference.max() <= 1
 
@@ -100,8 +102,15 @@ def test_the_first_frame_of_an_animation_counts() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff\xd8", b"GIF89a", b"not an image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n", encoded(pixels(1)[0])[:200],
-     encoded(pixels(1)[0], "JPEG")[:300]],
+    [
+        b"",
+        b"\xff\xd8",
+        b"GIF89a",
+        b"not an image",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n",
+        encoded(pixels(1)[0])[:200],
+        encoded(pixels(1)[0], "JPEG")[:300],
+    ],
     ids=["empty", "jpeg of two bytes", "gif of six", "text", "postscript", "half a png", "half a jpeg"],
 )
 def test_what_cannot_be_decoded_is_named(content: bytes) -> None:
@@ -136,7 +145,9 @@ def test_floating_point_pixels_are_refused_by_name() -> None:
 
 
 def fuzz(rounds: int) -> int:
-    """Damage images at random; return how many still decode. Anything but a picture or BrokenImageError is a failure."""
+    """Damage images at random; return how many still decode. Anything but a picture or BrokenImageError is a
+    failure.
+    """
     rng = random.Random(0)
     image = pixels(1, size=(20, 24))[0]
     seeds = [encoded(image, kind) for kind in ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")]

@@ -30,7 +30,9 @@ def test_all_classes_are_the_data_set_itself() -> None:
     assert select_classes(whole, parse_classes("0-9", 10)) is whole
 
 
-@pytest.mark.parametrize(("text", "classes"), [("2", [0, 1]), ("10", list(range(10))), ("5-9", [5, 6, 7, 8, 9]), ("0-1", [0, 1])])
+@pytest.mark.parametrize(
+    ("text", "classes"), [("2", [0, 1]), ("10", list(range(10))), ("5-9", [5, 6, 7, 8, 9]), ("0-1", [0, 1])]
+)
 def test_classes_are_named_by_number_or_range(text: str, classes: list[int]) -> None:
     assert list(parse_classes(text, 10)) == classes
 

@@ -66,7 +66,9 @@ def test_fingerprint_ignores_path_and_shards_but_not_content_or_order(tmp_path: 
     assert find(f"parquet:{tmp_path / 'elsewhere'}").fingerprint == whole.fingerprint
 
     seen = {whole.fingerprint}
-    for i, changed in enumerate((rows[::-1], rows[:-1], [(rows[0][0], 1), *rows[1:]], [(rows[0][0] + b"\0", rows[0][1]), *rows[1:]])):
+    for i, changed in enumerate(
+        (rows[::-1], rows[:-1], [(rows[0][0], 1), *rows[1:]], [(rows[0][0] + b"\0", rows[0][1]), *rows[1:]])
+    ):
         folder = parquet_folder(tmp_path / f"changed{i}")
         write_parquet(folder / "train-00000-of-00001.parquet", changed)
         seen.add(find(f"parquet:{folder}").fingerprint)
@@ -82,7 +84,9 @@ def test_a_file_that_changes_in_place_is_hashed_again(tmp_path: Path) -> None:
     assert find(f"parquet:{folder}").fingerprint != before.fingerprint
 
 
-def test_facts_are_remembered_and_a_damaged_memory_is_not_believed(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_facts_are_remembered_and_a_damaged_memory_is_not_believed(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = parquet_folder(tmp_path / "set")
     first = find(f"parquet:{folder}")
     passes: list[str] = []
@@ -135,7 +139,9 @@ def test_label_columns_of_the_hub_are_known_and_class_names_may_be_missing(tmp_p
 
 
 @pytest.mark.usefixtures("no_network")
-def test_default_is_cifar_where_it_is_and_says_so_where_it_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_is_cifar_where_it_is_and_says_so_where_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parquet_folder(tmp_path / "data" / "cifar10", kind="JPEG")
     monkeypatch.chdir(tmp_path)
     source, notice = find_default()
@@ -157,7 +163,11 @@ def test_damaged_cifar_is_an_error_and_no_reason_for_another_data_set(tmp_path: 
 
 
 def test_a_source_is_plain_and_travels_to_other_processes(tmp_path: Path) -> None:
-    for name in ("synthetic:kappa=0.25", f"parquet:{parquet_folder(tmp_path / 'a')}", f"folder:{image_folder(tmp_path / 'b')}"):
+    for name in (
+        "synthetic:kappa=0.25",
+        f"parquet:{parquet_folder(tmp_path / 'a')}",
+        f"folder:{image_folder(tmp_path / 'b')}",
+    ):
         source = find(name)
         assert pickle.loads(pickle.dumps(source)) == source  # noqa: S301 - our own object
         assert isinstance(source, Source)
@@ -172,12 +182,16 @@ def test_config_of_a_source_holds_sizes_against_it(tmp_path: Path) -> None:
 
 
 def test_finding_imports_no_torch_and_no_numpy() -> None:
-    program = "import sys, xception.data as d; d.find('synthetic'); print(sorted({'torch', 'numpy', 'pyarrow', 'PIL'} & set(sys.modules)))"
+    program = (
+        "import sys, xception.data as d; d.find('synthetic'); print(sorted({'torch', 'numpy', 'pyarrow', 'PIL'} &"
+        " set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-# -- wrong use -------------------------------------------------------------------------------------------------------------
+# -- wrong use
+# -------------------------------------------------------------------------------------------------------------
 
 
 def refused(name: str, data_dir: Path | str | None = None) -> str:
@@ -188,14 +202,20 @@ def refused(name: str, data_dir: Path | str | None = None) -> str:
     return message
 
 
-@pytest.mark.parametrize("name", ["cifar11", "", ":", "folder:", "parquet:", "synthetic:", "CIFAR10", "folder", "a\0b", "\n"])
+@pytest.mark.parametrize(
+    "name", ["cifar11", "", ":", "folder:", "parquet:", "synthetic:", "CIFAR10", "folder", "a\0b", "\n"]
+)
 def test_unknown_names_are_told_what_is_allowed(name: str) -> None:
     assert "allowed; " in refused(name)
 
 
-@pytest.mark.parametrize("options", ["kappa=1.01", "kappa=-0.1", "kappa=nan", "kappa=", "kappa=x", "seed=1", "0.5", "kappa=inf"])
+@pytest.mark.parametrize(
+    "options", ["kappa=1.01", "kappa=-0.1", "kappa=nan", "kappa=", "kappa=x", "seed=1", "0.5", "kappa=inf"]
+)
 def test_synthetic_options(options: str) -> None:
-    assert f"synthetic:{options} is not allowed; synthetic or synthetic:kappa=K with K from 0 to 1" in refused(f"synthetic:{options}")
+    assert f"synthetic:{options} is not allowed; synthetic or synthetic:kappa=K with K from 0 to 1" in refused(
+        f"synthetic:{options}"
+    )
 
 
 @pytest.mark.usefixtures("no_network")
@@ -238,7 +258,11 @@ def test_tables_that_are_damaged_empty_or_of_another_layout(tmp_path: Path) -> N
     assert "columns image, target are not allowed" in refused(f"parquet:{folder}")
     write_parquet(train, examples(3), names=("ant", "bee"))
     assert "differ from those of" in refused(f"parquet:{folder}")
-    for label, words in ((3, "label 3 is not allowed; 0 to 2"), (-1, "label -1 is not allowed"), (None, "a row without 'label'")):
+    for label, words in (
+        (3, "label 3 is not allowed; 0 to 2"),
+        (-1, "label -1 is not allowed"),
+        (None, "a row without 'label'"),
+    ):
         write_parquet(train, [*examples(3), (encoded(pixels(1)[0]), label)])
         assert words in refused(f"parquet:{folder}")
     write_parquet(train, [(b"no image", 0), (None, 1)])
@@ -303,7 +327,8 @@ def test_many_damaged_tables(tmp_path: Path) -> None:
     assert damage_tables(parquet_folder(tmp_path / "set", 3, 3), 20_000) > 5000
 
 
-# -- real data -------------------------------------------------------------------------------------------------------------
+# -- real data
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_real_cifar(real_data: Path) -> None:

@@ -91,7 +91,9 @@ def test_streaming_to_a_gpu(dataset: Dataset) -> None:
         assert torch.equal(labels.cpu(), part.batch(positions)[1])
 
 
-@pytest.mark.parametrize("sizes", [{"val_size": 60}, {"val_size": 10, "train_size": 51}, {"val_size": 0, "test_size": 13}])
+@pytest.mark.parametrize(
+    "sizes", [{"val_size": 60}, {"val_size": 10, "train_size": 51}, {"val_size": 0, "test_size": 13}]
+)
 def test_more_images_than_there_are(dataset: Dataset, sizes: dict[str, int]) -> None:
     config = dataset.source.config(val_size=1).replace(**sizes)
     with pytest.raises(DataError, match=r"the (training|test) set has (60|12) images"):

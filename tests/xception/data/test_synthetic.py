@@ -1,4 +1,6 @@
-"""The embedded set: the same bytes everywhere, ten classes that only the pairing of colour and shape tells apart at kappa 1."""
+"""The embedded set: the same bytes everywhere, ten classes that only the pairing of colour and shape tells apart at
+kappa 1.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,13 @@ def test_the_content_behind_the_fingerprint_is_golden() -> None:
 
 def test_names_and_titles() -> None:
     plain = find("synthetic")
-    assert (plain.name, plain.title, plain.num_train, plain.num_test, plain.num_classes) == ("synthetic", "synthetic", 12_000, 2_000, 10)
+    assert (plain.name, plain.title, plain.num_train, plain.num_test, plain.num_classes) == (
+        "synthetic",
+        "synthetic",
+        12_000,
+        2_000,
+        10,
+    )
     assert find("synthetic:kappa=0.5") == plain
     other = find("synthetic:kappa=0.25")
     assert (other.name, other.title) == ("synthetic:kappa=0.25", "synthetic (kappa 0.25)")
@@ -89,10 +97,15 @@ def test_it_loads_like_any_other_set() -> None:
 
 
 def test_a_linear_model_finds_next_to_nothing() -> None:
-    """Least squares on pixels, with a ridge chosen on the test set; `python -m xception synthetic` makes the full check."""
+    """Least squares on pixels, with a ridge chosen on the test set; `python -m xception synthetic` makes the full
+    check.
+    """
     images, labels = generate("train", DEFAULT_KAPPA)
     tests, truth = generate("test", DEFAULT_KAPPA)
-    small = [x.reshape(len(x), 3, 16, 2, 16, 2).mean((3, 5), dtype=np.float32).reshape(len(x), -1) / 255 for x in (images, tests)]
+    small = [
+        x.reshape(len(x), 3, 16, 2, 16, 2).mean((3, 5), dtype=np.float32).reshape(len(x), -1) / 255
+        for x in (images, tests)
+    ]
     mean = small[0].mean(0)
     inputs, tests_in = small[0] - mean, small[1] - mean
     targets = np.eye(10, dtype=np.float32)[labels]
@@ -114,13 +127,13 @@ def test_the_command_prints_one_document(capsys: pytest.CaptureFixture[str], mon
     monkeypatch.setattr(command, "network_accuracy", lambda dataset, seed, epochs: 0.9)
     threads = torch.get_num_threads()
     try:
-        command.main(["--seeds", "1", "--json", "--threads", str(threads)])
+        assert command.synthetic(["--seeds", "1", "--json", "--threads", str(threads)]) == 0
     finally:
         torch.set_num_threads(threads)
     document = json.loads(capsys.readouterr().out)
     assert document["kappa"] == DEFAULT_KAPPA
     assert 0 < document["rows"][0]["linear"] < 0.35
     with pytest.raises(SystemExit) as caught:
-        command.main(["--kappa", "2"])
+        command.synthetic(["--kappa", "2"])
     assert caught.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1

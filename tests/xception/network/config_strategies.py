@@ -65,7 +65,9 @@ def configs(draw: st.DrawFn) -> XceptionConfig:
         config = accepted(config, path, value)
     if config.head.pool in ("global_depthwise", "flatten"):
         try:
-            config = config.for_data(num_classes=config.num_classes, in_channels=config.in_channels, input_size=INPUT_SIZE)
+            config = config.for_data(
+                num_classes=config.num_classes, in_channels=config.in_channels, input_size=INPUT_SIZE
+            )
         except ValueError:  # the last map is 1×1
             config = config.replace_at("head.pool", "max")
     return config
@@ -80,7 +82,9 @@ def accepted(config: XceptionConfig, path: str, value: Any) -> XceptionConfig:
 
 
 def settle(fields: dict[str, Any]) -> XceptionConfig:
-    """A config of the drawn fields; what is refused beside the others goes back to its default, as the error names it."""
+    """A config of the drawn fields; what is refused beside the others goes back to its default, as the error names
+    it.
+    """
     while True:
         try:
             return XceptionConfig(**fields)

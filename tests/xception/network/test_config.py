@@ -42,11 +42,21 @@ REFUSED = [
     (TINY, "head.dropout", 1.0, "HeadConfig.dropout: 1.0 is not allowed; at least 0 and below 1"),
     (TINY, "operator.kernel_size", 4, "kernel_size: 4 is not allowed; an odd number"),
     (TINY, "operator.segments", 4, "segments: 4 has no effect with kind='separable'"),
-    (TINY, "operator", OperatorConfig(kind="segmented", segments=3), "stem.widths[0]: 16 is not allowed; a multiple of 3"),
+    (
+        TINY,
+        "operator",
+        OperatorConfig(kind="segmented", segments=3),
+        "stem.widths[0]: 16 is not allowed; a multiple of 3",
+    ),
     (TINY, "norm.groups", 4, "groups: 4 has no effect with kind='batch'"),
     (TINY, "norm", NormConfig(kind="group", groups=3), "stem.widths[0]: 16 is not allowed; a multiple of 3"),
     (TINY, "norm.epsilon", 0.0, "epsilon: 0.0 is not allowed"),
-    (TINY.replace_at("operator.kind", "regular"), "norm.placement", "each_convolution", "has no effect with operator.kind='regular'"),
+    (
+        TINY.replace_at("operator.kind", "regular"),
+        "norm.placement",
+        "each_convolution",
+        "has no effect with operator.kind='regular'",
+    ),
     (TINY.replace_at("residual.kind", "none"), "norm.placement", "after_sum", "has no effect without shortcuts"),
     (TINY.replace_at("residual.kind", "none"), "residual.stochastic_depth", 0.1, "has no effect without shortcuts"),
     (TINY.replace_at("residual.kind", "none"), "entry.residual", "none", "use None"),
@@ -63,7 +73,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("config", "path", "value", "message"), REFUSED, ids=[f"{path}={value}" for _, path, value, _ in REFUSED])
+@pytest.mark.parametrize(
+    ("config", "path", "value", "message"), REFUSED, ids=[f"{path}={value}" for _, path, value, _ in REFUSED]
+)
 def test_refused_with_the_reason(config, path, value, message):
     with pytest.raises(ValueError) as caught:
         config.replace_at(path, value)
@@ -74,7 +86,10 @@ def test_refused_with_the_reason(config, path, value, message):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (lambda: OperatorConfig(depth_multiplier=2, kind="regular"), "it multiplies the depthwise output of 'separable'"),
+        (
+            lambda: OperatorConfig(depth_multiplier=2, kind="regular"),
+            "it multiplies the depthwise output of 'separable'",
+        ),
         (lambda: OperatorConfig(kernel_size=1, dilation=2), "dilation: 2 has no effect with kernel_size=1"),
         (lambda: OperatorConfig(kind="regular", intermediate_activation="elu"), "there is nothing between"),
         (lambda: NormConfig(kind="none", placement="after_activation"), "has no effect with kind='none'"),
@@ -82,7 +97,10 @@ def test_refused_with_the_reason(config, path, value, message):
         (lambda: StemConfig(kind="patchify", patch_size=1), "patch_size: 1 is not allowed; at least 2"),
         (lambda: HeadConfig(hidden=(0,)), "HeadConfig.hidden"),
         (lambda: EntryFlowConfig(widths=(), strides=()), "or entry=None for no entry flow"),
-        (lambda: TorchvisionConfig(name="alexnet"), "TorchvisionConfig.name: 'alexnet' is not allowed; allowed: 'vgg16'"),
+        (
+            lambda: TorchvisionConfig(name="alexnet"),
+            "TorchvisionConfig.name: 'alexnet' is not allowed; allowed: 'vgg16'",
+        ),
         (lambda: TorchvisionConfig(name="vgg16", stem="cifar"), "only ResNets have one"),
     ],
 )
@@ -92,21 +110,45 @@ def test_parts_refused_with_the_reason(config, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("path_value", [
-    ("residual.kind", "none"), ("residual.kind", "identity"), ("entry.residual", "none"), ("middle.residual", "none"),
-    ("exit.residual", "none"),
-    ("residual.stochastic_depth", 0.2), ("residual.zero_init", True),
-    *[("operator.kind", kind) for kind in ("pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception")],
-    ("operator.intermediate_activation", "relu"), ("operator.intermediate_activation", "elu"), ("operator.kernel_size", 5),
-    ("operator.dilation", 2), ("operator.depth_multiplier", 2),
-    *[("norm.kind", kind) for kind in ("group", "layer", "none")],
-    *[("norm.placement", place) for place in ("each_convolution", "before_activation", "after_activation", "after_sum")],
-    *[("middle.modules", n) for n in (0, 1, 2, 8, 16)], ("entry", None), ("exit", None), ("exit.tail_widths", ()),
-    *[("downsampling", kind) for kind in ("strided", "average_pool", "anti_aliased")], ("padding", "same"),
-    *[("stem.kind", kind) for kind in ("paper", "aligned", "cifar", "patchify")], ("width_multiplier", 0.5),
-    *[("head.pool", kind) for kind in ("max", "global_depthwise", "flatten")], ("head.hidden", (256, 256)), ("head.dropout", 0.3),
-    ("activation", "silu"),
-], ids=lambda pair: f"{pair[0]}={pair[1]}")
+@pytest.mark.parametrize(
+    "path_value",
+    [
+        ("residual.kind", "none"),
+        ("residual.kind", "identity"),
+        ("entry.residual", "none"),
+        ("middle.residual", "none"),
+        ("exit.residual", "none"),
+        ("residual.stochastic_depth", 0.2),
+        ("residual.zero_init", True),
+        *[
+            ("operator.kind", kind)
+            for kind in ("pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception")
+        ],
+        ("operator.intermediate_activation", "relu"),
+        ("operator.intermediate_activation", "elu"),
+        ("operator.kernel_size", 5),
+        ("operator.dilation", 2),
+        ("operator.depth_multiplier", 2),
+        *[("norm.kind", kind) for kind in ("group", "layer", "none")],
+        *[
+            ("norm.placement", place)
+            for place in ("each_convolution", "before_activation", "after_activation", "after_sum")
+        ],
+        *[("middle.modules", n) for n in (0, 1, 2, 8, 16)],
+        ("entry", None),
+        ("exit", None),
+        ("exit.tail_widths", ()),
+        *[("downsampling", kind) for kind in ("strided", "average_pool", "anti_aliased")],
+        ("padding", "same"),
+        *[("stem.kind", kind) for kind in ("paper", "aligned", "cifar", "patchify")],
+        ("width_multiplier", 0.5),
+        *[("head.pool", kind) for kind in ("max", "global_depthwise", "flatten")],
+        ("head.hidden", (256, 256)),
+        ("head.dropout", 0.3),
+        ("activation", "silu"),
+    ],
+    ids=lambda pair: f"{pair[0]}={pair[1]}",
+)
 @pytest.mark.parametrize("preset", ["cifar_tiny", "cifar_small", "cifar_base", "cifar_large", "paper"])
 def test_one_path_is_one_variant(preset, path_value):
     path, value = path_value
@@ -155,7 +197,9 @@ def test_width_multiplier_is_fine_and_keeps_divisors():
 
 
 def test_configs_and_presets_import_no_torch():
-    code = ("import sys; from xception import presets, XceptionConfig; from xception.network.closed_form import complexity;"
-            "[presets.get(n) for n in (*presets.names(), *presets.torchvision_names())]; complexity(presets.get('cifar_tiny'), 32);"
-            "assert not {'torch', 'torchvision', 'numpy'} & set(sys.modules)")
+    code = (
+        "import sys; from xception import presets, XceptionConfig; from xception.network.closed_form import"
+        " complexity;[presets.get(n) for n in (*presets.names(), *presets.torchvision_names())];"
+        " complexity(presets.get('cifar_tiny'), 32);assert not {'torch', 'torchvision', 'numpy'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -20,7 +20,11 @@ SMALLEST = XceptionConfig(
     exit=ExitFlowConfig(width=24, convolutions=1, tail_widths=(32,)),
     padding="same",
 )
-CONFIGS = {"smallest": (SMALLEST, 33), "cifar_tiny": (presets.get("cifar_tiny"), 32), "paper": (presets.get("paper"), 299)}
+CONFIGS = {
+    "smallest": (SMALLEST, 33),
+    "cifar_tiny": (presets.get("cifar_tiny"), 32),
+    "paper": (presets.get("paper"), 299),
+}
 ALL = [pytest.param(name, marks=() if name == "smallest" else pytest.mark.long) for name in CONFIGS]
 
 

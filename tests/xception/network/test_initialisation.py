@@ -1,4 +1,6 @@
-"""Initial values: what two variants share starts equal, whatever else they differ in and whatever the global generators hold."""
+"""Initial values: what two variants share starts equal, whatever else they differ in and whatever the global generators
+hold.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,23 @@ def values(config, seed=0, stream=0):
     return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
 
-@pytest.mark.parametrize(("path", "value"), [
-    ("residual.kind", "none"), ("residual.kind", "identity"), ("entry.residual", "none"), ("norm.placement", "before_activation"),
-    ("middle.modules", 2), ("operator.kind", "regular"), ("operator.intermediate_activation", "relu"), ("head.hidden", (32,)),
-    ("downsampling", "strided"), ("residual.stochastic_depth", 0.2), ("exit", None), ("head.dropout", 0.5),
-])
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("residual.kind", "none"),
+        ("residual.kind", "identity"),
+        ("entry.residual", "none"),
+        ("norm.placement", "before_activation"),
+        ("middle.modules", 2),
+        ("operator.kind", "regular"),
+        ("operator.intermediate_activation", "relu"),
+        ("head.hidden", (32,)),
+        ("downsampling", "strided"),
+        ("residual.stochastic_depth", 0.2),
+        ("exit", None),
+        ("head.dropout", 0.5),
+    ],
+)
 def test_what_two_variants_share_starts_equal(path, value):
     a, b = values(TINY), values(TINY.replace_at(path, value))
     shared = {name for name in a.keys() & b.keys() if a[name].shape == b[name].shape}
@@ -93,10 +107,15 @@ def test_branches_that_begin_at_zero_leave_their_shortcuts():
     model = Xception(TINY.replace_at("residual.zero_init", True)).eval()
     x = torch.randn(2, 64, 8, 8)
     assert torch.equal(model.middle[0](x), x)
-    scales = {name: float(p.detach().abs().max()) for name, p in model.named_parameters() if p.ndim == 1 and name.endswith("weight")}
+    scales = {
+        name: float(p.detach().abs().max())
+        for name, p in model.named_parameters()
+        if p.ndim == 1 and name.endswith("weight")
+    }
     zeros = {name for name, value in scales.items() if value == 0}
-    assert zeros == {f"entry.{i}.branch.1.norm.weight" for i in range(2)} | {f"middle.{i}.branch.2.norm.weight" for i in range(4)} | {
-        "exit.module.branch.1.norm.weight"}
+    assert zeros == {f"entry.{i}.branch.1.norm.weight" for i in range(2)} | {
+        f"middle.{i}.branch.2.norm.weight" for i in range(4)
+    } | {"exit.module.branch.1.norm.weight"}
 
 
 def test_running_statistics_begin_anew():

@@ -1,4 +1,6 @@
-"""Layers against definitions: padding, pooling, stochastic depth, and the equivalences between convolution operators."""
+"""Layers against definitions: padding, pooling, stochastic depth, and the equivalences between convolution
+operators.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +91,9 @@ def test_stochastic_depth_drops_whole_examples_and_keeps_the_mean():
 
 
 def test_a_head_for_one_map_refuses_others():
-    with pytest.raises(ValueError, match="the last map is 3×4; the head was made for 4×4, which is what 32×32 images give"):
+    with pytest.raises(
+        ValueError, match="the last map is 3×4; the head was made for 4×4, which is what 32×32 images give"
+    ):
         FixedMap(4, 32)(torch.zeros(1, 2, 3, 4))
 
 

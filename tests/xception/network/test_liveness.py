@@ -1,4 +1,6 @@
-"""Every field of a model config does something: changing it alone changes the network, what it computes or how it begins."""
+"""Every field of a model config does something: changing it alone changes the network, what it computes or how it
+begins.
+"""
 
 from __future__ import annotations
 
@@ -93,8 +95,17 @@ CHANGES = [
     ("small", "downsampling", "anti_aliased"),
     ("small", "padding", "same"),
     ("stem", "padding", "same"),
-    *[("small", "initialisation", scheme) for scheme in
-      ("he_normal_fan_out", "he_uniform", "glorot_uniform", "glorot_normal", "orthogonal", "truncated_normal")],
+    *[
+        ("small", "initialisation", scheme)
+        for scheme in (
+            "he_normal_fan_out",
+            "he_uniform",
+            "glorot_uniform",
+            "glorot_normal",
+            "orthogonal",
+            "truncated_normal",
+        )
+    ],
 ]
 
 

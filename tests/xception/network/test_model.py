@@ -16,7 +16,14 @@ def test_feature_maps_have_the_paper_strides(name):
         model = Xception(presets.get(name)).eval()
         features = model.forward_features(torch.empty(1, 3, 299, 299))
     assert {key: value.stride for key, value in features.items()} == {
-        "stem": 2, "entry.0": 4, "entry.1": 8, "entry.2": 16, "middle": 16, "exit.module": 32, "final": 32}
+        "stem": 2,
+        "entry.0": 4,
+        "entry.1": 8,
+        "entry.2": 16,
+        "middle": 16,
+        "exit.module": 32,
+        "final": 32,
+    }
     sizes = {2: 147 if name == "paper" else 150, 4: 74, 8: 37, 16: 19, 32: 10}
     for value in features.values():
         assert value.map.shape[2] in (sizes[value.stride], sizes[value.stride] + 1)
@@ -35,10 +42,13 @@ def test_feature_maps_lead_to_the_same_logits_and_are_not_overwritten():
         assert torch.equal(features[f"entry.{name}"].map, again)
 
 
-@pytest.mark.parametrize(("path", "names"), [
-    ("entry", ["stem", "middle", "exit.module", "final"]),
-    ("exit", ["stem", "entry.0", "entry.1", "middle", "final"]),
-])
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("entry", ["stem", "middle", "exit.module", "final"]),
+        ("exit", ["stem", "entry.0", "entry.1", "middle", "final"]),
+    ],
+)
 def test_a_flow_removed_has_no_feature_maps(path, names):
     model = Xception(presets.get("cifar_tiny").replace_at(path, None)).eval()
     assert list(model.forward_features(torch.randn(1, 3, 32, 32))) == names

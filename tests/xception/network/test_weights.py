@@ -1,4 +1,6 @@
-"""Weights from files: what fits is loaded to the bit, what does not is refused by name, and nothing that is read runs."""
+"""Weights from files: what fits is loaded to the bit, what does not is refused by name, and nothing that is read
+runs.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ class Malicious:
         return os.mkdir, (str(self.path),)
 
 
-@pytest.mark.parametrize("save_as", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))], ids=["torch", "pickle"])
+@pytest.mark.parametrize(
+    "save_as", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))], ids=["torch", "pickle"]
+)
 def test_a_pickle_that_does_more_is_refused_and_not_run(tmp_path, save_as):
     save_as({"weight": torch.ones(1), "extra": Malicious(tmp_path / "ran")}, tmp_path / "bad.pth")
     assert "is refused: it holds more than tensors" in refusal(tmp_path / "bad.pth")
@@ -152,13 +156,20 @@ def test_every_name_has_one_counterpart(name):
     theirs = [LAYOUTS[name](n, config) for n in names]
     assert None not in theirs
     assert len(set(theirs)) == len(names)
-    assert all(LAYOUTS[name](n, config) is None for n in ("other.weight", "entry.0.branch.0.other.weight", "exit.tail.0.other.weight"))
+    assert all(
+        LAYOUTS[name](n, config) is None
+        for n in ("other.weight", "entry.0.branch.0.other.weight", "exit.tail.0.other.weight")
+    )
 
 
 def test_a_public_head_is_replaced_when_asked():
     config = presets.get("timm_legacy").replace(width_multiplier=0.1)
     source = trained(config)
-    theirs = {timm_legacy_name(name, config): value for name, value in source.state_dict().items() if "num_batches" not in name}
+    theirs = {
+        timm_legacy_name(name, config): value
+        for name, value in source.state_dict().items()
+        if "num_batches" not in name
+    }
     model = Xception(config.replace(num_classes=4))
     with pytest.raises(ValueError, match=r"fc\.weight is 1000×205 in the file and 4×205"):
         convert(theirs, model)
@@ -222,7 +233,9 @@ def test_keras_2_files(tmp_path, narrow):
 def test_keras_files_without_top(tmp_path, narrow):
     model, other = trained(narrow), Xception(narrow.replace(num_classes=3))
     write_keras_2(tmp_path / "notop.h5", model, with_head=False)
-    assert "predictions/0, predictions/1 (2 tensors) missing in the file; replace_head=True" in refusal(tmp_path / "notop.h5", other)
+    assert "predictions/0, predictions/1 (2 tensors) missing in the file; replace_head=True" in refusal(
+        tmp_path / "notop.h5", other
+    )
     load_pretrained(other, tmp_path / "notop.h5", replace_head=True)
     assert torch.equal(other.exit.tail[0].convolution.depthwise.weight, model.exit.tail[0].convolution.depthwise.weight)
 

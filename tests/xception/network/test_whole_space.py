@@ -14,12 +14,19 @@ from xception.network.config import XceptionConfig
 from xception.network.graph import network
 from xception.network.model import Xception
 
-quick = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+quick = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 thorough = settings(quick, max_examples=400, derandomize=False)
 
 
 def images(config: XceptionConfig, count: int = 2, device: str = "cpu") -> torch.Tensor:
-    return torch.randn(count, config.in_channels, INPUT_SIZE, INPUT_SIZE, generator=torch.Generator().manual_seed(0)).to(device)
+    return torch.randn(
+        count, config.in_channels, INPUT_SIZE, INPUT_SIZE, generator=torch.Generator().manual_seed(0)
+    ).to(device)
 
 
 def paths(config: Config, prefix: str = "") -> list[str]:
@@ -74,7 +81,9 @@ def check_remembered(config: XceptionConfig) -> None:
 
 
 def check_no_idle_field(config: XceptionConfig) -> None:
-    """Setting any field back to its default changes the network, or is refused: no two configs are one network by an idle field."""
+    """Setting any field back to its default changes the network, or is refused: no two configs are one network by an
+    idle field.
+    """
     here, default = network(config), XceptionConfig()
     for path in paths(config):
         head, _, leaf = path.rpartition(".")
@@ -89,7 +98,9 @@ def check_no_idle_field(config: XceptionConfig) -> None:
 CHECKS = [check_trains, check_counts, check_remembered, check_no_idle_field]
 
 
-@pytest.mark.parametrize(("check", "count"), [(check_trains, 15), (check_counts, 15), (check_remembered, 40), (check_no_idle_field, 40)])
+@pytest.mark.parametrize(
+    ("check", "count"), [(check_trains, 15), (check_counts, 15), (check_remembered, 40), (check_no_idle_field, 40)]
+)
 def test_random_config(check, count):
     settings(quick, max_examples=count)(given(configs())(check))()
 

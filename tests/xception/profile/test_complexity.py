@@ -70,7 +70,16 @@ def test_every_kind_of_layer_is_counted_as_by_hand() -> None:
     assert counted.activations == area * (8 + 8 + 16 + 16 + 4 * 4) + 4 + 10
     split = dataclasses.asdict(counted.parameters)
     regular = 16 * 4 * 9 + 16 * 4 * 4
-    assert split == {"stem": 216, "depthwise": 72, "pointwise": 144, "regular": regular, "norm": 8, "head": 50, "linear": 20, "other": 4}
+    assert split == {
+        "stem": 216,
+        "depthwise": 72,
+        "pointwise": 144,
+        "regular": regular,
+        "norm": 8,
+        "head": 50,
+        "linear": 20,
+        "other": 4,
+    }
     assert counted.params == sum(split.values())
 
 
@@ -87,7 +96,9 @@ def test_bytes_are_what_operators_read_and_write() -> None:
 LARGE = ("keras", "timm_legacy", "aligned41", "aligned65", "aligned71")
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long if name in LARGE else ()) for name in presets.names()])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long if name in LARGE else ()) for name in presets.names()]
+)
 def test_presets_agree_with_the_closed_form(name: str) -> None:
     config, size = presets.get(name), presets.input_size(name)
     assert isinstance(config, XceptionConfig)
@@ -96,9 +107,13 @@ def test_presets_agree_with_the_closed_form(name: str) -> None:
     assert (counted.params, counted.macs, counted.activations) == (expected.params, expected.macs, expected.activations)
     assert counted.macs == counted.macs_of_layers
     assert counted.parameters.head == sum(e.params for e in expected.layers if e.kind == "linear")
-    assert counted.parameters.stem == sum(e.params for e in expected.layers if e.kind != "norm" and e.name.startswith("stem."))
+    assert counted.parameters.stem == sum(
+        e.params for e in expected.layers if e.kind != "norm" and e.name.startswith("stem.")
+    )
     for kind in ("depthwise", "pointwise", "regular", "norm"):
-        by_kind = sum(e.params for e in expected.layers if e.kind == kind and (kind == "norm" or not e.name.startswith("stem.")))
+        by_kind = sum(
+            e.params for e in expected.layers if e.kind == kind and (kind == "norm" or not e.name.startswith("stem."))
+        )
         assert getattr(counted.parameters, kind) == by_kind
 
 
@@ -110,13 +125,18 @@ def test_golden_counts_of_the_paper() -> None:
     assert sum(getattr(counted.parameters, role) for role in ROLES) == counted.params
 
 
-@pytest.mark.parametrize("config", [TorchvisionConfig(name="resnet18"), TorchvisionConfig(name="resnet18", stem="cifar", num_classes=10)])
+@pytest.mark.parametrize(
+    "config", [TorchvisionConfig(name="resnet18"), TorchvisionConfig(name="resnet18", stem="cifar", num_classes=10)]
+)
 def test_torchvision_networks_are_counted(config: ModelConfig) -> None:
     size = 32 if config.num_classes == 10 else 224
     counted = complexity(build(config), (3, size, size))
     assert counted.macs == counted.macs_of_layers == counted.fvcore_macs
     if size == 224:
-        assert (counted.params, counted.macs) == (11_689_512, 1_814_073_344)  # as torchvision's documentation says: 11.7 M, 1.81 G
+        assert (counted.params, counted.macs) == (
+            11_689_512,
+            1_814_073_344,
+        )  # as torchvision's documentation says: 11.7 M, 1.81 G
 
 
 OPERATORS = ("separable", "pointwise_depthwise", "regular", "inception", "simplified_inception")
@@ -205,7 +225,10 @@ def state(model: nn.Module) -> dict[str, Any]:
     """Everything about a model that measuring could change."""
     return {
         "modes": {name: m.training for name, m in model.named_modules()},
-        "hooks": {name: (dict(m._forward_hooks), dict(m._forward_pre_hooks), dict(m._backward_hooks)) for name, m in model.named_modules()},
+        "hooks": {
+            name: (dict(m._forward_hooks), dict(m._forward_pre_hooks), dict(m._backward_hooks))
+            for name, m in model.named_modules()
+        },
         "values": {name: value.clone() for name, value in model.state_dict().items()},
         "gradients": {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()},
         "identity": {name: (id(p), p.requires_grad, p.device, p.dtype) for name, p in model.named_parameters()},

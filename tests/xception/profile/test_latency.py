@@ -133,9 +133,18 @@ def test_keys_change_with_config_input_device_and_protocol_alone() -> None:
 
 
 CHANGES: dict[str, Any] = {
-    "mode": "training", "batch_size": 2, "precision": "bfloat16", "memory_format": "channels_last", "execution": "compiled",
-    "num_threads": 2, "relative_width": 0.1,
-    "confidence": 0.9, "min_samples": 30, "time_budget_s": 1.0, "warm_up_s": 1.0, "seed": 1,
+    "mode": "training",
+    "batch_size": 2,
+    "precision": "bfloat16",
+    "memory_format": "channels_last",
+    "execution": "compiled",
+    "num_threads": 2,
+    "relative_width": 0.1,
+    "confidence": 0.9,
+    "min_samples": 30,
+    "time_budget_s": 1.0,
+    "warm_up_s": 1.0,
+    "seed": 1,
 }
 
 
@@ -154,9 +163,20 @@ def test_a_change_of_meaning_changes_every_key(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("batch_size", 0), ("batch_size", 1.5), ("num_threads", 0), ("min_samples", 19), ("relative_width", -0.1),
-     ("time_budget_s", -1.0), ("confidence", 1.0), ("confidence", 0.2), ("precision", "int8"), ("mode", "sleep"), ("seed", -1),
-     ("warm_up_s", -1.0)],
+    [
+        ("batch_size", 0),
+        ("batch_size", 1.5),
+        ("num_threads", 0),
+        ("min_samples", 19),
+        ("relative_width", -0.1),
+        ("time_budget_s", -1.0),
+        ("confidence", 1.0),
+        ("confidence", 0.2),
+        ("precision", "int8"),
+        ("mode", "sleep"),
+        ("seed", -1),
+        ("warm_up_s", -1.0),
+    ],
 )
 def test_impossible_protocols_are_refused(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"LatencyProtocol.{field}"):
@@ -168,7 +188,9 @@ def test_the_grid_of_protocols_is_complete() -> None:
     assert len({p.key for p in grid}) == len(grid) == 8
 
 
-@pytest.mark.parametrize(("change", "word"), [({"precision": "tf32"}, "TF32"), ({"execution": "cuda_graph"}, "CUDA graphs")])
+@pytest.mark.parametrize(
+    ("change", "word"), [({"precision": "tf32"}, "TF32"), ({"execution": "cuda_graph"}, "CUDA graphs")]
+)
 def test_what_a_cpu_does_not_offer_is_not_measured(change: dict[str, Any], word: str) -> None:
     row = measured({"a": Sleeper(0.001)}, QUICK.replace(**change))["a"]
     assert row.status == "not measured"
@@ -240,7 +262,13 @@ def test_the_model_is_left_as_it_was(mode: Any) -> None:
 def test_global_settings_are_left_as_they_were_even_after_an_exception() -> None:
     def settings() -> tuple[Any, ...]:
         matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-        return (torch.get_num_threads(), matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark, torch.get_rng_state().tolist())
+        return (
+            torch.get_num_threads(),
+            matmul.allow_tf32,
+            cudnn.allow_tf32,
+            cudnn.benchmark,
+            torch.get_rng_state().tolist(),
+        )
 
     class Broken(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
@@ -310,9 +338,13 @@ def test_inputs_are_rotated_and_larger_than_the_cache(monkeypatch: pytest.Monkey
     assert len(set(seen[: len(set(seen))])) == len(set(seen))  # each has its turn before the first comes again
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)]
+)
 @pytest.mark.parametrize("memory_format", ["nchw", "channels_last"])
-def test_inference_runs_in_the_precision_and_layout_asked_for(precision: Any, dtype: torch.dtype, memory_format: Any) -> None:
+def test_inference_runs_in_the_precision_and_layout_asked_for(
+    precision: Any, dtype: torch.dtype, memory_format: Any
+) -> None:
     seen: list[tuple[torch.dtype, bool, bool, bool]] = []
 
     class Looks(nn.Module):
@@ -333,13 +365,17 @@ def test_inference_runs_in_the_precision_and_layout_asked_for(precision: Any, dt
     assert seen == [(dtype, memory_format == "channels_last", False, False)]
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)])
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16), ("float16", torch.float16)]
+)
 def test_a_training_step_updates_float32_weights(precision: Any, dtype: torch.dtype) -> None:
     seen: set[torch.dtype] = set()
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 5))
     model[1].register_forward_hook(lambda _m, _i, output: seen.add(output.dtype))
     before = model[1].weight.detach().clone()
-    build_call(model, (3, 4, 4), QUICK.replace(mode="training", precision=precision, batch_size=4), torch.device("cpu"))()
+    build_call(
+        model, (3, 4, 4), QUICK.replace(mode="training", precision=precision, batch_size=4), torch.device("cpu")
+    )()
     assert seen == {dtype}
     assert model[1].weight.dtype == torch.float32
     assert not torch.equal(model[1].weight, before)
@@ -395,7 +431,9 @@ GPU = LatencyProtocol(warm_up_s=0.1, time_budget_s=2.0)
 @pytest.mark.parametrize("execution", ["eager", "cuda_graph"])
 def test_cuda_measures_every_combination(mode: Any, precision: Any, execution: Any) -> None:
     for memory_format in ("nchw", "channels_last"):
-        protocol = GPU.replace(mode=mode, precision=precision, execution=execution, memory_format=memory_format, batch_size=4)
+        protocol = GPU.replace(
+            mode=mode, precision=precision, execution=execution, memory_format=memory_format, batch_size=4
+        )
         row = measure_latency({"a": presets.get("cifar_tiny")}, protocol, input_shape=SHAPE, device="cuda")[0]
         assert row.status == "measured", row.reason
         assert row.latency_ms is not None
@@ -431,7 +469,10 @@ class Products(nn.Module):
 @pytest.mark.gpu
 def test_cuda_time_grows_with_the_work_and_not_with_the_launches() -> None:
     models = {str(k): Products(k) for k in (4, 8, 16)}
-    rows = {row.name: row for row in measure_latency(models, GPU.replace(batch_size=4096), input_shape=(4096,), device="cuda")}
+    rows = {
+        row.name: row
+        for row in measure_latency(models, GPU.replace(batch_size=4096), input_shape=(4096,), device="cuda")
+    }
     times = [rows[k].latency_ms or 0.0 for k in ("4", "8", "16")]
     assert times[1] / times[0] == pytest.approx(2, rel=0.15)
     assert times[2] / times[1] == pytest.approx(2, rel=0.15)
@@ -474,7 +515,9 @@ def test_cuda_tells_a_batch_that_does_not_fit_and_goes_on() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return torch.empty(2 * free, dtype=torch.uint8, device=x.device)
 
-    rows = measure_latency({"greedy": Greedy(), "tiny": presets.get("cifar_tiny")}, GPU, input_shape=SHAPE, device="cuda")
+    rows = measure_latency(
+        {"greedy": Greedy(), "tiny": presets.get("cifar_tiny")}, GPU, input_shape=SHAPE, device="cuda"
+    )
     assert [row.status for row in rows] == ["does not fit", "measured"]
 
 

@@ -118,7 +118,9 @@ def boxes(figure: object) -> list[tuple[str, object]]:
 
     assert isinstance(figure, Figure)
     figure.draw_without_rendering()
-    return [(text.get_text(), text.get_window_extent()) for axes in figure.axes for text in axes.texts if text.get_text()]
+    return [
+        (text.get_text(), text.get_window_extent()) for axes in figure.axes for text in axes.texts if text.get_text()
+    ]
 
 
 def test_the_roofline_names_axes_with_units_and_covers_no_label(frame: pd.DataFrame) -> None:
@@ -133,7 +135,9 @@ def test_the_roofline_names_axes_with_units_and_covers_no_label(frame: pd.DataFr
 
 
 def latencies(names: list[str], device: str = "a CPU, 1 thread") -> pd.DataFrame:
-    rows = [{"name": name, "macs": 1e6 * 1.1**i, "latency_ms": 1 + 0.02 * i, "n": 20 + i} for i, name in enumerate(names)]
+    rows = [
+        {"name": name, "macs": 1e6 * 1.1**i, "latency_ms": 1 + 0.02 * i, "n": 20 + i} for i, name in enumerate(names)
+    ]
     return pd.DataFrame(rows).assign(low_ms=0.9, high_ms=2.0, latency_device=device)
 
 
@@ -168,6 +172,11 @@ def test_cuda_ceilings_are_those_of_a_gpu() -> None:
     ceilings = measure_ceilings(LatencyProtocol(precision="bfloat16", time_budget_s=5.0), device="cuda")
     assert ceilings.macs_per_second > 5e12
     assert ceilings.bytes_per_second > 1e11
-    frame = roofline({"cifar_small": build(presets.get("cifar_small"))}, ceilings, QUICK.replace(batch_size=64, precision="bfloat16"),
-                     input_shape=(3, 32, 32), device="cuda")
+    frame = roofline(
+        {"cifar_small": build(presets.get("cifar_small"))},
+        ceilings,
+        QUICK.replace(batch_size=64, precision="bfloat16"),
+        input_shape=(3, 32, 32),
+        device="cuda",
+    )
     assert frame["share"].between(0, 2).all()

@@ -54,7 +54,9 @@ def test_the_budget_ends_what_never_settles_but_not_before_the_least_number() ->
     short = time_in_rounds({"a": noisy}, Stopping(time_budget_s=0.0), order=random.Random(0), clock=clock)
     assert len(numbers(short["a"])) == 20
     start = clock()
-    longer = time_in_rounds({"a": noisy}, Stopping(relative_width=0.0, time_budget_s=400.0), order=random.Random(0), clock=clock)
+    longer = time_in_rounds(
+        {"a": noisy}, Stopping(relative_width=0.0, time_budget_s=400.0), order=random.Random(0), clock=clock
+    )
     assert len(numbers(longer["a"])) > 20
     assert 400 <= clock() - start < 410
 
@@ -62,7 +64,9 @@ def test_the_budget_ends_what_never_settles_but_not_before_the_least_number() ->
 def test_rounds_go_on_until_the_interval_is_narrow() -> None:
     clock, noise = FakeClock(), random.Random(2)
     stopping = Stopping(relative_width=0.01, time_budget_s=1e9)
-    timed = time_in_rounds({"a": lambda: clock.spend(noise.gauss(1.0, 0.05))}, stopping, order=random.Random(0), clock=clock)
+    timed = time_in_rounds(
+        {"a": lambda: clock.spend(noise.gauss(1.0, 0.05))}, stopping, order=random.Random(0), clock=clock
+    )
     samples = numbers(timed["a"])
     low, high = median_interval(samples, 0.95)
     assert len(samples) > 20
@@ -89,7 +93,9 @@ def test_all_variants_have_the_same_rounds_each_in_a_new_order() -> None:
 
 
 def test_a_drift_of_the_machine_falls_on_all_alike() -> None:
-    """A machine that slows down to half its speed: in fixed order the second looks slower, in rounds both have one median."""
+    """A machine that slows down to half its speed: in fixed order the second looks slower, in rounds both have one
+    median.
+    """
     clock = FakeClock()
     slow = lambda: 1.0 + (clock() - 100.0) / 100.0  # noqa: E731
     fixed = {name: [clock.spend(slow()) for _ in range(30)] for name in ("a", "b")}
@@ -108,7 +114,9 @@ def test_what_does_not_fit_leaves_the_rounds_and_the_rest_goes_on() -> None:
             raise DoesNotFitError("no room")
         return clock.spend(1.0)
 
-    timed = time_in_rounds({"a": fails_later, "b": lambda: clock.spend(1.0)}, Stopping(), order=random.Random(5), clock=clock)
+    timed = time_in_rounds(
+        {"a": fails_later, "b": lambda: clock.spend(1.0)}, Stopping(), order=random.Random(5), clock=clock
+    )
     assert isinstance(timed["a"], DoesNotFitError)
     assert str(timed["a"]) == "no room"
     assert timed["a"].__traceback__ is None
@@ -130,7 +138,9 @@ def test_other_errors_are_not_swallowed() -> None:
 @pytest.mark.parametrize("n", [20, 21, 50, 101, 1000])
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
 def test_the_interval_is_the_narrowest_that_covers(n: int, confidence: float) -> None:
-    """Held against the duality with the sign test: a rank is in the interval where the test of the median does not reject."""
+    """Held against the duality with the sign test: a rank is in the interval where the test of the median does not
+    reject.
+    """
     low, high = median_interval([float(i) for i in range(1, n + 1)], confidence)
     rank = int(low)
     assert high == n + 1 - rank
@@ -153,7 +163,10 @@ DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {
     "normal": (lambda g: g.normal(1.0, 0.05), 1.0),
     "lognormal": (lambda g: g.lognormal(0.0, 0.3), 1.0),
     "exponential tail": (lambda g: 1.0 + g.exponential(0.1), 1.0 + 0.1 * math.log(2)),
-    "two speeds": (lambda g: g.normal(1.0, 0.01) if g.random() < 0.8 else g.normal(1.5, 0.05), float(norm.ppf(0.5 / 0.8, 1.0, 0.01))),
+    "two speeds": (
+        lambda g: g.normal(1.0, 0.01) if g.random() < 0.8 else g.normal(1.5, 0.05),
+        float(norm.ppf(0.5 / 0.8, 1.0, 0.01)),
+    ),
 }
 
 
@@ -176,7 +189,11 @@ def measured(draw: Draw, seed: int) -> list[float]:
     """The samples of one simulated measurement, stopped as real ones are."""
     generator, clock = np.random.default_rng(seed), FakeClock()
     stopping = Stopping(relative_width=0.04, time_budget_s=150.0)
-    return numbers(time_in_rounds({"a": lambda: clock.spend(draw(generator))}, stopping, order=random.Random(seed), clock=clock)["a"])
+    return numbers(
+        time_in_rounds({"a": lambda: clock.spend(draw(generator))}, stopping, order=random.Random(seed), clock=clock)[
+            "a"
+        ]
+    )
 
 
 def test_the_summary_is_numpys_percentiles() -> None:

@@ -19,7 +19,9 @@ from xception.train.checkpoint import CheckpointError, CheckpointFolder, Trainin
 from xception.train.loop import FitResult
 from xception.train.recipe import SGD, AdamW, RMSprop
 
-NOT_TIMINGS = [f.name for f in dataclasses.fields(FitResult) if f.name not in ("train_seconds", "images_per_second", "model")]
+NOT_TIMINGS = [
+    f.name for f in dataclasses.fields(FitResult) if f.name not in ("train_seconds", "images_per_second", "model")
+]
 
 
 def same(a: FitResult, b: FitResult) -> bool:
@@ -56,7 +58,9 @@ def test_stopped_anywhere_and_continued_equals_uninterrupted(
     assert same(continued, uninterrupted)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(momentum=0.0), RMSprop(), AdamW(weight_decay=0.01)], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize(
+    "optimizer", [SGD(momentum=0.0), RMSprop(), AdamW(weight_decay=0.01)], ids=lambda o: type(o).__name__
+)
 def test_every_optimiser_continues_to_the_same_bits(tiny_training: Training, tmp_path: Path, optimizer: Any) -> None:
     recipe = tiny_recipe(optimizer=optimizer, ema_decay=0.0)
     stopped(tiny_training, tmp_path, 6, recipe=recipe)
@@ -141,7 +145,9 @@ def test_another_training_is_refused_with_the_difference(
         tiny_training(checkpoints=CheckpointFolder(path=tmp_path, semantics=semantics), **changes)
 
 
-def test_another_number_of_threads_is_flagged(tiny_training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_number_of_threads_is_flagged(
+    tiny_training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stopped(tiny_training, tmp_path, 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     lines: list[str] = []
@@ -150,7 +156,9 @@ def test_another_number_of_threads_is_flagged(tiny_training: Training, tmp_path:
     assert lines == ["continued under other conditions, the last bits may differ: threads was 1, is 7"]
 
 
-def test_a_folder_that_cannot_be_written_ends_no_training(tiny_training: Training, uninterrupted: FitResult, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_ends_no_training(
+    tiny_training: Training, uninterrupted: FitResult, tmp_path: Path
+) -> None:
     path = tmp_path / "a file"
     path.write_text("in the way")
     lines: list[str] = []

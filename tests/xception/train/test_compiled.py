@@ -31,7 +31,9 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[torch.fx.GraphModule]:
     return found
 
 
-def test_seeds_of_an_architecture_share_what_was_compiled(tiny_training: Training, graphs: list[torch.fx.GraphModule]) -> None:
+def test_seeds_of_an_architecture_share_what_was_compiled(
+    tiny_training: Training, graphs: list[torch.fx.GraphModule]
+) -> None:
     recipe = tiny_recipe(epochs=1, optimizer=SGD(learning_rate=0.005))
     for seed in (0, 1):
         result = tiny_training(recipe=recipe, seed=seed, execution=Execution(compile=True))

@@ -1,4 +1,6 @@
-"""A recorded step does what the plain one does; what is not CUDA of it is tested with a record that runs the step anew."""
+"""A recorded step does what the plain one does; what is not CUDA of it is tested with a record that runs the step
+anew.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,14 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
 
     def build(
-        optimiser: Any, recipe: Any, average: Any, device: Any, *, cuda_graph: bool, num_members: int | None = None, **others: Any
+        optimiser: Any,
+        recipe: Any,
+        average: Any,
+        device: Any,
+        *,
+        cuda_graph: bool,
+        num_members: int | None = None,
+        **others: Any,
     ) -> Step:
         kind = partial(RecordedStep, record=recorder) if cuda_graph else Step
         return kind(optimiser, recipe, average, device, num_members=num_members)
@@ -62,7 +71,9 @@ def same(a: FitResult, b: FitResult) -> bool:
     return a.curves == b.curves and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_recorded_steps_come_to_the_bits_of_plain_ones(tiny_training: Training, uninterrupted: FitResult, recorder: Recorder) -> None:
+def test_recorded_steps_come_to_the_bits_of_plain_ones(
+    tiny_training: Training, uninterrupted: FitResult, recorder: Recorder
+) -> None:
     recorded = tiny_training()
     assert same(recorded, uninterrupted)
     assert recorded.how == {"cuda_graph": True}
@@ -71,10 +82,15 @@ def test_recorded_steps_come_to_the_bits_of_plain_ones(tiny_training: Training, 
     assert recorder.num_recorded == 1
 
 
-def test_recorded_steps_of_a_seed_batch_come_to_the_bits_of_plain_ones(tiny_training: Training, recorder: Recorder) -> None:
+def test_recorded_steps_of_a_seed_batch_come_to_the_bits_of_plain_ones(
+    tiny_training: Training, recorder: Recorder
+) -> None:
     given = {name: value for name, value in tiny_training.keywords.items() if name != "seed"}  # type: ignore[attr-defined]
     given["model"] = tiny_model().replace_at("head.dropout", 0.3)
-    both = [fit_members(**given, members=[Member(seed=0), Member(seed=1)], execution=execution) for execution in (QUICK, PLAIN)]
+    both = [
+        fit_members(**given, members=[Member(seed=0), Member(seed=1)], execution=execution)
+        for execution in (QUICK, PLAIN)
+    ]
     assert all(same(*pair) for pair in zip(*both, strict=True))
     assert both[0][0].how == {"cuda_graph": True, "seed_batch": 2}
     assert recorder.num_recorded == 1
@@ -86,7 +102,9 @@ def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(
     attempts = []
 
     def refuse(_: Recorder, run: Callable[[], Tensor]) -> Any:
-        """As CUDA does on an operator that waits for the host, halfway through: gradients are there, of memory never written."""
+        """As CUDA does on an operator that waits for the host, halfway through: gradients are there, of memory never
+        written.
+        """
         attempts.append(run)
         for parameter in parameters:
             parameter.grad = torch.full_like(parameter, torch.nan)
@@ -99,7 +117,8 @@ def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(
         trainer,
         "build_step",
         lambda optimiser, *a, **k: (
-            parameters.extend(p for group in optimiser.param_groups for p in group["params"]) or build(optimiser, *a, **k)
+            parameters.extend(p for group in optimiser.param_groups for p in group["params"])
+            or build(optimiser, *a, **k)
         ),
     )
     result = tiny_training()
@@ -127,14 +146,18 @@ def test_what_thaws_is_recorded_anew(tiny_training: Training, recorder: Recorder
     recipe = tiny_recipe(transfer=Transfer(source=f"trial:{'0' * 64}", freeze="backbone", thaw_epoch=1))
     before = recorder.num_recorded
     results = [
-        tiny_training(recipe=recipe, weights=tmp_path / "weights.safetensors", execution=execution) for execution in (QUICK, PLAIN)
+        tiny_training(recipe=recipe, weights=tmp_path / "weights.safetensors", execution=execution)
+        for execution in (QUICK, PLAIN)
     ]
     assert same(*results)
     assert recorder.num_recorded - before == 2
 
 
 def test_a_batch_of_another_shape_or_type_is_refused() -> None:
-    images, target = torch.rand(4, 3, 8, 8).contiguous(memory_format=torch.channels_last), torch.zeros(4, dtype=torch.int64)
+    images, target = (
+        torch.rand(4, 3, 8, 8).contiguous(memory_format=torch.channels_last),
+        torch.zeros(4, dtype=torch.int64),
+    )
     batch = FixedBatch(images, target)
     place = batch.images.data_ptr()
     batch.fill(images, target)
@@ -155,7 +178,9 @@ def test_a_cpu_takes_plain_steps() -> None:
 
 def test_rates_and_averages_as_tensors_follow_those_as_numbers() -> None:
     """What a graph reads afresh each time; fused SGD is the one that takes a tensor without reading it back."""
-    recipe = Recipe(epochs=2, optimizer=SGD(learning_rate=0.3, weight_decay=1e-3), schedule=Cosine(warmup_epochs=0.5), ema_decay=0.9)
+    recipe = Recipe(
+        epochs=2, optimizer=SGD(learning_rate=0.3, weight_decay=1e-3), schedule=Cosine(warmup_epochs=0.5), ema_decay=0.9
+    )
     networks, steps = [], []
     for as_tensor in (False, True):
         torch.manual_seed(0)
@@ -186,11 +211,15 @@ def test_rates_and_averages_as_tensors_follow_those_as_numbers() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("optimizer", [SGD(), RMSprop(learning_rate=1e-4), AdamW(learning_rate=1e-4)], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize(
+    "optimizer", [SGD(), RMSprop(learning_rate=1e-4), AdamW(learning_rate=1e-4)], ids=lambda o: type(o).__name__
+)
 def test_a_graph_gives_the_losses_of_the_plain_path(tiny_training: Training, optimizer: Any, precision: Any) -> None:
     model = tiny_model().replace_at("head.dropout", 0.3).replace_at("residual.stochastic_depth", 0.4)
     recipe = tiny_recipe(epochs=5, optimizer=optimizer, precision=precision)
-    graph, plain = (tiny_training(model=model, recipe=recipe, device="cuda", execution=execution) for execution in (QUICK, PLAIN))
+    graph, plain = (
+        tiny_training(model=model, recipe=recipe, device="cuda", execution=execution) for execution in (QUICK, PLAIN)
+    )
     assert graph.how["cuda_graph"]
     for row, other in zip(graph.curves, plain.curves, strict=True):
         assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4 if precision == "float32" else 1e-2)

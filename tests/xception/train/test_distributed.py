@@ -19,7 +19,7 @@ from xception.network.model import build
 from xception.train.distributed import ALONE, Group
 from xception.train.recipe import Recipe
 
-PROGRAM = '''
+PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch
@@ -40,7 +40,8 @@ source = find("synthetic", None)
 model = presets.get("cifar_tiny").for_data(num_classes=source.num_classes, in_channels=3, input_size=16)
 augment = AugmentConfig(flip=True, crop_padding=2, cutout=4, randaugment_operations=1, mixup_alpha=0.2)
 recipe = Recipe(
-    epochs=2, batch_size=20, optimizer=SGD(learning_rate=0.01), schedule=Constant(), ema_decay=0.9, augment=augment, gradient_clip=1.0
+    epochs=2, batch_size=20, optimizer=SGD(learning_rate=0.01), schedule=Constant(), ema_decay=0.9, augment=augment,
+    gradient_clip=1.0,
 )
 result = fit(
     model=model.replace(norm=NormConfig(kind="group", groups=4)),
@@ -53,14 +54,15 @@ result = fit(
     checkpoints=CheckpointFolder(path=out / "checkpoints", semantics=1, largest_share=1e9) if group.rank == 0 else None,
 )
 told = {
-    "curves": result.curves, "test_loss": result.test_loss, "test_accuracy": result.test_accuracy, "top5": result.test_top5_accuracy,
+    "curves": result.curves, "test_loss": result.test_loss, "test_accuracy": result.test_accuracy,
+    "top5": result.test_top5_accuracy,
     "num_test": result.num_test, "num_bytes": len(result.correct),
     "weights": [tensor.double().norm().item() for tensor in result.model.state_dict().values()],
 }
 (out / f"process-{group.rank}.json").write_text(json.dumps(told))
 if "distributed" in sys.argv:
     torch.distributed.destroy_process_group()
-'''
+"""
 
 
 def train(folder: Path, num_processes: int) -> list[dict[str, Any]]:
@@ -71,7 +73,15 @@ def train(folder: Path, num_processes: int) -> list[dict[str, Any]]:
     command = [sys.executable, str(program), str(folder)]
     if num_processes > 1:
         torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
-        command = [sys.executable, *torchrun, "--nproc-per-node", str(num_processes), str(program), str(folder), "distributed"]
+        command = [
+            sys.executable,
+            *torchrun,
+            "--nproc-per-node",
+            str(num_processes),
+            str(program),
+            str(folder),
+            "distributed",
+        ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,5 @@
-"""The fast path against a plain one: NCHW, nothing in place, one image at a time through the augmentation, torch's own optimiser.
+"""The fast path against a plain one: NCHW, nothing in place, one image at a time through the augmentation, torch's own
+optimiser.
 
 That workers in parallel give the bits of workers alone is held by the contract of executors (`tests/contracts`).
 """
@@ -41,7 +42,13 @@ def make_recipe(optimizer: Optimizer) -> Recipe:
     """As many epochs of one step each as there are steps, so that every step's loss is told."""
     augment = AugmentConfig(flip=True, crop_padding=PADDING)
     return Recipe(
-        epochs=STEPS, batch_size=BATCH_SIZE, optimizer=optimizer, schedule=Constant(), decay="all", augment=augment, label_smoothing=0.1
+        epochs=STEPS,
+        batch_size=BATCH_SIZE,
+        optimizer=optimizer,
+        schedule=Constant(),
+        decay="all",
+        augment=augment,
+        label_smoothing=0.1,
     )
 
 
@@ -68,14 +75,18 @@ def plain_losses(model: ModelConfig, recipe: Recipe, dataset: Dataset, make_opti
     optimiser = make_optimiser(network.parameters())
     losses = []
     for epoch in range(STEPS):
-        order = torch.randperm(BATCH_SIZE, generator=torch.Generator().manual_seed(derive_seed("order", SEED, STREAM, epoch)))
+        order = torch.randperm(
+            BATCH_SIZE, generator=torch.Generator().manual_seed(derive_seed("order", SEED, STREAM, epoch))
+        )
         draws = torch.Generator().manual_seed(derive_seed("augmentation", SEED, STREAM, epoch, 0))
         flips = torch.randint(2, (BATCH_SIZE,), generator=draws).tolist()
         tops, lefts = torch.randint(2 * PADDING + 1, (2, BATCH_SIZE), generator=draws).tolist()
-        images = torch.stack([
-            plain_image(train.images[place], dataset, flip=bool(flip), top=top, left=left)
-            for place, flip, top, left in zip(order.tolist(), flips, tops, lefts, strict=True)
-        ])
+        images = torch.stack(
+            [
+                plain_image(train.images[place], dataset, flip=bool(flip), top=top, left=left)
+                for place, flip, top, left in zip(order.tolist(), flips, tops, lefts, strict=True)
+            ]
+        )
         optimiser.zero_grad()
         loss = F.cross_entropy(network(images), train.labels[order], label_smoothing=recipe.label_smoothing)
         loss.backward()
@@ -90,7 +101,10 @@ def plain_image(image: Tensor, dataset: Dataset, *, flip: bool, top: int, left: 
     padded = torch.zeros(3, 32 + 2 * PADDING, 32 + 2 * PADDING, dtype=torch.float64)
     padded[:, PADDING : PADDING + 32, PADDING : PADDING + 32] = pixels / 255
     window = padded[:, top : top + 32, left : left + 32]
-    mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (dataset.statistics.mean, dataset.statistics.std))
+    mean, std = (
+        torch.tensor(values, dtype=torch.float64)[:, None, None]
+        for values in (dataset.statistics.mean, dataset.statistics.std)
+    )
     return ((window - mean) / std).float()
 
 
@@ -109,7 +123,8 @@ def plain_rmsprop(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
     return torch.optim.RMSprop(parameters, lr=3e-5, momentum=0.9, alpha=0.9, eps=1e-2, weight_decay=1e-4, foreach=False)
 
 
-# Small rates: what two orders of summation differ by in the last bit grows about tenfold in four steps at the rates one trains at.
+# Small rates: what two orders of summation differ by in the last bit grows about tenfold in four steps at the rates one
+# trains at.
 @pytest.mark.parametrize(
     ("optimizer", "make_optimiser"),
     [
@@ -122,7 +137,10 @@ def test_twenty_steps_of_the_fast_path_are_those_of_the_plain_one(
     dataset: Dataset, optimizer: Optimizer, make_optimiser: MakeOptimiser
 ) -> None:
     recipe = make_recipe(optimizer)
-    fast, plain = fast_losses(tiny_model(), recipe, dataset), plain_losses(tiny_model(), recipe, dataset, make_optimiser)
+    fast, plain = (
+        fast_losses(tiny_model(), recipe, dataset),
+        plain_losses(tiny_model(), recipe, dataset, make_optimiser),
+    )
     assert len(fast) == len(plain) == STEPS
     assert fast[-1] < fast[0]
     assert largest_difference(fast, plain) <= 1e-4

@@ -29,7 +29,9 @@ print(result.status, "torch._dynamo" in sys.modules)
 """
 
 
-@pytest.mark.parametrize("kind", [SGD(nesterov=True, weight_decay=1e-3), RMSprop(weight_decay=1e-3), AdamW(weight_decay=1e-2)])
+@pytest.mark.parametrize(
+    "kind", [SGD(nesterov=True, weight_decay=1e-3), RMSprop(weight_decay=1e-3), AdamW(weight_decay=1e-2)]
+)
 def test_steps_are_those_of_pytorch(kind: SGD | RMSprop | AdamW) -> None:
     network = build(tiny_model())
     other = copy.deepcopy(network)

@@ -46,7 +46,9 @@ def test_defaults_leave_no_trace_in_the_key() -> None:
 
 
 def test_transfer_round_trips_and_is_part_of_the_key() -> None:
-    recipe = Recipe(epochs=3, transfer=Transfer(source="trial:" + "ab" * 32, freeze="backbone", thaw_epoch=2, backbone_rate=0.1))
+    recipe = Recipe(
+        epochs=3, transfer=Transfer(source="trial:" + "ab" * 32, freeze="backbone", thaw_epoch=2, backbone_rate=0.1)
+    )
     assert from_json(Recipe, canonical_json(recipe)) == recipe
     assert canonical_json(recipe) != canonical_json(recipe.replace_at("transfer.source", "file:" + "ab" * 32))
 
@@ -66,7 +68,10 @@ def test_a_rate_of_nothing_is_refused(optimizer: type[SGD] | type[RMSprop] | typ
         (lambda: Transfer(freeze="norms", thaw_epoch=0), "Transfer.thaw_epoch: 0 is not allowed; 1 or more, or None"),
         (lambda: Transfer(backbone_rate=0.0), "Transfer.backbone_rate: 0.0 is not allowed"),
         (lambda: Transfer(freeze="backbone", backbone_rate=0.1), "Transfer.backbone_rate: 0.1 is not allowed"),
-        (lambda: Recipe(epochs=2, transfer=Transfer(freeze="norms", thaw_epoch=2)), "Transfer.thaw_epoch: 2 is not allowed; below"),
+        (
+            lambda: Recipe(epochs=2, transfer=Transfer(freeze="norms", thaw_epoch=2)),
+            "Transfer.thaw_epoch: 2 is not allowed; below",
+        ),
         (lambda: Recipe(epochs=0), "Recipe.epochs: 0 is not allowed"),
         (lambda: Recipe(epochs=1, batch_size=1), "Recipe.batch_size: 1 is not allowed"),
         (lambda: Recipe(epochs=1, decay="all"), "Recipe.decay: 'all' is not allowed; only with a weight decay above 0"),

@@ -1,4 +1,6 @@
-"""Each member of a seed batch trains as it would alone: the same losses, accuracies and checkpoints, whatever the others do."""
+"""Each member of a seed batch trains as it would alone: the same losses, accuracies and checkpoints, whatever the
+others do.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ FIVE_EPOCHS = tiny_recipe(epochs=5, optimizer=SGD(learning_rate=0.005, nesterov=
         (tiny_model(), FIVE_EPOCHS.replace(optimizer=RMSprop(learning_rate=1e-4), gradient_clip=None)),
         (
             tiny_model().replace_at("head.dropout", 0.3).replace_at("residual.stochastic_depth", 0.4),
-            FIVE_EPOCHS.replace(augment=AugmentConfig(flip=True, crop_padding=2, cutout=8, randaugment_operations=1, mixup_alpha=0.2)),
+            FIVE_EPOCHS.replace(
+                augment=AugmentConfig(flip=True, crop_padding=2, cutout=8, randaugment_operations=1, mixup_alpha=0.2)
+            ),
         ),
     ],
     ids=["sgd", "adamw", "rmsprop", "every draw"],
@@ -138,7 +142,9 @@ def in_folders(path: Path) -> list[Member]:
 
 # Calls 1 to 4 and 6 to 9 are steps, 5 and 10 the validation of an epoch, 11 the test.
 @pytest.mark.parametrize("call", [3, 5, 7, 11])
-def test_stopped_and_continued_equals_uninterrupted_to_the_bit(tiny_training: Training, tmp_path: Path, call: int) -> None:
+def test_stopped_and_continued_equals_uninterrupted_to_the_bit(
+    tiny_training: Training, tmp_path: Path, call: int
+) -> None:
     with pytest.raises(TrainingStopped):
         together(tiny_training, in_folders(tmp_path), on_step=stop_at(call))
     continued = together(tiny_training, in_folders(tmp_path))
@@ -146,13 +152,18 @@ def test_stopped_and_continued_equals_uninterrupted_to_the_bit(tiny_training: Tr
         assert result.curves == other.curves
         assert result.test_loss == other.test_loss
         assert result.changed == {}
-        assert all(torch.equal(a, b) for a, b in zip(result.model.state_dict().values(), other.model.state_dict().values(), strict=True))
+        assert all(
+            torch.equal(a, b)
+            for a, b in zip(result.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+        )
 
 
 def test_a_member_is_continued_alone_and_the_change_is_flagged(tiny_training: Training, tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped):
         together(tiny_training, in_folders(tmp_path), recipe=FIVE_EPOCHS, on_step=stop_at(8))
-    alone = tiny_training(recipe=FIVE_EPOCHS, seed=10_000, checkpoints=CheckpointFolder(path=tmp_path / "10000", semantics=1))
+    alone = tiny_training(
+        recipe=FIVE_EPOCHS, seed=10_000, checkpoints=CheckpointFolder(path=tmp_path / "10000", semantics=1)
+    )
     check_same(alone, tiny_training(recipe=FIVE_EPOCHS, seed=10_000))
     assert alone.changed == {"members": [2, 1]}
 
@@ -175,7 +186,11 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *seeds: int) -> None:
     def step_seed(trainer: Trainer, purpose: str, *more: int) -> int:
         if trainer.seed in seeds and purpose == "step" and trainer.num_steps_done == 2:
             batch = next((batch for batch in batches if trainer in batch.trainers.values()), None)
-            network, part = (trainer.model, slice(None)) if batch is None else (batch.network, list(batch.trainers.values()).index(trainer))
+            network, part = (
+                (trainer.model, slice(None))
+                if batch is None
+                else (batch.network, list(batch.trainers.values()).index(trainer))
+            )
             with torch.no_grad():
                 dict(network.named_parameters())["head.classifier.weight"][part] = torch.inf
         return factor(trainer, purpose, *more)
@@ -191,7 +206,9 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *seeds: int) -> None:
     monkeypatch.setattr(Trainer, "step_seed", step_seed)
 
 
-def test_a_member_that_diverges_leaves_the_other_alone(tiny_training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_that_diverges_leaves_the_other_alone(
+    tiny_training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoil(monkeypatch, SEEDS[0])
     diverged, other = together(tiny_training, recipe=FIVE_EPOCHS)
     assert diverged.status == "diverged"
@@ -201,7 +218,9 @@ def test_a_member_that_diverges_leaves_the_other_alone(tiny_training: Training, 
     assert diverged.how == other.how == {"seed_batch": 2}
 
 
-def test_several_that_diverge_at_once_are_judged_alone(tiny_training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_that_diverge_at_once_are_judged_alone(
+    tiny_training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spoil(monkeypatch, *SEEDS)
     results = together(tiny_training)
     assert [result.how for result in results] == [{}, {}]
@@ -210,8 +229,12 @@ def test_several_that_diverge_at_once_are_judged_alone(tiny_training: Training, 
         check_same(result, tiny_training(seed=seed))
 
 
-@pytest.mark.parametrize(("changes", "field"), [({"precision": "float16"}, "precision"), ({"batch_norm_shares": 2}, "batch_norm_shares")])
-def test_recipes_that_tie_members_together_are_refused(tiny_training: Training, changes: dict[str, Any], field: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "field"), [({"precision": "float16"}, "precision"), ({"batch_norm_shares": 2}, "batch_norm_shares")]
+)
+def test_recipes_that_tie_members_together_are_refused(
+    tiny_training: Training, changes: dict[str, Any], field: str
+) -> None:
     with pytest.raises(ValueError, match=f"Recipe.{field}"):
         together(tiny_training, recipe=tiny_recipe(**changes))
 
@@ -223,4 +246,7 @@ def test_members_match_solo_runs_on_a_gpu(tiny_training: Training, execution: Ex
     with torch.backends.cudnn.flags(allow_tf32=False):
         results = together(tiny_training, model=model, recipe=FIVE_EPOCHS, device="cuda", execution=execution)
         for seed, member in zip(SEEDS, results, strict=True):
-            check_same(member, fit(**given(tiny_training, model=model, recipe=FIVE_EPOCHS, device="cuda"), seed=seed, execution=PLAIN))
+            check_same(
+                member,
+                fit(**given(tiny_training, model=model, recipe=FIVE_EPOCHS, device="cuda"), seed=seed, execution=PLAIN),
+            )

@@ -1,4 +1,6 @@
-"""Training that begins with another network: which of its weights move, at which rate, from which epoch, and what is refused."""
+"""Training that begins with another network: which of its weights move, at which rate, from which epoch, and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,11 @@ def begun(name: str, **fields: object) -> Recipe:
 def moved(result: FitResult, before: Weights) -> set[str]:
     """The names of the tensors that training changed."""
     after = result.model.state_dict()
-    return {name for name in before if not name.endswith("num_batches_tracked") and not torch.equal(before[name], after[name])}
+    return {
+        name
+        for name in before
+        if not name.endswith("num_batches_tracked") and not torch.equal(before[name], after[name])
+    }
 
 
 def test_a_linear_probe_moves_the_head_alone(tiny_training: Training, source: tuple[Path, str, Weights]) -> None:
@@ -94,7 +100,9 @@ def test_another_head_takes_the_same_backbone(tiny_training: Training, source: t
 
 
 @pytest.mark.parametrize("case", ["no file", "no transfer", "another file", "another network"])
-def test_what_does_not_belong_together_is_refused(case: str, tiny_training: Training, source: tuple[Path, str, Weights]) -> None:
+def test_what_does_not_belong_together_is_refused(
+    case: str, tiny_training: Training, source: tuple[Path, str, Weights]
+) -> None:
     from tests.xception.train.tiny_training import tiny_model
 
     path, name, _ = source
