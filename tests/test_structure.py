@@ -47,7 +47,7 @@ def imported(path: Path, known: set[str]) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name in known else node.module for name in names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known:
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known - set(ROOMS):
             found.add(node.value)
     return {name for name in found if name.partition(".")[0] in ROOMS or name == "run_ablation"}
 
