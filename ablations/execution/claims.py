@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ablations.execution.kept_weights import lacks_weights, weights_claim
 from ablations.execution.task import Task
 from ablations.records.store import Store, StoreError
 
-__all__ = ["Claims", "is_dead"]
+__all__ = ["Claims", "is_alive", "is_dead"]
 
 LEASE_SECONDS = 60.0
 
@@ -30,6 +31,8 @@ class Claims:
         self.owner = f"{_place()}:{os.getpid()}:{_started(os.getpid())}:{uuid.uuid4().hex[:8]}"
         self._store = store
         self._lease_seconds = lease_seconds
+        self._held: set[str] = set()
+        self._lost: set[str] = set()
         self._ended = threading.Event()
         self._renewing = threading.Thread(target=self._renew, name="claims", daemon=True)
 
@@ -48,12 +51,35 @@ class Claims:
         """Yield those tasks that no one else has, each claimed when it is asked for."""
         self._bury_the_dead()
         for task in tasks:
-            if self._store.claim(task.key, self.owner, self._lease_seconds):
+            if self._claim(task.key) or (lacks_weights(task, self._store) and self._claim(weights_claim(task.key))):
                 yield task
 
     def release(self, key: str) -> None:
         """Give up one claim, once the record is written."""
-        self._store.release_claims(self.owner, key)
+        for name in (key, weights_claim(key)):
+            if name in self._held:
+                self._held.discard(name)
+                self._store.release_claims(self.owner, name)
+
+    @property
+    def has_lost_some(self) -> bool:
+        """Whether another driver took a claim of ours, which ran out while this process stood still."""
+        return bool(self._lost)
+
+    def forget_lost(self) -> None:
+        """Count the lost claims as given up; what they were for is claimed anew by whoever asks."""
+        self._held -= self._lost
+        self._lost = set()
+
+    def _claim(self, name: str) -> bool:
+        """Claim a name, unless its owner is known to live on this machine, however long it stood still."""
+        owner = self._store.claim_owners(expired=True).get(name)
+        if owner is not None and is_alive(owner) and int(owner.rsplit(":", 3)[1]) != os.getpid():
+            return False
+        if not self._store.claim(name, self.owner, self._lease_seconds):
+            return False
+        self._held.add(name)
+        return True
 
     def wait(self, seconds: float) -> None:
         """Let some time pass while others work."""
@@ -68,10 +94,21 @@ class Claims:
         while not self._ended.wait(self._lease_seconds / 4):
             try:
                 self._store.renew_claims(self.owner, self._lease_seconds)
-            except (
-                StoreError
-            ):  # the driver meets the same trouble at its next record; a lost claim costs time, never a record
+                self._look_for_lost()
+            except StoreError:  # the driver meets the same trouble at its next record; a lost claim costs time alone
                 continue
+
+    def _look_for_lost(self) -> None:
+        """See which claims others hold by now: a process that was stopped for long wakes up without them."""
+        held = set(self._held)
+        owners = self._store.claim_owners(expired=True)
+        self._lost = {name for name in held & set(self._held) if owners.get(name) != self.owner}
+
+
+def is_alive(owner: str) -> bool:
+    """Whether an owner is a process of this machine that has not ended; False where that cannot be known."""
+    place, pid, started, _ = owner.rsplit(":", 3)
+    return place == _place() and _started(int(pid)) == started
 
 
 def is_dead(owner: str) -> bool:
@@ -83,7 +120,7 @@ def is_dead(owner: str) -> bool:
 def _place() -> str:
     """Name this machine, boot and process namespace: where process numbers mean the same."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8", errors="replace").strip()
         namespace = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
         boot, namespace = "", 0
@@ -93,7 +130,7 @@ def _place() -> str:
 def _started(pid: int) -> str:
     """When a process began, in clock ticks since boot where the system tells; empty where there is no such process."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return "" if Path("/proc/self/stat").exists() else _is_there(pid)
     except ProcessLookupError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 
 from ablations.execution.claims import Claims
 from ablations.execution.executors import Event, Executor, Finished
+from ablations.execution.kept_weights import keep_place, lacks_weights
 from ablations.execution.task import Task
 from ablations.records.store import Store
 
@@ -29,14 +31,21 @@ def execute(
     has_told = False
     with Claims(store) as claims:
         while pending:
-            for event in executor.run(claims.claimed(list(pending.values()))):
-                if isinstance(event, Finished):
-                    store.put(event.record)
-                    claims.release(event.record.key)
-                    del pending[event.record.key]
-                yield event
+            with closing(_run(executor, claims.claimed(list(pending.values())))) as events:
+                for event in events:
+                    if isinstance(event, Finished):
+                        task = pending.pop(event.record.key)
+                        store.put(event.record)
+                        keep_place(task, store)
+                        claims.release(event.record.key)
+                    yield event
+                    if claims.has_lost_some:  # closing the events ends what runs, which goes on from its checkpoints
+                        break
+            if claims.has_lost_some:
+                say("this process stood still for so long that another run took over some of its trials")
+                claims.forget_lost()
             for key, status in store.statuses(pending).items():
-                if status != "failed":
+                if status != "failed" and not lacks_weights(pending[key], store):
                     yield Finished(store.get([key])[key], elsewhere=True)
                     del pending[key]
             if pending and not has_told:
@@ -44,3 +53,8 @@ def execute(
                 has_told = True
             if pending:
                 claims.wait(_LOOK_SECONDS)
+
+
+def _run(executor: Executor, tasks: Iterator[Task]) -> Generator[Event]:
+    """What an executor yields, as something that can be closed whatever the executor returns."""
+    yield from executor.run(tasks)

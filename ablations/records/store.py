@@ -214,11 +214,10 @@ class Store:
         statement = sa.delete(schema.claims).where(schema.claims.c.owner == owner)
         self._change(statement if key is None else statement.where(schema.claims.c.key == key))
 
-    def claim_owners(self) -> dict[str, str]:
-        """Return who holds each key that is claimed at present."""
-        rows = self._rows(
-            sa.select(schema.claims.c.key, schema.claims.c.owner).where(schema.claims.c.until >= self._clock())
-        )
+    def claim_owners(self, *, expired: bool = False) -> dict[str, str]:
+        """Return who holds each key that is claimed at present, or was claimed last where `expired` ones count too."""
+        query = sa.select(schema.claims.c.key, schema.claims.c.owner)
+        rows = self._rows(query if expired else query.where(schema.claims.c.until >= self._clock()))
         return {row["key"]: row["owner"] for row in rows}
 
     def _clock(self) -> sa.ColumnElement[float]:

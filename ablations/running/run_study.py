@@ -13,6 +13,7 @@ from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial, read_trial
 from ablations.execution.execute import execute
 from ablations.execution.executors import Event, Executor, Finished, Started
+from ablations.execution.kept_weights import find_weights
 from ablations.execution.progress import Label
 from ablations.execution.task import Task
 from ablations.records.record import Plan, Record
@@ -167,8 +168,7 @@ def _source_networks(
     """
     pretraining = plan.pretraining(places)
     folder = plan.options.out / "weights"
-    paths = {name: folder / f"{trial.key}.safetensors" for name, trial in pretraining.items()}
-    todo = {trial.key: trial for name, trial in pretraining.items() if not paths[name].is_file()}
+    todo = {t.key: t for t in pretraining.values() if find_weights(t.key, folder, store) is None}
     if todo:
         display.say(
             f"{len(todo)} source networks are trained first, on {plan.source_of(next(iter(todo.values()))).title}"
@@ -188,10 +188,10 @@ def _source_networks(
             replace(_task(plan, trial, {}, device=device, threads=threads), keep_weights=folder)
             for trial in todo.values()
         ]
-        for event in executor.run(tasks):
-            if isinstance(event, Finished):
-                store.put(event.record)
+        for event in execute(tasks, store, executor, display.say):
             display.show(event)
+    found = {name: find_weights(trial.key, folder, store) for name, trial in pretraining.items()}
+    paths = {name: path or folder / f"{pretraining[name].key}.safetensors" for name, path in found.items()}
     return {**plan.weights, **paths}
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial
-from ablations.execution.executors import Executor, Finished
+from ablations.execution.execute import execute
+from ablations.execution.executors import Executor
 from ablations.execution.progress import Label
 from ablations.execution.task import Task
 from ablations.records.store import Store
@@ -134,9 +135,7 @@ def _accuracies(
         Task(trial=trial, source=plan.source_of(trial), device=device, threads=threads, trials=folder)
         for trial in todo.values()
     ]
-    for event in executor.run(tasks) if tasks else ():
-        if isinstance(event, Finished):
-            store.put(event.record)
+    for event in execute(tasks, store, executor, display.say):
         display.show(event)
     records = store.get(trial.key for trial in trials.values())
     return {

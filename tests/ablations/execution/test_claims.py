@@ -1,0 +1,127 @@
+"""Who trains which key: owners that live, owners that stood still, and networks that other trials begin with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ablations.execution.claims import Claims, _place, _started
+from ablations.execution.execute import execute
+from ablations.execution.executors import Event, Finished, SerialExecutor
+from ablations.execution.kept_weights import find_weights
+from ablations.execution.task import Task, failed
+from ablations.records.store import Store
+from tests.trials import finished, small_task
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(f"sqlite:///{tmp_path / 'records.db'}")) as store:
+        yield store
+
+
+class Recording:
+    """Ends every task at once, without a training."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        for task in tasks:
+            self.keys.append(task.key)
+            yield Finished(replace(failed(task, "not trained"), status="complete"))
+
+
+def test_an_expired_claim_of_a_process_that_lives_on_this_machine_is_left_to_it(store: Store) -> None:
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    task = small_task(0)
+    owner = f"{_place()}:{sleeper.pid}:{_started(sleeper.pid)}:abc"
+    assert store.claim(task.key, owner, -1)
+    with Claims(store) as claims:
+        assert list(claims.claimed([task])) == []
+        sleeper.communicate(b"\n")
+        assert list(claims.claimed([task])) == [task]
+
+
+def test_an_expired_claim_of_another_machine_is_taken(store: Store) -> None:
+    task = small_task(0)
+    assert store.claim(task.key, "elsewhere:boot:1:2:3:abc", -1)
+    with Claims(store) as claims:
+        assert list(claims.claimed([task])) == [task]
+
+
+def test_a_driver_that_lost_its_claim_stops_that_trial_and_takes_the_record_of_the_other(store: Store) -> None:
+    task, lines = small_task(0), []
+    record = replace(failed(task, "trained elsewhere"), status="complete")
+
+    class Stopped:
+        """A training that stands still for longer than the lease, while another machine takes its claim."""
+
+        def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+            from ablations.execution.executors import Epoch
+
+            for task in tasks:
+                (claims,) = [c for c in seen if c is not None]
+                store.release_claims(claims.owner)
+                assert store.claim(task.key, "elsewhere:boot:1:2:3:abc", 60)
+                claims._look_for_lost()
+                store.put(record)
+                yield Epoch(task.key, {"epoch": 1})
+                raise AssertionError("the trial went on")
+
+    seen: list[Claims | None] = []
+
+    class Seen(Claims):
+        def __enter__(self) -> Seen:
+            seen.append(self)
+            return super().__enter__()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ablations.execution.execute.Claims", Seen)
+        events = list(execute([task], store, Stopped(), lines.append))
+    assert events[-1] == Finished(store.get()[task.key], elsewhere=True)
+    assert len(lines) == 1
+    assert "stood still" in lines[0]
+
+
+def test_a_source_network_that_another_output_folder_has_is_not_trained_again(store: Store, tmp_path: Path) -> None:
+    task = replace(small_task(0, epochs=1), keep_weights=tmp_path / "one", trials=tmp_path / "trials-1")
+    finished(execute([task], store, SerialExecutor()))
+    assert find_weights(task.key, tmp_path / "two", store) == tmp_path / "one" / f"{task.key}.safetensors"
+    again = Recording()
+    events = list(execute([replace(task, keep_weights=tmp_path / "two")], store, again))
+    assert again.keys == []
+    assert [e.elsewhere for e in events if isinstance(e, Finished)] == [True]
+    os.remove(tmp_path / "one" / f"{task.key}.safetensors")  # lost: it is trained for its weights, its record stays
+    lost = replace(task, keep_weights=tmp_path / "two", trials=tmp_path / "trials-2")
+    finished(execute([lost], store, SerialExecutor()))
+    assert find_weights(task.key, tmp_path / "two", store) == tmp_path / "two" / f"{task.key}.safetensors"
+
+
+def test_tuning_leaves_to_others_what_they_train(store: Store, tmp_path: Path) -> None:
+    from ablations.design.study_plan import Options, plan_study
+    from ablations.running.tuning import tune
+    from ablations.studies import get_study
+    from tests.trials import Silent
+
+    options = Options(scale="smoke", dataset="synthetic", out=tmp_path)
+    plan = plan_study(get_study("residuals"), options)
+    executor, keys = Recording(), []
+    original = Store.claim
+
+    def claim(self: Store, key: str, owner: str, seconds: float) -> bool:
+        keys.append(key)
+        return original(self, key, owner, seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "claim", claim)
+        tuned = tune(plan, store, executor, Silent(), device="cpu", threads=1, num_trials=1)
+    assert set(executor.keys) == set(tuned.trials["key"]) == set(keys)
+    assert store.claim_owners() == {}
