@@ -3,8 +3,8 @@ activation in between.
 
 Figure 6 (Inception V3 on ImageNet), Figure 9 (without residual connections) and Figure 10 (ReLU or ELU between
 depthwise and pointwise convolution) are drawn from the curves of this study's trials, on the data and at the scale of
-the run, Inception V3 as the same network of Inception modules at equal parameters. Figures 7 and 8 are of JFT, which is
-not public.
+the run. Inception V3 is represented by the same network of Inception modules as published (norm and activation after
+every convolution) at equal parameters. Figures 7 and 8 are of JFT, which is not public.
 
     python run_ablation.py --study paper_figures
 
@@ -14,6 +14,7 @@ Five variants; trials are those of `residuals`, `intermediate_activation` and `o
 from __future__ import annotations
 
 from ablations.design.study import Study, Variant
+from ablations.studies.operators import TOWER_FIELDS, published
 
 STUDY = Study(
     name="paper_figures",
@@ -21,11 +22,11 @@ STUDY = Study(
     source="Chollet 2017, arXiv:1610.02357, Figures 6 to 10",
     variants=(
         Variant(name="Xception"),
-        Variant(name="Inception modules", changes={"model.operator.kind": "inception"}, match="params"),
+        Variant(name="Inception modules", changes=published("inception"), match="params"),
         Variant(name="without residuals", changes={"model.residual.kind": "none"}),
         Variant(name="ReLU between", changes={"model.operator.intermediate_activation": "relu"}),
         Variant(name="ELU between", changes={"model.operator.intermediate_activation": "elu"}),
     ),
     baseline="Xception",
-    varies=("model.operator.kind", "model.operator.intermediate_activation", "model.residual.kind"),
+    varies=(*TOWER_FIELDS, "model.operator.intermediate_activation", "model.residual.kind"),
 )

@@ -2,7 +2,8 @@
 
 Published FastEval14k MAP@100: Inception V3 6.36, and 6.50 with fully connected layers; Xception 6.70 and 6.78. JFT is
 not public, so that is not attempted. As a proxy the same four are compared on the data of the run: the scale's network,
-and the same network of Inception modules at equal parameters, each with and without two fully connected layers of twice
+and the same network of Inception modules as published (norm and activation after every convolution) at equal
+parameters, each with and without two fully connected layers of twice
 the last map's channels.
 
     python run_ablation.py --study paper_table2
@@ -16,6 +17,7 @@ from typing import Any
 
 from ablations.design.study import Study, Variant
 from ablations.studies.head import hidden_layers
+from ablations.studies.operators import TOWER_FIELDS, published
 
 _HEADS: dict[str, dict[str, Any]] = {"no FC": {}, "FC": {"model.head.hidden": hidden_layers}}
 
@@ -30,13 +32,13 @@ STUDY = Study(
             Variant(name=f"{head}, Xception", changes=changes, levels={"head": head, "network": "Xception"}),
             Variant(
                 name=f"{head}, Inception modules",
-                changes={**changes, "model.operator.kind": "inception"},
+                changes={**changes, **published("inception")},
                 levels={"head": head, "network": "Inception modules@params"},
                 match="params",
             ),
         )
     ),
     baseline="no FC, Xception",
-    varies=("model.head.hidden", "model.operator.kind"),
+    varies=("model.head.hidden", *TOWER_FIELDS),
     within=("head",),
 )

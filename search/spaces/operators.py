@@ -14,7 +14,9 @@ from typing import Any
 from search.design.space import Choice, Dimension, Space, Value, When, changed
 from xception.network.config import XceptionConfig
 
-_KINDS = ("separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception")
+_INNER = ("separable", "pointwise_depthwise", "segmented")
+_TOWERS = ("inception", "simplified_inception")
+_KINDS = (*_INNER, "regular", *_TOWERS)
 _PLACEMENTS = ("after_convolution", "before_activation", "after_activation", "after_sum")
 
 DIMENSIONS: tuple[Dimension, ...] = (
@@ -25,15 +27,13 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Choice(
         name="operator.intermediate_activation",
         options=("none", "relu", "elu"),
-        when=(When("operator.kind", tuple(kind for kind in _KINDS if kind != "regular")),),
+        when=(When("operator.kind", _INNER),),
     ),
-    # There is nothing between the convolutions of a regular operator for a norm to stand after.
-    Choice(
-        name="norm.placement",
-        options=(*_PLACEMENTS, "each_convolution"),
-        when=(When("operator.kind", tuple(kind for kind in _KINDS if kind != "regular")),),
-    ),
-    Choice(name="norm.placement.regular", options=_PLACEMENTS, when=(When("operator.kind", ("regular",)),)),
+    # An Inception module has a norm and the network's activation after every convolution, or none inside its towers.
+    Choice(name="operator.towers", options=("published", "linear"), when=(When("operator.kind", _TOWERS),)),
+    # A regular operator has nothing between convolutions for a norm to follow; towers have a dimension of their own.
+    Choice(name="norm.placement", options=(*_PLACEMENTS, "each_convolution"), when=(When("operator.kind", _INNER),)),
+    Choice(name="norm.placement.regular", options=_PLACEMENTS, when=(When("operator.kind", ("regular", *_TOWERS)),)),
     Choice(name="activation", options=("relu", "leaky_relu", "elu", "silu", "gelu")),
     Choice(name="downsampling", options=("max_pool", "strided", "average_pool", "anti_aliased")),
 )
@@ -42,6 +42,8 @@ DIMENSIONS: tuple[Dimension, ...] = (
 def operator_changes(values: Mapping[str, Value]) -> dict[str, Any]:
     """Return the fields that the dimensions of this space stand for."""
     operator = {name.partition(".")[2]: value for name, value in values.items() if name.startswith("operator.")}
+    if operator.pop("towers", "linear") == "published":
+        operator |= {"tower_norm": True, "tower_activation": values["activation"]}
     placement = values.get("norm.placement", values.get("norm.placement.regular"))
     return {
         "operator": operator,

@@ -187,11 +187,20 @@ class XceptionConfig(Config):
                 f"XceptionConfig.norm.placement: 'each_convolution' has no effect {where}; use 'after_convolution'"
             )
         tail = self.exit.tail_intermediate_activation if self.exit is not None else None
-        if tail is not None and (self.operator.kind == "regular" or tail == self.operator.intermediate_activation):
+        if tail is not None and (self.operator.kind == "regular" or tail == self.operator.inner_activation):
+            source = "intermediate" if self.operator.tower_activation is None else "tower"
             raise ValueError(
                 f"XceptionConfig.exit.tail_intermediate_activation: {tail!r} has no effect with "
-                f"operator.kind={self.operator.kind!r} and operator.intermediate_activation="
-                f"{self.operator.intermediate_activation!r}; leave it at None"
+                f"operator.kind={self.operator.kind!r} and operator.{source}_activation="
+                f"{self.operator.inner_activation!r}; leave it at None"
+            )
+        normed_inside = self.norm.placement == "each_convolution"
+        if self.operator.tower_norm is not None and (
+            self.norm.kind == "none" or self.operator.tower_norm == normed_inside
+        ):
+            raise ValueError(
+                f"XceptionConfig.operator.tower_norm: {self.operator.tower_norm!r} has no effect with "
+                f"norm.kind={self.norm.kind!r} and norm.placement={self.norm.placement!r}; leave it at None"
             )
 
     def _validate_widths(self) -> None:

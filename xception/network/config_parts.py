@@ -198,6 +198,13 @@ class OperatorConfig(Config):
     - `simplified_inception`: three towers 1×1→k×k, a third of the channels each (Figure 2).
 
     `intermediate_activation` lies between the convolutions of one operator (Figure 10).
+
+    `tower_activation` and `tower_norm` say what follows each convolution inside a tower. None follows
+    `intermediate_activation` and the norm's placement `each_convolution`, so by default towers are linear. In the
+    papers a norm and a ReLU follow every convolution (Szegedy et al. 2016, arXiv:1512.00567, section 6; Chollet 2017,
+    section 1.2): `tower_norm=True, tower_activation="relu"`. The last convolution of each tower is followed by the norm
+    and the activation of the unit, which see the towers joined. In both forms all towers are equally wide, where those
+    of the papers differ from module to module.
     """
 
     kind: Literal["separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception"] = (
@@ -208,6 +215,13 @@ class OperatorConfig(Config):
     depth_multiplier: int = 1
     segments: int = 1
     intermediate_activation: MaybeActivation = "none"
+    tower_activation: MaybeActivation | None = None
+    tower_norm: bool | None = None
+
+    @property
+    def inner_activation(self) -> MaybeActivation:
+        """What lies between the convolutions of one operator."""
+        return self.intermediate_activation if self.tower_activation is None else self.tower_activation
 
     def validate(self) -> None:
         """Check sizes, and that each setting has an effect on this kind."""
@@ -229,6 +243,12 @@ class OperatorConfig(Config):
             refuse_idle(self, ("segments",), f"with kind={self.kind!r}")
         if self.kind == "regular":
             refuse_idle(self, ("intermediate_activation",), "with kind='regular': there is nothing between")
+        if self.kind not in TOWERS:
+            refuse_idle(self, ("tower_activation", "tower_norm"), f"with kind={self.kind!r}: it has no towers")
+        if self.tower_activation == self.intermediate_activation:
+            refuse_idle(self, ("tower_activation",), "where intermediate_activation is the same")
+        if self.tower_activation is not None:
+            refuse_idle(self, ("intermediate_activation",), f"with tower_activation={self.tower_activation!r}")
 
 
 class NormConfig(Config):

@@ -22,7 +22,7 @@ def operator(
     config: XceptionConfig, channels: int, width: int, stride: int, intermediate: MaybeActivation | None = None
 ) -> Node:
     """The config's convolution operator from `channels` to `width`."""
-    between = config.operator.intermediate_activation if intermediate is None else intermediate
+    between = config.operator.inner_activation if intermediate is None else intermediate
     return OPERATORS[config.operator.kind](config, channels, width, stride, between)
 
 
@@ -140,9 +140,9 @@ def _pointwise(
 
 def _between(config: XceptionConfig, channels: int, activation: MaybeActivation) -> list[Named]:
     """What lies between the convolutions of one operator."""
-    norms: list[Named] = (
-        [("inner_norm", norm_node(config, channels))] if config.norm.placement == "each_convolution" else []
-    )
+    own = config.operator.tower_norm
+    normed = config.norm.placement == "each_convolution" if own is None else own
+    norms: list[Named] = [("inner_norm", norm_node(config, channels))] if normed else []
     return norms if activation == "none" else [*norms, ("inner_activation", Activate(activation))]
 
 

@@ -104,15 +104,14 @@ def test_wrong_options_are_told_in_a_line(options: dict[str, object], message: s
 
 def test_matched_variants_say_how_far_off_they_are() -> None:
     planned = plan("operators")
-    names = ("inception module", "simplified inception", "regular")
+    towers = ("inception module", "simplified inception")
+    names = (*towers, *(f"linear {name}" for name in towers), "regular")
     assert set(planned.mismatch) == {f"{name}@{match}" for name in names for match in ("params", "macs")}
     assert all(abs(off) < 0.02 for off in planned.mismatch.values())
-    assert planned.merged == {f"{name}@macs": f"{name}@params" for name in ("simplified inception", "regular")}
+    assert planned.merged == {f"{name}@macs": f"{name}@params" for name in ("linear simplified inception", "regular")}
     assert not set(planned.merged) & set(planned.designs)
-    assert (
-        planned.remarks[0]
-        == "simplified inception@macs is the same network as simplified inception@params, which stands for both"
-    )
+    same = "linear simplified inception@macs is the same network as linear simplified inception@params"
+    assert planned.remarks[0] == f"{same}, which stands for both"
     assert planned.described()["remarks"] == planned.remarks
 
 
@@ -266,3 +265,18 @@ def test_a_curve_that_is_not_trained_yet_gives_no_numbers(tmp_path: Path) -> Non
     assert told["n"].tolist() == [0]
     assert told["mean"].isna().all()
     assert not (folder / "figures" / "distances.png").exists()
+
+
+def test_inception_modules_are_those_of_the_papers_and_linear_ones_have_a_name_of_their_own() -> None:
+    designs = plan("operators").designs
+    towers = {name: designs[name].model.at("operator") for name in designs if "inception" in name and "@" not in name}
+    assert {name: (o.tower_norm, o.tower_activation) for name, o in towers.items()} == {
+        "inception module": (True, "relu"),
+        "simplified inception": (True, "relu"),
+        "linear inception module": (None, None),
+        "linear simplified inception": (None, None),
+    }
+    for study in ("paper_table2", "paper_table3", "paper_figures"):
+        modules = [design.model.at("operator") for name, design in plan(study).designs.items() if "Inception" in name]
+        assert modules
+        assert all((o.kind, o.tower_norm, o.tower_activation) == ("inception", True, "relu") for o in modules)

@@ -21,6 +21,7 @@ from xception.network.config import (
     StemConfig,
     XceptionConfig,
 )
+from xception.network.config_parts import TOWERS
 
 INPUT_SIZE = 32
 OPERATORS = ["separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception"]
@@ -33,6 +34,8 @@ def configs(draw: st.DrawFn) -> XceptionConfig:
     """A valid config whose network is small and takes images of 32×32 pixels."""
     operator = draw(_operators())
     norm = draw(_norms(operator))
+    if operator.kind in TOWERS and norm.kind != "none" and draw(st.booleans()):
+        operator = operator.replace(tower_norm=norm.placement != "each_convolution")
     unit = 4 * operator.segments * (norm.groups if norm.kind == "group" else 1)
     widths = st.integers(1, 3).map(lambda n: n * unit)
     stem = draw(_stems(widths))
@@ -105,13 +108,16 @@ def settle(fields: dict[str, Any]) -> XceptionConfig:
 def _operators(draw: st.DrawFn) -> OperatorConfig:
     kind = draw(st.sampled_from(OPERATORS))
     kernel_size = draw(st.sampled_from([3, 3, 5, 1]))
+    between = draw(maybe_activation) if kind != "regular" else "none"
+    own = draw(st.none() | st.sampled_from(get_args(Activation))) if kind in TOWERS else None
     return OperatorConfig(
         kind=kind,
         kernel_size=kernel_size,
         dilation=draw(st.sampled_from([1, 2])) if kernel_size > 1 else 1,
         depth_multiplier=draw(st.sampled_from([1, 2])) if kind == "separable" else 1,
         segments=draw(st.sampled_from([1, 2, 4])) if kind == "segmented" else 1,
-        intermediate_activation=draw(maybe_activation) if kind != "regular" else "none",
+        intermediate_activation=between if own is None else "none",
+        tower_activation=own,
     )
 
 
@@ -169,7 +175,7 @@ def _exits(draw: st.DrawFn, widths: st.SearchStrategy[int], operator: OperatorCo
         stride=draw(st.sampled_from([1, 2])),
         convolutions=draw(st.integers(1, 3)),
         tail_widths=tail,
-        tail_intermediate_activation=None if own == operator.intermediate_activation else own,
+        tail_intermediate_activation=None if own == operator.inner_activation else own,
         residual=draw(_kinds),
     )
 
