@@ -34,7 +34,8 @@ import numpy as np
 import tyro
 
 from ablations.costs.training_cost import trial_work
-from ablations.design.study_plan import Options, plan_study
+from ablations.design.options import Options
+from ablations.design.study_plan import plan_study
 from ablations.design.trial import SEMANTICS, Trial
 from ablations.execution.execute import execute
 from ablations.execution.executors import Executor, Finished, LocalExecutor, SerialExecutor, Started

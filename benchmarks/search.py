@@ -27,7 +27,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from ablations.design.study_plan import Options as RunOptions
+from ablations.design.options import Options as RunOptions
 from ablations.execution.executors import Event, Finished
 from ablations.execution.task import Task
 from ablations.records.record import Record

@@ -38,8 +38,8 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
+from ablations.design.options import Options as RunOptions
 from ablations.design.study import Design
-from ablations.design.study_plan import Options as RunOptions
 from search.benchmark.replay import mean_interval, replay
 from search.benchmark.tabular import Table
 from search.design.definition import POPULATED, SEMANTICS, Definition

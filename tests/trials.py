@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 from ablations.design.trial import SEMANTICS, Trial
 from ablations.execution.executors import Event, Finished
@@ -58,6 +58,15 @@ def finished(events: Iterable[Event]) -> dict[str, Record]:
 
 class Silent:
     """A display that shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def know(self, results: Iterable[tuple[str, float]]) -> None:
+        assert all(0 <= accuracy <= 1 for _, accuracy in results)
 
     def say(self, line: str) -> None:
         assert line

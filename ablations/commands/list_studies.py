@@ -12,9 +12,10 @@ from typing import Any
 
 from ablations import studies
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed
+from ablations.design.options import Options
 from ablations.design.scales import default_scale, get_scale
 from ablations.design.study import Study
-from ablations.design.study_plan import DataSets, Options, design_study
+from ablations.design.study_plan import DataSets, design_study
 from xception.data.source import Source
 from xception.data.synthetic import SyntheticReader
 
@@ -81,7 +82,7 @@ def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
 def _described(study: Study, scale: str, speed: float | None) -> dict[str, Any]:
     chosen = get_scale(scale)
     source = _CIFAR10 if study.dataset is None else _stand_in(study.dataset)
-    plan = design_study(study, Options(scale=scale), source, None, _STAND_INS)
+    plan = design_study(study, Options().replace(scale=scale), source, None, _STAND_INS)
     places = plan.trials(dict.fromkeys(plan.designs, 1))  # of one seed: the others cost the same
     trials = [*places.values(), *plan.pretraining(list(places)).values()]
     seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in trials), speed)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ablations.records.record import Plan
 from ablations.records.store import Store
 from ablations.reporting.results_folder import write_overview, write_results
-from ablations.running.run import require_writable
+from ablations.running.context import require_writable
 
 __all__ = ["report"]
 

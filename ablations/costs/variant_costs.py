@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ablations.design.study import Design
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from ablations.records.record import Plan
     from ablations.records.store import Store
 
-__all__ = ["COST_COLUMNS", "Counting", "countings", "keep", "latency_budget", "measure_costs", "stored_costs"]
+__all__ = ["COST_COLUMNS", "latency_budget", "measure_costs", "stored_costs"]
 
 # Raised where a count comes to mean something else: stored counts are then made again.
 _COUNTER_VERSION = 2
@@ -34,31 +32,6 @@ COST_COLUMNS = (
     "latency_n",
     *_MEMORY,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counting:
-    """Something to be counted once per network and kept under `key`; `needs_device` where a GPU would measure it."""
-
-    key: str
-    kind: str
-    count: Callable[[], dict[str, Any]]
-    needs_device: bool = False
-
-
-def countings(designs: Mapping[str, Design], store: Store, *, device: str) -> list[Counting]:
-    """Return what of the designs' networks the store does not have yet, latencies left out."""
-    wanted = {}
-    for design in designs.values():
-        wanted[_count_key(design)] = Counting(key=_count_key(design), kind="complexity", count=partial(_counts, design))
-        key = _memory_key(design)
-        wanted[key] = Counting(key=key, kind="memory", count=partial(_memory, design, device), needs_device=True)
-    return [counting for key, counting in wanted.items() if store.measurement(key) is None]
-
-
-def keep(counting: Counting, counted: dict[str, Any], store: Store) -> None:
-    """Write what was counted."""
-    store.put_measurement(counting.key, counting.kind, counted)
 
 
 def latency_budget(seconds: float) -> float:
@@ -81,8 +54,11 @@ def measure_costs(
     memory is that of inference of one image and of a float32 training step on a batch of the recipe's size: measured on
     a GPU, counted without allocating elsewhere.
     """
-    for counting in countings(designs, store, device=device):
-        keep(counting, counting.count(), store)
+    for design in designs.values():
+        if store.measurement(_count_key(design)) is None:
+            store.put_measurement(_count_key(design), "complexity", _counts(design))
+        if store.measurement(_memory_key(design)) is None:
+            store.put_measurement(_memory_key(design), "memory", _memory(design, device))
     from xception.profile.latency import measure_latency, measurement_key
 
     protocol = LatencyProtocol()

@@ -7,14 +7,14 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ablations.design.matching import TOLERANCE
+from ablations.design.options import Options
 from ablations.design.scales import Scale, get_scale
 from ablations.design.sizes import Curve, all_widths, baseline_curves, bring_to_size
-from ablations.design.study import Design, Match, Study
+from ablations.design.study import Design, Study
 from ablations.design.trial import Trial
-from ablations.records.passwords import without_password
 from ablations.records.record import Member, Plan
 from xception.base import formatting as f
 from xception.base.canonical import key_of
@@ -27,49 +27,6 @@ __all__ = ["DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
 
 # Networks for images up to this many pixels keep full resolution in their stem.
 _SMALL_IMAGES = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a user can ask of a run; None leaves the choice to the scale or the machine."""
-
-    scale: str = "quick"
-    dataset: str | None = None
-    seeds: int | Literal["auto"] | None = None
-    preset: str | None = None
-    epochs: int | None = None
-    train_size: int | None = None
-    classes: str | None = None
-    match: Match = "none"
-    weights: Path | None = None
-    tune: int = 0
-    data_dir: Path | None = None
-    out: Path = Path("results/local")
-    store: str | None = None
-
-    @property
-    def store_url(self) -> str:
-        """The store asked for, else `<out>/records.db`."""
-        return self.store or f"sqlite:///{self.out / 'records.db'}"
-
-    def arguments(self) -> list[str]:
-        """Return the command-line arguments that ask for the same, without the study's name."""
-        pairs: list[tuple[str, Any]] = [
-            ("--dataset", self.dataset),
-            ("--scale", self.scale),
-            ("--seeds", self.seeds),
-            ("--preset", self.preset),
-            ("--epochs", self.epochs),
-            ("--train-size", self.train_size),
-            ("--classes", self.classes),
-            ("--match", None if self.match == "none" else self.match),
-            ("--weights", self.weights),
-            ("--tune", self.tune or None),
-            ("--data-dir", self.data_dir),
-            ("--out", None if self.out == Path("results/local") else self.out),
-            ("--store", None if self.store is None else without_password(self.store)),
-        ]
-        return [word for name, value in pairs if value is not None for word in (name, str(value))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,9 +125,8 @@ class StudyPlan:
             )
             for (variant, seed), trial in trials.items()
         )
-        overrides = [str(w) for w in self.options.arguments() if w not in ("--out", "--store", "--data-dir")]
         designs = (key_of(design) for design in (self.designs | self.widths).values())
-        identity = [self.study.name, self.source.fingerprint, self.scale.name, *overrides, *designs]
+        identity = [self.study.name, self.source.fingerprint, self.scale.name, *self.options.overrides(), *designs]
         return Plan(plan=key_of(identity), study=self.study.name, options=self.described(), members=members)
 
     def described(self) -> dict[str, Any]:
@@ -233,8 +189,9 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
     Raises:
         ValueError: an option, the data or a variant does not fit; the message names it.
     """
+    options = options.replace(scale=options.scale_name)
     _check(study, options)
-    _preset(options.preset or get_scale(options.scale).preset)  # a wrong name is told before any data is read
+    _preset(options.preset or get_scale(options.scale_name).preset)  # a wrong name is told before any data is read
     from xception.data.names import find, find_default
 
     wanted = options.dataset or study.dataset
@@ -252,7 +209,7 @@ def design_study(
     Raises:
         ValueError: an option or a variant does not fit; the message names it.
     """
-    study, scale, sets = study.matched(options.match), get_scale(options.scale), data or _real_data()
+    study, scale, sets = study.matched(options.match), get_scale(options.scale_name), data or _real_data()
     if options.classes is not None:
         from xception.data.slices import parse_classes
 

@@ -6,39 +6,21 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
+from ablations.design.options import BackendOptions
 from ablations.design.scales import default_scale
-from ablations.execution.executors import Executor, LocalExecutor
+from ablations.execution.executors import Executor, LocalExecutor, SerialExecutor
 from xception.train.execution import QUICK
 
-__all__ = ["Machines", "Place", "check_machines", "default_device", "is_distributed", "is_follower", "open_place"]
-
-ExecutorName = Literal["local", "ray"]
+__all__ = ["Backend", "check_backend", "default_device", "is_distributed", "open_backend"]
 
 SEED_BATCH = 8  # seeds at a time on a GPU; what does not fit is halved
 
 
 @dataclass(frozen=True, kw_only=True)
-class Machines:
-    """What a user can ask for; None leaves the choice to the program."""
-
-    device: str = "auto"
-    workers: int | None = None
-    threads: int = 1
-    executor: ExecutorName = "local"
-    ray_address: str | None = None
-    cpus_per_trial: float | None = None
-    gpus_per_trial: float | None = None
-    trial_timeout: float | None = None  # seconds
-    seed_batch: int | None = None  # seeds of a variant that are trained as one
-    compile: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where trials run: the executor, the device of a trial there, and the device of this process; `close` ends what
-    waits there.
+class Backend:
+    """Where trials run: the executor, the device that a trial sees, and the device of this process; `close` ends what
+    waits elsewhere.
     """
 
     executor: Executor
@@ -47,49 +29,57 @@ class Place:
     close: Callable[[], None] = lambda: None
 
 
-def open_place(machines: Machines) -> Place:
-    """Return the place that was asked for, connected where it is elsewhere.
+def open_backend(options: BackendOptions, *, in_process: bool = False) -> Backend:
+    """Return the backend that was asked for, connected where it is elsewhere; `in_process` trains one trial at a time
+    in this process, unless more workers or what needs worker processes are asked for.
 
     Raises:
         ValueError: an option does not fit, or what it names is not there.
     """
-    check_machines(machines)
+    check_backend(options)
     if is_distributed():
         from ablations.execution.distributed_executor import DistributedExecutor
 
-        executor = DistributedExecutor.join(machines.device)
-        return Place(executor=executor, device=executor.device, own_device=executor.device, close=executor.close)
-    if machines.executor == "ray":
-        return _on_ray(machines)
-    device = default_device(machines.device)
+        executor = DistributedExecutor.join(options.device)
+        return Backend(executor=executor, device=executor.device, own_device=executor.device, close=executor.close)
+    if options.executor == "ray":
+        return _on_ray(options)
+    device = default_device(options.device)
+    if in_process and _fits_this_process(options):
+        return Backend(executor=SerialExecutor(), device=device, own_device=device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    num_workers = machines.workers or (1 if device != "cpu" else max(1, cores // machines.threads))
+    most = 1 if in_process or device != "cpu" else max(1, cores // options.threads)
     local = LocalExecutor(
-        num_workers=num_workers,
-        timeout_seconds=machines.trial_timeout,
-        seed_batch=_seed_batch(machines, on_cpu=device == "cpu"),
-        execution=QUICK.replace(compile=machines.compile),
+        num_workers=options.workers or most,
+        timeout_seconds=options.trial_timeout,
+        seed_batch=_seed_batch(options, on_cpu=device == "cpu"),
+        execution=QUICK.replace(compile=options.compile),
     )
-    return Place(executor=local, device=device, own_device=device)
+    return Backend(executor=local, device=device, own_device=device)
 
 
-def _seed_batch(machines: Machines, *, on_cpu: bool) -> int:
+def _fits_this_process(options: BackendOptions) -> bool:
+    """Whether one process that can neither be ended nor train several seeds at once is enough."""
+    return (
+        options.workers in (None, 1)
+        and options.trial_timeout is None
+        and options.seed_batch in (None, 1)
+        and not options.compile
+    )
+
+
+def _seed_batch(options: BackendOptions, *, on_cpu: bool) -> int:
     """How many seeds are trained as one: on a GPU several, on a CPU one, where together they take longer than one after
     the other.
     """
-    if machines.seed_batch is not None:
-        return machines.seed_batch
-    return 1 if on_cpu or machines.compile or machines.trial_timeout is not None else SEED_BATCH
+    if options.seed_batch is not None:
+        return options.seed_batch
+    return 1 if on_cpu or options.compile or options.trial_timeout is not None else SEED_BATCH
 
 
 def is_distributed() -> bool:
     """Whether torchrun started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def is_follower() -> bool:
-    """Whether another of torchrun's processes drives the study."""
-    return is_distributed() and os.environ.get("RANK", "0") != "0"
 
 
 def default_device(device: str) -> str:
@@ -114,88 +104,88 @@ def default_device(device: str) -> str:
     return f"cuda:{index or 0}"
 
 
-def check_machines(machines: Machines) -> None:
+def check_backend(options: BackendOptions) -> None:
     """Hold the options against each other and against this machine, without connecting to another.
 
     Raises:
         ValueError: an option does not fit, or the device is not there.
     """
-    if machines.threads < 1:
-        raise ValueError(f"--threads: {machines.threads} is not allowed; 1 or more")
-    if machines.workers is not None and machines.workers < 1:
-        raise ValueError(f"--workers: {machines.workers} is not allowed; 1 or more")
-    if machines.compile and (machines.executor != "local" or is_distributed()):
+    if options.threads < 1:
+        raise ValueError(f"--threads: {options.threads} is not allowed; 1 or more")
+    if options.workers is not None and options.workers < 1:
+        raise ValueError(f"--workers: {options.workers} is not allowed; 1 or more")
+    if options.compile and (options.executor != "local" or is_distributed()):
         raise ValueError("--compile: it has no effect but with the local executor; leave it out")
-    if machines.seed_batch is not None:
-        _check_seed_batch(machines, machines.seed_batch)
-    if machines.trial_timeout is not None and not 0 < machines.trial_timeout < math.inf:
-        raise ValueError(f"--trial-timeout: {machines.trial_timeout} is not allowed; seconds above 0")
-    if machines.trial_timeout is not None and (is_distributed() or machines.executor != "local"):
+    if options.seed_batch is not None:
+        _check_seed_batch(options, options.seed_batch)
+    if options.trial_timeout is not None and not 0 < options.trial_timeout < math.inf:
+        raise ValueError(f"--trial-timeout: {options.trial_timeout} is not allowed; seconds above 0")
+    if options.trial_timeout is not None and (is_distributed() or options.executor != "local"):
         raise ValueError(
-            f"--trial-timeout: {machines.trial_timeout:g} has no effect but with the local executor; leave it out"
+            f"--trial-timeout: {options.trial_timeout:g} has no effect but with the local executor; leave it out"
         )
-    if is_distributed() and (machines.executor != "local" or machines.workers not in (None, 1)):
+    if is_distributed() and (options.executor != "local" or options.workers not in (None, 1)):
         raise ValueError(
             "--executor, --workers: torchrun runs one trial at a time over all its processes; leave both out"
         )
-    if machines.executor == "ray":
-        _check_ray(machines)
+    if options.executor == "ray":
+        _check_ray(options)
         return
     for name in ("ray_address", "cpus_per_trial", "gpus_per_trial"):
-        if getattr(machines, name) is not None:
+        if getattr(options, name) is not None:
             option = "--" + name.replace("_", "-")
             raise ValueError(
-                f"{option}: {getattr(machines, name)} has no effect with --executor {machines.executor}; add"
+                f"{option}: {getattr(options, name)} has no effect with --executor {options.executor}; add"
                 " --executor ray"
             )
-    default_device(machines.device)
+    default_device(options.device)
 
 
-def _check_seed_batch(machines: Machines, size: int) -> None:
+def _check_seed_batch(options: BackendOptions, size: int) -> None:
     if size < 1:
         raise ValueError(f"--seed-batch: {size} is not allowed; 1 or more")
-    if machines.executor != "local" or is_distributed():
+    if options.executor != "local" or is_distributed():
         raise ValueError(f"--seed-batch: {size} has no effect but with the local executor; leave it out")
-    if size > 1 and machines.compile:
+    if size > 1 and options.compile:
         raise ValueError(f"--seed-batch: {size} is not allowed with --compile; leave one of both out")
-    if size > 1 and machines.trial_timeout is not None:
+    if size > 1 and options.trial_timeout is not None:
         raise ValueError(
             f"--seed-batch: {size} is not allowed with --trial-timeout, which limits one trial; leave one of both out"
         )
 
 
-def _check_ray(machines: Machines) -> None:
+def _check_ray(options: BackendOptions) -> None:
     for name in ("cpus_per_trial", "gpus_per_trial"):
-        share = getattr(machines, name)
+        share = getattr(options, name)
         if share is not None and not (0 < share <= 1 or (1 < share < 1e6 and share == int(share))):
             raise ValueError(
                 f"--{name.replace('_', '-')}: {share} is not allowed; a fraction up to 1, or a whole number above"
             )
-    if machines.device not in ("auto", "cpu", "cuda"):
+    if options.device not in ("auto", "cpu", "cuda"):
         raise ValueError(
-            f"--device: {machines.device!r} is not allowed with --executor ray, which chooses among devices; auto, cpu,"
+            f"--device: {options.device!r} is not allowed with --executor ray, which chooses among devices; auto, cpu,"
             " cuda"
         )
-    if machines.device == "cpu" and machines.gpus_per_trial:
-        raise ValueError(f"--gpus-per-trial: {machines.gpus_per_trial} has no effect with --device cpu; leave it out")
+    if options.device == "cpu" and options.gpus_per_trial:
+        raise ValueError(f"--gpus-per-trial: {options.gpus_per_trial} has no effect with --device cpu; leave it out")
 
 
-def _on_ray(machines: Machines) -> Place:
+def _on_ray(options: BackendOptions) -> Backend:
     from ablations.execution.ray_executor import RayExecutor, connect_ray, num_cluster_gpus
 
-    connect_ray(machines.ray_address)
+    connect_ray(options.ray_address)
     wants_gpu = (
-        machines.device == "cuda"
-        or bool(machines.gpus_per_trial)
-        or (machines.device == "auto" and num_cluster_gpus() > 0)
+        options.device == "cuda"
+        or bool(options.gpus_per_trial)
+        or (options.device == "auto" and num_cluster_gpus() > 0)
     )
     executor = RayExecutor(
-        cpus_per_trial=machines.threads if machines.cpus_per_trial is None else machines.cpus_per_trial,
-        gpus_per_trial=0.0 if not wants_gpu else machines.gpus_per_trial or 1.0,
-        num_workers=machines.workers,
+        cpus_per_trial=options.threads if options.cpus_per_trial is None else options.cpus_per_trial,
+        gpus_per_trial=0.0 if not wants_gpu else options.gpus_per_trial or 1.0,
+        num_workers=options.workers,
     )
     # On its node a trial sees only the devices that it was given, so that it is always the first.
-    return Place(
+    return Backend(
         executor=executor,
         device="cuda:0" if wants_gpu else "cpu",
         own_device=default_device("auto" if wants_gpu else "cpu"),

@@ -1,229 +1,104 @@
-"""Run a study: plan, skip what is stored, execute the rest, keep every record as it comes."""
+"""The one service that runs a study: plan → train what is missing → measure costs → write results.
+
+The command line, `ablations.run`, the confirmation of a search's winners and tuning all go through it; what trains a
+space whole uses its first half.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ablations.analysis.frame import plan_frame
-from ablations.costs.training_cost import training_work, trial_work
+from ablations.costs.training_cost import write_speed
+from ablations.costs.variant_costs import latency_budget, measure_costs
 from ablations.design.study_plan import StudyPlan
-from ablations.design.trial import Trial, read_trial
-from ablations.execution.execute import execute
-from ablations.execution.executors import Event, Executor, Finished, Started
-from ablations.execution.kept_weights import find_weights
-from ablations.execution.progress import Label
-from ablations.execution.task import Task
-from ablations.records.record import Plan, Record
+from ablations.records.record import Plan
 from ablations.records.store import Store
+from ablations.running.context import Context
+from ablations.running.training import Training, train
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Ahead", "Display", "Outcome", "run_study"]
-
-
-class Ahead(Protocol):
-    """What is made ready for the results while the last trials train."""
-
-    def begin(self) -> None:
-        """Start, unless it has started before: a trial has ended, none waits, and some still train."""
-
-    def finish(self) -> None:
-        """Wait for what was started."""
-
-
-class Display(Protocol):
-    """What a run needs of a display."""
-
-    def say(self, line: str) -> None:
-        """Print one line."""
-
-    def expect(self, labels: dict[str, Label]) -> None:
-        """Add trials that are about to run, by key."""
-
-    def show(self, event: Event) -> None:
-        """Take one event into the display."""
+__all__ = ["Outcome", "first_line", "run_study", "train_and_measure"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run did: the plan as it stands in the store, and how much was trained."""
+    """What a run left: the plan as it stands in the store, the frame of its records, and the folder of results."""
 
-    plan: Plan
-    num_trained: int
-    num_stored: int
-    num_failed: int
-    training_work: float
-    train_seconds: float
+    training: Training
+    seconds: float
+    frame: pd.DataFrame
+    folder: Path
+
+    @property
+    def plan(self) -> Plan:
+        """The plan with the seeds that were trained."""
+        return self.training.plan
 
 
-def run_study(
-    plan: StudyPlan,
-    store: Store,
-    executor: Executor,
-    display: Display,
-    *,
-    device: str,
-    threads: int,
-    ahead: Ahead | None = None,
-) -> Outcome:
-    """Train what the plan needs and the store does not have; each record is written as it comes.
+def run_study(context: Context) -> Outcome:
+    """Run a study and write its results; with `--tune` at tuned recipes as well."""
+    plan, store = context.plan, context.store
+    training, seconds, tuned = _train_and_measure(context)
+    # Imported only now: pandas, scipy and matplotlib would delay the first trial.
+    from ablations.reporting.extras import measure_extras
+    from ablations.reporting.results_folder import write_results
 
-    With `--seeds auto` the looks of the sequential design decide after each round which variants go on. `ahead` begins
-    once a worker has nothing left to do.
-    """
-    trained: set[str] = set()
-    found: set[str] = set()
-    work = seconds = 0.0
-    seeds = _first_seeds(plan)
-    while True:
-        stored_plan = plan.stored_plan(seeds)
-        store.put_plan(stored_plan)
-        trials = plan.trials(seeds)
-        statuses = store.statuses(trial.key for trial in trials.values())
-        final = {key for key, status in statuses.items() if status != "failed"}
-        found |= final - trained
-        todo = {place: trial for place, trial in trials.items() if trial.key not in final and trial.key not in trained}
-        if final - trained:
-            display.say(f"{len(final - trained)} of {len(trials)} trials are stored already and are not trained again")
-        for record in _execute(plan, todo, store, executor, display, device=device, threads=threads, ahead=ahead):
-            trained.add(record.key)
-            if record.train_seconds is not None and record.status == "complete":
-                trial = read_trial(record.trial)
-                work += training_work(trial, plan.source_of(trial))
-                seconds += record.train_seconds
-        more = None if seeds is None else _more_seeds(seeds, plan_frame(store, stored_plan), display)
-        if more is None:
-            break
-        seeds = more
-    after = store.statuses(member.key for member in stored_plan.members)
-    return Outcome(
-        plan=stored_plan,
-        num_trained=len(trained),
-        num_stored=len(found),
-        num_failed=sum(after.get(member.key, "failed") == "failed" for member in stored_plan.members),
-        training_work=work,
-        train_seconds=seconds,
+    measure_extras(plan, store, device=context.backend.own_device)
+    folder = write_results(store, training.plan, context.options.out, tuned=tuned)
+    return Outcome(training=training, seconds=seconds, frame=plan_frame(store, training.plan), folder=folder)
+
+
+def train_and_measure(context: Context) -> Training:
+    """Train what is missing of a plan and measure what its networks cost; write no results."""
+    return _train_and_measure(context)[0]
+
+
+def _train_and_measure(context: Context) -> tuple[Training, float, tuple[Plan, pd.DataFrame] | None]:
+    plan, store, display = context.plan, context.store, context.display
+    began = time.monotonic()
+    with display:
+        for line in plan.remarks:
+            display.say(line)
+        display.know(_known(plan, store))
+        training = train(context)
+        tuned = _tuned(context) if plan.options.tune else None
+    seconds = time.monotonic() - began
+    at_a_time = max(1.0, training.seconds / seconds)
+    if training.seconds > 0:
+        rate = at_a_time * training.work / training.seconds
+        write_speed(plan.options.out, work=training.work, work_per_second=rate)
+    spent = sum(r.train_seconds or 0.0 for r in store.get(m.key for m in training.plan.members).values())
+    measure_costs(
+        plan.designs, store, device=context.backend.own_device, time_budget_s=latency_budget(spent / at_a_time)
     )
+    return training, seconds, tuned
 
 
-def _execute(
-    plan: StudyPlan,
-    todo: dict[tuple[str, int], Trial],
-    store: Store,
-    executor: Executor,
-    display: Display,
-    *,
-    device: str,
-    threads: int,
-    ahead: Ahead | None,
-) -> list[Record]:
-    """Run trials, the costly ones first so that no long one is left alone at the end; return the records of those
-    trained here.
-    """
-    costs = {trial.key: trial_work(trial, plan.source_of(trial)) for trial in todo.values()}
-    weights = _source_networks(plan, list(todo), store, executor, display, device=device, threads=threads)
-    labels = {
-        trial.key: Label(variant=variant, seed=seed, num_epochs=trial.recipe.epochs, cost=costs[trial.key])
-        for (variant, seed), trial in todo.items()
-    }
-    display.expect(labels)
-    ordered: Sequence[Trial] = sorted(todo.values(), key=lambda trial: -costs[trial.key])
-    tasks = [_task(plan, trial, weights, device=device, threads=threads) for trial in ordered]
-    done = []
-    waiting, unfinished = set(labels), set(labels)
-    for event in execute(tasks, store, executor, display.say):
-        if isinstance(event, Finished) and not event.elsewhere:
-            done.append(event.record)
-        display.show(event)
-        if isinstance(event, Started):
-            waiting.discard(event.key)
-        elif isinstance(event, Finished):
-            waiting.discard(event.record.key)
-            unfinished.discard(event.record.key)
-            if ahead and unfinished and not waiting:
-                ahead.begin()
-    if ahead:
-        ahead.finish()
-    return done
+def _tuned(context: Context) -> tuple[Plan, pd.DataFrame]:
+    from ablations.running.tuning import tune
 
-
-def _source_networks(
-    plan: StudyPlan,
-    places: Sequence[tuple[str, int]],
-    store: Store,
-    executor: Executor,
-    display: Display,
-    *,
-    device: str,
-    threads: int,
-) -> dict[str, Path]:
-    """Train the networks that transfers begin with and that are not on disk; return the files of all, by what recipes
-    call them.
-
-    Their records are kept as any other's, so a network whose weights were lost is trained again and its record stays.
-    """
-    pretraining = plan.pretraining(places)
-    folder = plan.options.out / "weights"
-    todo = {t.key: t for t in pretraining.values() if find_weights(t.key, folder, store) is None}
-    if todo:
-        display.say(
-            f"{len(todo)} source networks are trained first, on {plan.source_of(next(iter(todo.values()))).title}"
-        )
-        display.expect(
-            {
-                key: Label(
-                    variant="source network",
-                    seed=trial.seed,
-                    num_epochs=trial.recipe.epochs,
-                    cost=trial_work(trial, plan.source_of(trial)),
-                )
-                for key, trial in todo.items()
-            }
-        )
-        tasks = [
-            replace(_task(plan, trial, {}, device=device, threads=threads), keep_weights=folder)
-            for trial in todo.values()
-        ]
-        for event in execute(tasks, store, executor, display.say):
-            display.show(event)
-    found = {name: find_weights(trial.key, folder, store) for name, trial in pretraining.items()}
-    paths = {name: path or folder / f"{pretraining[name].key}.safetensors" for name, path in found.items()}
-    return {**plan.weights, **paths}
-
-
-def _task(plan: StudyPlan, trial: Trial, weights: Mapping[str, Path], *, device: str, threads: int) -> Task:
-    transfer = trial.recipe.transfer
-    begin = None if transfer is None or transfer.source is None else weights[transfer.source]
-    return Task(
-        trial=trial,
-        source=plan.source_of(trial),
-        device=device,
-        threads=threads,
-        weights=begin,
-        trials=plan.options.out / "trials",
+    plan = context.plan
+    context.display.say(
+        f"Tuning learning rate and weight decay: {plan.options.tune} trials for each of {len(plan.designs)} variants"
     )
+    found = tune(context, plan.options.tune)
+    return train(context.with_plan(found.plan(plan))).plan, found.trials
 
 
-def _first_seeds(plan: StudyPlan) -> dict[str, int] | None:
-    if not plan.is_sequential:
-        return None
-    from ablations.analysis.racing import FIRST_SEEDS
+def _known(plan: StudyPlan, store: Store) -> list[tuple[str, float]]:
+    """The variant and test accuracy of every trial that is stored already."""
+    variants = {trial.key: variant for (variant, _), trial in plan.trials().items()}
+    records = store.get(variants).values()
+    return [(variants[r.key], r.test_accuracy) for r in records if r.test_accuracy is not None]
 
-    return dict.fromkeys(plan.designs, FIRST_SEEDS)
 
-
-def _more_seeds(seeds: dict[str, int], frame: pd.DataFrame, display: Display) -> dict[str, int] | None:
-    """Return the next look's seeds per variant, or None where every variant is settled."""
-    from ablations.analysis.racing import next_step
-
-    step = next_step(frame)
-    for variant, reason in step.reasons.items():
-        display.say(f"{variant} {reason}")
-    if step.num_seeds == seeds:
-        display.say(f"--seeds auto: {step.saving}")
-        return None
-    return step.num_seeds
+def first_line(plan: StudyPlan) -> str:
+    """Return the sentence that says what is run on which data."""
+    text = f"Study {plan.study.name} on {plan.source.title} at scale {plan.scale.name}: {plan.study.question}"
+    return f"{plan.notice}\n{text}" if plan.notice else text

@@ -13,12 +13,9 @@ from typing import TYPE_CHECKING
 
 from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial
-from ablations.execution.execute import execute
-from ablations.execution.executors import Executor
 from ablations.execution.progress import Label
-from ablations.execution.task import Task
-from ablations.records.store import Store
-from ablations.running.run_study import Display
+from ablations.running.context import Context
+from ablations.running.training import run_all
 from xception.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -50,9 +47,7 @@ class Tuned:
         return replace(plan, designs=designs, curves=curves, study=replace(plan.study, name=f"{plan.study.name}@tuned"))
 
 
-def tune(
-    plan: StudyPlan, store: Store, executor: Executor, display: Display, *, device: str, threads: int, num_trials: int
-) -> Tuned:
+def tune(context: Context, num_trials: int) -> Tuned:
     """Give each variant `num_trials` trials over learning rate and weight decay, and return the best by validation
     accuracy.
 
@@ -63,6 +58,7 @@ def tune(
     import optuna
     import pandas as pd
 
+    plan = context.plan
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     searches = {name: _search(design.recipe, num_trials) for name, design in plan.designs.items()}
     rows: list[dict[str, object]] = []
@@ -72,7 +68,7 @@ def tune(
         trials = {
             name: plan.designs[name].replace(recipe=recipe).trial(TUNING_SEED) for name, recipe in recipes.items()
         }
-        accuracies = _accuracies(plan, trials, store, executor, display, number=number, device=device, threads=threads)
+        accuracies = _accuracies(context, trials, number)
         for name, trial in asked.items():
             searches[name].tell(trial, accuracies[name])
             rows.append(
@@ -108,36 +104,18 @@ def _suggested(trial: optuna.Trial | optuna.trial.FrozenTrial, recipe: Recipe) -
     return recipe.replace(optimizer=recipe.optimizer.replace(learning_rate=learning_rate, weight_decay=weight_decay))
 
 
-def _accuracies(
-    plan: StudyPlan,
-    trials: Mapping[str, Trial],
-    store: Store,
-    executor: Executor,
-    display: Display,
-    *,
-    number: int,
-    device: str,
-    threads: int,
-) -> dict[str, float]:
+def _accuracies(context: Context, trials: Mapping[str, Trial], number: int) -> dict[str, float]:
     """Validation accuracy of each variant's trial, trained where it is not stored."""
-    stored = store.get(trial.key for trial in trials.values())
+    stored = context.store.get(trial.key for trial in trials.values())
     todo = {name: trial for name, trial in trials.items() if trial.key not in stored or not stored[trial.key].is_final}
-    display.expect(
-        {
-            trial.key: Label(
-                variant=f"{name}, tuning trial {number + 1}", seed=TUNING_SEED, num_epochs=trial.recipe.epochs, cost=1.0
-            )
-            for name, trial in todo.items()
-        }
-    )
-    folder = plan.options.out / "trials"
-    tasks = [
-        Task(trial=trial, source=plan.source_of(trial), device=device, threads=threads, trials=folder)
-        for trial in todo.values()
-    ]
-    for event in execute(tasks, store, executor, display.say):
-        display.show(event)
-    records = store.get(trial.key for trial in trials.values())
+    labels = {
+        trial.key: Label(
+            variant=f"{name}, tuning trial {number + 1}", seed=TUNING_SEED, num_epochs=trial.recipe.epochs, cost=1.0
+        )
+        for name, trial in todo.items()
+    }
+    run_all(context, [context.task(trial) for trial in todo.values()], labels)
+    records = context.store.get(trial.key for trial in trials.values())
     return {
         name: records[trial.key].val_accuracy or 0.0 if trial.key in records else 0.0 for name, trial in trials.items()
     }

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ablations.reporting.figures import StudyFigure, save_figures
 from ablations.reporting.tables import csv_text, write_atomically
-from ablations.running.run import require_writable
+from ablations.running.context import require_writable
 from search.benchmark.figures import regret_plot
 from search.benchmark.importance import functional_anova
 from search.benchmark.replay import check_methods, compare_methods, runs_frame, summary

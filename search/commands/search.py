@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ablations.costs.training_cost import duration
-from ablations.costs.variant_costs import measure_costs
-from ablations.design.study_plan import Options
-from ablations.execution.backend import Machines, Place, check_machines, is_distributed, open_place
+from ablations.design.options import Options, selected
+from ablations.execution.backend import is_distributed
 from ablations.execution.progress import ProgressDisplay
 from ablations.records.store import Store
-from ablations.reporting.results_folder import write_results
-from ablations.running.run import require_writable
+from ablations.running.context import Context, check_options, open_context
 from ablations.running.run_study import run_study
 from search.design.definition import PROXIES, SEMANTICS, Definition
+from search.design.options import SearchOptions, names_in
 from search.engine.optimize import Scores, Search
 from search.engine.search_plan import BASELINE, SearchPlan, base_network, plan_base, plan_search, require_feasible
 from search.results.confirm import confirmation_plan, winners
@@ -26,34 +23,12 @@ from search.results.results_folder import correlations, write_confirmation, writ
 from search.spaces import get_space
 from xception.base.canonical import canonical_json
 
-__all__ = ["Wishes", "run_search"]
+__all__ = ["run_search"]
 
 DONE, SOME_FAILED = 0, 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """What can be asked of a search beyond what defines a run."""
-
-    space: str
-    trials: int
-    sampler: str
-    pruner: str
-    objectives: tuple[str, ...]
-    limits: tuple[tuple[str, float], ...]
-    seed: int
-    seeds_per_candidate: int
-    population: int
-    accuracy_at_most: float
-    proxies: tuple[str, ...]
-    warm_start: str | None
-    filter: str | None
-    confirm: int
-    confirm_seeds: int | None
-    optuna_db: Path | None
-
-
-def run_search(wishes: Wishes, options: Options, machines: Machines, command: str) -> int:
+def run_search(options: SearchOptions, command: str) -> int:
     """Run or continue a search, confirm its winners, write all results; return the exit status.
 
     Raises:
@@ -61,65 +36,54 @@ def run_search(wishes: Wishes, options: Options, machines: Machines, command: st
     """
     if is_distributed():
         raise ValueError("python -m search: runs in one process, not under torchrun; use --workers")
-    counts = (
-        ("--trials", wishes.trials, 1),
-        ("--confirm", wishes.confirm, 0),
-        ("--confirm-seeds", wishes.confirm_seeds, 2),
-    )
-    for name, value, least in counts:
+    num_trials = options.trials or 0
+    counts = (("--trials", num_trials, 1), ("--confirm", options.confirm, 0))
+    for name, value, least in (*counts, ("--confirm-seeds", options.confirm_seeds, 2)):
         if value is not None and value < least:
             raise ValueError(f"{name}: {value} is not allowed; {least} or more")
-    for proxy in wishes.proxies:
+    for proxy in names_in(options.proxies):
         if proxy not in PROXIES:
             raise ValueError(f"--proxies: {proxy!r} is not known; allowed: {', '.join(PROXIES)}")
-    check_machines(machines)
-    require_writable(options.out)
-    plan = _plan(wishes, options)
-    store = Store(options.store_url)
-    try:
-        store.check_pages()
-        place = open_place(machines)
+    asked = selected(Options, options)
+    check_options(asked)
+    plan = _plan(options, asked)
+    with open_context(plan.base) as context:
         print(_first_line(plan), file=sys.stderr)
-        workers = getattr(place.executor, "num_workers", None) or 1
-        scores = _scores(wishes, plan, store)
         search = Search(
             plan,
-            store,
-            device=place.device,
-            threads=machines.threads,
-            workers=workers,
-            scores=scores,
+            context.store,
+            device=context.backend.device,
+            threads=options.threads,
+            workers=getattr(context.backend.executor, "num_workers", None) or 1,
+            scores=_scores(options, plan, context.store),
             say=lambda line: print(line, file=sys.stderr),
         )
         began = time.monotonic()
-        search.run(place.executor, wishes.trials)
+        search.run(context.backend.executor, num_trials)
         print(_told(search, time.monotonic() - began), file=sys.stderr)
         _require_some(search)
-        status = _conclude(search, store, wishes, command, place, machines.threads)
-        place.close()
-        return status
-    finally:
-        store.close()
+        return _conclude(search, context, options, command)
 
 
-def _plan(wishes: Wishes, options: Options) -> SearchPlan:
-    space = get_space(wishes.space)
-    base = plan_base(f"search_{space.name}", space.question, options)
+def _plan(options: SearchOptions, asked: Options) -> SearchPlan:
+    assert options.space is not None
+    space = get_space(options.space)
+    base = plan_base(f"search_{space.name}", space.question, asked)
     design = base.designs[BASELINE]
     base_network(design)
     definition = Definition(
-        space=wishes.space,
+        space=options.space,
         design=design,
-        sampler=wishes.sampler,
-        pruner=wishes.pruner,
-        objectives=wishes.objectives,
-        limits=wishes.limits,
-        seed=wishes.seed,
-        seeds_per_candidate=wishes.seeds_per_candidate,
-        population=wishes.population,
-        accuracy_at_most=wishes.accuracy_at_most,
-        warm_start=wishes.warm_start,
-        filter=wishes.filter,
+        sampler=options.sampler,
+        pruner=options.pruner,
+        objectives=names_in(options.objectives),
+        limits=options.limits,
+        seed=options.seed,
+        seeds_per_candidate=options.seeds_per_candidate,
+        population=options.population,
+        accuracy_at_most=options.accuracy_at_most,
+        warm_start=options.warm_start,
+        filter=options.filter,
         semantics=SEMANTICS,
     )
     plan = plan_search(definition, base)
@@ -127,9 +91,10 @@ def _plan(wishes: Wishes, options: Options) -> SearchPlan:
     return plan
 
 
-def _scores(wishes: Wishes, plan: SearchPlan, store: Store) -> Scores | None:
+def _scores(options: SearchOptions, plan: SearchPlan, store: Store) -> Scores | None:
     """The proxies that are asked for; without one torch stays out of this process."""
-    names = tuple(dict.fromkeys([*wishes.proxies, *(name for name in (wishes.warm_start, wishes.filter) if name)]))
+    used = [name for name in (options.warm_start, options.filter) if name]
+    names = tuple(dict.fromkeys([*names_in(options.proxies), *used]))
     if not names:
         return None
     from search.engine.proxies import Proxies
@@ -181,10 +146,10 @@ def _require_some(search: Search) -> None:
     )
 
 
-def _conclude(search: Search, store: Store, wishes: Wishes, command: str, place: Place, threads: int) -> int:
+def _conclude(search: Search, context: Context, options: SearchOptions, command: str) -> int:
     """Train the winners again beside the baseline, and write what there is to show."""
     plan = search.plan
-    chosen = winners(search.rows, plan.definition, wishes.confirm, canonical_json(plan.network))
+    chosen = winners(search.rows, plan.definition, options.confirm, canonical_json(plan.network))
     folder = write_search(search, chosen, command=command)
     for row in correlations(search):
         told = (
@@ -192,25 +157,25 @@ def _conclude(search: Search, store: Store, wishes: Wishes, command: str, place:
             f" {_correlation(row)}"
         )
         print(told, file=sys.stderr)
-    if wishes.optuna_db is not None:
-        search.index.write(wishes.optuna_db)
+    if options.optuna_db is not None:
+        search.index.write(options.optuna_db)
     if chosen:
-        num_seeds = wishes.confirm_seeds or max(plan.base.scale.num_seeds, 2)
+        num_seeds = options.confirm_seeds or max(plan.base.scale.num_seeds, 2)
         confirmation = confirmation_plan(plan, chosen, num_seeds=num_seeds, command=command)
-        with ProgressDisplay() as display:
-            display.say(f"Training the best {len(chosen)} again beside the baseline, with {num_seeds} fresh seeds")
-            outcome = run_study(confirmation, store, place.executor, display, device=place.device, threads=threads)
-        measure_costs(confirmation.designs, store, device=place.own_device)
-        results = write_results(store, outcome.plan, plan.out)
+        print(
+            f"Training the best {len(chosen)} again beside the baseline, with {num_seeds} fresh seeds", file=sys.stderr
+        )
+        outcome = run_study(context.with_plan(confirmation, ProgressDisplay()))
+        results = outcome.folder
         print((results / "table.md").read_text())
-        for line in write_confirmation(folder, search, chosen, confirmation, store):
+        for line in write_confirmation(folder, search, chosen, confirmation, context.store):
             print(line)
         print(f"Results: {results}, {folder}", file=sys.stderr)
         best = folder / "best" / f"candidate_{chosen[0].number}.json"
         print(
             f"Ablate around what was found: python run_ablation.py --study residuals --preset {best}", file=sys.stderr
         )
-        return SOME_FAILED if outcome.num_failed or search.states["failed"] else DONE
+        return SOME_FAILED if outcome.training.num_failed or search.states["failed"] else DONE
     print(f"Results: {folder}", file=sys.stderr)
     return SOME_FAILED if search.states["failed"] else DONE
 

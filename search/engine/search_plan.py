@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablations.design.options import Options
 from ablations.design.study import Design, Study, Variant
-from ablations.design.study_plan import Options, StudyPlan, plan_study
+from ablations.design.study_plan import StudyPlan, plan_study
 from ablations.design.trial import Trial
 from search.design.definition import COUNTED, Definition
 from search.design.space import Space, Values

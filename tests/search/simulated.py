@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ablations.design.study_plan import Options
+from ablations.design.options import Options
 from ablations.design.trial import Trial
 from ablations.execution.executors import Event, Finished, Started
 from ablations.execution.task import Task

@@ -11,8 +11,9 @@ import pytest
 from ablations import studies
 from ablations.costs import training_cost as cost
 from ablations.design.matching import size
+from ablations.design.options import Options
 from ablations.design.study import Study, Variant
-from ablations.design.study_plan import Options, plan_study
+from ablations.design.study_plan import plan_study
 from ablations.records.store import Store
 from ablations.reporting.results_folder import write_results
 from ablations.running.library import run
@@ -25,7 +26,8 @@ def plan(name: str = "residuals", **options: object):
 
 
 def test_the_command_asks_for_the_same_run_again() -> None:
-    from run_ablation import Arguments, _options
+    from ablations.design.options import selected
+    from run_ablation import Arguments
     from xception.base.command_line import parse
 
     asked = Options(
@@ -43,7 +45,7 @@ def test_the_command_asks_for_the_same_run_again() -> None:
         store="sqlite:////tmp/x.db",
     )
     again = parse(Arguments, ["--study", "residuals", *asked.arguments()], prog="x", description="x")
-    assert _options(again) == asked
+    assert selected(Options, again) == asked
     for name in (
         "scale",
         "dataset",

@@ -106,7 +106,10 @@ def test_a_source_network_that_another_output_folder_has_is_not_trained_again(st
 
 
 def test_tuning_leaves_to_others_what_they_train(store: Store, tmp_path: Path) -> None:
-    from ablations.design.study_plan import Options, plan_study
+    from ablations.design.options import Options
+    from ablations.design.study_plan import plan_study
+    from ablations.execution.backend import Backend
+    from ablations.running.context import Context
     from ablations.running.tuning import tune
     from ablations.studies import get_study
     from tests.trials import Silent
@@ -122,6 +125,7 @@ def test_tuning_leaves_to_others_what_they_train(store: Store, tmp_path: Path) -
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "claim", claim)
-        tuned = tune(plan, store, executor, Silent(), device="cpu", threads=1, num_trials=1)
+        backend = Backend(executor=executor, device="cpu", own_device="cpu")
+        tuned = tune(Context(plan=plan, store=store, backend=backend, display=Silent()), num_trials=1)
     assert set(executor.keys) == set(tuned.trials["key"]) == set(keys)
     assert store.claim_owners() == {}

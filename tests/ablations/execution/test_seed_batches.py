@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations.execution.backend import SEED_BATCH, Machines, check_machines, open_place
+from ablations.design.options import BackendOptions
+from ablations.execution.backend import SEED_BATCH, check_backend, open_backend
 from ablations.execution.executors import Epoch, Finished, LocalExecutor, Notice, SerialExecutor, Started, Upcoming
 from ablations.execution.seed_batches import carry_out_together, is_joinable
 from ablations.execution.task import Task
@@ -139,32 +140,32 @@ def test_tasks_are_taken_as_one_only_in_their_order() -> None:
 
 
 def test_only_a_gpu_trains_several_seeds_as_one_unasked() -> None:
-    place = open_place(Machines(device="cpu"))
-    assert isinstance(place.executor, LocalExecutor)
-    assert place.executor.seed_batch == 1
-    asked = open_place(Machines(device="cpu", seed_batch=3)).executor
+    backend = open_backend(BackendOptions(device="cpu"))
+    assert isinstance(backend.executor, LocalExecutor)
+    assert backend.executor.seed_batch == 1
+    asked = open_backend(BackendOptions(device="cpu", seed_batch=3)).executor
     assert isinstance(asked, LocalExecutor)
     assert asked.seed_batch == 3
 
 
 @pytest.mark.parametrize(
-    ("machines", "why"),
+    ("options", "why"),
     [
-        (Machines(seed_batch=0), "--seed-batch: 0 is not allowed; 1 or more"),
-        (Machines(seed_batch=2, executor="ray"), "no effect but with the local executor"),
-        (Machines(seed_batch=2, trial_timeout=1.0), "with --trial-timeout"),
-        (Machines(seed_batch=2, compile=True), "with --compile"),
-        (Machines(executor="ray", compile=True), "--compile: it has no effect"),
+        (BackendOptions(seed_batch=0), "--seed-batch: 0 is not allowed; 1 or more"),
+        (BackendOptions(seed_batch=2, executor="ray"), "no effect but with the local executor"),
+        (BackendOptions(seed_batch=2, trial_timeout=1.0), "with --trial-timeout"),
+        (BackendOptions(seed_batch=2, compile=True), "with --compile"),
+        (BackendOptions(executor="ray", compile=True), "--compile: it has no effect"),
     ],
 )
-def test_a_seed_batch_that_does_not_fit_is_refused(machines: Machines, why: str) -> None:
+def test_a_seed_batch_that_does_not_fit_is_refused(options: BackendOptions, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        check_machines(machines)
+        check_backend(options)
 
 
 @pytest.mark.gpu
 def test_a_gpu_trains_several_seeds_as_one() -> None:
-    executor = open_place(Machines(device="cuda")).executor
+    executor = open_backend(BackendOptions(device="cuda")).executor
     assert isinstance(executor, LocalExecutor)
     assert executor.seed_batch == SEED_BATCH
     records = finished(executor.run([dataclasses.replace(task, device="cuda:0") for task in tasks()]))

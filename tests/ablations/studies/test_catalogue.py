@@ -13,9 +13,10 @@ import pytest
 
 from ablations import studies
 from ablations.commands.list_studies import _CIFAR10, _STAND_INS, _stand_in
+from ablations.design.options import Options
 from ablations.design.scales import SCALES
 from ablations.design.study import Design, Study, Variant
-from ablations.design.study_plan import Options, StudyPlan, design_study
+from ablations.design.study_plan import StudyPlan, design_study
 from xception.base.canonical import difference
 from xception.network.config import XceptionConfig
 from xception.network.graph import network

@@ -11,12 +11,15 @@ import pytest
 
 from ablations import studies
 from ablations.analysis.frame import plan_frame
-from ablations.design.study_plan import Options, plan_study
+from ablations.design.options import Options
+from ablations.design.study_plan import plan_study
+from ablations.execution.backend import Backend
 from ablations.execution.executors import SerialExecutor
 from ablations.records.store import Store
 from ablations.reporting.extras import write_extras
 from ablations.reporting.results_folder import comparison_with_costs
-from ablations.running.run_study import run_study
+from ablations.running.context import Context
+from ablations.running.training import train
 from tests.trials import Silent
 
 pytestmark = pytest.mark.long
@@ -45,7 +48,8 @@ def store(out: Path) -> Iterator[Store]:
 @pytest.mark.parametrize("name", studies.names())
 def test_a_study_runs(name: str, store: Store, out: Path) -> None:
     plan = plan_study(studies.get_study(name), Options(out=out, **SMALLER))  # type: ignore[arg-type]
-    outcome = run_study(plan, store, SerialExecutor(), Silent(), device="cpu", threads=1)
+    backend = Backend(executor=SerialExecutor(), device="cpu", own_device="cpu")
+    outcome = train(Context(plan=plan, store=store, backend=backend, display=Silent()))
     assert outcome.num_failed == 0
     frame = plan_frame(store, outcome.plan)
     records = frame.set_index("variant")

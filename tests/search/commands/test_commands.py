@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ablations.execution.backend import Place
+from ablations.execution.backend import Backend
 from ablations.records.store import Store
 from search.__main__ import main
 from search.benchmark.tabular import Table
@@ -22,10 +22,9 @@ SMOKE = ("--scale", "smoke", "--dataset", "synthetic")
 def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulated:
     """Commands train nothing and measure no latency."""
     executor = Simulated()
-    place = Place(executor=executor, device="cpu", own_device="cpu")
-    for module in ("search", "exhaust"):
-        monkeypatch.setattr(f"search.commands.{module}.open_place", lambda machines: place)
-        monkeypatch.setattr(f"search.commands.{module}.measure_costs", lambda designs, store, device: None)
+    backend = Backend(executor=executor, device="cpu", own_device="cpu")
+    monkeypatch.setattr("ablations.running.context.open_backend", lambda options, in_process: backend)
+    monkeypatch.setattr("ablations.running.run_study.measure_costs", lambda designs, store, **asked: None)
     return executor
 
 

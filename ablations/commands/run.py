@@ -1,0 +1,77 @@
+"""`--study`: run a study and print its table, or show what a run would do."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ablations.costs.training_cost import duration, estimate_seconds, read_speed
+from ablations.design.options import Options
+from ablations.design.study_plan import StudyPlan, plan_study
+from ablations.records.store import Store
+from ablations.running.context import check_options, open_context
+from ablations.running.run_study import Outcome, first_line, run_study
+from ablations.studies import get_study
+
+__all__ = ["run"]
+
+DONE, SOME_FAILED = 0, 1
+
+
+def run(study: str, options: Options, *, dry_run: bool = False) -> int:
+    """Run a study and print its table; return the exit status."""
+    chosen = get_study(study)
+    check_options(options)
+    plan = plan_study(chosen, options)
+    if dry_run:
+        return _show(plan)
+    with open_context(plan) as context:
+        print(first_line(plan), file=sys.stderr)
+        outcome = run_study(context)
+    return _conclude(plan, outcome)
+
+
+def _conclude(plan: StudyPlan, outcome: Outcome) -> int:
+    from ablations.reporting.results_folder import broken_images
+
+    training = outcome.training
+    for line in broken_images(outcome.frame):
+        print(line, file=sys.stderr)
+    trained = f"{training.num_trained} trials trained in {duration(outcome.seconds)}"
+    print(
+        f"{trained if training.num_trained else 'nothing was trained'}, {training.num_stored} were stored already",
+        file=sys.stderr,
+    )
+    print((outcome.folder / "table.md").read_text())
+    if plan.options.tune:
+        print((outcome.folder / "side_by_side.md").read_text())
+    print(f"Results: {outcome.folder}", file=sys.stderr)
+    if training.num_failed:
+        print(f"{training.num_failed} trials failed; try them again with: {plan.command}", file=sys.stderr)
+        return SOME_FAILED
+    return DONE
+
+
+def _show(plan: StudyPlan) -> int:
+    """Print the trials of a plan, which of them are stored, and the cost of the rest."""
+    url = plan.options.store_url
+    trials = plan.trials()
+    statuses: dict[str, str] = {}
+    database = url.removeprefix("sqlite:///")
+    if database == url or Path(database).is_file():
+        store = Store(url)
+        statuses = store.statuses(t.key for t in trials.values())
+        store.close()
+    print(first_line(plan), file=sys.stderr)
+    for (variant, seed), trial in trials.items():
+        print(f"{trial.key[:12]}  {statuses.get(trial.key, 'to train'):<9}  seed {seed}  {variant}")
+    for line in plan.remarks:
+        print(line, file=sys.stderr)
+    rest = [t for t in trials.values() if statuses.get(t.key) not in ("complete", "diverged")]
+    seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in rest), read_speed(plan.options.out))
+    most = " at most" if plan.is_sequential else ""
+    cost = f"about {duration(seconds)}" if seconds is not None else "this machine's speed is measured in the first run"
+    print(
+        f"{len(trials)} trials{most}, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}", file=sys.stderr
+    )
+    return DONE

@@ -1,0 +1,160 @@
+"""What a user can ask of a run. Each option stands here once; the command lines, `ablations.run` and the command that a
+plan remembers are derived from these classes.
+
+To add an option, add a field with a default and a docstring to the class it belongs to. A field `train_size: int | None
+= None` then is the argument `--train-size N` with the docstring as its help, a keyword of `ablations.run`, and part of
+the command stored with a plan (unless it stands in `BackendOptions`, which change no trial). A `bool` is a flag, a
+`tuple[str, ...]` an option that may be repeated, a `Literal` a choice, a `Path` a file or folder; alternatives such as
+`int | Literal["auto"] | None` are tried in order. What the options come to is decided in `design/study_plan.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_type_hints
+
+from ablations.design.scales import ScaleName, default_scale
+from ablations.design.study import Match
+from ablations.records.passwords import without_password
+
+__all__ = ["BackendOptions", "FolderOptions", "Options", "RunOptions", "SettingOptions", "selected"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingOptions:
+    """Data, network and budget."""
+
+    dataset: str | None = None
+    """cifar10, cifar100, imagenette, synthetic, folder:PATH or parquet:PATH. Default: CIFAR-10 where it is found, else
+    synthetic."""
+    scale: ScaleName | None = None
+    """Size of network, data, epochs and seeds. Default: standard on a machine with a GPU, else quick."""
+    preset: str | None = None
+    """Network to start from instead of the scale's: a preset, or a .json file of a config."""
+    epochs: int | None = None
+    """Epochs per trial, instead of the scale's."""
+    train_size: int | None = None
+    """Training images, instead of the scale's."""
+
+    @property
+    def scale_name(self) -> str:
+        """The scale asked for, else this machine's default."""
+        return self.scale or default_scale()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendOptions:
+    """Where and how trials run."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    workers: int | None = None
+    """Trials at a time. Default: one per core without a GPU, else one."""
+    threads: int = 1
+    """CPU threads per trial. Part of the trial's identity in practice: they change the last bits of a result."""
+    executor: Literal["local", "ray"] = "local"
+    """Worker processes on this machine, or a Ray cluster."""
+    ray_address: str | None = None
+    """With --executor ray: HOST:PORT of a cluster's head node, or auto for the one on this machine. Default: start a
+    new one."""
+    cpus_per_trial: float | None = None
+    """With --executor ray: cores per trial, or a fraction of one. Default: --threads."""
+    gpus_per_trial: float | None = None
+    """With --executor ray: GPUs per trial, or a fraction of one. Default: 1 where the cluster has GPUs."""
+    trial_timeout: float | None = None
+    """Seconds after which a trial is stopped and resumed once from its last checkpoint. Default: no limit."""
+    seed_batch: int | None = None
+    """Seeds of a variant that are trained as one. Default: 8 on a GPU, 1 on a CPU."""
+    compile: bool = False
+    """Use torch.compile, once per architecture: takes about a minute and pays off where trials are long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """Where data, records and results are."""
+
+    store: str | None = None
+    """Database of records: sqlite:///PATH or postgresql://HOST/NAME. Default: sqlite:///<out>/records.db."""
+    data_dir: Path | None = None
+    """Folder of the data sets. Default: $XCEPTION_DATA or ./data."""
+    out: Path = Path("results/local")
+    """Folder for results; each run has a folder of its own in it."""
+
+    @property
+    def store_url(self) -> str:
+        """The store asked for, else `<out>/records.db`."""
+        return self.store or f"sqlite:///{self.out / 'records.db'}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(FolderOptions, BackendOptions, SettingOptions):
+    """What every command that trains can be asked for."""
+
+    def __post_init__(self) -> None:
+        for name, hint in _path_fields(type(self)).items():
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, hint(value))
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the options with some changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """What can be asked of a study."""
+
+    seeds: int | Literal["auto"] | None = None
+    """Number of paired seeds, or auto to stop as soon as every variant is settled. Default: the scale's."""
+    classes: str | None = None
+    """Train on some classes of the data set only: 5 for the first five, 5-9 for the sixth to the tenth."""
+    match: Match = "none"
+    """Bring every variant to the baseline's parameters or multiply-accumulates by its width."""
+    weights: Path | None = None
+    """File of weights that the study transfer starts from, instead of a network that it trains itself."""
+    tune: int = 0
+    """Recipe-tuning trials given to every variant, the baseline included; 0 compares at the fixed recipe alone."""
+    tensorboard: bool = False
+    """Write each trial's curves for TensorBoard below <out>/tensorboard as they come."""
+
+    def overrides(self) -> list[str]:
+        """Return the arguments that decide which trials are run, beyond the study's name."""
+        changed = {f.name: f.default for f in dataclasses.fields(Options) if f.name not in _CHANGE_NO_TRIAL}
+        return _arguments(self, changed)
+
+    def arguments(self) -> list[str]:
+        """Return the command-line arguments that ask for the same trials and folders, without the study's name."""
+        folders = {f.name: f.default for f in dataclasses.fields(FolderOptions)}
+        shown = dataclasses.replace(self, store=None if self.store is None else without_password(self.store))
+        return self.overrides() + _arguments(shown, folders)
+
+
+_CHANGE_NO_TRIAL = {f.name for kind in (BackendOptions, FolderOptions) for f in dataclasses.fields(kind)} | {
+    "tensorboard"
+}
+
+
+def selected(kind: type[T], options: object) -> T:
+    """Return the options of a kind with those of another that has the same names."""
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: getattr(options, name) for name in names if hasattr(options, name)})
+
+
+def _arguments(options: object, defaults: dict[str, Any]) -> list[str]:
+    words: list[str] = []
+    for name, default in defaults.items():
+        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
+        if value == default:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [option] if one is True else [option, str(one)]
+    return words
+
+
+def _path_fields(kind: type) -> dict[str, type[Path]]:
+    return {name: Path for name, hint in get_type_hints(kind).items() if hint in (Path, Path | None)}

@@ -1,0 +1,123 @@
+"""What a run needs, in one object: the plan, the store, where trials run, and the display."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from ablations.design.options import Options
+from ablations.design.study_plan import StudyPlan
+from ablations.design.trial import Trial
+from ablations.execution.backend import Backend, check_backend, open_backend
+from ablations.execution.executors import Event
+from ablations.execution.progress import Label, ProgressDisplay
+from ablations.execution.task import Task
+from ablations.execution.tensorboard import CurveLog
+from ablations.records.store import Store
+
+__all__ = ["Context", "Display", "check_options", "open_context", "require_writable"]
+
+
+class Display(Protocol):
+    """What a run needs of a display; it is shown within a `with`."""
+
+    def __enter__(self) -> Self:
+        """Start showing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop showing."""
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+
+    def expect(self, labels: dict[str, Label]) -> None:
+        """Add trials that are about to run, by key."""
+
+    def know(self, results: Iterable[tuple[str, float]]) -> None:
+        """Add test accuracies that are stored already, as (variant, accuracy)."""
+
+    def show(self, event: Event) -> None:
+        """Take one event into the display."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """A plan with its open store, the backend that trains its trials, and the display of its progress."""
+
+    plan: StudyPlan
+    store: Store
+    backend: Backend
+    display: Display
+
+    @property
+    def options(self) -> Options:
+        """What the user asked for."""
+        return self.plan.options
+
+    def task(self, trial: Trial, *, weights: Path | None = None, keep_weights: Path | None = None) -> Task:
+        """Return the task that trains a trial of the plan on the backend; `weights` is the file that it starts from."""
+        return Task(
+            trial=trial,
+            source=self.plan.source_of(trial),
+            device=self.backend.device,
+            threads=self.options.threads,
+            weights=weights,
+            keep_weights=keep_weights,
+            trials=self.options.out / "trials",
+        )
+
+    def with_plan(self, plan: StudyPlan, display: Display | None = None) -> Context:
+        """Return the context of another plan on the same store and backend."""
+        return replace(self, plan=plan, display=display or self.display)
+
+
+def check_options(options: Options) -> None:
+    """Check what can be checked before a plan is made, and make the output folder.
+
+    Raises:
+        ValueError: an option does not fit this machine or another option, or the folder cannot be written.
+    """
+    check_backend(options)
+    require_writable(options.out)
+
+
+@contextmanager
+def open_context(plan: StudyPlan, *, in_process: bool = False) -> Iterator[Context]:
+    """Open the store and the backend of a plan, and close them at the end; `in_process` trains in this process where
+    the options allow it.
+
+    Raises:
+        ValueError: the store is damaged or cannot be opened, or the backend is not there.
+    """
+    options = plan.options
+    with ExitStack() as held:
+        log = None
+        if options.tensorboard:
+            log = held.enter_context(CurveLog(options.out / "tensorboard" / plan.study.name))
+        store = Store(options.store_url)
+        held.callback(store.close)
+        store.check_pages()
+        backend = open_backend(options, in_process=in_process)
+        yield Context(plan=plan, store=store, backend=backend, display=ProgressDisplay(log=log))
+        backend.close()
+
+
+def require_writable(folder: Path) -> None:
+    """Make the output folder where it is missing.
+
+    Raises:
+        ValueError: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "permission denied")
+    except OSError as error:
+        raise ValueError(f"--out: {folder} cannot be written ({error.strerror}); allowed: a folder that can") from None

@@ -1,0 +1,87 @@
+"""What a user can ask of `python -m search` and its commands; what all runs share is in `ablations/design/options.py`,
+whose docstring says how to add an option.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablations.design.options import RunOptions
+from search.design.definition import parse_amount
+
+__all__ = ["ExhaustOptions", "SearchOptions", "names_in"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(RunOptions):
+    """What can be asked of a search."""
+
+    space: str | None = None
+    """Name of a space; see --list."""
+    trials: int | None = None
+    """Candidates to evaluate, those of an earlier run of the same search included; what is turned away before training
+    does not count."""
+    objectives: str = "val_accuracy"
+    """Any of val_accuracy, macs, params, latency_ms (measured here, alone) and memory_mib (peak of inference),
+    separated by commas."""
+    sampler: str = "tpe"
+    """random, qmc, tpe, gp, nsga2, nsga3, cmaes, evolution (regularised) or local."""
+    pruner: str = "none"
+    """With val_accuracy alone: hyperband, asha or median over trainings of fewer epochs, or wilcoxon over seeds."""
+    max_macs: str | None = None
+    """Turn away networks with more multiply-accumulates, such as 20M; they are not built."""
+    max_params: str | None = None
+    """Turn away networks with more parameters, such as 300k; they are not built."""
+    max_latency_ms: float | None = None
+    """Turn away networks that are slower on this device; they are not trained."""
+    max_memory_mib: float | None = None
+    """Turn away networks whose inference needs more memory; they are not trained."""
+    accuracy_at_most: float = 1.0
+    """A validation accuracy that no candidate can exceed. Candidates that would be dominated even at this accuracy are
+    skipped; at 1 none are."""
+    seed: int = 0
+    """Of the suggestions."""
+    seeds_per_candidate: int = 1
+    """Trainings of each candidate, whose mean counts."""
+    population: int = 20
+    """Of nsga2, nsga3 and evolution; local search begins with a quarter as many."""
+    proxies: str = ""
+    """Zero-cost proxies whose rank correlation with accuracy is measured: any of grad_norm, synflow, naswot."""
+    warm_start: str | None = None
+    """Begin with the best of a random pool by this proxy."""
+    filter: str | None = None
+    """Turn away candidates below the lower quarter of those trained so far by this proxy."""
+    confirm: int = 3
+    """How many winners are trained again with fresh seeds beside the network that the search began with; 0 for none."""
+    confirm_seeds: int | None = None
+    """Fresh seeds of each, instead of the scale's number of seeds."""
+    optuna_db: Path | None = None
+    """Write the search as an Optuna study into this SQLite file, for its dashboard."""
+
+    @property
+    def limits(self) -> tuple[tuple[str, float], ...]:
+        """The most that is allowed of each limited cost."""
+        amounts = (("macs", self.max_macs), ("params", self.max_params))
+        counted = [(name, parse_amount(text, f"--max-{name}")) for name, text in amounts if text is not None]
+        measured = (("latency_ms", self.max_latency_ms), ("memory_mib", self.max_memory_mib))
+        return (*counted, *((name, value) for name, value in measured if value is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExhaustOptions(RunOptions):
+    """What can be asked of `exhaust`."""
+
+    space: str = "table"
+    """Name of a finite space."""
+    seeds: int = 3
+    """Trainings of every network."""
+    table: Path | None = None
+    """Parquet file for the benchmark. Default: <out>/<space>.parquet."""
+    dry_run: bool = False
+    """Show how many trials there are, how many are stored, and what the rest will cost; train nothing."""
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Return the names in a list that is separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,0 +1,37 @@
+"""What networks cost is counted and timed once per network, and timing takes a share of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ablations.costs.variant_costs import latency_budget, measure_costs
+from ablations.design.options import Options
+from ablations.design.study_plan import plan_study
+from ablations.records.store import Store
+from ablations.studies import get_study
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(f"sqlite:///{tmp_path / 'records.db'}")
+    yield opened
+    opened.close()
+
+
+def test_networks_are_measured_once(store: Store, tmp_path: Path) -> None:
+    plan = plan_study(get_study("residuals"), Options(out=tmp_path, scale="smoke", dataset="synthetic", seeds=2))
+    measure_costs(plan.designs, store, device="cpu", time_budget_s=0.01)
+    before = store.all_measurements()
+    kinds = [kind for _, kind, _ in before]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"complexity": 2, "latency": 2, "memory": 2}
+    assert all(row["n"] >= 20 for row in store.measurements("latency"))
+    measure_costs(plan.designs, store, device="cpu", time_budget_s=0.01)
+    assert store.all_measurements() == before
+
+
+@pytest.mark.parametrize(("seconds", "budget"), [(0.0, 3.0), (500.0, 5.0), (1e5, 30.0)])
+def test_timing_takes_a_share_of_the_training(seconds: float, budget: float) -> None:
+    assert latency_budget(seconds) == budget
