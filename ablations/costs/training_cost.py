@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from ablations.design.trial import Trial
+from xception.base.files import write_atomically
 from xception.data.source import Source
 from xception.network.config import ModelConfig, XceptionConfig
 
@@ -67,10 +67,8 @@ def write_speed(folder: Path, *, work: float, work_per_second: float) -> None:
     speed, before = _speed(folder)
     if speed is not None and work < before / 4:
         return
-    path = folder / "speed.json"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps({"work_per_second": work_per_second, "work": work}) + "\n")
-    os.replace(temporary, path)
+    content = json.dumps({"work_per_second": work_per_second, "work": work})
+    write_atomically(folder / "speed.json", content + "\n")
 
 
 def estimate_seconds(trials: Iterable[tuple[Trial, Source]], speed: float | None) -> float | None:

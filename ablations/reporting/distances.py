@@ -11,8 +11,9 @@ import pandas as pd
 
 from ablations import statistics as st
 from ablations.analysis.measurements import Measurements, measure
-from ablations.reporting.tables import csv_text, write_atomically
+from ablations.reporting.tables import csv_text
 from xception.base import formatting as f
+from xception.base.files import write_atomically
 
 __all__ = ["distances", "write_distances"]
 

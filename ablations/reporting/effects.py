@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.analysis.interactions import interactions
-from ablations.reporting.tables import csv_text, write_atomically
+from ablations.reporting.tables import csv_text
 from xception.base import formatting as f
+from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.reporting import style
-from ablations.reporting.tables import write_atomically
 from xception.base import formatting as f
+from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablations.reporting.tables import csv_text, write_atomically
+from ablations.reporting.tables import csv_text
 from xception.base import formatting as f
+from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.reporting.plot_rows import references
-from ablations.reporting.tables import Cell, Column, PeopleTable, data_sentence, people_table, write_atomically
+from ablations.reporting.tables import Cell, Column, PeopleTable, data_sentence, people_table
 from ablations.reporting.templates import read, render
 from xception.base import formatting as f
+from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd

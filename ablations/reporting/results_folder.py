@@ -1,11 +1,9 @@
-"""The folder of a study's results: everything in it belongs to one plan, and is replaced as a whole."""
+"""The folder of a study's results: tables, runs, curves, figures, report and provenance of one plan."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -20,9 +18,11 @@ from ablations.costs.variant_costs import stored_costs
 from ablations.reporting.distances import write_distances
 from ablations.reporting.extras import write_extras
 from ablations.reporting.figures import distance_figures, save_figures, study_figures
+from ablations.reporting.own_files import replacing_own_files
 from ablations.reporting.report import ReportContext, write_report, write_store_report
 from ablations.reporting.side_by_side import people_side_by_side, side_by_side
-from ablations.reporting.tables import csv_text, write_atomically, write_runs, write_tables
+from ablations.reporting.tables import csv_text, write_runs, write_tables
+from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,17 +50,16 @@ _PACKAGES = (
 def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.DataFrame] | None = None) -> Path:
     """Write tables, runs, curves, figures, report and provenance of a plan; return the folder `<out>/<study>`.
 
-    The new folder takes the old one's place when it is whole, so that two runs are never mixed. `tuned` is the plan of
+    Our own files are replaced once all new ones are whole; whatever else is in the folder stays. `tuned` is the plan of
     the same study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side
     by side in `side_by_side.csv` and `.md`.
 
     Raises:
+        ValueError: a file of somebody else's is where one of ours would be.
         OSError: the folder cannot be written.
     """
     folder = out / plan.study
-    made = Path(tempfile.mkdtemp(dir=out, prefix=f".{plan.study}."))
-    made.chmod(0o755)
-    try:
+    with replacing_own_files(folder) as made:
         contexts = [_write_comparison(store, plan, made)]
         if tuned is not None:
             tuned_plan, trials = tuned
@@ -73,9 +72,6 @@ def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.
             write_report(contexts[0], made / "report.html")
         else:
             write_store_report(contexts, made / "report.html", name=f"{plan.study}, at one recipe and at tuned ones")
-        _replace(folder, made)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     return folder
 
 
@@ -214,12 +210,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
-
-
-def _replace(folder: Path, made: Path) -> None:
-    """Put a new folder in the place of an old one; the old one is removed once the new one stands."""
-    old = made.with_name(made.name + ".old")
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(made, folder)
-    shutil.rmtree(old, ignore_errors=True)

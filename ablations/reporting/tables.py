@@ -7,15 +7,14 @@ by a template. A cell is bold only where the statistics bear it out (`best_varia
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xception.base import formatting as f
+from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +35,6 @@ __all__ = [
     "to_html",
     "to_latex",
     "to_markdown",
-    "write_atomically",
     "write_runs",
     "write_tables",
 ]
@@ -378,19 +376,6 @@ def csv_text(table: pd.DataFrame) -> str:
         if not (table[name].dtype.kind in "biuf" if hasattr(table[name].dtype, "kind") else False):
             safe[name] = table[name].map(_no_formula)
     return str(safe.to_csv(index=False, lineterminator="\n"))
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, never a part."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _caption(table: pd.DataFrame, title: str, best: set[str], symmetric: bool) -> str:

@@ -19,6 +19,7 @@ from ablations.execution.progress import Label, ProgressDisplay
 from ablations.execution.task import Task
 from ablations.execution.tensorboard import CurveLog
 from ablations.records.store import Store
+from ablations.reporting.own_files import require_own_folder
 
 __all__ = ["Context", "Display", "check_options", "open_context", "require_writable"]
 
@@ -97,6 +98,7 @@ def open_context(plan: StudyPlan, *, in_process: bool = False) -> Iterator[Conte
         ValueError: the store is damaged or cannot be opened, or the backend is not there.
     """
     options = plan.options
+    require_own_folder(options.out / plan.study.name)
     with ExitStack() as held:
         log = None
         if options.tensorboard:

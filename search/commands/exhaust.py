@@ -11,7 +11,7 @@ from ablations.costs.training_cost import duration, estimate_seconds, read_speed
 from ablations.design.options import Options, RunOptions, selected
 from ablations.design.study import Design, Study, Variant
 from ablations.execution.backend import is_distributed
-from ablations.reporting.tables import csv_text, write_atomically
+from ablations.reporting.tables import csv_text
 from ablations.running.context import Context, check_options, open_context
 from ablations.running.run_study import train_and_measure
 from search.benchmark.tabular import Table
@@ -19,6 +19,7 @@ from search.design.options import ExhaustOptions
 from search.engine.search_plan import BASELINE, base_network, plan_base
 from search.results.confirm import FixedPlan, fixed_plan
 from search.spaces import get_space
+from xception.base.files import write_atomically
 
 __all__ = ["exhaust"]
 

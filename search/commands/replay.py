@@ -9,13 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from ablations.reporting.figures import StudyFigure, save_figures
-from ablations.reporting.tables import csv_text, write_atomically
+from ablations.reporting.tables import csv_text
 from ablations.running.context import require_writable
 from search.benchmark.figures import regret_plot
 from search.benchmark.importance import functional_anova
 from search.benchmark.replay import check_methods, compare_methods, runs_frame, summary
 from search.benchmark.tabular import Table
 from search.results.plots import importance_plot
+from xception.base.files import write_atomically
 
 __all__ = ["replay"]
 

@@ -12,14 +12,16 @@ from ablations.design.options import Options, selected
 from ablations.execution.backend import is_distributed
 from ablations.execution.progress import ProgressDisplay
 from ablations.records.store import Store
+from ablations.reporting.own_files import require_own_folder
 from ablations.running.context import Context, check_options, open_context
 from ablations.running.run_study import run_study
 from search.design.definition import PROXIES, SEMANTICS, Definition
 from search.design.options import SearchOptions, names_in
 from search.engine.optimize import Scores, Search
+from search.engine.optuna_file import check_optuna_file
 from search.engine.search_plan import BASELINE, SearchPlan, base_network, plan_base, plan_search, require_feasible
 from search.results.confirm import confirmation_plan, winners
-from search.results.results_folder import correlations, write_confirmation, write_search
+from search.results.results_folder import correlations, search_folder, write_confirmation, write_search
 from search.spaces import get_space
 from xception.base.canonical import canonical_json
 
@@ -47,7 +49,10 @@ def run_search(options: SearchOptions, command: str) -> int:
     asked = selected(Options, options)
     check_options(asked)
     plan = _plan(options, asked)
+    require_own_folder(search_folder(plan))
     with open_context(plan.base) as context:
+        if options.optuna_db is not None:
+            check_optuna_file(options.optuna_db, context.store.url)
         print(_first_line(plan), file=sys.stderr)
         search = Search(
             plan,

@@ -9,14 +9,12 @@ again.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -24,6 +22,7 @@ from search.design.definition import Definition
 from search.design.space import Space, Values
 from search.engine.evolution import FromValues
 from search.engine.ledger import Row
+from search.engine.optuna_file import update_study
 from search.engine.samplers import make_pruner, make_sampler
 
 __all__ = ["Asked", "Index"]
@@ -111,22 +110,15 @@ class Index:
         return tuple(out)
 
     def write(self, path: Path) -> None:
-        """Write the study into an SQLite file that Optuna and its dashboard read, in place of one that is there.
+        """Add the study to an SQLite file that Optuna and its dashboard read, or bring it up to date there.
 
         Raises:
-            OSError: the file cannot be written.
+            ValueError: the file is another one, or cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        written = optuna.create_study(
-            storage=f"sqlite:///{path}", study_name=self.study.study_name, directions=self.study.directions
-        )
-        with warnings.catch_warnings():  # names only make the dashboard readable
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            written.set_metric_names(list(self._definition.objectives))
-        written.add_trials(
-            _plain(trial) for trial in self.study.get_trials(deepcopy=False) if trial.state.is_finished()
-        )
+        trials = self.study.get_trials(deepcopy=False)
+        finished = [(trial.number, _plain(trial)) for trial in trials if trial.state.is_finished()]
+        names = self._definition.objectives
+        update_study(path, self.study, finished, search=self._definition.key, names=names)
 
     @property
     def _forgets(self) -> bool:

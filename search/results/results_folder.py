@@ -14,17 +14,20 @@ import pandas as pd
 
 from ablations.records.store import Store
 from ablations.reporting.figures import StudyFigure, save_figures
-from ablations.reporting.tables import csv_text, write_atomically
+from ablations.reporting.own_files import MANIFEST, replacing_own_files
+from ablations.reporting.tables import csv_text
 from ablations.statistics.pareto import front
 from search.benchmark.importance import ped_anova
 from search.design.definition import MAXIMISED
 from search.engine.ledger import FINAL, Row
 from search.engine.optimize import Search, accuracy_of
 from search.engine.proxies import rank_correlation
+from search.engine.search_plan import SearchPlan
 from search.results.confirm import FixedPlan, losses
 from search.results.plots import front_over_time, history_plot, hypervolume_plot, importance_plot
+from xception.base.files import write_atomically
 
-__all__ = ["correlations", "front_rows", "trials_frame", "write_confirmation", "write_search"]
+__all__ = ["correlations", "front_rows", "search_folder", "trials_frame", "write_confirmation", "write_search"]
 
 
 def trials_frame(search: Search) -> pd.DataFrame:
@@ -70,16 +73,39 @@ def front_rows(search: Search) -> list[Row]:
 
 
 def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Path:
-    """Write everything into `<out>/searches/<space>`; return the folder.
+    """Write everything into the search's own folder (see `search_folder`) and return it; what else is there stays.
 
     Raises:
+        ValueError: a file of somebody else's is where one of ours would be.
         OSError: it cannot be written.
     """
     plan = search.plan
+    folder = search_folder(plan)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_own_files(folder) as made:
+        _write_search(search, winners, made, command)
+    return folder
+
+
+def search_folder(plan: SearchPlan) -> Path:
+    """Return `<out>/searches/<space>`, or `<out>/searches/<space>-<key>` where the former is another search's."""
     folder = plan.out / "searches" / plan.space.name
-    for old in (*folder.glob("best/*.json"), *folder.glob("figures/*"), *folder.glob("*.csv")):
-        old.unlink()
-    (folder / "best").mkdir(parents=True, exist_ok=True)
+    own = folder.with_name(f"{plan.space.name}-{plan.definition.key[:8]}")
+    if own.exists() or _search_in(folder) not in (None, plan.definition.key):
+        return own
+    return folder
+
+
+def _search_in(folder: Path) -> str | None:
+    """The key of the search whose results are in a folder; None where there are none."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["search"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write_search(search: Search, winners: Sequence[Row], folder: Path, command: str) -> None:
+    (folder / "best").mkdir()
     frame = trials_frame(search)
     write_atomically(folder / "trials.csv", csv_text(frame))
     write_atomically(folder / "front.csv", csv_text(frame[frame["is_on_front"]] if len(frame) else frame))
@@ -101,8 +127,7 @@ def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Pat
     if measured := correlations(search):
         write_atomically(folder / "proxies.csv", csv_text(pd.DataFrame(measured)))
     save_figures(_figures(search, frame, shares), folder / "figures")
-    write_atomically(folder / "provenance.json", json.dumps(_provenance(search, winners, command), indent=1) + "\n")
-    return folder
+    write_atomically(folder / MANIFEST, json.dumps(_provenance(search, winners, command), indent=1) + "\n")
 
 
 def write_confirmation(

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,17 @@ from typing import Any
 
 from xception.base.errors import DataError
 
-__all__ = ["cache_dir", "lock", "read_json", "reason", "sync_dir", "write_atomic", "write_json"]
+__all__ = [
+    "cache_dir",
+    "lock",
+    "lock_folder",
+    "read_json",
+    "reason",
+    "sync_dir",
+    "write_atomic",
+    "write_atomically",
+    "write_json",
+]
 
 LOCK_TIMEOUT_SECONDS = 3600.0
 
@@ -59,24 +70,41 @@ def sync_dir(path: Path) -> None:
 
 @contextlib.contextmanager
 def write_atomic(path: Path) -> Iterator[Any]:
-    """Open a binary file that appears under its name whole or not at all: temporary file, fsync, rename, fsync of the
-    folder.
+    """Open a binary file that appears under its name whole or not at all, and outlives a power cut once it is there.
 
     Raises:
         DataError: the folder cannot be written or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with _whole(path) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
         sync_dir(path.parent)
     except OSError as error:
         raise DataError(
             f"{str(path)!r}: cannot be written ({reason(error)}); a folder that can, with space left"
         ) from None
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file that can be made again, so that a reader sees the old one or the new one, never a part.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full.
+    """
+    with _whole(path) as file:
+        file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Any]:
+    """A file with another name, which is renamed at the end and removed where something goes wrong."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+        os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -106,7 +134,7 @@ def read_json(path: Path) -> Any | None:
 
 @contextlib.contextmanager
 def lock(path: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """Hold a lock file that the system lets go when its holder dies; others wait.
+    """Hold a lock file that the system releases when its holder dies; others wait.
 
     Raises:
         DataError: the file cannot be made, or another process held it until the time was over.
@@ -116,22 +144,49 @@ def lock(path: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[
     except OSError as error:
         raise DataError(f"{str(path)!r}: cannot be written ({reason(error)}); a folder that can") from None
     try:
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EINTR):
-                    raise DataError(f"{str(path)!r}: cannot be locked ({reason(error)})") from None
-            if time.monotonic() > deadline:
-                holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-                raise DataError(
-                    f"{str(path)!r}: still held by process {holder} after {timeout_seconds:g} s; end that process"
-                )
-            time.sleep(0.05)
+        if not _acquire(descriptor, path, timeout_seconds):
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            raise DataError(
+                f"{str(path)!r}: still held by process {holder} after {timeout_seconds:g} s; end that process"
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
+    """Hold a folder itself, which leaves no file behind; others that lock it wait.
+
+    Raises:
+        DataError: the folder cannot be opened or locked, or another process held it until the time was over.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise DataError(f"{str(folder)!r}: cannot be opened ({reason(error)}); a folder that can") from None
+    try:
+        if not _acquire(descriptor, folder, timeout_seconds):
+            raise DataError(f"{str(folder)!r}: still held by another process after {timeout_seconds:g} s; end it")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, timeout_seconds: float) -> bool:
+    """Wait for a lock; return False where another process held it until the time was over."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EINTR):
+                raise DataError(
+                    f"{str(path)!r}: cannot be locked ({reason(error)}); a folder on a file system with locks"
+                ) from None
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)

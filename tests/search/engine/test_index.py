@@ -6,6 +6,8 @@ import itertools
 import json
 import math
 import random
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ from typing import Any
 import optuna
 import pytest
 
+from ablations.records.store import Store
 from search.design.definition import POPULATED, PRUNERS, SAMPLERS
 from search.design.space import Values
 from search.engine.index import Index
 from search.engine.ledger import Row
+from search.engine.optuna_file import check_optuna_file
 from search.engine.samplers import quasi_random, rungs
 from search.engine.search_plan import SearchPlan
 from search.spaces import get_space
@@ -150,11 +154,58 @@ def test_search_is_written_for_optuna(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
     index = Index(plan.definition, plan.space, rows)
     index.write(path)
-    index.write(path)  # in place of the first
+    index.write(path)  # brings the first up to date
     study = optuna.load_study(study_name=index.study.study_name, storage=f"sqlite:///{path}")
     assert [t.params for t in study.trials] == [row.params for row in rows]
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert study.metric_names == ["val_accuracy", "macs"]
+
+
+def test_other_studies_in_an_optuna_database_stay_and_ours_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "ours?{and}%their#s.db"
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 'theirs.db'}")
+    theirs = optuna.create_study(storage=storage, study_name="theirs")
+    theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=20)
+    storage.engine.dispose()
+    (tmp_path / "theirs.db").rename(path)
+    plan, other = make_plan(tmp_path, "table", seed=1), make_plan(tmp_path, "table", seed=2)
+    rows = go_on(plan, [], 6)
+    Index(plan.definition, plan.space, rows[:4]).write(path)
+    Index(other.definition, other.space, go_on(other, [], 5)).write(path)
+    Index(plan.definition, plan.space, rows).write(path)
+    path.rename(tmp_path / "both.db")
+    url = f"sqlite:///{tmp_path / 'both.db'}"
+    counts = {summary.study_name: summary.n_trials for summary in optuna.get_all_study_summaries(url)}
+    assert sorted(counts.values()) == [5, 6, 20]
+    assert counts["theirs"] == 20
+    name = Index(plan.definition, plan.space).study.study_name
+    assert [t.user_attrs["suggestion"] for t in optuna.load_study(study_name=name, storage=url).trials] == [*range(6)]
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "folder", "sqlite", "store", "dangling", "nowhere"])
+def test_any_other_file_is_refused_and_left_as_it_is(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "file"
+    with closing(Store(f"sqlite:///{tmp_path / 'records.db'}")) as store:
+        match kind:
+            case "text":
+                path.write_text("mine", encoding="utf-8")
+            case "empty":
+                path.touch()
+            case "folder":
+                path.mkdir()
+            case "sqlite":
+                with closing(sqlite3.connect(path)) as connection:
+                    connection.execute("CREATE TABLE studies (name TEXT)")
+            case "store":
+                path.symlink_to(tmp_path / "records.db")
+            case "dangling":
+                path.symlink_to(tmp_path / "nothing")
+            case "nowhere":
+                path = Path("/proc/nowhere/file")
+        before = path.read_bytes() if path.is_file() else None
+        with pytest.raises(ValueError, match="--optuna-db: "):
+            check_optuna_file(path, store.url)
+        assert (path.read_bytes() if path.is_file() else None) == before
 
 
 def test_every_pruner_has_a_name_that_makes_it(tmp_path: Path) -> None:
