@@ -18,12 +18,14 @@ class Sizes:
     """The designs with matched variants at their width.
 
     `mismatch` is the remaining difference in size of each matched variant, a fraction of what it is compared with;
-    `merged` the matched variants left out because another's width is also theirs, with that other.
+    `merged` the matched variants left out because they are the same network as the variant unmatched or matched
+    otherwise, with that one; `left_out` those that no width can be built for, with the reason.
     """
 
     designs: dict[str, Design]
     mismatch: dict[str, float] = field(default_factory=dict)
     merged: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def unmatched(self) -> list[str]:
@@ -48,9 +50,9 @@ def bring_to_size(study: Study, designs: Mapping[str, Design], *, roughly: bool)
     """Return the designs with those of matched variants at the width that their baseline's size asks for.
 
     Raises:
-        ValueError: a network that is to be matched has no width that can be chosen.
+        ValueError: a network that is to be matched is not of a kind whose width can be chosen.
     """
-    out, mismatch, references = dict(designs), {}, study.references()
+    out, mismatch, left_out, references = dict(designs), {}, {}, study.references()
     for variant in study.variants:
         if variant.match == "none":
             continue
@@ -60,11 +62,16 @@ def bring_to_size(study: Study, designs: Mapping[str, Design], *, roughly: bool)
                 f"study {study.name}, variant {variant.title}: --match {variant.match} is for networks of ours, whose"
                 " width can be chosen; use --match none"
             )
-        found = match(own.model, other.model, variant.match, input_size=own.dataset.image_size, roughly=roughly)
+        try:
+            found = match(own.model, other.model, variant.match, input_size=own.dataset.image_size, roughly=roughly)
+        except ValueError as error:
+            left_out[variant.title] = str(error)
+            del out[variant.title]
+            continue
         out[variant.title] = own.replace(model=found.config)
         mismatch[variant.title] = found.ratio - 1
     merged = _merge(study, out)
-    return Sizes(designs=out, mismatch=mismatch, merged=merged)
+    return Sizes(designs=out, mismatch=mismatch, merged=merged, left_out=left_out)
 
 
 def baseline_curves(study: Study, sizes: Sizes) -> tuple[Curve, ...]:
@@ -104,13 +111,14 @@ def _ours(design: Design) -> XceptionConfig:
 
 
 def _merge(study: Study, designs: dict[str, Design]) -> dict[str, str]:
-    """Take out matched variants that come to the network of the same variant matched otherwise; return which stands for
-    which.
+    """Take out matched variants that come to the network of the same variant unmatched or matched otherwise; return
+    which stands for which.
     """
-    matched = [v for v in study.variants if v.match != "none"]
+    matched = [v for v in study.variants if v.match != "none" and v.title in designs]
+    unmatched = [v for v in study.variants if v.match == "none"]
     merged: dict[str, str] = {}
     for i, variant in enumerate(matched):
-        for other in matched[:i]:
+        for other in (*unmatched, *matched[:i]):
             if other.name == variant.name and other.title in designs and designs[other.title] == designs[variant.title]:
                 merged[variant.title] = other.title
                 del designs[variant.title]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ablations.design.changes import apply_changes
 from ablations.design.trial import SEMANTICS, Trial
 from xception.base.canonical import Config
 from xception.data.config import DatasetConfig
@@ -44,10 +45,12 @@ class Design(Config):
 class Variant:
     """A name and the fields of the design that it changes, by dotted path: `{"model.residual.kind": "none"}`.
 
-    A value may be a function of the design as changed so far, where it depends on the scale's sizes. `levels` names the
-    level of each factor, for factorial studies. `match` brings the network to the parameters or MACs of what it is
-    compared with, by its width. `dataset` names another data set than the run's. `train_fraction` keeps that part of
-    the training images, seen more often, so that training stays as long.
+    All fields change together. A variant sets every field that its name speaks of, since the network that it is applied
+    to may be any. A value may be a function of the design as changed so far; it raises ValueError where the variant
+    cannot exist. `levels` names the level of each factor, for factorial studies. `match` brings the network to the
+    parameters or MACs of what it is compared with, by its width. `dataset` names another data set than the run's.
+    `train_fraction` keeps that part of the training images, seen more often, so that training stays as long. `skip` is
+    the reason why the variant is not trained.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Variant:
     match: Match = "none"
     dataset: str | None = None
     train_fraction: float = 1.0
+    skip: str | None = None
 
     @property
     def title(self) -> str:
@@ -71,10 +75,7 @@ class Variant:
         """
         if self.train_fraction != 1.0:
             design = _with_fraction(design, self.train_fraction)
-        for path, value in self.changes.items():
-            design.at(path)  # a field that is not there is named before a function of the design asks for it
-            design = design.replace_at(path, value(design) if callable(value) else value)
-        return design
+        return apply_changes(design, self.changes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +132,10 @@ class Study:
             raise ValueError(
                 f"{where}: match {variant.match!r} is not allowed for the baseline, which others are brought to"
             )
+
+    def variant(self, title: str) -> Variant:
+        """Return a variant by its title."""
+        return next(v for v in self.variants if v.title == title)
 
     @property
     def ordered(self) -> tuple[Variant, ...]:
@@ -214,24 +219,31 @@ def one_at_a_time(path: str, levels: Mapping[str, Any]) -> tuple[Variant, ...]:
 
 
 def factorial(
-    factors: Mapping[str, Mapping[str, Mapping[str, Any]]], names: Mapping[str, str] | None = None
+    factors: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    names: Mapping[str, str] | None = None,
+    skip: Callable[[Mapping[str, str]], str | None] | None = None,
 ) -> tuple[Variant, ...]:
     """Return a variant for each combination of levels: factor → level → changes.
 
-    `names` gives the format in which a factor's level stands in the variant's name, such as `{} modules`.
+    `names` gives the format in which a factor's level stands in the variant's name, such as `{} modules`. `skip` is
+    asked for each cell, as factor → level; where it returns a reason, the cell is left out and named with it.
     """
     formats = names or {}
     grids: Sequence[list[tuple[str, str, Mapping[str, Any]]]] = [
         [(factor, level, changes) for level, changes in levels.items()] for factor, levels in factors.items()
     ]
-    return tuple(
-        Variant(
-            name=", ".join(formats.get(factor, "{}").format(level) for factor, level, _ in chosen),
-            changes={path: value for _, _, changes in chosen for path, value in changes.items()},
-            levels={factor: level for factor, level, _ in chosen},
+    out = []
+    for chosen in itertools.product(*grids):
+        levels = {factor: level for factor, level, _ in chosen}
+        out.append(
+            Variant(
+                name=", ".join(formats.get(factor, "{}").format(level) for factor, level in levels.items()),
+                changes={path: value for _, _, changes in chosen for path, value in changes.items()},
+                levels=levels,
+                skip=None if skip is None else skip(levels),
+            )
         )
-        for chosen in itertools.product(*grids)
-    )
+    return tuple(out)
 
 
 def _with_fraction(design: Design, fraction: float) -> Design:

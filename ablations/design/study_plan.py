@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ablations.design.fitting import fit
 from ablations.design.matching import TOLERANCE
 from ablations.design.options import Options
 from ablations.design.scales import Scale, get_scale
@@ -44,7 +45,8 @@ class StudyPlan:
     `sources` are all data sets by fingerprint, `mismatch` the remaining difference in size of each matched variant (a
     fraction of what it is compared with), `merged` the matched variants left out because another's width is also
     theirs, `curves` the baselines at other widths that stand in for sizes that no width of a variant meets, `weights`
-    the files that transfers begin with, by what recipes call them.
+    the files that transfers begin with, by what recipes call them, `left_out` the variants that cannot exist here, with
+    the reason.
     """
 
     study: Study
@@ -58,6 +60,7 @@ class StudyPlan:
     merged: dict[str, str] = field(default_factory=dict)
     curves: tuple[Curve, ...] = ()
     weights: dict[str, Path] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_sequential(self) -> bool:
@@ -160,6 +163,7 @@ class StudyPlan:
         """What people should know before they read a result: sizes that could not be matched, and widths that serve
         twice.
         """
+        out = [f"{variant} is left out: {reason}" for variant, reason in self.left_out.items()]
         far = [
             f"{variant} cannot be brought closer than {100 * (1 + off):.0f} % of its baseline's"
             f" {variant.rpartition('@')[2]}"
@@ -171,7 +175,7 @@ class StudyPlan:
             f" {curve.baseline}'s accuracy over MACs as well, for which it is trained as {f.join_words(curve.widths)}"
             for curve in self.curves
         ]
-        return far + [
+        return [*out, *far] + [
             f"{variant} is the same network as {other}, which stands for both" for variant, other in self.merged.items()
         ]
 
@@ -224,7 +228,8 @@ def design_study(
     bases[None] = _base(options, scale, source, explicit=fractions)
     sources = {s.fingerprint: s for s in (source, *named.values())}
     weights: dict[str, Path] = {}
-    designs = study.designs(bases)
+    fitted = fit(study, bases)
+    study, designs = fitted.study, fitted.designs
     if study.transfers:
         if halved:
             first = sets.select_classes(whole, _halves(whole)[0])
@@ -239,6 +244,8 @@ def design_study(
                 for n, d in designs.items()
             }
     sizes = bring_to_size(study, designs, roughly=data is not None)
+    fitted = fitted.without(sizes.left_out)
+    study = fitted.study
     study.require_distinct(sizes.designs)
     return StudyPlan(
         study=study,
@@ -252,6 +259,7 @@ def design_study(
         merged=sizes.merged,
         curves=baseline_curves(study, sizes) if data is None else (),
         weights=weights,
+        left_out=fitted.left_out,
     )
 
 
@@ -267,7 +275,10 @@ def _base(options: Options, scale: Scale, source: Source, *, explicit: bool) -> 
     all.
     """
     preset = options.preset or scale.preset
-    image_size = _preset(preset)[1] if scale.max_image_size is None else min(source.native_size, scale.max_image_size)
+    network, native_size = _preset(preset)
+    image_size = native_size if scale.max_image_size is None else min(source.native_size, scale.max_image_size)
+    if isinstance(network, TorchvisionConfig):
+        image_size = max(image_size, network.least_input_size)
     train_size, val_size, test_size = scale.sizes(source, options.train_size)
     is_whole = train_size == source.num_train - val_size and not explicit
     return Design(

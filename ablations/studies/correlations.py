@@ -25,7 +25,7 @@ STUDY = Study(
     variants=tuple(
         Variant(
             name=f"κ {kappa:g}, {operator}",
-            changes={} if operator == "separable" else {"model.operator.kind": operator},
+            changes={"model.operator.kind": operator},
             levels={"kappa": f"{kappa:g}", "operator": operator if match == "none" else f"{operator}@{match}"},
             match=match,
             dataset=f"synthetic:kappa={kappa:g}",

@@ -11,6 +11,7 @@ Ten variants. A network without its entry flow keeps the stem's resolution, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ablations.design.study import Design, Match, Study, Variant
@@ -19,23 +20,52 @@ MATCHES: tuple[Match, ...] = ("none", "params")
 
 
 def _shorter_entry(design: Design) -> Any:
-    entry = design.at("model.entry")
+    entry = _there(design, "entry")
+    if len(entry.widths) < 2:
+        raise ValueError("the entry flow has one module, so that none would be left")
     return entry.replace(widths=entry.widths[:-1], strides=entry.strides[:-1])
 
 
 def _half_middle(design: Design) -> int:
-    return int(design.at("model.middle.modules")) // 2
+    modules = int(design.at("model.middle.modules"))
+    if modules < 2:
+        raise ValueError(f"the middle flow has {modules} module{'s' * (modules != 1)}, which cannot be halved")
+    return modules // 2
+
+
+def _no_middle(design: Design) -> int:
+    if design.at("model.middle.modules") == 0:
+        raise ValueError("the network has no middle flow as it is")
+    return 0
+
+
+def _no_tail(design: Design) -> Any:
+    exit = _there(design, "exit")
+    if not exit.tail_widths:
+        raise ValueError("the exit flow has no tail as it is")
+    return exit.replace(tail_widths=(), tail_intermediate_activation=None)
+
+
+def _removed(flow: str) -> Callable[[Design], None]:
+    return lambda design: _there(design, flow) and None
+
+
+def _there(design: Design, flow: str) -> Any:
+    config = design.at(f"model.{flow}")
+    if config is None:
+        raise ValueError(f"the network has no {flow} flow as it is")
+    return config
 
 
 _SHORTENED: dict[str, dict[str, Any]] = {
     "shorter entry flow": {"model.entry": _shorter_entry},
     "half the middle flow": {"model.middle.modules": _half_middle},
-    "exit flow without tail": {"model.exit.tail_widths": ()},
+    "exit flow without tail": {"model.exit": _no_tail},
 }
 _REMOVED: dict[str, dict[str, Any]] = {
-    "no entry flow": {"model.entry": None},
-    "no middle flow": {"model.middle.modules": 0},
-    "no exit flow": {"model.exit": None},
+    "no entry flow": {"model.entry": _removed("entry")},
+    "no middle flow": {"model.middle.modules": _no_middle},
+    "no exit flow": {"model.exit": _removed("exit")},
 }
 
 STUDY = Study(

@@ -16,6 +16,16 @@ from typing import Any
 from ablations.design.study import Design, Study, Variant
 
 
+def _pooled(pool: str) -> dict[str, Any]:
+    """One pooling and no hidden layer; a kernel over the whole map has to know the size of the images."""
+    needs_size = pool in ("global_depthwise", "flatten")
+    return {
+        "model.head.pool": pool,
+        "model.head.hidden": (),
+        "model.input_size": _input_size if needs_size else None,
+    }
+
+
 def _input_size(design: Design) -> int:
     return design.dataset.image_size
 
@@ -31,13 +41,11 @@ STUDY = Study(
     question="What should stand between the last map and the classifier?",
     source="Chollet 2017, arXiv:1610.02357, Figure 5, Table 2",
     variants=(
-        Variant(name="average"),
-        Variant(name="maximum", changes={"model.head.pool": "max"}),
-        Variant(
-            name="global depthwise", changes={"model.head.pool": "global_depthwise", "model.input_size": _input_size}
-        ),
-        Variant(name="flatten", changes={"model.head.pool": "flatten", "model.input_size": _input_size}),
-        Variant(name="fully connected", changes={"model.head.hidden": hidden_layers}),
+        Variant(name="average", changes=_pooled("average")),
+        Variant(name="maximum", changes=_pooled("max")),
+        Variant(name="global depthwise", changes=_pooled("global_depthwise")),
+        Variant(name="flatten", changes=_pooled("flatten")),
+        Variant(name="fully connected", changes={**_pooled("average"), "model.head.hidden": hidden_layers}),
     ),
     baseline="average",
     varies=("model.head.pool", "model.head.hidden", "model.input_size"),

@@ -1,7 +1,7 @@
 """Do residual connections, operator and norm placement act on their own?
 
 The paper changes one thing at a time (Figures 9 and 10), which misses what two do together. Here three of its choices
-are crossed in full: main effects and interactions of two are told beside the table.
+are crossed in full; main effects and interactions of two stand beside the table.
 
     python run_ablation.py --study interactions
 
@@ -10,6 +10,7 @@ Eight variants.
 
 from __future__ import annotations
 
+from ablations.design.changes import RESIDUAL_FIELDS, residuals
 from ablations.design.study import Study, factorial
 
 STUDY = Study(
@@ -20,14 +21,17 @@ STUDY = Study(
     ),
     variants=factorial(
         {
-            "residuals": {"residuals": {}, "no residuals": {"model.residual.kind": "none"}},
-            "operator": {"separable": {}, "regular": {"model.operator.kind": "regular"}},
+            "residuals": {"residuals": residuals("projection"), "no residuals": residuals("none")},
+            "operator": {
+                "separable": {"model.operator.kind": "separable"},
+                "regular": {"model.operator.kind": "regular"},
+            },
             "norm": {
-                "norm after convolution": {},
+                "norm after convolution": {"model.norm.placement": "after_convolution"},
                 "norm before activation": {"model.norm.placement": "before_activation"},
             },
         }
     ),
     baseline="residuals, separable, norm after convolution",
-    varies=("model.residual.kind", "model.operator.kind", "model.norm.placement"),
+    varies=(*RESIDUAL_FIELDS, "model.operator.kind", "model.norm.placement"),
 )

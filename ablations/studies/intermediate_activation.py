@@ -9,13 +9,18 @@ Three variants.
 
 from __future__ import annotations
 
-from ablations.design.study import Study, one_at_a_time
+from ablations.design.changes import between
+from ablations.design.study import Study, Variant
 
 STUDY = Study(
     name="intermediate_activation",
     question="Does an activation between depthwise and pointwise convolution help or hurt?",
     source="Chollet 2017, arXiv:1610.02357, Figure 10",
-    variants=one_at_a_time("model.operator.intermediate_activation", {"none": "none", "ReLU": "relu", "ELU": "elu"}),
+    variants=(
+        Variant(name="none", changes=between("none")),
+        Variant(name="ReLU", changes=between("relu")),
+        Variant(name="ELU", changes=between("elu")),
+    ),
     baseline="none",
-    varies=("model.operator.intermediate_activation",),
+    varies=("model.operator.intermediate_activation", "model.exit.tail_intermediate_activation"),
 )

@@ -35,7 +35,7 @@ STUDY = Study(
                 "batch / 8": {"recipe.batch_size": _batch_size, "recipe.optimizer.learning_rate": _learning_rate},
             },
             "norm": {
-                "batch norm": {},
+                "batch norm": {"model.norm.kind": "batch"},
                 "group norm": {"model.norm.kind": "group"},
                 "layer norm": {"model.norm.kind": "layer"},
                 "no norm": {"model.norm.kind": "none"},

@@ -11,6 +11,7 @@ Four variants.
 
 from __future__ import annotations
 
+from ablations.design.changes import between
 from ablations.design.study import Study, factorial
 
 STUDY = Study(
@@ -19,11 +20,18 @@ STUDY = Study(
     source="Chollet 2017, arXiv:1610.02357, section 1.2",
     variants=factorial(
         {
-            "between": {"nothing between": {}, "ReLU between": {"model.operator.intermediate_activation": "relu"}},
-            "order": {"depthwise first": {}, "pointwise first": {"model.operator.kind": "pointwise_depthwise"}},
+            "between": {"nothing between": between("none"), "ReLU between": between("relu")},
+            "order": {
+                "depthwise first": {"model.operator.kind": "separable"},
+                "pointwise first": {"model.operator.kind": "pointwise_depthwise"},
+            },
         }
     ),
     baseline="nothing between, depthwise first",
-    varies=("model.operator.kind", "model.operator.intermediate_activation"),
+    varies=(
+        "model.operator.kind",
+        "model.operator.intermediate_activation",
+        "model.exit.tail_intermediate_activation",
+    ),
     within=("between",),
 )

@@ -18,39 +18,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ablations.design.changes import Soft, between
 from ablations.design.study import Design, Match, Study, Variant
-from xception.network.config import XceptionConfig
 
 MATCHES: tuple[Match, ...] = ("none", "params", "macs")
 
 
-def _model(design: Design) -> XceptionConfig:
-    if not isinstance(design.model, XceptionConfig):
-        raise ValueError(f"model: {type(design.model).__name__} is not allowed; an XceptionConfig")
-    return design.model
-
-
-def _activated(design: Design) -> str | None:
-    """The network's activation inside towers; None where it stands there already."""
-    model = _model(design)
-    return None if model.operator.intermediate_activation == model.activation else model.activation
-
-
-def _normed(design: Design) -> bool | None:
-    """A norm inside towers; None where it stands there already or the network has no norm."""
-    norm = _model(design).norm
-    return None if norm.kind == "none" or norm.placement == "each_convolution" else True
-
-
-def _bare(design: Design) -> bool | None:
-    """No norm inside towers; None where none stands there."""
-    return False if _model(design).norm.placement == "each_convolution" else None
+def _activation(design: Design) -> Soft:
+    """The network's own activation, unless it stands inside the towers already."""
+    return Soft(design.at("model.activation"))
 
 
 TOWER_FIELDS = (
     "model.operator.kind",
     "model.operator.tower_activation",
     "model.operator.tower_norm",
+    "model.operator.intermediate_activation",
     "model.exit.tail_intermediate_activation",
 )
 
@@ -59,9 +42,9 @@ def published(kind: str) -> Mapping[str, Any]:
     """The changes to Inception modules as published: norm and activation after every convolution."""
     return {
         "model.operator.kind": kind,
-        "model.exit.tail_intermediate_activation": None,
-        "model.operator.tower_norm": _normed,
-        "model.operator.tower_activation": _activated,
+        "model.exit.tail_intermediate_activation": Soft(None),
+        "model.operator.tower_norm": Soft(True),
+        "model.operator.tower_activation": _activation,
     }
 
 
@@ -69,8 +52,9 @@ def linear(kind: str) -> Mapping[str, Any]:
     """The changes to Inception modules with nothing between the convolutions of a tower."""
     return {
         "model.operator.kind": kind,
-        "model.exit.tail_intermediate_activation": None,
-        "model.operator.tower_norm": _bare,
+        **between("none"),
+        "model.operator.tower_norm": Soft(False),
+        "model.operator.tower_activation": None,
     }
 
 
@@ -87,7 +71,7 @@ STUDY = Study(
     question="Do separable convolutions beat Inception modules and regular convolutions in the same network?",
     source="Chollet 2017, arXiv:1610.02357, sections 1 to 3, Figures 1 to 4",
     variants=(
-        Variant(name="separable"),
+        Variant(name="separable", changes={"model.operator.kind": "separable"}),
         *(Variant(name=name, changes=changes, match=match) for match in MATCHES for name, changes in OTHERS.items()),
     ),
     baseline="separable",

@@ -13,20 +13,25 @@ Five variants; trials are those of `residuals`, `intermediate_activation` and `o
 
 from __future__ import annotations
 
+from ablations.design.changes import RESIDUAL_FIELDS, between, residuals
 from ablations.design.study import Study, Variant
 from ablations.studies.operators import TOWER_FIELDS, published
+
+SEPARABLE = {"model.operator.kind": "separable", **between("none")}
 
 STUDY = Study(
     name="paper_figures",
     question="Do the learning curves of the paper's figures come out the same way here?",
     source="Chollet 2017, arXiv:1610.02357, Figures 6 to 10",
     variants=(
-        Variant(name="Xception"),
-        Variant(name="Inception modules", changes=published("inception"), match="params"),
-        Variant(name="without residuals", changes={"model.residual.kind": "none"}),
-        Variant(name="ReLU between", changes={"model.operator.intermediate_activation": "relu"}),
-        Variant(name="ELU between", changes={"model.operator.intermediate_activation": "elu"}),
+        Variant(name="Xception", changes={**SEPARABLE, **residuals("projection")}),
+        Variant(
+            name="Inception modules", changes={**published("inception"), **residuals("projection")}, match="params"
+        ),
+        Variant(name="without residuals", changes={**SEPARABLE, **residuals("none")}),
+        Variant(name="ReLU between", changes={**SEPARABLE, **residuals("projection"), **between("relu")}),
+        Variant(name="ELU between", changes={**SEPARABLE, **residuals("projection"), **between("elu")}),
     ),
     baseline="Xception",
-    varies=(*TOWER_FIELDS, "model.operator.intermediate_activation", "model.residual.kind"),
+    varies=(*TOWER_FIELDS, *RESIDUAL_FIELDS),
 )

@@ -48,7 +48,7 @@ STUDY = Study(
     question="How does Xception compare with VGG-16, ResNet-152 and Inception V3, trained alike?",
     source="Chollet 2017, arXiv:1610.02357, Table 1",
     variants=(
-        Variant(name="Xception"),
+        Variant(name="Xception", changes={"model.operator.kind": "separable"}),
         Variant(
             name="Inception V3",
             changes={

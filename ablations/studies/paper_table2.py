@@ -19,7 +19,10 @@ from ablations.design.study import Study, Variant
 from ablations.studies.head import hidden_layers
 from ablations.studies.operators import TOWER_FIELDS, published
 
-_HEADS: dict[str, dict[str, Any]] = {"no FC": {}, "FC": {"model.head.hidden": hidden_layers}}
+_HEADS: dict[str, dict[str, Any]] = {
+    "no FC": {"model.head.hidden": ()},
+    "FC": {"model.head.hidden": hidden_layers},
+}
 
 STUDY = Study(
     name="paper_table2",
@@ -29,7 +32,11 @@ STUDY = Study(
         variant
         for head, changes in _HEADS.items()
         for variant in (
-            Variant(name=f"{head}, Xception", changes=changes, levels={"head": head, "network": "Xception"}),
+            Variant(
+                name=f"{head}, Xception",
+                changes={**changes, "model.operator.kind": "separable"},
+                levels={"head": head, "network": "Xception"},
+            ),
             Variant(
                 name=f"{head}, Inception modules",
                 changes={**changes, **published("inception")},

@@ -21,7 +21,7 @@ STUDY = Study(
     question="Does Xception gain over Inception modules at equal size, and what does a training step cost?",
     source="Chollet 2017, arXiv:1610.02357, Table 3",
     variants=(
-        Variant(name="Xception"),
+        Variant(name="Xception", changes={"model.operator.kind": "separable"}),
         Variant(name="Inception modules", changes=published("inception"), match="params"),
     ),
     baseline="Xception",

@@ -10,6 +10,7 @@ Two variants; at `quick` about 8 minutes on two cores.
 
 from __future__ import annotations
 
+from ablations.design.changes import RESIDUAL_FIELDS, residuals
 from ablations.design.study import Study, Variant
 
 STUDY = Study(
@@ -17,9 +18,9 @@ STUDY = Study(
     question="Does Xception need its residual connections?",
     source="Chollet 2017, arXiv:1610.02357, Figure 9",
     variants=(
-        Variant(name="with residuals"),
-        Variant(name="without residuals", changes={"model.residual.kind": "none"}),
+        Variant(name="with residuals", changes=residuals("projection")),
+        Variant(name="without residuals", changes=residuals("none")),
     ),
     baseline="with residuals",
-    varies=("model.residual.kind",),
+    varies=RESIDUAL_FIELDS,
 )

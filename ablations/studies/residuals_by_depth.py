@@ -11,6 +11,7 @@ Eight variants, a baseline for each of four depths.
 
 from __future__ import annotations
 
+from ablations.design.changes import RESIDUAL_FIELDS, residuals
 from ablations.design.study import Study, factorial
 
 STUDY = Study(
@@ -20,11 +21,11 @@ STUDY = Study(
     variants=factorial(
         {
             "middle modules": {str(n): {"model.middle.modules": n} for n in (2, 4, 8, 16)},
-            "residuals": {"with residuals": {}, "without residuals": {"model.residual.kind": "none"}},
+            "residuals": {"with residuals": residuals("projection"), "without residuals": residuals("none")},
         },
         names={"middle modules": "{} modules"},
     ),
     baseline="4 modules, with residuals",
-    varies=("model.middle.modules", "model.residual.kind"),
+    varies=("model.middle.modules", *RESIDUAL_FIELDS),
     within=("middle modules",),
 )

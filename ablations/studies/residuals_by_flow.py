@@ -10,6 +10,7 @@ Five variants.
 
 from __future__ import annotations
 
+from ablations.design.changes import RESIDUAL_FIELDS, residuals
 from ablations.design.study import Study, Variant
 
 STUDY = Study(
@@ -17,12 +18,12 @@ STUDY = Study(
     question="Which flow of the network needs its residual connections?",
     source="Chollet 2017, arXiv:1610.02357, Figures 5 and 9",
     variants=(
-        Variant(name="all flows"),
-        Variant(name="not in entry flow", changes={"model.entry.residual": "none"}),
-        Variant(name="not in middle flow", changes={"model.middle.residual": "none"}),
-        Variant(name="not in exit flow", changes={"model.exit.residual": "none"}),
-        Variant(name="in no flow", changes={"model.residual.kind": "none"}),
+        Variant(name="all flows", changes=residuals("projection")),
+        Variant(name="not in entry flow", changes={**residuals("projection"), "model.entry.residual": "none"}),
+        Variant(name="not in middle flow", changes={**residuals("projection"), "model.middle.residual": "none"}),
+        Variant(name="not in exit flow", changes={**residuals("projection"), "model.exit.residual": "none"}),
+        Variant(name="in no flow", changes=residuals("none")),
     ),
     baseline="all flows",
-    varies=("model.entry.residual", "model.middle.residual", "model.exit.residual", "model.residual.kind"),
+    varies=RESIDUAL_FIELDS,
 )

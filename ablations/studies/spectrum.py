@@ -19,7 +19,7 @@ from ablations.design.study import Study, Variant
 
 
 def _segmented(segments: int) -> dict[str, Any]:
-    return {"model.operator.kind": "segmented", **({"model.operator.segments": segments} if segments > 1 else {})}
+    return {"model.operator.kind": "segmented", "model.operator.segments": segments}
 
 
 STUDY = Study(

@@ -31,7 +31,7 @@ STUDY = Study(
     variants=tuple(
         Variant(
             name=f"{size}, {beginning}",
-            changes={} if transfer is None else {"recipe.transfer": transfer},
+            changes={"recipe.transfer": transfer},
             levels={"training images": size, "beginning": beginning},
             train_fraction=fraction,
         )

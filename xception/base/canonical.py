@@ -13,12 +13,34 @@ import json
 import math
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
-__all__ = ["Config", "canonical_json", "difference", "from_json", "from_plain", "key_of", "to_plain"]
+__all__ = [
+    "Config",
+    "IdleFieldError",
+    "canonical_json",
+    "checked",
+    "describe_allowed",
+    "difference",
+    "from_json",
+    "from_plain",
+    "hints_of",
+    "key_of",
+    "members",
+    "to_plain",
+]
 
 T = TypeVar("T")
 Plain = Any  # what JSON can hold: None, bool, int, float, str, list, dict
+
+
+class IdleFieldError(ValueError):
+    """A field whose value has no effect beside the others: its dotted `path`, and the `value` to leave it at."""
+
+    def __init__(self, message: str, *, path: str = "", value: Any = None) -> None:
+        super().__init__(message)
+        self.path, self.value = path, value
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -42,10 +64,10 @@ class Config:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
+        hints = hints_of(type(self))
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             name = f"{type(self).__name__}.{field.name}"
-            object.__setattr__(self, field.name, _checked(getattr(self, field.name), hints[field.name], name))
+            object.__setattr__(self, field.name, checked(getattr(self, field.name), hints[field.name], name))
         self.validate()
 
     def validate(self) -> None:
@@ -56,25 +78,42 @@ class Config:
         unknown = sorted(set(changes) - {f.name for f in dataclasses.fields(self)})  # type: ignore[arg-type]
         if unknown:
             raise ValueError(
-                f"{type(self).__name__}: no field {', '.join(unknown)}; fields: {', '.join(_hints(type(self)))}"
+                f"{type(self).__name__}: no field {', '.join(unknown)}; fields: {', '.join(hints_of(type(self)))}"
             )
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
     def replace_at(self, path: str, value: Any) -> Self:
         """Return a copy with the field at a dotted path changed, as in `replace_at("middle.residual", "none")`."""
-        name, _, rest = path.partition(".")
-        if not rest:
-            return self.replace(**{name: value})
-        child = self.at(name)
-        if not isinstance(child, Config):
-            raise ValueError(f"{type(self).__name__}.{name}: {child!r} has no field {rest!r}")
-        return self.replace(**{name: child.replace_at(rest, value)})
+        return self.replace_all({path: value})
+
+    def replace_all(self, changes: Mapping[str, Any]) -> Self:
+        """Return a copy with the fields at several dotted paths changed together: only the outcome need be valid.
+
+        Raises:
+            ValueError: a path does not exist, or the outcome is not allowed.
+        """
+        own = {path: value for path, value in changes.items() if "." not in path}
+        below: dict[str, dict[str, Any]] = {}
+        for path, value in changes.items():
+            name, _, rest = path.partition(".")
+            if rest:
+                below.setdefault(name, {})[rest] = value
+        for name, inner in below.items():
+            child = own[name] if name in own else self.at(name)
+            if not isinstance(child, Config):
+                raise ValueError(f"{type(self).__name__}.{name}: {child!r} has no field {next(iter(inner))!r}")
+            try:
+                own[name] = child.replace_all(inner)
+            except IdleFieldError as error:
+                error.path = f"{name}.{error.path}"
+                raise
+        return self.replace(**own)
 
     def at(self, path: str) -> Any:
         """Return the value at a dotted path."""
         name, _, rest = path.partition(".")
-        if name not in _hints(type(self)):
-            raise ValueError(f"{type(self).__name__}: no field {name!r}; fields: {', '.join(_hints(type(self)))}")
+        if name not in hints_of(type(self)):
+            raise ValueError(f"{type(self).__name__}: no field {name!r}; fields: {', '.join(hints_of(type(self)))}")
         value = getattr(self, name)
         if not rest:
             return value
@@ -87,7 +126,7 @@ def to_plain(value: Any) -> Plain:
     """Return what JSON can hold for a config (or a tuple of them, or a scalar), without fields at their default."""
     if isinstance(value, Config):
         out: dict[str, Plain] = {}
-        hints = _hints(type(value))
+        hints = hints_of(type(value))
         for field in dataclasses.fields(value):  # type: ignore[arg-type]
             item = getattr(value, field.name)
             if _has_default(field) and item == _default(field):
@@ -141,7 +180,7 @@ def difference(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
     if type(a) is not type(b):
         return {"": (a, b)}
     out: dict[str, tuple[Any, Any]] = {}
-    for name in _hints(type(a)):
+    for name in hints_of(type(a)):
         x, y = getattr(a, name), getattr(b, name)
         if x == y:
             continue
@@ -152,7 +191,7 @@ def difference(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
     return out
 
 
-def _hints(cls: type[Config]) -> dict[str, Any]:
+def hints_of(cls: type[Config]) -> dict[str, Any]:
     """The annotations of a config's fields, resolved."""
     return _resolved(typing.cast(Any, cls))  # mypy does not take a dataclass's type for hashable
 
@@ -172,7 +211,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 @functools.cache
-def _members(annotation: Any) -> tuple[Any, ...]:
+def members(annotation: Any) -> tuple[Any, ...]:
     """The alternatives of a union, or the annotation alone."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return typing.get_args(annotation)
@@ -180,7 +219,7 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 
 
 def _configs(annotation: Any) -> list[type[Config]]:
-    return [m for m in _members(annotation) if isinstance(m, type) and issubclass(m, Config)]
+    return [m for m in members(annotation) if isinstance(m, type) and issubclass(m, Config)]
 
 
 def _tagged(value: Any, annotation: Any) -> Plain:
@@ -194,7 +233,7 @@ def _tagged(value: Any, annotation: Any) -> Plain:
 
 def _items(annotation: Any, length: int) -> list[Any]:
     """The annotations of a tuple's items."""
-    for member in _members(annotation):
+    for member in members(annotation):
         if typing.get_origin(member) is tuple:
             args = typing.get_args(member)
             if len(args) == 2 and args[1] is Ellipsis:
@@ -204,13 +243,13 @@ def _items(annotation: Any, length: int) -> list[Any]:
     return [Any] * length
 
 
-def _checked(value: Any, annotation: Any, name: str) -> Any:
+def checked(value: Any, annotation: Any, name: str) -> Any:
     """The value, coerced to its annotation; ValueError where it does not fit."""
-    for member in _members(annotation):
+    for member in members(annotation):
         fits, result = _fit(value, member, name)
         if fits:
             return result
-    raise ValueError(f"{name}: {value!r} is not allowed; {_describe(annotation)}")
+    raise ValueError(f"{name}: {value!r} is not allowed; {describe_allowed(annotation)}")
 
 
 def _fit(value: Any, member: Any, name: str) -> tuple[bool, Any]:
@@ -227,7 +266,7 @@ def _fit(value: Any, member: Any, name: str) -> tuple[bool, Any]:
         if not (len(args) == 2 and args[1] is Ellipsis) and len(args) != len(value):
             return False, None
         items = zip(value, _items(member, len(value)), strict=True)
-        return True, tuple(_checked(v, a, f"{name}[{i}]") for i, (v, a) in enumerate(items))
+        return True, tuple(checked(v, a, f"{name}[{i}]") for i, (v, a) in enumerate(items))
     if member is float:
         if not isinstance(value, int | float) or isinstance(value, bool):
             return False, None
@@ -247,9 +286,9 @@ def _as_float(value: float, name: str) -> float:
         raise ValueError(f"{name}: an integer beyond the range of a float is not allowed; allowed: float") from None
 
 
-def _describe(annotation: Any) -> str:
+def describe_allowed(annotation: Any) -> str:
     words: list[str] = []
-    for member in _members(annotation):
+    for member in members(annotation):
         if typing.get_origin(member) is Literal:
             words += [repr(a) for a in typing.get_args(member)]
         elif member is type(None):
@@ -267,7 +306,7 @@ def _parsed(plain: Plain, annotation: Any, name: str) -> Any:
     if isinstance(plain, dict) and configs:
         return _parsed_config(plain, configs, name)
     if isinstance(plain, list):
-        return _checked(
+        return checked(
             [
                 _parsed(p, a, f"{name}[{i}]")
                 for i, (p, a) in enumerate(zip(plain, _items(annotation, len(plain)), strict=True))
@@ -275,7 +314,7 @@ def _parsed(plain: Plain, annotation: Any, name: str) -> Any:
             annotation,
             name,
         )
-    return _checked(plain, annotation, name)
+    return checked(plain, annotation, name)
 
 
 def _parsed_config(plain: dict[str, Plain], configs: list[type[Config]], name: str) -> Config:
@@ -287,7 +326,7 @@ def _parsed_config(plain: dict[str, Plain], configs: list[type[Config]], name: s
         if not isinstance(tag, str) or tag not in tags:
             raise ValueError(f"{name}.type: {tag!r} is not allowed; allowed: {', '.join(tags)}")
         chosen = tags[tag]
-    hints = _hints(chosen)
+    hints = hints_of(chosen)
     for unknown in sorted(set(plain) - set(hints)):
         shown = unknown if unknown.isidentifier() else repr(unknown)  # a name from outside may hold a line break
         raise ValueError(f"{name}.{shown}: no such field; fields: {', '.join(hints)}")

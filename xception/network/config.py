@@ -11,7 +11,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from xception.base.canonical import Config
+from xception.base.canonical import Config, IdleFieldError
 from xception.network.config_parts import (
     FIXED_MAP_POOLS,
     TOWERS,
@@ -183,24 +183,28 @@ class XceptionConfig(Config):
         self._validate_spatial()
         if self.norm.placement == "each_convolution" and (self.operator.kind == "regular" or not self.modules()):
             where = "with operator.kind='regular'" if self.modules() else "where no flow is left"
-            raise ValueError(
-                f"XceptionConfig.norm.placement: 'each_convolution' has no effect {where}; use 'after_convolution'"
+            raise IdleFieldError(
+                f"XceptionConfig.norm.placement: 'each_convolution' has no effect {where}; use 'after_convolution'",
+                path="norm.placement",
+                value="after_convolution",
             )
         tail = self.exit.tail_intermediate_activation if self.exit is not None else None
         if tail is not None and (self.operator.kind == "regular" or tail == self.operator.inner_activation):
             source = "intermediate" if self.operator.tower_activation is None else "tower"
-            raise ValueError(
+            raise IdleFieldError(
                 f"XceptionConfig.exit.tail_intermediate_activation: {tail!r} has no effect with "
                 f"operator.kind={self.operator.kind!r} and operator.{source}_activation="
-                f"{self.operator.inner_activation!r}; leave it at None"
+                f"{self.operator.inner_activation!r}; leave it at None",
+                path="exit.tail_intermediate_activation",
             )
         normed_inside = self.norm.placement == "each_convolution"
         if self.operator.tower_norm is not None and (
             self.norm.kind == "none" or self.operator.tower_norm == normed_inside
         ):
-            raise ValueError(
+            raise IdleFieldError(
                 f"XceptionConfig.operator.tower_norm: {self.operator.tower_norm!r} has no effect with "
-                f"norm.kind={self.norm.kind!r} and norm.placement={self.norm.placement!r}; leave it at None"
+                f"norm.kind={self.norm.kind!r} and norm.placement={self.norm.placement!r}; leave it at None",
+                path="operator.tower_norm",
             )
 
     def _validate_widths(self) -> None:
@@ -212,8 +216,10 @@ class XceptionConfig(Config):
         divisor, towers = self.channel_divisor, TOWERS.get(self.operator.kind, 1)
         widths = self.widths()
         if self.width_multiplier != 1.0 and all(self.channels(w) == w for w in widths.values()):
-            raise ValueError(
-                f"XceptionConfig.width_multiplier: {self.width_multiplier!r} changes no width; leave it at 1.0"
+            raise IdleFieldError(
+                f"XceptionConfig.width_multiplier: {self.width_multiplier!r} changes no width; leave it at 1.0",
+                path="width_multiplier",
+                value=1.0,
             )
         for path, nominal in widths.items():
             channels = self.channels(nominal)
@@ -232,8 +238,9 @@ class XceptionConfig(Config):
         if self.middle.width is not None:
             incoming = next(m.in_channels for m in modules if m.name == "middle.0")
             if self.channels(self.middle.width) == incoming:
-                raise ValueError(
-                    f"XceptionConfig.middle.width: {self.middle.width} is the width that comes in; leave it at None"
+                raise IdleFieldError(
+                    f"XceptionConfig.middle.width: {self.middle.width} is the width that comes in; leave it at None",
+                    path="middle.width",
                 )
         tail = self.exit.tail_widths if self.exit is not None else ()
         operated = {w for m in modules for w in m.widths} | {self.channels(w) for w in tail}
@@ -248,9 +255,11 @@ class XceptionConfig(Config):
                 "use operator.kind='pointwise_depthwise'"
             )
         if not operated and self.operator != OperatorConfig():
-            raise ValueError(
+            raise IdleFieldError(
                 f"XceptionConfig.operator: {self.operator!r} has no effect where no flow is left; leave it at the"
-                " default"
+                " default",
+                path="operator",
+                value=OperatorConfig(),
             )
 
     def _validate_residuals(self) -> None:
@@ -263,25 +272,33 @@ class XceptionConfig(Config):
             )
             for other in earlier[: earlier.index(kind)] if kind in earlier else earlier:
                 if self._modules({name: other}) == modules:
-                    raise ValueError(
-                        f"XceptionConfig.{path}: {kind!r} gives the same network as {other!r} here; use {other!r}"
+                    raise IdleFieldError(
+                        f"XceptionConfig.{path}: {kind!r} gives the same network as {other!r} here; use {other!r}",
+                        path=path,
+                        value=other,
                     )
         if not has:
             if self.residual.stochastic_depth:
-                raise ValueError(
+                raise IdleFieldError(
                     f"XceptionConfig.residual.stochastic_depth: {self.residual.stochastic_depth!r} has no effect "
-                    "without shortcuts; leave it at 0.0"
+                    "without shortcuts; leave it at 0.0",
+                    path="residual.stochastic_depth",
+                    value=0.0,
                 )
             if self.norm.placement == "after_sum":
-                raise ValueError(
+                raise IdleFieldError(
                     "XceptionConfig.norm.placement: 'after_sum' has no effect without shortcuts; use"
-                    " 'after_convolution'"
+                    " 'after_convolution'",
+                    path="norm.placement",
+                    value="after_convolution",
                 )
         ends_in_norm = self.norm.kind != "none" and self.norm.placement in ("after_convolution", "each_convolution")
         if self.residual.zero_init and not (has and ends_in_norm):
-            raise ValueError(
+            raise IdleFieldError(
                 "XceptionConfig.residual.zero_init: True has no effect here; it needs shortcuts around branches that"
-                " end in a norm (norm.placement 'after_convolution' or 'each_convolution')"
+                " end in a norm (norm.placement 'after_convolution' or 'each_convolution')",
+                path="residual.zero_init",
+                value=False,
             )
 
     def _own_residuals(self) -> list[tuple[str, ResidualKind]]:
@@ -336,9 +353,14 @@ class TorchvisionConfig(Config):
         if not self.name.startswith("resnet"):
             refuse_idle(self, ("stem",), f"with name={self.name!r}: only ResNets have one")
 
+    @property
+    def least_input_size(self) -> int:
+        """The side in pixels of the smallest images that the network can take."""
+        return {"vgg16": 32, "inception_v3": 75}.get(self.name, 1)
+
     def for_data(self, *, num_classes: int, in_channels: int, input_size: int) -> TorchvisionConfig:
         """Return this network for a data set; its image size in pixels must be one that the network can take."""
-        least = {"vgg16": 32, "inception_v3": 75}.get(self.name, 1)
+        least = self.least_input_size
         if input_size < least:
             raise ValueError(f"input_size: {input_size} is not allowed for torchvision:{self.name}; at least {least}")
         return self.replace(num_classes=num_classes, in_channels=in_channels)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
-from xception.base.canonical import Config
+from xception.base.canonical import Config, IdleFieldError
 
 __all__ = [
     "FIXED_MAP_POOLS",
@@ -45,12 +45,15 @@ FIXED_MAP_POOLS = ("global_depthwise", "flatten")
 
 
 def refuse_idle(config: Config, names: tuple[str, ...], reason: str) -> None:
-    """Raise ValueError for the first named field that is not at its default."""
+    """Raise IdleFieldError for the first named field that is not at its default."""
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         value: Any = getattr(config, field.name)
         if field.name in names and value != field.default:
-            raise ValueError(
-                f"{type(config).__name__}.{field.name}: {value!r} has no effect {reason}; leave it at {field.default!r}"
+            raise IdleFieldError(
+                f"{type(config).__name__}.{field.name}: {value!r} has no effect {reason}; leave it at"
+                f" {field.default!r}",
+                path=field.name,
+                value=field.default,
             )
 
 

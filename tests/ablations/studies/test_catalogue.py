@@ -134,9 +134,7 @@ def test_studies_of_the_recipe_take_a_network_that_is_not_ours(name: str) -> Non
 
 
 def test_a_study_of_the_network_says_what_it_cannot_change() -> None:
-    with pytest.raises(
-        ValueError, match=r"^study residuals, variant without residuals: TorchvisionConfig: no field 'residual'"
-    ):
+    with pytest.raises(ValueError, match=r"^study residuals: nothing is left to compare on this network: the network"):
         plan("residuals", preset="torchvision:resnet18")
 
 
@@ -209,7 +207,7 @@ def test_weights_by_file_are_named_by_content(tmp_path: Path) -> None:
         ),
         ("residuals", {"classes": "x", "dataset": "synthetic"}, "--classes: 'x' is not allowed"),
         ("residuals", {"classes": "5-11", "dataset": "synthetic"}, "--classes: '5-11' is not allowed; 2 to 10 classes"),
-        ("flows", {"preset": "torchvision:vgg16", "dataset": "synthetic"}, "TorchvisionConfig: no field 'entry'"),
+        ("flows", {"preset": "torchvision:vgg16", "dataset": "synthetic"}, "the network has no entry"),
         ("aa", {"preset": "torchvision:vgg16", "match": "params", "dataset": "synthetic"}, "is for networks of ours"),
     ],
 )
