@@ -31,7 +31,6 @@ from multiprocessing.synchronize import Barrier
 from typing import Annotated, Any
 
 import numpy as np
-import tyro
 
 from ablations.costs.training_cost import trial_work
 from ablations.design.options import Options
@@ -59,7 +58,7 @@ class Arguments:
 
     short: bool = False
     """Fewer trials and repeats."""
-    json: Annotated[bool, tyro.conf.arg(help="Print one JSON document.")] = False
+    json: Annotated[bool, "Print one JSON document."] = False
     trials: int = 1000
     """Trials of the simulated study."""
     trial_seconds: float = 150.0

@@ -25,7 +25,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-import tyro
 
 from ablations.design.options import Options as RunOptions
 from ablations.execution.executors import Event, Finished
@@ -60,8 +59,8 @@ SAMPLERS = {
 class Options:
     """Measure what a search costs beside training."""
 
-    short: Annotated[bool, tyro.conf.arg(help=f"at {SHORT:,} finished trials instead of {FULL:,}")] = False
-    json: Annotated[bool, tyro.conf.arg(help="print one JSON document and nothing else on standard output")] = False
+    short: Annotated[bool, f"at {SHORT:,} finished trials instead of {FULL:,}"] = False
+    json: Annotated[bool, "print one JSON document and nothing else on standard output"] = False
 
 
 class Instant:

@@ -35,7 +35,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
 from ablations.design.options import Options as RunOptions
@@ -79,13 +78,11 @@ ANALYTIC = Space(
 class Options:
     """Measure whether the samplers beat random search at equal trials."""
 
-    table: Annotated[
-        Path | None, tyro.conf.arg(help="Parquet file that exhaust wrote; without it the formula alone")
-    ] = None
-    short: Annotated[bool, tyro.conf.arg(help=f"{SHORT} searches with each method instead of {REPEATS}")] = False
-    seed: Annotated[int, tyro.conf.arg(help="of the first search; the others follow")] = 0
-    workers: Annotated[int | None, tyro.conf.arg(help="processes at a time; one per core without it")] = None
-    json: Annotated[bool, tyro.conf.arg(help="print one JSON document and nothing else on standard output")] = False
+    table: Annotated[Path | None, "Parquet file that exhaust wrote; without it the formula alone"] = None
+    short: Annotated[bool, f"{SHORT} searches with each method instead of {REPEATS}"] = False
+    seed: Annotated[int, "of the first search; the others follow"] = 0
+    workers: Annotated[int | None, "processes at a time; one per core without it"] = None
+    json: Annotated[bool, "print one JSON document and nothing else on standard output"] = False
 
 
 def loss(values: Values) -> float:

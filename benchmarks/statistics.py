@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -73,9 +72,9 @@ DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {
 class Options:
     """Check error rates, coverage and power of the statistics by simulation."""
 
-    short: Annotated[bool, tyro.conf.arg(help=f"{SHORT:,} simulated studies per cell instead of {FULL:,}")] = False
-    json: Annotated[bool, tyro.conf.arg(help="print one JSON document and nothing else on standard output")] = False
-    seed: Annotated[int, tyro.conf.arg(help="of the simulation's random numbers")] = 0
+    short: Annotated[bool, f"{SHORT:,} simulated studies per cell instead of {FULL:,}"] = False
+    json: Annotated[bool, "print one JSON document and nothing else on standard output"] = False
+    seed: Annotated[int, "of the simulation's random numbers"] = 0
 
 
 def accuracies(

@@ -176,6 +176,7 @@ def check_command(content: bytes) -> None:
     import contextlib
 
     import run_ablation
+    from ablations.design.options import Options, selected
     from xception.base.command_line import parse
 
     words = json.loads(content)
@@ -183,7 +184,7 @@ def check_command(content: bytes) -> None:
     with contextlib.redirect_stderr(err), contextlib.redirect_stdout(out):
         try:
             arguments = parse(run_ablation.Arguments, words, prog="run_ablation.py", description="")
-            clean(lambda: run_ablation._options(arguments))
+            clean(lambda: selected(Options, arguments))
         except SystemExit as end:
             if end.code not in (0, 2) or (end.code == 2 and err.getvalue().count("\n") != 1):
                 raise AssertionError(f"status {end.code}: {err.getvalue()}") from None

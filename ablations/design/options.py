@@ -55,7 +55,7 @@ class BackendOptions:
     workers: int | None = None
     """Trials at a time. Default: one per core without a GPU, else one."""
     threads: int = 1
-    """CPU threads per trial. Part of the trial's identity in practice: they change the last bits of a result."""
+    """CPU threads per trial. Their number changes the last bits of a result."""
     executor: Literal["local", "ray"] = "local"
     """Worker processes on this machine, or a Ray cluster."""
     ray_address: str | None = None

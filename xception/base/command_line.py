@@ -1,19 +1,34 @@
-"""Command lines from typed options, with wrong use told in one line."""
+"""Command lines from dataclasses: every field is an option, and wrong use is answered in one line.
+
+A field `train_size: int | None = None` becomes `--train-size N`; its help is the string below the field, or in its
+`Annotated`. A `bool` is a flag, a `Literal` a choice, a `tuple[T, ...]` an option that may be repeated; a field
+annotated with `POSITIONAL` takes the words without a name; alternatives (`int | Literal["auto"]`) are tried in order. A
+field without a default is required. `--help` groups options by the class that they are inherited from.
+"""
 
 from __future__ import annotations
 
-import contextlib
+import argparse
+import ast
 import dataclasses
-import io
-import os
+import difflib
+import inspect
 import re
 import sys
+import textwrap
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+__all__ = ["POSITIONAL", "parse", "refuse"]
 
 T = TypeVar("T")
+
+POSITIONAL = object()
+_NUMBERS = {int: r"[+-]?[0-9]{1,18}", float: r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf|nan"}
+_NAMES = {int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+_PLACEHOLDERS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
 def parse(options: type[T], args: Sequence[str] | None, *, prog: str, description: str) -> T:
@@ -22,118 +37,128 @@ def parse(options: type[T], args: Sequence[str] | None, *, prog: str, descriptio
     Raises:
         SystemExit: with status 2 after one line on standard error, where the arguments are wrong.
     """
-    words = list(sys.argv[1:] if args is None else args)
-    plain = _parse_plain(options, words)
-    if plain is not None:
-        return plain
-    import tyro
-
-    complaint = io.StringIO()
-    try:
-        with _wide_terminal(), contextlib.redirect_stderr(complaint):
-            return tyro.cli(
-                options, args=words, prog=prog, description=description, config=(tyro.conf.FlagCreatePairsOff,)
-            )
-    except SystemExit as end:
-        if end.code in (0, None):
-            raise
-        refuse(prog, _one_line(complaint.getvalue()))
+    words = [_with_hyphens(word) for word in (sys.argv[1:] if args is None else args)]
+    parser = _Parser(prog=prog, usage="%(prog)s [OPTIONS]", description=description, allow_abbrev=False, add_help=False)
+    helps = _help_texts(options) if "--help" in words or "-h" in words else {}
+    hints = get_type_hints(options, include_extras=True)
+    own: set[str] = set()
+    for group, names in _groups(options):
+        section = parser.add_argument_group(group)
+        for field in (f for f in dataclasses.fields(options) if f.name in names):  # type: ignore[arg-type]
+            _add(section, field, hints[field.name], helps.get(field.name, ""))
+            own.add(f"--{field.name.replace('_', '-')}")
+    section = parser.add_argument_group("Help")
+    section.add_argument("-h", "--help", action="help", help="Show this and exit.")
+    known, rest = parser.parse_known_args(words)
+    if rest:
+        name = rest[0].partition("=")[0]
+        close = difflib.get_close_matches(name, own, n=1)
+        parser.error(f"{name}: is not an option; {f'did you mean {close[0]}?' if close else 'see --help'}")
+    return options(**{name: tuple(v) if isinstance(v, list) else v for name, v in vars(known).items()})
 
 
 def refuse(prog: str, message: object) -> NoReturn:
     """Print one line that names the mistake and what is allowed, and exit with status 2."""
-    text = " ".join(str(message).split())
-    print(f"{prog}: {text}", file=sys.stderr)
+    print(f"{prog}: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(2)
 
 
-def _parse_plain(options: type[T], words: Sequence[str]) -> T | None:
-    """What plain words come to: flags, and options with one value of a simple type; None for anything else, which is
-    left to tyro.
-
-    Importing tyro and describing the options to it takes longer than all else that `--list` does. Help, every mistake
-    and whatever might be read in two ways is tyro's to answer.
-    """
-    if not dataclasses.is_dataclass(options):
-        return None
-    fields = {field.name: field for field in dataclasses.fields(options)}
-    hints = get_type_hints(options)
-    values: dict[str, Any] = {}
-    rest = iter(words)
-    for word in rest:
-        name, equals, value = word.partition("=")
-        name = name.removeprefix("--").replace("-", "_")
-        if not word.startswith("--") or name not in fields or name in values:
-            return None
-        if hints[name] is bool:
-            if equals or fields[name].default is not False:
-                return None
-            values[name] = True
-            continue
-        value = value if equals else next(rest, "-")
-        if value.startswith("-") or value in ("", "None"):
-            return None
-        try:
-            values[name] = _converted(hints[name], value)
-        except (TypeError, ValueError):
-            return None
-    has_all = all(
-        f.name in values or f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
-        for f in fields.values()
-    )
-    return options(**values) if has_all else None
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        refuse(self.prog, message.removeprefix("argument "))
 
 
-def _converted(hint: Any, text: str) -> Any:
-    """A text as the type that is hinted at.
+class _Once(argparse.Action):
+    """Store a value, or True for a flag; a second one is refused."""
 
-    Raises:
-        TypeError, ValueError: it is not one, or the type is not a simple one.
-    """
-    if get_origin(hint) is Literal:
-        if text not in get_args(hint):
-            raise ValueError(text)
-        return text
-    kinds = (
-        [kind for kind in get_args(hint) if kind is not type(None)]
-        if get_origin(hint) in (Union, types.UnionType)
-        else [hint]
-    )
-    if len(kinds) != 1:
-        raise TypeError(hint)
-    (kind,) = kinds
-    if get_origin(kind) is Literal:
-        return _converted(kind, text)
-    if kind in (str, Path) or (kind is int and re.fullmatch(r"[0-9]+", text)):
-        return kind(text)
-    if kind is float and re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        return kind(text)
-    raise TypeError(kind)
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, name: str | None = None
+    ) -> None:
+        if hasattr(namespace, self.dest):
+            raise argparse.ArgumentError(self, "is given twice; it can be given once")
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
 
 
-@contextlib.contextmanager
-def _wide_terminal() -> Iterator[None]:
-    """Ask for wide output while an error is composed, so that a sentence is not broken over lines."""
-    if "--help" in sys.argv or "-h" in sys.argv:
-        yield
+def _add(section: argparse._ArgumentGroup, field: dataclasses.Field[Any], hint: Any, text: str) -> None:
+    is_positional = False
+    if get_origin(hint) is Annotated:
+        hint, *notes = get_args(hint)
+        is_positional = POSITIONAL in notes
+        text = next((note for note in notes if isinstance(note, str)), text)
+    is_required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    if not is_required and field.default not in (None, False, (), "") and "Default:" not in text:
+        text += f" Default: {field.default}."
+    about: dict[str, Any] = {"help": text.replace("%", "%%"), "default": argparse.SUPPRESS}
+    if hint is bool:
+        section.add_argument(f"--{field.name.replace('_', '-')}", dest=field.name, action=_Once, nargs=0, **about)
         return
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "1000"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = before
+    is_repeated = get_origin(hint) is tuple
+    kinds = list(_kinds(get_args(hint)[0] if is_repeated else hint))
+    about |= {"type": _converter(kinds), "metavar": _placeholder(kinds)}
+    if is_positional:
+        several = "+" if is_required else "*"
+        section.add_argument(field.name, nargs=several if is_repeated else None, **about)
+    else:
+        action: Any = "append" if is_repeated else _Once
+        name = f"--{field.name.replace('_', '-')}"
+        section.add_argument(name, dest=field.name, action=action, required=is_required, **about)
 
 
-def _one_line(box: str) -> str:
-    """The sentences of a boxed complaint, without the frame and the pointer to the help text."""
-    lines = [re.sub(r"^[│|]\s?|\s*[│|]$", "", line).strip() for line in box.splitlines()]
-    words = [
-        line
-        for line in lines
-        if line and not re.match(r"^[─╭╰═\-]+", line) and not line.startswith("For full helptext")
-    ]
-    return " ".join(words) or "wrong arguments; see --help"
+def _kinds(hint: Any) -> Iterator[Any]:
+    """The alternatives of a type hint, without None."""
+    if get_origin(hint) in (Union, types.UnionType):
+        for part in get_args(hint):
+            yield from _kinds(part)
+    elif hint is not type(None):
+        yield hint
+
+
+def _converter(kinds: list[Any]) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        for kind in kinds:
+            if get_origin(kind) is Literal:
+                if text in get_args(kind):
+                    return text
+            elif kind not in _NUMBERS or re.fullmatch(_NUMBERS[kind], text, re.IGNORECASE):
+                return kind(text)
+        allowed = [
+            ", ".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _NAMES[kind] for kind in kinds
+        ]
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; {', or '.join(allowed)}")
+
+    return convert
+
+
+def _placeholder(kinds: list[Any]) -> str:
+    return "|".join("|".join(get_args(k)) if get_origin(k) is Literal else _PLACEHOLDERS[k] for k in kinds)
+
+
+def _groups(options: type) -> Iterator[tuple[str, set[str]]]:
+    """The first sentence and the fields of every class that the options are made of, the most general last."""
+    taken: set[str] = set()
+    for kind in reversed(options.__mro__):
+        names = set(inspect.get_annotations(kind)) - taken
+        if names:
+            taken |= names
+            yield (kind.__doc__ or "options").partition(".")[0].partition("\n")[0], names
+
+
+def _help_texts(options: type) -> dict[str, str]:
+    """The string below each field, by field."""
+    out: dict[str, str] = {}
+    for kind in reversed(options.__mro__):
+        if not dataclasses.is_dataclass(kind):
+            continue
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+        assert isinstance(tree, ast.ClassDef)
+        for field, below in zip(tree.body, tree.body[1:], strict=False):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    out[name] = " ".join(text.split())
+    return out
+
+
+def _with_hyphens(word: str) -> str:
+    """An option's name with hyphens, as it may also be written with underscores."""
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value if re.fullmatch(r"--[a-z0-9_-]+", name) else word

@@ -1,71 +1,105 @@
-"""Plain command lines are read without tyro, to the same options; everything else is tyro's."""
+"""Dataclasses as command lines: what words come to, what is refused and how, and the help."""
 
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
-import tyro
 
 import run_ablation
-from xception.base import command_line
+from tests.command import call
+from xception.base.command_line import POSITIONAL, parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class General:
+    """General things."""
+
+    out: Path = Path("here")
+    """Where to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(General):
+    """Special things: more follows."""
+
+    images: Annotated[tuple[Path, ...], POSITIONAL] = ()
+    """What to look at."""
+    store: str
+    """Which one, at 100 %."""
+    seeds: int | Literal["auto"] | None = None
+    """How many."""
+    rate: float = 0.5
+    size: Literal["small", "large"] = "small"
+    set: tuple[str, ...] = ()
+    """May be repeated."""
+    fast: Annotated[bool, "in a hurry"] = False
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "changes"),
     [
-        "",
-        "--list",
-        "--list --json --scale smoke",
-        "--study residuals --seeds auto --epochs 3 --trial-timeout 1.5",
-        "--study=residuals --train_size 128 --out x",
-        "--study residuals --data-dir ~/data --out=elsewhere --dry-run",
-        "--study 'a name' --match params --cpus-per-trial 2 --workers 007",
-        "--store sqlite:///x.db?mode=ro --report",
+        ("", {}),
+        ("a.png b.png", {"images": (Path("a.png"), Path("b.png"))}),
+        ("--set a=1 --set b=-2", {"set": ("a=1", "b=-2")}),
+        ("--seeds auto --fast --rate=-1.5e-3", {"seeds": "auto", "fast": True, "rate": -0.0015}),
+        ("--seeds=007 --out=x=y --size large", {"seeds": 7, "out": Path("x=y"), "size": "large"}),
+        ("--seeds -3 --rate nan", {"seeds": -3}),
+        ("--out 'a b'", {"out": Path("a b")}),
     ],
 )
-def test_plain_words_come_to_what_tyro_makes_of_them(line: str) -> None:
-    words = shlex.split(line)
-    expected = tyro.cli(run_ablation.Arguments, args=words, config=(tyro.conf.FlagCreatePairsOff,))
-    assert command_line._parse_plain(run_ablation.Arguments, words) == expected
+def test_words_come_to_options(line: str, changes: dict[str, Any]) -> None:
+    options = parse(Options, ["--store", "x", *shlex.split(line)], prog="prog", description="")
+    for name, value in ({"store": "x", "images": (), "set": (), "fast": False} | changes).items():
+        assert getattr(options, name) == value
+
+
+def test_underscores_stand_for_hyphens_in_names_alone() -> None:
+    asked = parse(run_ablation.Arguments, ["--train_size=5"], prog="x", description="")
+    assert asked.train_size == 5
+    assert parse(Options, ["--store=a_b"], prog="x", description="").store == "a_b"
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "message"),
     [
-        "--help",
-        "-h",
-        "--nowhere",
-        "--study",
-        "--study --list",
-        "--study -x",
-        "residuals",
-        "--list true",
-        "--list=true",
-        "--no-list",
-        "--scale huge",
-        "--epochs x",
-        "--epochs -3",
-        "--epochs 1.5",
-        "--trial-timeout nan",
-        "--study a --study b",
-        "--study None",
-        "--workers ''",
-        "--epochs ٣",
+        ("", "the following arguments are required: --store"),
+        ("--store", "--store: expected one argument"),
+        ("--store x --store y", "--store: is given twice; it can be given once"),
+        ("--store x --fats", "--fats: is not an option; did you mean --fast?"),
+        ("--store x --qqq=3", "--qqq: is not an option; see --help"),
+        ("--store x --fas", "--fas: is not an option; did you mean --fast?"),
+        ("--store x --size huge", "--size: 'huge' is not allowed; small, large"),
+        ("--store x --seeds many", "--seeds: 'many' is not allowed; a whole number, or auto"),
+        ("--store x --seeds 1.5", "--seeds: '1.5' is not allowed; a whole number, or auto"),
+        ("--store x --seeds ٣", "--seeds: '٣' is not allowed; a whole number, or auto"),
+        ("--store x --rate fast", "--rate: 'fast' is not allowed; a number"),
+        ("--store x --fast=true", "--fast: ignored explicit argument 'true'"),
+        ("--store --fast", "--store: expected one argument"),
     ],
 )
-def test_everything_else_is_left_to_tyro(line: str) -> None:
-    assert command_line._parse_plain(run_ablation.Arguments, shlex.split(line)) is None
+def test_wrong_use_is_one_line(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(Options, shlex.split(line), prog="prog", description="")
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == f"prog: {message}\n"
 
 
-def test_a_missing_option_is_left_to_tyro() -> None:
-    from ablations.__main__ import Arguments
+def test_help_groups_options_by_the_class_they_come_from(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(Options, ["-h"], prog="prog", description="What it is for.")
+    assert caught.value.code == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    wanted = ("What it is for.", "General things: --out", "Where to. Default: here.", "Special things", "at 100 %")
+    assert all(words in printed for words in (*wanted, "--seeds N|auto How many.", "in a hurry", "Default: 0.5."))
 
-    assert command_line._parse_plain(Arguments, ["--action", "check"]) is None
-    assert command_line._parse_plain(Arguments, ["--action", "check", "--store", "x"]) == Arguments(
-        action="check", store="x"
-    )
-    whole = command_line._parse_plain(Arguments, ["--action", "rebuild", "--store", "x", "--trials", "t"])
-    assert whole is not None
-    assert whole.trials == Path("t")
+
+def test_every_option_of_the_front_door_is_explained() -> None:
+    printed = call("run_ablation.py", "--help").stdout
+    for name in run_ablation.Arguments.__dataclass_fields__:
+        _, found, rest = printed.partition(f"\n  --{name.replace('_', '-')}")
+        assert found, name
+        assert len(rest.split("\n  --")[0].split()) > 3, f"{name} has no help"
