@@ -30,6 +30,7 @@ from xception.train.execution import QUICK, Execution
 from xception.train.loop import FitResult, finish, result_of
 from xception.train.optimiser import WeightAverage, stack_optimisers, unstack_optimiser
 from xception.train.recipe import Recipe
+from xception.train.step import at_least_float32
 from xception.train.trainer import Diverged, Stopwatch, Trainer, choose_depthwise, require_finite
 
 __all__ = ["Member", "check_recipe", "fit_members"]
@@ -301,7 +302,7 @@ class _SeedBatch:
                 logits: Tensor = self.network(
                     _side_by_side(torch.stack([normalise(part, first.statistics) for part in images]))
                 )
-            return list(logits.float().view(len(logits), len(images), -1).unbind(1))
+            return list(at_least_float32(logits).view(len(logits), len(images), -1).unbind(1))
 
         if self.average is not None:
             self.average.swap()

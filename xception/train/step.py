@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from xception.train.optimiser import WeightAverage
 from xception.train.recipe import Recipe
 
-__all__ = ["Step"]
+__all__ = ["Step", "at_least_float32"]
 
 
 class Step:
@@ -71,7 +71,7 @@ class Step:
         """
         with self.autocast():
             logits = network(images)
-        losses = self._losses(logits.float(), target)
+        losses = self._losses(at_least_float32(logits), target)
         self.scaler.scale(losses.sum() if losses.ndim else losses).backward()  # type: ignore[no-untyped-call]
         if self.recipe.gradient_clip is not None:
             self.scaler.unscale_(self.optimiser)
@@ -109,3 +109,8 @@ class Step:
         )  # as torch's clip_grad_norm_ has it
         for gradient in gradients:
             gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Return logits of a lower precision as float32, others unchanged: losses are computed in at least float32."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

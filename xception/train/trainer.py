@@ -33,6 +33,7 @@ from xception.train.execution import Execution
 from xception.train.optimiser import WeightAverage, build_optimiser, optimiser_state, restore_optimiser
 from xception.train.randomness import derive_seed
 from xception.train.recipe import Recipe
+from xception.train.step import at_least_float32
 
 __all__ = ["Diverged", "Stopwatch", "Trainer", "choose_depthwise", "require_finite"]
 
@@ -272,7 +273,7 @@ class Trainer:
             logits: Tensor = self.model(
                 normalise(images, self.statistics).contiguous(memory_format=torch.channels_last)
             )
-        return logits.float()
+        return at_least_float32(logits)
 
     # The way to disk and back
 

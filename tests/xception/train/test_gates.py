@@ -1,5 +1,5 @@
 """The fast path against a plain one: NCHW, nothing in place, one image at a time through the augmentation, torch's own
-optimiser.
+optimiser. Both train in float64, so that only the algebra is compared.
 
 That workers in parallel give the bits of workers alone is held by the contract of executors (`tests/contracts`).
 """
@@ -28,18 +28,19 @@ from xception.train.randomness import derive_seed
 from xception.train.recipe import SGD, AdamW, Constant, Optimizer, Recipe, RMSprop
 
 SEED, STREAM = 3, 1
-STEPS, BATCH_SIZE, PADDING = 20, 64, 4
+STEPS, BATCH_SIZE, SIDE, PADDING = 8, 16, 16, 4
+TOLERANCE = 1e-9  # relative, of losses in float64 over all steps
 
 MakeOptimiser = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
 
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    return load(find("synthetic", None), 32)
+    return load(find("synthetic", None), SIDE)
 
 
 def make_recipe(optimizer: Optimizer) -> Recipe:
-    """As many epochs of one step each as there are steps, so that every step's loss is told."""
+    """As many epochs of one step each as there are steps, so that the curves hold the loss of every step."""
     augment = AugmentConfig(flip=True, crop_padding=PADDING)
     return Recipe(
         epochs=STEPS,
@@ -57,7 +58,7 @@ def fast_losses(model: ModelConfig, recipe: Recipe, dataset: Dataset) -> list[fl
         model=model,
         recipe=recipe,
         dataset=dataset,
-        data=dataset.source.config(image_size=32, train_size=BATCH_SIZE, val_size=1, test_size=1),
+        data=dataset.source.config(image_size=SIDE, train_size=BATCH_SIZE, val_size=1, test_size=1),
         seed=SEED,
         stream=STREAM,
     ).curves
@@ -65,7 +66,7 @@ def fast_losses(model: ModelConfig, recipe: Recipe, dataset: Dataset) -> list[fl
 
 
 def plain_losses(model: ModelConfig, recipe: Recipe, dataset: Dataset, make_optimiser: MakeOptimiser) -> list[float]:
-    config = dataset.source.config(image_size=32, train_size=BATCH_SIZE, val_size=1, test_size=1)
+    config = dataset.source.config(image_size=SIDE, train_size=BATCH_SIZE, val_size=1, test_size=1)
     train = split(dataset, config, SEED).train
     network = build(model)
     initialise(network, model.initialisation, seed=derive_seed("initial values", SEED, STREAM))
@@ -98,42 +99,41 @@ def plain_losses(model: ModelConfig, recipe: Recipe, dataset: Dataset, make_opti
 def plain_image(image: Tensor, dataset: Dataset, *, flip: bool, top: int, left: int) -> Tensor:
     """One image flipped, padded with black, cropped and normalised, in float64 until the end."""
     pixels = image.flip(2) if flip else image
-    padded = torch.zeros(3, 32 + 2 * PADDING, 32 + 2 * PADDING, dtype=torch.float64)
-    padded[:, PADDING : PADDING + 32, PADDING : PADDING + 32] = pixels / 255
-    window = padded[:, top : top + 32, left : left + 32]
+    padded = torch.zeros(3, SIDE + 2 * PADDING, SIDE + 2 * PADDING, dtype=torch.float64)
+    padded[:, PADDING : PADDING + SIDE, PADDING : PADDING + SIDE] = pixels / 255
+    window = padded[:, top : top + SIDE, left : left + SIDE]
     mean, std = (
         torch.tensor(values, dtype=torch.float64)[:, None, None]
         for values in (dataset.statistics.mean, dataset.statistics.std)
     )
-    return ((window - mean) / std).float()
+    return ((window - mean) / std).to(torch.get_default_dtype())
 
 
-SGD_OURS = SGD(learning_rate=1e-3, nesterov=True, weight_decay=5e-4)
+SGD_OURS = SGD(learning_rate=0.05, nesterov=True, weight_decay=5e-4)
 
 
-def plain_sgd(parameters: Iterable[Tensor], momentum: float = 0.9) -> torch.optim.Optimizer:
-    return torch.optim.SGD(parameters, lr=1e-3, momentum=momentum, nesterov=True, weight_decay=5e-4, foreach=False)
+def plain_sgd(parameters: Iterable[Tensor], momentum: float = 0.9, rate: float = 0.05) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=rate, momentum=momentum, nesterov=True, weight_decay=5e-4, foreach=False)
 
 
 def plain_adamw(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(parameters, lr=1e-4, eps=1e-4, weight_decay=0.01, foreach=False)
+    return torch.optim.AdamW(parameters, lr=1e-3, eps=1e-4, weight_decay=0.01, foreach=False)
 
 
 def plain_rmsprop(parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(parameters, lr=3e-5, momentum=0.9, alpha=0.9, eps=1e-2, weight_decay=1e-4, foreach=False)
+    return torch.optim.RMSprop(parameters, lr=1e-3, momentum=0.9, alpha=0.9, eps=1e-2, weight_decay=1e-4, foreach=False)
 
 
-# Small rates: what two orders of summation differ by in the last bit grows about tenfold in four steps at the rates one
-# trains at.
+@pytest.mark.usefixtures("in_float64")
 @pytest.mark.parametrize(
     ("optimizer", "make_optimiser"),
     [
         pytest.param(SGD_OURS, plain_sgd, id="sgd"),
-        pytest.param(AdamW(learning_rate=1e-4, epsilon=1e-4, weight_decay=0.01), plain_adamw, id="adamw"),
-        pytest.param(RMSprop(learning_rate=3e-5, epsilon=1e-2, weight_decay=1e-4), plain_rmsprop, id="rmsprop"),
+        pytest.param(AdamW(learning_rate=1e-3, epsilon=1e-4, weight_decay=0.01), plain_adamw, id="adamw"),
+        pytest.param(RMSprop(learning_rate=1e-3, epsilon=1e-2, weight_decay=1e-4), plain_rmsprop, id="rmsprop"),
     ],
 )
-def test_twenty_steps_of_the_fast_path_are_those_of_the_plain_one(
+def test_steps_of_the_fast_path_are_those_of_the_plain_one(
     dataset: Dataset, optimizer: Optimizer, make_optimiser: MakeOptimiser
 ) -> None:
     recipe = make_recipe(optimizer)
@@ -142,16 +142,24 @@ def test_twenty_steps_of_the_fast_path_are_those_of_the_plain_one(
         plain_losses(tiny_model(), recipe, dataset, make_optimiser),
     )
     assert len(fast) == len(plain) == STEPS
-    assert fast[-1] < fast[0]
-    assert largest_difference(fast, plain) <= 1e-4
+    assert largest_difference(fast, plain) <= TOLERANCE
 
 
-def test_another_step_is_told_apart(dataset: Dataset) -> None:
-    """The bound is no formality: a momentum of 0.89 for 0.9 is far beyond it."""
+@pytest.mark.usefixtures("in_float64")
+def test_another_step_differs(dataset: Dataset) -> None:
+    """The tolerance detects a momentum of 0.8999 in place of 0.9."""
     recipe = make_recipe(SGD_OURS)
-    other = plain_losses(tiny_model(), recipe, dataset, partial(plain_sgd, momentum=0.89))
-    assert largest_difference(fast_losses(tiny_model(), recipe, dataset), other) > 3e-4
+    other = plain_losses(tiny_model(), recipe, dataset, partial(plain_sgd, momentum=0.8999))
+    assert largest_difference(fast_losses(tiny_model(), recipe, dataset), other) > 100 * TOLERANCE
 
 
 def largest_difference(losses: list[float], expected: list[float]) -> float:
     return max(abs(a - b) / abs(b) for a, b in zip(losses, expected, strict=True))
+
+
+def test_first_steps_in_float32_are_those_of_the_plain_one(dataset: Dataset) -> None:
+    """The kernels of float32 are others than those of float64; two steps leave rounding no time to grow."""
+    recipe = make_recipe(SGD(learning_rate=1e-3, nesterov=True, weight_decay=5e-4))
+    fast = fast_losses(tiny_model(), recipe, dataset)[:2]
+    plain = plain_losses(tiny_model(), recipe, dataset, partial(plain_sgd, rate=1e-3))[:2]
+    assert largest_difference(fast, plain) <= 1e-5
