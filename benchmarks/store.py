@@ -29,7 +29,7 @@ from typing import Any
 from ablations.analysis.comparison import compare
 from ablations.analysis.frame import load
 from ablations.design.trial import SEMANTICS, Trial
-from ablations.records.record import Member, Plan, Record
+from ablations.records.record import Description, Member, Plan, Record
 from ablations.records.store import Store
 from ablations.reporting.tables import people_table, table_frame
 from benchmarks.loops import model_config
@@ -118,8 +118,8 @@ def plan_of(name: str, keys: Sequence[str]) -> Plan:
         )
         for i, key in enumerate(keys)
     )
-    options = {"dataset": "synthetic", "scale": "quick", "margin": 0.01, "seeds_mode": "fixed"}
-    return Plan(plan=hashlib.sha256(name.encode()).hexdigest(), study=name, options=options, members=members)
+    description = Description(dataset="synthetic", scale="quick", margin=0.01)
+    return Plan(plan=hashlib.sha256(name.encode()).hexdigest(), study=name, description=description, members=members)
 
 
 def measure(num: int, folder: str) -> dict[str, Any]:

@@ -81,11 +81,12 @@ def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFram
     """
     import pandas as pd
 
-    baselines = {name: curve["baseline"] for curve in plan.options.get("curves", []) for name in curve["widths"]}
+    baselines = {name: curve["baseline"] for curve in plan.description.curves for name in curve["widths"]}
     members = [member for member in plan.members if widths or member.variant not in baselines]
     records = store.get(member.key for member in members)
-    shared = {name: plan.options.get(name) for name in ("dataset", "scale", "margin", "seeds_mode")}
-    levels, references = plan.options.get("levels", {}), plan.options.get("references", {}) | baselines
+    about = plan.description
+    shared = {name: getattr(about, name) for name in ("dataset", "scale", "margin", "seeds_mode")}
+    levels, references = about.levels, about.references | baselines
     rows: list[dict[str, Any]] = []
     for member in members:
         row: dict[str, Any] = {"study": plan.study, "plan": plan.plan, **shared, **vars(member)}

@@ -95,7 +95,7 @@ class Study:
     variants: tuple[Variant, ...]
     baseline: str
     varies: tuple[str, ...]
-    source: str = "Chollet 2017, arXiv:1610.02357"
+    reference: str = "Chollet 2017, arXiv:1610.02357"
     margin: float = 0.01
     within: tuple[str, ...] = ()
     dataset: str | None = None

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ablations.design.fitting import fit
 from ablations.design.matching import TOLERANCE
@@ -16,7 +15,7 @@ from ablations.design.scales import Scale, get_scale
 from ablations.design.sizes import Curve, all_widths, baseline_curves, bring_to_size
 from ablations.design.study import Design, Study
 from ablations.design.trial import Trial
-from ablations.records.record import Member, Plan
+from ablations.records.record import Description, Member, Plan
 from xception.base import formatting as f
 from xception.base.canonical import key_of
 from xception.data.source import Source
@@ -130,33 +129,33 @@ class StudyPlan:
         )
         designs = (key_of(design) for design in (self.designs | self.widths).values())
         identity = [self.study.name, self.source.fingerprint, self.scale.name, *self.options.overrides(), *designs]
-        return Plan(plan=key_of(identity), study=self.study.name, options=self.described(), members=members)
+        return Plan(plan=key_of(identity), study=self.study.name, description=self.described(), members=members)
 
-    def described(self) -> dict[str, Any]:
-        """Return what tables, figures and reports tell of the run."""
-        return {
-            "question": self.study.question,
-            "source": self.study.source,
-            "dataset": self.source.title,
-            "scale": self.scale.name,
-            "margin": self.study.margin,
-            "seeds_mode": "auto" if self.is_sequential else "fixed",
-            "notice": self.notice,
-            "command": self.command,
-            "fingerprint": self.source.fingerprint,
-            "fingerprints": {source.title: fingerprint for fingerprint, source in self.sources.items()},
-            "mismatch": self.mismatch,
-            "remarks": self.remarks,
-            "match": self.options.match,
-            "tune": self.options.tune,
-            "levels": {v.title: dict(v.levels) for v in self.study.variants if v.levels},
-            "references": self.study.references(),
-            "curves": [
+    def described(self) -> Description:
+        """Return what tables, figures and reports say of the run."""
+        return Description(
+            question=self.study.question,
+            reference=self.study.reference,
+            dataset=self.source.title,
+            scale=self.scale.name,
+            margin=self.study.margin,
+            seeds_mode="auto" if self.is_sequential else "fixed",
+            notice=self.notice,
+            command=self.command,
+            fingerprint=self.source.fingerprint,
+            fingerprints={source.title: fingerprint for fingerprint, source in self.sources.items()},
+            mismatch=self.mismatch,
+            remarks=self.remarks,
+            match=self.options.match,
+            tune=self.options.tune,
+            levels={v.title: dict(v.levels) for v in self.study.variants if v.levels},
+            references=self.study.references(),
+            curves=[
                 {"baseline": curve.baseline, "widths": list(curve.widths), "variants": list(curve.variants)}
                 for curve in self.curves
             ],
-            "factors": list(self.study.within),
-        }
+            factors=list(self.study.within),
+        )
 
     @property
     def remarks(self) -> list[str]:

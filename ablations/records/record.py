@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, TypedDict, get_args
 
 Status = Literal["complete", "diverged", "failed"]
 
@@ -119,12 +120,59 @@ class Member:
     key: str
 
 
+class BaselineCurve(TypedDict):
+    """A baseline, its other widths, and the variants that are compared with its accuracy over MACs."""
+
+    baseline: str
+    widths: list[str]
+    variants: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What tables, figures, reports and provenance say of a run; a new fact is a new field with a default.
+
+    `fingerprints` has every data set of the study by title, `mismatch` the remaining difference in size of matched
+    variants, `references` the baseline of each variant, `levels` the levels of the factors by variant.
+    """
+
+    question: str = ""
+    reference: str = ""
+    dataset: str = ""
+    scale: str = ""
+    margin: float | None = None
+    seeds_mode: Literal["fixed", "auto"] = "fixed"
+    notice: str | None = None
+    command: str = ""
+    fingerprint: str = ""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    mismatch: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    match: str = "none"
+    tune: int = 0
+    levels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    references: dict[str, str] = field(default_factory=dict)
+    curves: list[BaselineCurve] = field(default_factory=list)
+    factors: list[str] = field(default_factory=list)
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields as a mapping of its own, whose values are those of the description."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """Return the description that a store keeps; what a later version added is left out."""
+        known = {f.name for f in fields(cls)}
+        old = {"reference": values["source"]} if "source" in values else {}  # named so before
+        return cls(**old | {name: value for name, value in values.items() if name in known})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """A study as it was asked for once: its trials and what people are told of it."""
 
     plan: str
     study: str
-    options: dict[str, Any]
+    description: Description
     members: tuple[Member, ...]
     planned_at: str = field(default="")

@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from ablations.records import schema
 from ablations.records.databases import connect, will_pass
 from ablations.records.passwords import passwords_in, without_password
-from ablations.records.record import Member, Plan, Record
+from ablations.records.record import Description, Member, Plan, Record
 from ablations.records.schema import SCHEMA
 
 __all__ = ["SCHEMA", "Store", "StoreError"]
@@ -236,7 +236,7 @@ class Store:
             "plan": plan.plan,
             "study": plan.study,
             "planned_at": plan.planned_at or _now(),
-            "options": json.dumps(plan.options),
+            "options": json.dumps(plan.description.values()),
         }
         insert = self._insert(schema.plans).values(row)
         replaced = insert.on_conflict_do_update(
@@ -267,7 +267,7 @@ class Store:
         return Plan(
             plan=row["plan"],
             study=row["study"],
-            options=json.loads(row["options"]),
+            description=Description.from_values(json.loads(row["options"])),
             members=members,
             planned_at=row["planned_at"],
         )

@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablations.records.record import Member, Plan, Record, record_from_plain, record_to_plain
+from ablations.records.record import Description, Member, Plan, Record, record_from_plain, record_to_plain
 from ablations.records.store import Store
 from ablations.records.trial_folder import stored_records
 from xception.base.files import write_atomic
@@ -99,7 +99,9 @@ def _entries(store: Store) -> Iterator[dict[str, Any]]:
     for record in store.records():
         yield {"record": record_to_plain(record)}
     for plan in reversed(store.plans()):
-        yield {"plan": asdict(plan)}
+        about = {"plan": plan.plan, "study": plan.study, "options": plan.description.values()}
+        members = [vars(member) for member in plan.members]
+        yield {"plan": {**about, "members": members, "planned_at": plan.planned_at}}
     for key, kind, values in store.all_measurements():
         yield {"measurement": {"key": key, "kind": kind, "values": values}}
 
@@ -109,7 +111,10 @@ def _parsed(entry: Any) -> Record | Plan | _Measurement:
     if kind == "record":
         return record_from_plain(plain)
     if kind == "plan":
-        return Plan(**{**plain, "members": tuple(Member(**member) for member in plain["members"])})
+        description = Description.from_values(plain.pop("options"))
+        return Plan(
+            **{**plain, "description": description, "members": tuple(Member(**member) for member in plain["members"])}
+        )
     if kind == "measurement":
         return _Measurement(**plain)
     raise ValueError(f"{kind!r} is not known")

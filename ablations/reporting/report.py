@@ -44,7 +44,7 @@ class ReportContext:
 
     study: str
     question: str
-    source: str
+    reference: str
     command: str
     continue_command: str
     environment: Mapping[str, object]

@@ -91,11 +91,11 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     """Write one plan's tables, runs, curves, figures and provenance; return what its page is made of."""
     frame = plan_frame(store, plan)
     comparison = comparison_with_costs(store, plan, frame)
-    write_tables(comparison, folder, title=plan.options["question"], label=f"tab:{plan.study}")
+    write_tables(comparison, folder, title=plan.description.question, label=f"tab:{plan.study}")
     whole = plan_frame(store, plan, widths=True)
     write_runs(whole, folder)
     write_extras(store, plan, frame, comparison, folder)
-    curves = plan.options.get("curves", [])
+    curves = plan.description.curves
     held = write_distances(whole, curves, folder) if curves else None
     figures = save_figures(
         [*study_figures(frame, comparison), *distance_figures(whole, curves, held)], folder / "figures"
@@ -104,15 +104,15 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
     return ReportContext(
         study=plan.study,
-        question=plan.options["question"],
-        source=plan.options["source"],
-        command=plan.options["command"],
-        continue_command=plan.options["command"],
+        question=plan.description.question,
+        reference=plan.description.reference,
+        command=plan.description.command,
+        continue_command=plan.description.command,
         environment={name: provenance[name] for name in _SHOWN if provenance[name]},
         frame=frame,
         comparison=comparison,
         figures=figures,
-        notices=[line for line in (plan.options.get("notice"), *plan.options.get("remarks", ())) if line],
+        notices=[line for line in (plan.description.notice, *plan.description.remarks) if line],
         fairness=_fairness(plan, held),
     )
 
@@ -133,16 +133,16 @@ def broken_images(frame: pd.DataFrame) -> list[str]:
 def _fairness(plan: Plan, held: pd.DataFrame | None) -> dict[str, str]:
     """What the plan says of matching and tuning, beside what the records say of the budget."""
     told: dict[str, str] = {}
-    if plan.options.get("mismatch"):
+    if plan.description.mismatch:
         told["Sizes"] = "; ".join(
-            f"{variant}: {ratio:+.2%} from the baseline" for variant, ratio in plan.options["mismatch"].items()
+            f"{variant}: {ratio:+.2%} from the baseline" for variant, ratio in plan.description.mismatch.items()
         )
     if held is not None:
         told["Held against the baseline's accuracy over MACs"] = "; ".join(
             f"{row['variant']}: {row['verdict']}, {row['sentence']}" for row in held.to_dict("records")
         )
-    if plan.options.get("tune"):
-        num = plan.options["tune"]
+    if plan.description.tune:
+        num = plan.description.tune
         told["Tuning"] = (
             f"{num} trials for each variant over learning rate and weight decay, on validation data of another seed"
         )
@@ -162,7 +162,7 @@ def comparison_with_costs(store: Store, plan: Plan, frame: pd.DataFrame) -> pd.D
 def _provenance(plan: Plan, frame: pd.DataFrame) -> dict[str, Any]:
     trained = frame[frame["status"].isin(["complete", "diverged"])]
     return {
-        **plan.options,
+        **plan.description.values(),
         "study": plan.study,
         "plan": plan.plan,
         "written_at": datetime.now(UTC).isoformat(timespec="seconds"),

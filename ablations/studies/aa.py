@@ -15,7 +15,7 @@ from ablations.design.study import Study, Variant
 STUDY = Study(
     name="aa",
     question="Does the suite find an effect where there is none?",
-    source="Kohavi et al. 2009, Controlled experiments on the web: survey and practical guide (A/A test)",
+    reference="Kohavi et al. 2009, Controlled experiments on the web: survey and practical guide (A/A test)",
     variants=(Variant(name="first draw", changes={"stream": 0}), Variant(name="second draw", changes={"stream": 1})),
     baseline="first draw",
     varies=("stream",),

@@ -14,7 +14,7 @@ from ablations.design.study import Study, one_at_a_time
 STUDY = Study(
     name="activation",
     question="Is ReLU the right activation for this network?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 5",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 5",
     variants=one_at_a_time(
         "model.activation",
         {

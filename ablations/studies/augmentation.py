@@ -29,7 +29,7 @@ def _cutout(design: Design) -> AugmentConfig:
 STUDY = Study(
     name="augmentation",
     question="Which augmentation of training images helps at this budget?",
-    source="DeVries and Taylor 2017; Cubuk et al. 2020; Zhang et al. 2018; Yun et al. 2019",
+    reference="DeVries and Taylor 2017; Cubuk et al. 2020; Zhang et al. 2018; Yun et al. 2019",
     variants=(
         Variant(name="flip and crop", changes={"recipe.augment": _with()}),
         Variant(name="none", changes={"recipe.augment": AugmentConfig()}),

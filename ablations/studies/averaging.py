@@ -15,7 +15,7 @@ from ablations.design.study import Study, one_at_a_time
 STUDY = Study(
     name="averaging",
     question="Does averaging the weights over training help?",
-    source="Chollet 2017, arXiv:1610.02357, section 4.3; Polyak and Juditsky 1992",
+    reference="Chollet 2017, arXiv:1610.02357, section 4.3; Polyak and Juditsky 1992",
     variants=one_at_a_time(
         "recipe.ema_decay", {"off": 0.0, "decay 0.9": 0.9, "decay 0.99": 0.99, "decay 0.999": 0.999}
     ),

@@ -21,7 +21,7 @@ OPERATORS: tuple[tuple[str, Match], ...] = (("separable", "none"), ("regular", "
 STUDY = Study(
     name="correlations",
     question="Do separable convolutions pay only where cross-channel and spatial correlations are decoupled?",
-    source="Chollet 2017, arXiv:1610.02357, section 1.1",
+    reference="Chollet 2017, arXiv:1610.02357, section 1.1",
     variants=tuple(
         Variant(
             name=f"κ {kappa:g}, {operator}",

@@ -15,7 +15,7 @@ from ablations.design.study import Study, one_at_a_time
 STUDY = Study(
     name="depth",
     question="How many modules should the middle flow have?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 5",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 5",
     variants=one_at_a_time(
         "model.middle.modules", {f"{n} module{'' if n == 1 else 's'}": n for n in (0, 1, 2, 4, 8, 16)}
     ),

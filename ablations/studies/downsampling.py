@@ -15,7 +15,8 @@ from ablations.design.study import Study, one_at_a_time
 STUDY = Study(
     name="downsampling",
     question="How should modules reduce resolution?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 5; Chen et al. 2018, arXiv:1802.02611; Zhang 2019, arXiv:1904.11486",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 5; Chen et al. 2018, arXiv:1802.02611;"
+    " Zhang 2019, arXiv:1904.11486",
     variants=one_at_a_time(
         "model.downsampling",
         {

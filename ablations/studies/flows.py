@@ -71,7 +71,7 @@ _REMOVED: dict[str, dict[str, Any]] = {
 STUDY = Study(
     name="flows",
     question="What is each flow of the network worth?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 5",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 5",
     variants=(
         Variant(name="whole network"),
         *(Variant(name=name, changes=changes) for name, changes in _SHORTENED.items()),

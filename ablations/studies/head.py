@@ -39,7 +39,7 @@ def hidden_layers(design: Design) -> tuple[int, int]:
 STUDY = Study(
     name="head",
     question="What should stand between the last map and the classifier?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 5, Table 2",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 5, Table 2",
     variants=(
         Variant(name="average", changes=_pooled("average")),
         Variant(name="maximum", changes=_pooled("max")),

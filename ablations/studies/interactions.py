@@ -16,7 +16,7 @@ from ablations.design.study import Study, factorial
 STUDY = Study(
     name="interactions",
     question="Do residual connections, operator and norm placement act independently of each other?",
-    source=(
+    reference=(
         "Chollet 2017, arXiv:1610.02357, Figures 5, 9 and 10; Box, Hunter and Hunter 2005, Statistics for Experimenters"
     ),
     variants=factorial(

@@ -15,7 +15,7 @@ from ablations.design.study import Study, Variant
 STUDY = Study(
     name="intermediate_activation",
     question="Does an activation between depthwise and pointwise convolution help or hurt?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 10",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 10",
     variants=(
         Variant(name="none", changes=between("none")),
         Variant(name="ReLU", changes=between("relu")),

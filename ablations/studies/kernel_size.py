@@ -15,7 +15,7 @@ from ablations.design.study import Study, one_at_a_time
 STUDY = Study(
     name="kernel_size",
     question="How large should the depthwise kernels be?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 5",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 5",
     variants=one_at_a_time("model.operator.kernel_size", {"1×1": 1, "3×3": 3, "5×5": 5, "7×7": 7}),
     baseline="3×3",
     varies=("model.operator.kernel_size",),

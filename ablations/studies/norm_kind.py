@@ -27,7 +27,7 @@ def _learning_rate(design: Design) -> float:
 STUDY = Study(
     name="norm_kind",
     question="Which normalisation is best, and does that depend on the batch size?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 5; Wu and He 2018, arXiv:1803.08494",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 5; Wu and He 2018, arXiv:1803.08494",
     variants=factorial(
         {
             "batch size": {

@@ -16,7 +16,7 @@ from ablations.design.study import Study, one_at_a_time
 STUDY = Study(
     name="norm_placement",
     question="Does it matter where batch normalisation stands in a module?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 5; He et al. 2016, arXiv:1603.05027",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 5; He et al. 2016, arXiv:1603.05027",
     variants=one_at_a_time(
         "model.norm.placement",
         {

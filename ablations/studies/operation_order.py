@@ -17,7 +17,7 @@ from ablations.design.study import Study, factorial
 STUDY = Study(
     name="operation_order",
     question="Does the order of depthwise and pointwise convolution matter?",
-    source="Chollet 2017, arXiv:1610.02357, section 1.2",
+    reference="Chollet 2017, arXiv:1610.02357, section 1.2",
     variants=factorial(
         {
             "between": {"nothing between": between("none"), "ReLU between": between("relu")},

@@ -69,7 +69,7 @@ OTHERS: dict[str, Mapping[str, Any]] = {
 STUDY = Study(
     name="operators",
     question="Do separable convolutions beat Inception modules and regular convolutions in the same network?",
-    source="Chollet 2017, arXiv:1610.02357, sections 1 to 3, Figures 1 to 4",
+    reference="Chollet 2017, arXiv:1610.02357, sections 1 to 3, Figures 1 to 4",
     variants=(
         Variant(name="separable", changes={"model.operator.kind": "separable"}),
         *(Variant(name=name, changes=changes, match=match) for match in MATCHES for name, changes in OTHERS.items()),

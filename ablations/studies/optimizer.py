@@ -30,7 +30,7 @@ def _every_so_many_images(design: Design) -> Exponential:
 STUDY = Study(
     name="optimizer",
     question="How do the paper's optimisers and schedules fare against today's?",
-    source="Chollet 2017, arXiv:1610.02357, section 4.3",
+    reference="Chollet 2017, arXiv:1610.02357, section 4.3",
     variants=(
         Variant(name="SGD, one cycle", changes={"recipe.optimizer": _today, "recipe.schedule": OneCycle()}),
         Variant(

@@ -22,7 +22,7 @@ SEPARABLE = {"model.operator.kind": "separable", **between("none")}
 STUDY = Study(
     name="paper_figures",
     question="Do the learning curves of the paper's figures come out the same way here?",
-    source="Chollet 2017, arXiv:1610.02357, Figures 6 to 10",
+    reference="Chollet 2017, arXiv:1610.02357, Figures 6 to 10",
     variants=(
         Variant(name="Xception", changes={**SEPARABLE, **residuals("projection")}),
         Variant(

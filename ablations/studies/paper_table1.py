@@ -46,7 +46,7 @@ def _weight_decay(design: Design) -> float:
 STUDY = Study(
     name="paper_table1",
     question="How does Xception compare with VGG-16, ResNet-152 and Inception V3, trained alike?",
-    source="Chollet 2017, arXiv:1610.02357, Table 1",
+    reference="Chollet 2017, arXiv:1610.02357, Table 1",
     variants=(
         Variant(name="Xception", changes={"model.operator.kind": "separable"}),
         Variant(

@@ -27,7 +27,7 @@ _HEADS: dict[str, dict[str, Any]] = {
 STUDY = Study(
     name="paper_table2",
     question="Does Xception beat Inception modules at equal size, with and without fully connected layers?",
-    source="Chollet 2017, arXiv:1610.02357, Table 2",
+    reference="Chollet 2017, arXiv:1610.02357, Table 2",
     variants=tuple(
         variant
         for head, changes in _HEADS.items()

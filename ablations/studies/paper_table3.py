@@ -19,7 +19,7 @@ from ablations.studies.operators import TOWER_FIELDS, published
 STUDY = Study(
     name="paper_table3",
     question="Does Xception gain over Inception modules at equal size, and what does a training step cost?",
-    source="Chollet 2017, arXiv:1610.02357, Table 3",
+    reference="Chollet 2017, arXiv:1610.02357, Table 3",
     variants=(
         Variant(name="Xception", changes={"model.operator.kind": "separable"}),
         Variant(name="Inception modules", changes=published("inception"), match="params"),

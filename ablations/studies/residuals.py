@@ -16,7 +16,7 @@ from ablations.design.study import Study, Variant
 STUDY = Study(
     name="residuals",
     question="Does Xception need its residual connections?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 9",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 9",
     variants=(
         Variant(name="with residuals", changes=residuals("projection")),
         Variant(name="without residuals", changes=residuals("none")),

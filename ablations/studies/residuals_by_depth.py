@@ -17,7 +17,7 @@ from ablations.design.study import Study, factorial
 STUDY = Study(
     name="residuals_by_depth",
     question="Does the effect of residual connections grow with depth?",
-    source="Chollet 2017, arXiv:1610.02357, Figure 9; He et al. 2016, arXiv:1512.03385",
+    reference="Chollet 2017, arXiv:1610.02357, Figure 9; He et al. 2016, arXiv:1512.03385",
     variants=factorial(
         {
             "middle modules": {str(n): {"model.middle.modules": n} for n in (2, 4, 8, 16)},

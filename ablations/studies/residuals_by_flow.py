@@ -16,7 +16,7 @@ from ablations.design.study import Study, Variant
 STUDY = Study(
     name="residuals_by_flow",
     question="Which flow of the network needs its residual connections?",
-    source="Chollet 2017, arXiv:1610.02357, Figures 5 and 9",
+    reference="Chollet 2017, arXiv:1610.02357, Figures 5 and 9",
     variants=(
         Variant(name="all flows", changes=residuals("projection")),
         Variant(name="not in entry flow", changes={**residuals("projection"), "model.entry.residual": "none"}),

@@ -25,7 +25,7 @@ def _segmented(segments: int) -> dict[str, Any]:
 STUDY = Study(
     name="spectrum",
     question="How many segments of channels should have a spatial convolution of their own?",
-    source="Chollet 2017, arXiv:1610.02357, section 1.1, Figures 1 to 4",
+    reference="Chollet 2017, arXiv:1610.02357, section 1.1, Figures 1 to 4",
     variants=(
         Variant(name="one per channel", changes={"model.operator.kind": "pointwise_depthwise"}),
         *(Variant(name=f"{n} segment{'s' if n > 1 else ''}", changes=_segmented(n)) for n in (8, 4, 2, 1)),

@@ -27,7 +27,7 @@ BEGINNINGS = {
 STUDY = Study(
     name="transfer",
     question="When does it pay to begin with a trained network?",
-    source="Yosinski et al. 2014, arXiv:1411.1792; Kornblith et al. 2019, arXiv:1805.08974",
+    reference="Yosinski et al. 2014, arXiv:1411.1792; Kornblith et al. 2019, arXiv:1805.08974",
     variants=tuple(
         Variant(
             name=f"{size}, {beginning}",

@@ -22,7 +22,7 @@ def _times(factor: float) -> Callable[[Design], float]:
 STUDY = Study(
     name="width",
     question="What does a wider or narrower network gain or lose?",
-    source="Howard et al. 2017, arXiv:1704.04861, section 3.3",
+    reference="Howard et al. 2017, arXiv:1704.04861, section 3.3",
     variants=one_at_a_time(
         "model.width_multiplier", {f"×{factor:g}": _times(factor) for factor in (0.5, 0.75, 1, 1.5, 2)}
     ),

@@ -73,7 +73,7 @@ def _plan(options: ExhaustOptions, asked: Options, command: str) -> tuple[FixedP
         question=space.question,
         baseline=names[ordered[0]],
         varies=("model",),
-        source="a space trained whole",
+        reference="a space trained whole",
         variants=tuple(Variant(name=names[config], changes={"model": config}) for config in ordered),
     )
     designs = study.designs(design)

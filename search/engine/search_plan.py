@@ -106,7 +106,7 @@ def plan_base(name: str, question: str, options: Options) -> StudyPlan:
         variants=(Variant(name=BASELINE),),
         baseline=BASELINE,
         varies=("model",),
-        source="found by search",
+        reference="found by search",
     )
     return plan_study(study, options)
 

@@ -82,7 +82,7 @@ def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int
         variants=(Variant(name=BASELINE), *variants),
         baseline=BASELINE,
         varies=("model",),
-        source=f"found by search ({plan.definition.sampler})",
+        reference=f"found by search ({plan.definition.sampler})",
     )
     designs = study.designs(plan.design)
     study.require_distinct(designs)

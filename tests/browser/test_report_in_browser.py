@@ -39,7 +39,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             report.ReportContext(
                 study=name,
                 question="Do residual connections help, " + "and_a_very_long_word_without_any_blank_" * 3 + "?",
-                source="Chollet 2017",
+                reference="Chollet 2017",
                 command="python run_ablation.py " + "--long-option value " * 12,
                 continue_command="python run_ablation.py",
                 environment={"machine": "x" * 200},

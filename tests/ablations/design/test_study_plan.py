@@ -114,7 +114,7 @@ def test_matched_variants_say_how_far_off_they_are() -> None:
     assert not set(planned.merged) & set(planned.designs)
     same = "linear simplified inception@macs is the same network as linear simplified inception@params"
     assert planned.remarks[0] == f"{same}, which stands for both"
-    assert planned.described()["remarks"] == planned.remarks
+    assert planned.described().remarks == planned.remarks
 
 
 def test_what_cannot_be_matched_is_told() -> None:

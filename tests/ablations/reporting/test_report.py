@@ -51,7 +51,7 @@ def context(frame: pd.DataFrame, folder: Path, **more: object) -> report.ReportC
     values: dict[str, Any] = {
         "study": "residuals",
         "question": "Do residual connections help?",
-        "source": "Chollet 2017, Figure 9",
+        "reference": "Chollet 2017, Figure 9",
         "frame": frame,
         "command": "python run_ablation.py --study residuals",
         "continue_command": "python run_ablation.py --study residuals --seeds 5",

@@ -85,7 +85,7 @@ def test_docstring_has_question_source_and_command(name: str) -> None:
     assert study.name == name
     assert f"python run_ablation.py --study {name}" in module
     assert study.question.endswith("?")
-    assert study.source
+    assert study.reference
 
 
 def test_the_catalogue_is_complete() -> None:
@@ -153,7 +153,7 @@ def test_levels_have_baselines_of_their_own() -> None:
     planned = plan("residuals_by_depth")
     baselines = {m.variant for m in planned.stored_plan().members if m.is_baseline}
     assert baselines == {f"{n} modules, with residuals" for n in (2, 4, 8, 16)}
-    assert planned.described()["references"]["16 modules, without residuals"] == "16 modules, with residuals"
+    assert planned.described().references["16 modules, without residuals"] == "16 modules, with residuals"
     assert list(planned.designs)[:2] == ["4 modules, with residuals", "4 modules, without residuals"]
 
 

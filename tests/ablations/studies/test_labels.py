@@ -370,7 +370,7 @@ def test_what_cannot_exist_is_left_out_and_named() -> None:
     found = planned(study)
     assert list(found.designs) == ["a", "b"]
     assert found.remarks[0].startswith("c is left out: OperatorConfig.segments: 2 has no effect with kind='separable'")
-    assert found.described()["remarks"] == found.remarks
+    assert found.described().remarks == found.remarks
 
 
 def test_a_baseline_that_cannot_exist_is_replaced_by_the_networks_own_choice() -> None:
@@ -380,7 +380,7 @@ def test_a_baseline_that_cannot_exist_is_replaced_by_the_networks_own_choice() -
     )
     found = planned(study)
     assert list(found.designs) == [OWN_CHOICE, "b"]
-    assert f"Compared with {OWN_CHOICE}, since a cannot exist there" in found.described()["question"]
+    assert f"Compared with {OWN_CHOICE}, since a cannot exist there" in found.described().question
     same = planned(own(*study.variants, Variant(name="c", changes={"model.activation": "relu"})))
     assert same.study.baseline == "c"
 
