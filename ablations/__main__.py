@@ -59,6 +59,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(arguments: Arguments) -> int:
+    from ablations.records.databases import file_of
     from ablations.records.store import Store
     from ablations.records.transfer_records import export_file, import_file, merge, rebuild
 
@@ -68,8 +69,8 @@ def _carry_out(arguments: Arguments) -> int:
             what = "missing; it goes with" if name == needed else "does not go with"
             raise ValueError(f"--{name}: {what} {arguments.action}")
     is_read = arguments.action in ("check", "export")
-    database = arguments.store.removeprefix("sqlite:///")
-    if is_read and database != arguments.store and not Path(database).is_file():
+    database = file_of(arguments.store)
+    if is_read and database is not None and not database.is_file():
         raise ValueError(f"--store: {database} does not exist; a store of records")
     if arguments.trials is not None and not arguments.trials.is_dir():
         raise ValueError(f"--trials: {arguments.trials} is no folder; the folder `trials` of an output folder")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ablations.records.databases import file_of
 from ablations.records.record import Plan
 from ablations.records.store import Store
 from ablations.reporting.results_folder import write_overview, write_results
@@ -16,8 +17,8 @@ __all__ = ["report"]
 def report(*, study: str | None, out: Path, store: str | None) -> int:
     """Write the results of one study, or of every study in the store; return the exit status."""
     url = store or f"sqlite:///{out / 'records.db'}"
-    database = url.removeprefix("sqlite:///")
-    if database != url and not Path(database).is_file():
+    database = file_of(url)
+    if database is not None and not database.is_file():
         raise ValueError(f"--store: {database} does not exist; run a study first, or name a store with --store")
     require_writable(out)
     opened = Store(url)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed
 from ablations.design.options import Options
 from ablations.design.study_plan import StudyPlan, plan_study
+from ablations.records.databases import file_of
 from ablations.records.store import Store
 from ablations.running.context import check_options, open_context
 from ablations.running.run_study import Outcome, first_line, run_study
@@ -57,8 +57,8 @@ def _show(plan: StudyPlan) -> int:
     url = plan.options.store_url
     trials = plan.trials()
     statuses: dict[str, str] = {}
-    database = url.removeprefix("sqlite:///")
-    if database == url or Path(database).is_file():
+    database = file_of(url)
+    if database is None or database.is_file():
         store = Store(url)
         statuses = store.statuses(t.key for t in trials.values())
         store.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ablations.design.changes import apply_changes
+from ablations.design.names import check_folder_name, check_variant_name
 from ablations.design.trial import SEMANTICS, Trial
 from xception.base.canonical import Config
 from xception.data.config import DatasetConfig
@@ -103,7 +104,10 @@ class Study:
     path: str | None = None  # of the file that it was read from, where it is not in the catalogue
 
     def __post_init__(self) -> None:
+        check_folder_name(self.name, "Study.name")
         names = [v.title for v in self.variants]
+        for name in names:
+            check_variant_name(name, f"{self.name}.variants")
         if not names:
             raise ValueError(f"{self.name}.variants: none given; at least a baseline")
         for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -329,6 +330,8 @@ def _pretrained(designs: dict[str, Design], first: Design) -> dict[str, Design]:
 
 def _hash(path: Path) -> str:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "not a file")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -336,17 +339,15 @@ def _hash(path: Path) -> str:
 
 
 def _check(study: Study, options: Options) -> None:
-    for name, value, least in (
-        ("--seeds", options.seeds, 1),
-        ("--epochs", options.epochs, 1),
-        ("--train-size", options.train_size, 2),
+    for name, value, least, most in (
+        ("--seeds", options.seeds, 1, 10_000),  # those of tuning begin there
+        ("--epochs", options.epochs, 1, 1_000_000),
+        ("--train-size", options.train_size, 2, 10**12),
+        ("--tune", options.tune, 0, 10_000),
     ):
-        if isinstance(value, int) and value < least:
-            raise ValueError(
-                f"{name}: {value} is not allowed; {least} or more" + (", or auto" if name == "--seeds" else "")
-            )
-    if options.tune < 0:
-        raise ValueError(f"--tune: {options.tune} is not allowed; 0 or more")
+        if isinstance(value, int) and not least <= value <= most:
+            more = ", or auto" if name == "--seeds" else ""
+            raise ValueError(f"{name}: {value} is not allowed; {least} to {most:,}{more}")
     if options.tune and study.transfers:
         raise ValueError(
             f"--tune: {options.tune} is not allowed with the study {study.name}, whose source networks stay as they"

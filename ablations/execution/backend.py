@@ -14,6 +14,7 @@ from xception.train.execution import QUICK
 
 __all__ = ["Backend", "check_backend", "default_device", "is_distributed", "open_backend"]
 
+MOST_THREADS, MOST_WORKERS = 256, 10_000
 SEED_BATCH = 8  # seeds at a time on a GPU; what does not fit is halved
 
 
@@ -110,10 +111,9 @@ def check_backend(options: BackendOptions) -> None:
     Raises:
         ValueError: an option does not fit, or the device is not there.
     """
-    if options.threads < 1:
-        raise ValueError(f"--threads: {options.threads} is not allowed; 1 or more")
-    if options.workers is not None and options.workers < 1:
-        raise ValueError(f"--workers: {options.workers} is not allowed; 1 or more")
+    for name, value, most in (("threads", options.threads, MOST_THREADS), ("workers", options.workers, MOST_WORKERS)):
+        if value is not None and not 1 <= value <= most:
+            raise ValueError(f"--{name}: {value} is not allowed; 1 to {most:,}")
     if options.compile and (options.executor != "local" or is_distributed()):
         raise ValueError("--compile: it has no effect but with the local executor; leave it out")
     if options.seed_batch is not None:
@@ -142,8 +142,8 @@ def check_backend(options: BackendOptions) -> None:
 
 
 def _check_seed_batch(options: BackendOptions, size: int) -> None:
-    if size < 1:
-        raise ValueError(f"--seed-batch: {size} is not allowed; 1 or more")
+    if not 1 <= size <= 10_000:
+        raise ValueError(f"--seed-batch: {size} is not allowed; 1 to 10,000")
     if options.executor != "local" or is_distributed():
         raise ValueError(f"--seed-batch: {size} has no effect but with the local executor; leave it out")
     if size > 1 and options.compile:

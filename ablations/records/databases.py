@@ -10,7 +10,28 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-__all__ = ["connect", "will_pass"]
+__all__ = ["connect", "file_of", "parse_url", "will_pass"]
+
+
+def parse_url(text: str) -> sa.URL:
+    """Return a database URL; all that follows `sqlite:///` is a path, whatever signs are in it.
+
+    Raises:
+        ValueError: it is none, or the path is not text that files are named with.
+    """
+    path = text.removeprefix("sqlite:///")
+    if path == text:
+        return sa.make_url(text)
+    path.encode()
+    if "\0" in path or path.startswith("file:"):
+        raise ValueError("not a path")
+    return sa.URL.create("sqlite", database=path)
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file that an SQLite URL names; None for a server."""
+    path = url.removeprefix("sqlite:///")
+    return None if path == url else Path(path)
 
 
 def connect(url: sa.URL, patience_seconds: float) -> sa.Engine:

@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from ablations.records import schema
-from ablations.records.databases import connect, will_pass
+from ablations.records.databases import connect, parse_url, will_pass
 from ablations.records.passwords import passwords_in, without_password
 from ablations.records.record import Description, Member, Plan, Record
 from ablations.records.schema import SCHEMA
@@ -56,7 +56,7 @@ class Store:
 
     def __init__(self, url: str, patience_seconds: float = 300.0) -> None:
         try:
-            self.url = sa.make_url(url)
+            self.url = parse_url(url)
         except (SQLAlchemyError, ValueError):  # ValueError: the port is no number
             raise StoreError("--store: not a database URL; allowed: sqlite:///PATH or postgresql://HOST/NAME") from None
         if "@" in (self.url.host or ""):

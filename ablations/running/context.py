@@ -20,6 +20,7 @@ from ablations.execution.task import Task
 from ablations.execution.tensorboard import CurveLog
 from ablations.records.store import Store
 from ablations.reporting.own_files import require_own_folder
+from xception.base.files import cache_dir, require_locks
 
 __all__ = ["Context", "Display", "check_options", "open_context", "require_writable"]
 
@@ -87,6 +88,8 @@ def check_options(options: Options) -> None:
     """
     check_backend(options)
     require_writable(options.out)
+    for folder in (options.out, cache_dir()):
+        require_locks(folder)
 
 
 @contextmanager

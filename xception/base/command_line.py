@@ -38,6 +38,10 @@ def parse(options: type[T], args: Sequence[str] | None, *, prog: str, descriptio
         SystemExit: with status 2 after one line on standard error, where the arguments are wrong.
     """
     words = [_with_hyphens(word) for word in (sys.argv[1:] if args is None else args)]
+    for word in words:
+        if not _is_text(word):
+            shown = word.encode(errors="replace").decode()
+            refuse(prog, f"{shown!r} is not UTF-8; allowed: arguments, names of files among them, that are")
     parser = _Parser(prog=prog, usage="%(prog)s [OPTIONS]", description=description, allow_abbrev=False, add_help=False)
     helps = _help_texts(options) if "--help" in words or "-h" in words else {}
     hints = get_type_hints(options, include_extras=True)
@@ -61,6 +65,15 @@ def refuse(prog: str, message: object) -> NoReturn:
     """Print one line that names the mistake and what is allowed, and exit with status 2."""
     print(f"{prog}: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(2)
+
+
+def _is_text(word: str) -> bool:
+    """Whether a word is whole text; bytes that are not UTF-8 come as halves of characters."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Parser(argparse.ArgumentParser):

@@ -24,6 +24,7 @@ __all__ = [
     "lock_folder",
     "read_json",
     "reason",
+    "require_locks",
     "sync_dir",
     "write_atomic",
     "write_atomically",
@@ -171,6 +172,19 @@ def lock_folder(folder: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> 
         if not _acquire(descriptor, folder, timeout_seconds):
             raise DataError(f"{str(folder)!r}: still held by another process after {timeout_seconds:g} s; end it")
         yield
+    finally:
+        os.close(descriptor)
+
+
+def require_locks(folder: Path) -> None:
+    """Look whether the file system of a folder has locks, without waiting for anyone.
+
+    Raises:
+        DataError: it has none.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _acquire(descriptor, folder, 0.0)
     finally:
         os.close(descriptor)
 

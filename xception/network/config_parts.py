@@ -57,14 +57,21 @@ def refuse_idle(config: Config, names: tuple[str, ...], reason: str) -> None:
             )
 
 
+# No machine holds a wider layer, and with more layers a network is counted for minutes.
+MOST = 2**20
+_MOST_LAYERS = {"modules": 1000, "convolutions": 100}
+
+
 def need_at_least(config: Config, name: str, least: int) -> None:
-    if getattr(config, name) < least:
-        raise ValueError(f"{type(config).__name__}.{name}: {getattr(config, name)!r} is not allowed; at least {least}")
+    value, most = getattr(config, name), _MOST_LAYERS.get(name, MOST)
+    if not least <= value <= most:
+        raise ValueError(f"{type(config).__name__}.{name}: {value!r} is not allowed; at least {least}, at most {most}")
 
 
 def need_positive(config: Config, name: str) -> None:
-    if min(getattr(config, name), default=1) < 1:
-        raise ValueError(f"{type(config).__name__}.{name}: {getattr(config, name)!r} is not allowed; each at least 1")
+    values = getattr(config, name)
+    if not 1 <= min(values, default=1) <= max(values, default=1) <= MOST:
+        raise ValueError(f"{type(config).__name__}.{name}: {values!r} is not allowed; each at least 1, at most {MOST}")
 
 
 def need_probability(config: Config, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from xception.network.config import ModelConfig, XceptionConfig
 __all__ = ["Subject", "integers", "read_config", "read_subjects", "words"]
 
 T = TypeVar("T", bound=str)
+_MOST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,8 @@ def read_config(path: Path) -> ModelConfig:
         ValueError: the file cannot be read or holds no such config.
     """
     try:
+        if path.exists() and not (path.is_file() and path.stat().st_size <= _MOST_BYTES):
+            raise OSError(errno.EINVAL, f"not a file of up to {_MOST_BYTES:,} bytes")  # a pipe would be waited for
         text = path.read_text(encoding="utf-8")
         plain = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
