@@ -85,9 +85,9 @@ def test_all_of_the_training_set_is_the_same_trial_as_none_named() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"epochs": 0}, "--epochs: 0 is not allowed; 1 or more"),
-        ({"seeds": 0}, "--seeds: 0 is not allowed; 1 or more, or auto"),
-        ({"train_size": 1}, "--train-size: 1 is not allowed; 2 or more"),
+        ({"epochs": 0}, "--epochs: 0 is not allowed; 1 to 1,000,000"),
+        ({"seeds": 0}, "--seeds: 0 is not allowed; 1 to 10,000, or auto"),
+        ({"train_size": 1}, "--train-size: 1 is not allowed; 2 to 1,000,000,000,000"),
         (
             {"train_size": 12_000},
             "--train-size: 12000 is not allowed; synthetic leaves 2 to 11936 beside 64 for validation",
