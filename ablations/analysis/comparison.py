@@ -1,4 +1,4 @@
-"""The statistics of a frame of records: one row per variant, with effect, interval, correction and verdict in words."""
+"""The statistics of a frame of records: one row per variant, with effect, two intervals, correction and verdict."""
 
 from __future__ import annotations
 
@@ -13,69 +13,28 @@ from numpy.typing import NDArray
 from ablations import statistics as st
 from ablations.analysis.learning import learning
 from ablations.analysis.measurements import IDENTITY, Measurements, comparisons, measure
+from ablations.analysis.success import success
 from ablations.statistics.sequential import FUTILE, RUNNING, SETTLED
 
 __all__ = ["COLUMNS", "compare"]
 
 COLUMNS = (
-    "study",
-    "variant",
-    "n",
-    "test_accuracy_mean",
-    "test_accuracy_ci_low",
-    "test_accuracy_ci_high",
-    "delta_mean",
-    "delta_ci_low",
-    "delta_ci_high",
-    "p_adjusted",
-    "verdict",
-    "delta_margin",
-    "at_least_margin",
-    "more_seeds",
-    "params",
-    "macs",
-    "train_seconds",
-    "num_diverged",
-    "num_failed",
-    "dataset",
-    "scale",
-    "num_missing",
-    "verdict_text",
-    "sentence",
-    "stopped",
-    "equivalence_p",
-    "delta_sd",
-    "g_z",
-    "wins",
-    "seed_correlation",
-    "sign_flip_p",
-    "n_completed",
-    "test_accuracy_mean_completed",
-    "delta_mean_completed",
-    "example_ci_low",
-    "example_ci_high",
-    "disagreement",
-    "only_variant_correct",
-    "only_baseline_correct",
-    "seed_disagreement",
-    "area_under_curve",
-    "delta_area_mean",
-    "delta_area_ci_low",
-    "delta_area_ci_high",
-    "epochs_to_baseline",
-    "num_reached_baseline",
+    *("study", "variant", "n", "test_accuracy_mean", "test_accuracy_ci_low", "test_accuracy_ci_high"),
+    *("delta_mean", "delta_ci_low", "delta_ci_high", "equivalence_ci_low", "equivalence_ci_high", "p_adjusted"),
+    *("verdict", "baseline", "delta_margin", "at_least_margin", "more_seeds", "params", "macs", "train_seconds"),
+    *("num_diverged", "num_failed", "dataset", "scale", "num_missing"),
+    *("num_collapsed", "success_rate", "success_ci_low", "success_ci_high"),
+    *("verdict_text", "sentence", "stopped", "more_seeds_limit"),
+    *("delta_sd", "g_z", "wins", "probability_of_improvement", "seed_correlation", "sign_flip_p"),
+    *("n_at_chance", "test_accuracy_mean_at_chance"),
+    *("delta_mean_at_chance", "delta_ci_low_at_chance", "delta_ci_high_at_chance"),
+    *("example_ci_low", "example_ci_high", "disagreement", "only_variant_correct", "only_baseline_correct"),
+    *("seed_disagreement", "area_under_curve", "delta_area_mean", "delta_area_ci_low", "delta_area_ci_high"),
+    *("epochs_to_baseline", "num_reached_baseline"),
 )
 WHOLE = (
-    "n",
-    "more_seeds",
-    "params",
-    "macs",
-    "num_diverged",
-    "num_failed",
-    "num_missing",
-    "wins",
-    "n_completed",
-    "num_reached_baseline",
+    *("n", "more_seeds", "more_seeds_limit", "params", "macs", "num_diverged", "num_failed", "num_missing"),
+    *("num_collapsed", "wins", "n_at_chance", "num_reached_baseline"),
 )
 
 
@@ -83,10 +42,12 @@ def compare(frame: pd.DataFrame, *, seeds_mode: str | None = None) -> pd.DataFra
     """Return one row per variant of each study in a frame of records, the baseline first; accuracies and differences
     are fractions.
 
-    Intervals of differences are simultaneous over the K comparisons of a study (1 − α/K; with `auto` 1 − α_k/K at the
-    look where the variant stopped), p is Holm's, `example_ci_*` is the same level for new seeds and new test examples,
-    and `delta_area_*` a plain 95 %. `seeds_mode` (`fixed` or `auto`) is the frame's own unless given. What cannot be
-    computed is empty, and `sentence` says why.
+    Effects are those among completed pairs; `*_at_chance` repeats them with diverged trials at chance accuracy. Both
+    intervals of a difference are simultaneous over the K comparisons of a study: `delta_ci_*` at 95 %, and inside it
+    `equivalence_ci_*` at 90 %. The verdict is read off these two, and `p_adjusted` is dual to the former. With `auto`
+    they are the repeated intervals of the look at which the variant stopped. `example_ci_*` has the level of
+    `delta_ci_*` for new seeds and new test examples, and `delta_area_*` is a plain 95 %. `seeds_mode` (`fixed` or
+    `auto`) is the frame's own unless given. What cannot be computed is empty, and `sentence` gives the reason.
 
     Raises:
         ValueError: the frame lacks a column or contradicts itself; the column is named.
@@ -110,20 +71,22 @@ def _compared(part: pd.DataFrame, measured: Measurements) -> list[dict[str, Any]
             **dict.fromkeys(COLUMNS),
             **{k: v for k, v in identity.items() if k in COLUMNS},
             "variant": variant,
+            "baseline": measured.variants[measured.references[index]],
         }
         seconds = np.array([trial.get("train_seconds") for trial in measured.of(variant)], dtype=np.float64)
         row |= {name: measured.constant(variant, name) for name in ("params", "macs")}
         row |= {f"num_{status}": measured.count(variant, status) for status in ("diverged", "failed", "missing")}
         row |= {"train_seconds": float(np.nanmean(seconds)) if np.isfinite(seconds).any() else math.nan}
-        row |= _own_accuracy(measured, index) | curves[index]
+        row |= _own_accuracy(measured, index) | success(measured, variant) | curves[index]
         if index not in compared:
             rows.append(row | {"verdict": "baseline", "verdict_text": "baseline"})
             continue
         k = compared.index(index)
         alpha, looked_at = levels[k]
-        used = ~np.isnan(differences[k]) & (np.arange(len(measured.seeds)) < looked_at)
-        row |= _effect(decisions, k, measured, used, alpha) | {"stopped": stopped[k]}
-        rows.append(row | _examples(measured, index, 1 - alpha))
+        read = np.arange(len(measured.seeds)) < looked_at
+        row |= _effect(decisions, k, measured, read, stopped[k])
+        row |= _at_chance(measured, k, decisions, read)
+        rows.append(row | _examples(measured, index, read & ~np.isnan(differences[k]), 1 - alpha))
     return rows
 
 
@@ -136,8 +99,8 @@ def _decided(
     family = max(1, len(differences))
     if not measured.is_sequential:
         levels = [(st.ALPHA / family, len(measured.seeds))] * len(differences)
-        return st.decide(differences, measured.margin), levels, [None] * len(differences)
-    raced = st.race(differences, measured.margin, measured.ended_pairs)
+        return st.decide(differences, measured.margin, grid=measured.grid), levels, [None] * len(differences)
+    raced = st.race(differences, measured.margin, measured.ended_pairs, grid=measured.grid)
     running = raced.state == RUNNING
     reached = [
         st.LOOKS[int(taken) if waits else int(taken) - 1] for taken, waits in zip(raced.looks, running, strict=True)
@@ -147,11 +110,9 @@ def _decided(
         running.any()
     ):  # what there is between looks, at the level of the look to come (the same for all that run), and no verdict
         look = st.LOOKS[int(raced.looks[running][0])]
-        now = st.decide(differences[:, : look.seeds], None, look.alpha)
-        between = {
-            name: np.where(running, getattr(now, name), getattr(decisions, name))
-            for name in ("n", "mean", "sd", "low", "high")
-        }
+        now = st.decide(differences[:, : look.seeds], None, look.alpha, grid=measured.grid)
+        shown = [f.name for f in dataclasses.fields(st.Decisions) if f.name not in ("verdict", "at_least_margin")]
+        between = {name: np.where(running, getattr(now, name), getattr(decisions, name)) for name in shown}
         decisions = dataclasses.replace(decisions, **between)
     stopped: list[str | None] = []
     for state, look in zip(raced.state, reached, strict=True):
@@ -165,91 +126,107 @@ def _decided(
 
 
 def _own_accuracy(measured: Measurements, index: int) -> dict[str, Any]:
-    own, completed = st.moments(measured.accuracy[index]), st.moments(measured.completed[index])
+    own, at_chance = st.moments(measured.accuracy[index]), st.moments(measured.at_chance[index])
     interval = st.t_interval(own)
     return {
         "n": int(own.n),
         "test_accuracy_mean": float(own.mean),
         "test_accuracy_ci_low": float(interval.low),
         "test_accuracy_ci_high": float(interval.high),
-        "test_accuracy_mean_completed": float(completed.mean),
-        "n_completed": int(completed.n),
+        "test_accuracy_mean_at_chance": float(at_chance.mean),
+        "n_at_chance": int(at_chance.n),
     }
 
 
 def _effect(
-    decisions: st.Decisions, k: int, measured: Measurements, used: NDArray[np.bool_], alpha: float
+    decisions: st.Decisions, k: int, measured: Measurements, read: NDArray[np.bool_], stopped: str | None
 ) -> dict[str, Any]:
-    index, reference = measured.compared[k], measured.against[k]
-    variant, baseline = measured.accuracy[index, used], measured.accuracy[reference, used]
-    completed = (measured.completed[index] - measured.completed[reference])[used]
-    n, mean, sd = int(decisions.n[k]), float(decisions.mean[k]), float(decisions.sd[k])
-    low, high, p, equivalence_p = (float(getattr(decisions, name)[k]) for name in ("low", "high", "p", "equivalence_p"))
-    verdict, at_least = st.VERDICTS[int(decisions.verdict[k])], bool(decisions.at_least_margin[k])
-    of = st.moments(variant - baseline)
-    only_completed = st.moments(completed)
-    more = st.more_seeds(measured.margin, sd, n, alpha) if verdict == "inconclusive" else None
-    numbers = st.sentence(
-        n=n,
-        mean=mean,
-        low=low,
-        high=high,
-        p=p,
-        sd=sd,
-        equivalence_p=equivalence_p,
-        verdict=verdict,
-        over_looks=measured.is_sequential,
-    )
+    """The effect of comparison k among completed pairs, from the seeds that were read."""
+    used = read & ~np.isnan(measured.differences[k])
+    variant, baseline = (measured.accuracy[i[k], used] for i in (measured.compared, measured.against))
+    n, verdict, margin = int(decisions.n[k]), st.VERDICTS[int(decisions.verdict[k])], measured.margin
+    names = ("mean", "sd", "low", "high", "equivalence_low", "equivalence_high", "p")
+    numbers = {name: float(getattr(decisions, name)[k]) for name in names}
+    goes_on = stopped is not None and stopped.startswith("waits")
+    more = None if verdict != "inconclusive" or goes_on else _more_seeds(decisions, k, margin)
+    at_least = bool(decisions.at_least_margin[k])
+    notes = _notes(measured, k, read)
+    if stopped is not None and verdict in ("helps", "hurts") and n < st.LOOKS[-1].seeds:
+        notes.append("stopped early, so the effect is likely overestimated; its intervals allow for the looks")
     return {
         "n": n,
-        "delta_mean": mean,
-        "delta_ci_low": low,
-        "delta_ci_high": high,
-        "p_adjusted": p,
-        "equivalence_p": equivalence_p,
+        "delta_mean": numbers["mean"],
+        "delta_ci_low": numbers["low"],
+        "delta_ci_high": numbers["high"],
+        "equivalence_ci_low": numbers["equivalence_low"],
+        "equivalence_ci_high": numbers["equivalence_high"],
+        "p_adjusted": numbers["p"],
         "verdict": verdict,
-        "delta_margin": math.nan if measured.margin is None else measured.margin,
+        "delta_margin": math.nan if margin is None else margin,
         "at_least_margin": at_least,
-        "more_seeds": more,
-        "delta_sd": sd,
-        "g_z": float(st.hedges_g(of)),
+        "more_seeds": None if more is None else more.median,
+        "more_seeds_limit": None if more is None else more.limit,
+        "delta_sd": numbers["sd"],
+        "g_z": float(st.hedges_g(st.moments(variant - baseline))),
         "wins": st.wins(variant - baseline),
+        "probability_of_improvement": st.probability_of_improvement(variant, baseline),
         "seed_correlation": st.seed_correlation(variant, baseline),
         "sign_flip_p": st.sign_flip_p(variant - baseline),
-        "n_completed": int(only_completed.n),
-        "delta_mean_completed": float(only_completed.mean),
-        "verdict_text": st.verdict_words(verdict, margin=measured.margin, at_least_margin=at_least, more_seeds=more),
-        "sentence": "; ".join(
-            [numbers, *_notes(measured, index, n - int(only_completed.n), float(only_completed.mean), used)]
-        ),
+        "verdict_text": st.verdict_words(verdict, margin=margin, at_least_margin=at_least, more_seeds=more),
+        "sentence": "; ".join([st.sentence(n=n, margin=margin, **numbers), *notes]),
+        "stopped": stopped,
     }
 
 
-def _notes(measured: Measurements, index: int, at_chance: int, completed: float, used: NDArray[np.bool_]) -> list[str]:
-    """What the numbers hide: pairs with a diverged trial, pairs that are out."""
+def _more_seeds(decisions: st.Decisions, k: int, margin: float | None) -> st.MoreSeeds | None:
+    """How many fresh seeds settle comparison k, at the level and with the variance behind its intervals."""
+    n, degrees = int(decisions.n[k]), float(decisions.degrees[k])
+    if n < 2:
+        return None
+    sd, family = float(decisions.error[k]) * math.sqrt(n), len(decisions.n)
+    prior = 2.0 if family >= st.SMALLEST_FAMILY else 0.0
+    return st.more_seeds(margin, sd, degrees, st.ALPHA / family, prior)
+
+
+def _at_chance(measured: Measurements, k: int, decisions: st.Decisions, read: NDArray[np.bool_]) -> dict[str, Any]:
+    """The second line of comparison k: its effect with diverged trials at chance, at the level of the first."""
+    differences = np.where(read, measured.differences_at_chance, np.nan)
+    if np.isnan(differences[k]).all():
+        return {}
+    level = float(decisions.alpha[k]) if np.isfinite(decisions.alpha[k]) else st.ALPHA
+    found = st.decide(differences, None, level, grid=measured.grid)
+    return {
+        "delta_mean_at_chance": float(found.mean[k]),
+        "delta_ci_low_at_chance": float(found.low[k]),
+        "delta_ci_high_at_chance": float(found.high[k]),
+    }
+
+
+def _notes(measured: Measurements, k: int, read: NDArray[np.bool_]) -> list[str]:
+    """What the numbers hide: pairs with a diverged trial, pairs that are missing."""
     notes = []
-    if at_chance:
-        rest = (
-            "none completed"
-            if math.isnan(completed)
-            else f"{st.points(completed, signed=True)} pp over completed pairs"
+    index, reference = measured.compared[k], measured.against[k]
+    both, chance = measured.differences[k][read], measured.differences_at_chance[k][read]
+    diverged = int((np.isnan(both) & ~np.isnan(chance)).sum())
+    if diverged:
+        notes.append(
+            f"{diverged} pair{'s' if diverged > 1 else ''} with a diverged trial left out"
+            f" ({st.points(float(np.nanmean(chance)), signed=True)} pp with diverged trials at chance accuracy)"
         )
-        notes.append(f"{at_chance} pair{'s' if at_chance > 1 else ''} with a diverged trial at chance accuracy, {rest}")
-    reference = measured.references[index]
     begun = measured.ended[index] | measured.ended[reference]
     if measured.is_sequential:
         begun &= measured.ended[index]  # the baseline goes on without a variant that has stopped
-    out = int((begun & np.isnan(measured.accuracy[index] - measured.accuracy[reference])).sum())
+    out = int((begun & np.isnan(measured.differences_at_chance[k])).sum())
     if out:
-        notes.append(f"{out} pair{'s' if out > 1 else ''} out, as a trial failed or is missing")
+        notes.append(f"{out} pair{'s' if out > 1 else ''} dropped, as a trial failed or is missing")
     return notes
 
 
-def _examples(measured: Measurements, index: int, level: float) -> dict[str, Any]:
-    """The secondary interval and the disagreement, where the correctness of every test example was kept."""
+def _examples(measured: Measurements, index: int, used: NDArray[np.bool_], level: float) -> dict[str, Any]:
+    """The secondary interval and the disagreement from the pairs behind the effect, where each answer was kept."""
     variant, baseline = measured.variants[index], measured.variants[measured.references[index]]
     pairs = []
-    for seed in measured.seeds:
+    for seed in np.array(measured.seeds)[used].tolist():
         own, other = _correct(measured, variant, seed), _correct(measured, baseline, seed)
         if own is not None and other is not None:
             pairs.append((own, other))

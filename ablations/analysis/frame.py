@@ -25,6 +25,7 @@ COLUMNS = (
         "test_top5_accuracy",
         "test_loss",
         "num_test",
+        "num_val",
         "num_classes",
         "correct",
     ),
@@ -98,5 +99,6 @@ def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFram
             values = record.values()
             trial = json.loads(values.pop("trial"))
             row |= values | {"model_json": json.dumps(trial["model"]), "recipe_json": json.dumps(trial["recipe"])}
+            row["num_val"] = trial["dataset"].get("val_size")
         rows.append(row)
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))

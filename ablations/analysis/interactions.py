@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ablations import statistics as st
+from ablations.analysis.effect_rows import effect_row
 from ablations.analysis.measurements import measure
 
 __all__ = ["interactions"]
@@ -21,9 +22,9 @@ def interactions(
     of test accuracy.
 
     `levels` gives the level of each factor for each variant, the frame's column `levels` unless given; the baseline's
-    are the reference. Columns: `effect`, `factors`, `levels`, `n` (seeds that have all cells of the effect), `mean`,
-    simultaneous `low` and `high` over all rows, Holm's `p_adjusted`, the `verdict` against ±margin, and `sentence`. A
-    diverged trial counts at chance.
+    are the reference. Columns: `effect`, `factors`, `levels`, `n` (seeds with a completed trial in every cell), `mean`,
+    simultaneous over all rows `low` and `high` (95 %) with `equivalence_low` and `equivalence_high` (90 %) inside them,
+    `p_adjusted`, the `verdict` against ±margin, and `sentence`.
 
     Raises:
         ValueError: the variants are not each combination of the levels once.
@@ -39,27 +40,11 @@ def interactions(
         cells.append(cell)
     found = st.contrasts(cells, cells[0], order)
     values = np.stack([st.per_seed(contrast, measured.accuracy) for contrast in found])
-    decisions = st.decide(values, measured.margin)
+    decisions = st.decide(values, measured.margin, grid=measured.grid)
     rows = []
     for k, contrast in enumerate(found):
-        n, mean, sd, low, high, p, equivalence_p = (
-            float(getattr(decisions, name)[k]) for name in ("n", "mean", "sd", "low", "high", "p", "equivalence_p")
-        )
-        verdict = st.VERDICTS[int(decisions.verdict[k])]
         rows.append(
-            {
-                "effect": contrast.name,
-                "factors": contrast.factors,
-                "levels": contrast.levels,
-                "n": int(n),
-                "mean": mean,
-                "low": low,
-                "high": high,
-                "p_adjusted": p,
-                "verdict": verdict,
-                "sentence": st.sentence(
-                    n=int(n), mean=mean, low=low, high=high, p=p, sd=sd, equivalence_p=equivalence_p, verdict=verdict
-                ),
-            }
+            {"effect": contrast.name, "factors": contrast.factors, "levels": contrast.levels}
+            | effect_row(decisions, k, measured.margin)
         )
     return pd.DataFrame(rows)

@@ -1,7 +1,8 @@
 """From a frame of records to arrays of variants × seeds, with nothing dropped in silence.
 
-A diverged trial counts at chance accuracy, 1 / number of classes. A failed or missing one takes its pair out; both are
-counted.
+Effects are those among completed pairs. A diverged trial has no accuracy there; it counts in the success rate, and at
+chance accuracy (1 / number of classes) in the second line of the effect. A failed or missing trial drops its pair. All
+are counted.
 """
 
 from __future__ import annotations
@@ -29,16 +30,17 @@ STATUSES = ("complete", "diverged", "failed", "missing")
 class Measurements:
     """One comparison as arrays of shape (variants, seeds), each baseline before what is compared with it.
 
-    `accuracy` is the test accuracy with diverged trials at chance, `completed` without them; NaN where there is none.
-    `ended` says which trials need no more waiting for. `rows` holds the frame's row of each trial that is in the frame.
-    `margin` is δ, a fraction. `references` gives for each variant the index of its baseline; a baseline has its own.
+    `accuracy` is the test accuracy of completed trials, `at_chance` the same with diverged ones at chance; NaN where
+    there is none. `ended` is true for trials that need not be waited for. `rows` holds the frame's row of each trial in
+    the frame. `margin` is δ, a fraction. `references` gives for each variant the index of its baseline; a baseline has
+    its own.
     """
 
     variants: tuple[str, ...]
     references: tuple[int, ...]
     seeds: tuple[int, ...]
     accuracy: Array
-    completed: Array
+    at_chance: Array
     ended: NDArray[np.bool_]
     rows: dict[tuple[str, int], dict[str, Any]]
     margin: float | None
@@ -56,8 +58,19 @@ class Measurements:
 
     @property
     def differences(self) -> Array:
-        """Per-seed differences of the K comparisons, (K, seeds)."""
+        """Per-seed differences of the K comparisons among completed pairs, (K, seeds)."""
         return self.accuracy[self.compared] - self.accuracy[self.against]
+
+    @property
+    def differences_at_chance(self) -> Array:
+        """The same with diverged trials at chance accuracy, (K, seeds)."""
+        return self.at_chance[self.compared] - self.at_chance[self.against]
+
+    @property
+    def grid(self) -> float | None:
+        """The step between neighbouring test accuracies, 1 / number of test images; None where that is not known."""
+        sizes = {float(row["num_test"]) for row in self.rows.values() if _is_given(row.get("num_test"))}
+        return 1 / min(sizes) if sizes and min(sizes) > 0 else None
 
     @property
     def ended_pairs(self) -> NDArray[np.bool_]:
@@ -116,7 +129,7 @@ def measure(frame: pd.DataFrame, seeds_mode: str | None = None) -> Measurements:
     found = sorted({int(seed) for seed in frame["seed"]})
     seeds = tuple(range(found[0], found[0] + LOOKS[-1].seeds)) if mode == "auto" else tuple(found)
     shape = (len(variants), len(seeds))
-    accuracy, completed, ended = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
+    accuracy, at_chance, ended = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape, dtype=np.bool_)
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     for record in frame.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
@@ -129,14 +142,14 @@ def measure(frame: pd.DataFrame, seeds_mode: str | None = None) -> Measurements:
             continue
         rows[variant, seed] = row
         at = variants.index(variant), seeds.index(seed)
-        completed[at], accuracy[at] = _accuracies(row)
+        accuracy[at], at_chance[at] = _accuracies(row)
         ended[at] = row["status"] != "missing"
     return Measurements(
         variants=variants,
         references=references,
         seeds=seeds,
         accuracy=accuracy,
-        completed=completed,
+        at_chance=at_chance,
         ended=ended,
         rows=rows,
         margin=None if margin is None else float(margin),
@@ -165,7 +178,7 @@ def _references(frame: pd.DataFrame, baselines: list[str]) -> dict[str, str]:
 
 
 def _accuracies(row: dict[str, Any]) -> tuple[float, float]:
-    """Test accuracy of a completed trial, and what counts for it in means and verdicts."""
+    """Test accuracy of a completed trial, and the same with a diverged trial at chance."""
     where = f"{row['variant']}, seed {row['seed']}"
     status, accuracy = row["status"], row["test_accuracy"]
     if status not in STATUSES:
@@ -174,7 +187,7 @@ def _accuracies(row: dict[str, Any]) -> tuple[float, float]:
         classes = row.get("num_classes")
         if classes is None or not _is_given(classes) or not classes >= 1:
             raise ValueError(
-                f"num_classes: {classes!r} of {where} is not allowed; a diverged trial counts at chance, 1 /"
+                f"num_classes: {classes!r} of {where} is not allowed; a diverged trial is counted at chance, 1 /"
                 " num_classes"
             )
         return math.nan, 1 / float(classes)

@@ -62,7 +62,7 @@ def next_step(frame: pd.DataFrame) -> Step:
     """
     measured = measure(frame, "auto")
     baselines = sorted(set(measured.references))
-    raced = race(measured.differences, measured.margin, measured.ended_pairs)
+    raced = race(measured.differences, measured.margin, measured.ended_pairs, grid=measured.grid)
     num_seeds = {measured.variants[index]: FIRST_SEEDS for index in baselines}
     role = "is what all others are compared with" if len(baselines) == 1 else "is a baseline"
     reasons = dict.fromkeys(num_seeds, role)

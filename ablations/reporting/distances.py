@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ablations import statistics as st
+from ablations.analysis.effect_rows import EFFECT_COLUMNS, effect_row
 from ablations.analysis.measurements import Measurements, measure
 from ablations.reporting.tables import csv_text
 from xception.base import formatting as f
@@ -17,7 +18,7 @@ from xception.base.files import write_atomically
 
 __all__ = ["distances", "write_distances"]
 
-COLUMNS = ("variant", "baseline", "macs", "n", "mean", "low", "high", "p_adjusted", "verdict", "sentence")
+COLUMNS = ("variant", "baseline", "macs", *EFFECT_COLUMNS)
 
 
 def distances(frame: pd.DataFrame, widths: Sequence[str], variants: Sequence[str] | None = None) -> pd.DataFrame:
@@ -26,8 +27,9 @@ def distances(frame: pd.DataFrame, widths: Sequence[str], variants: Sequence[str
 
     `widths` names the rows that are the baseline at another width; the baseline itself belongs to its curve. `variants`
     are those to hold against it, all others of the frame unless given. Columns: `variant`, `baseline`, `macs`, `n`
-    (seeds), `mean` (a fraction of test accuracy), simultaneous `low` and `high`, Holm's `p_adjusted`, `verdict` against
-    ±margin, and `sentence`. A diverged trial counts at chance. Where trials are still missing on either side of a
+    (seeds), `mean` (a fraction of test accuracy), simultaneous `low` and `high` (95 %) with
+    `equivalence_low` and `equivalence_high` (90 %) inside them, `p_adjusted`, `verdict` against ±margin, and
+    `sentence`. Where trials are still missing on either side of a
     variant's size, its numbers are NaN and n is 0.
 
     Raises:
@@ -50,28 +52,12 @@ def distances(frame: pd.DataFrame, widths: Sequence[str], variants: Sequence[str
     values = np.array([_from_curve(measured, int(k), macs, on_curve) for k in others]).reshape(
         len(others), len(measured.seeds)
     )
-    decisions = st.decide(values, measured.margin)
+    decisions = st.decide(values, measured.margin, grid=measured.grid)
     rows = []
     for row, k in enumerate(others):
-        mean, sd, low, high, p, equivalence_p = (
-            float(getattr(decisions, name)[row]) for name in ("mean", "sd", "low", "high", "p", "equivalence_p")
-        )
-        verdict, n = st.VERDICTS[int(decisions.verdict[row])], int(decisions.n[row])
         rows.append(
-            {
-                "variant": measured.variants[k],
-                "baseline": measured.variants[0],
-                "macs": macs[k],
-                "n": n,
-                "mean": mean,
-                "low": low,
-                "high": high,
-                "p_adjusted": p,
-                "verdict": verdict,
-                "sentence": st.sentence(
-                    n=n, mean=mean, low=low, high=high, p=p, sd=sd, equivalence_p=equivalence_p, verdict=verdict
-                ),
-            }
+            {"variant": measured.variants[k], "baseline": measured.variants[0], "macs": macs[k]}
+            | effect_row(decisions, row, measured.margin)
         )
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS)).astype({"macs": "Int64"})
 
@@ -93,9 +79,15 @@ def write_distances(frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], fo
             "MACs": [f.count(macs) if pd.notna(macs) else f.NOT_MEASURED for macs in table["macs"]],
             "n": table["n"],
             "Above the baseline's curve (pp)": [f.points(value) for value in table["mean"]],
-            "Interval (pp)": [
-                f.interval(low, high, signed=True) for low, high in zip(table["low"], table["high"], strict=True)
-            ],
+            **{
+                title: [
+                    f.interval(low, high, signed=True) for low, high in zip(table[ends[0]], table[ends[1]], strict=True)
+                ]
+                for title, ends in (
+                    ("95 % interval (pp)", ("low", "high")),
+                    ("90 % interval (pp)", ("equivalence_low", "equivalence_high")),
+                )
+            },
             "Verdict": table["verdict"],
         }
     )

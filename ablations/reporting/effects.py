@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablations.analysis.effect_rows import EFFECT_COLUMNS
 from ablations.analysis.interactions import interactions
 from ablations.reporting.tables import csv_text
 from xception.base import formatting as f
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["has_effects", "write_effects"]
 
-COLUMNS = ("effect", "n", "mean", "low", "high", "p_adjusted", "verdict", "sentence")
+COLUMNS = ("effect", *EFFECT_COLUMNS)
 
 
 def has_effects(frame: pd.DataFrame) -> bool:
@@ -48,17 +49,21 @@ def write_effects(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
             row["n"],
             f.points(row["mean"]),
             f.interval(row["low"], row["high"], signed=True),
+            f.interval(row["equivalence_low"], row["equivalence_high"], signed=True),
             row["verdict"],
         )
         for _, row in effects.iterrows()
     ]
     table = tabulate(
-        rows, headers=("Effect", "n", "Mean (pp)", "Interval (pp)", "Verdict"), tablefmt="github", disable_numparse=True
+        rows,
+        headers=("Effect", "n", "Mean (pp)", "95 % interval (pp)", "90 % interval (pp)", "Verdict"),
+        tablefmt="github",
+        disable_numparse=True,
     )
     note = (
         "An effect is what moving a factor from its baseline level changes, averaged over the levels of the other"
         " factors; an interaction (×) is by how much one effect changes when the other factor moves too. Intervals"
-        f" hold together for all {len(rows)} at 95 %."
+        f" hold together for all {len(rows)} effects."
     )
     write_atomically(folder / "effects.md", f"{table}\n\n{note}\n")
     return effects

@@ -7,7 +7,18 @@
 from __future__ import annotations
 
 from ablations.statistics.curves import Band, area_under_curve, curve_band, epochs_to_reach
-from ablations.statistics.decisions import ALPHA, EQUIVALENT, HELPS, HURTS, INCONCLUSIVE, VERDICTS, Decisions, decide
+from ablations.statistics.decisions import (
+    ALPHA,
+    EQUIVALENT,
+    FEWEST_PAIRS,
+    HELPS,
+    HURTS,
+    INCONCLUSIVE,
+    SMALLEST_FAMILY,
+    VERDICTS,
+    Decisions,
+    decide,
+)
 from ablations.statistics.examples import (
     Disagreement,
     crossed_interval,
@@ -18,32 +29,42 @@ from ablations.statistics.examples import (
 )
 from ablations.statistics.factorial import Contrast, contrasts, per_seed
 from ablations.statistics.matched import VerticalDistance, vertical_distance
-from ablations.statistics.multiplicity import holm
 from ablations.statistics.paired import (
     Array,
     Interval,
     Moments,
     bootstrap_interval,
     difference_p,
-    equivalence_p,
     hedges_g,
     moments,
+    probability_of_improvement,
     seed_correlation,
     sign_flip_p,
     t_interval,
     wins,
 )
-from ablations.statistics.planning import difference_power, equivalence_power, more_seeds, sd_upper_limit, seeds_needed
+from ablations.statistics.planning import (
+    FEASIBLE,
+    MoreSeeds,
+    difference_power,
+    equivalence_power,
+    more_seeds,
+    sd_limit,
+    seeds_needed,
+)
 from ablations.statistics.sentences import points, probability, sentence, verdict_words
 from ablations.statistics.sequential import LOOKS, Look, Race, chance_of_verdict, race
 
 __all__ = [
     "ALPHA",
     "EQUIVALENT",
+    "FEASIBLE",
+    "FEWEST_PAIRS",
     "HELPS",
     "HURTS",
     "INCONCLUSIVE",
     "LOOKS",
+    "SMALLEST_FAMILY",
     "VERDICTS",
     "Array",
     "Band",
@@ -53,6 +74,7 @@ __all__ = [
     "Interval",
     "Look",
     "Moments",
+    "MoreSeeds",
     "Race",
     "VerticalDistance",
     "area_under_curve",
@@ -66,18 +88,17 @@ __all__ = [
     "difference_power",
     "disagreement",
     "epochs_to_reach",
-    "equivalence_p",
     "equivalence_power",
     "hedges_g",
-    "holm",
     "moments",
     "more_seeds",
     "pack_correct",
     "per_seed",
     "points",
     "probability",
+    "probability_of_improvement",
     "race",
-    "sd_upper_limit",
+    "sd_limit",
     "seed_correlation",
     "seed_disagreement",
     "seeds_needed",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+from ablations.statistics.decisions import FEWEST_PAIRS
 from ablations.statistics.paired import ROUNDING
+from ablations.statistics.planning import MoreSeeds
 
 __all__ = ["points", "probability", "sentence", "verdict_words"]
 
@@ -26,15 +28,15 @@ def probability(p: float) -> str:
 
 
 def verdict_words(
-    verdict: str, *, margin: float | None = None, at_least_margin: bool = False, more_seeds: int | None = None
+    verdict: str, *, margin: float | None = None, at_least_margin: bool = False, more_seeds: MoreSeeds | None = None
 ) -> str:
-    """Return the verdict with what qualifies it: `helps by at least 0.5 pp`, `inconclusive: about 4 more seeds`."""
+    """Return the verdict with its qualification: `helps by at least 0.5 pp`, `inconclusive: about 12 fresh seeds`."""
     if verdict in ("helps", "hurts") and at_least_margin and margin is not None:
         return f"{verdict} by at least {100 * margin:.3g} pp"
     if verdict == "no meaningful effect" and margin is not None:
         return f"{verdict} (within ±{100 * margin:.3g} pp)"
     if verdict == "inconclusive" and more_seeds is not None:
-        return f"{verdict}: about {more_seeds} more seed{'s' if more_seeds != 1 else ''}"
+        return f"{verdict}: {more_seeds}"
     return verdict
 
 
@@ -44,39 +46,49 @@ def sentence(
     mean: float,
     low: float,
     high: float,
+    equivalence_low: float,
+    equivalence_high: float,
     p: float,
     sd: float,
-    equivalence_p: float = math.nan,
-    verdict: str = "",
-    over_looks: bool = False,
+    margin: float | None = None,
 ) -> str:
-    """Return the numbers behind a verdict: `+1.8 pp [0.9, 2.7], n = 5 paired seeds, Holm p = 0.01`.
+    """Return the numbers behind a verdict: `+1.8 pp, 95 % [0.9, 2.7], 90 % [1.1, 2.5], n = 5 paired seeds, p = 0.01`.
 
-    Where there is no interval, the sentence says why: no pair, one pair, identical results, differences without
-    variance.
+    Where there is no interval, the sentence says why: no pair, one pair, differences without variance.
     """
     if n == 0:
         return "no paired seeds: nothing to compare"
     if n == 1:
         return f"{points(mean, signed=True)} pp, n = 1 paired seed: one pair gives no interval"
-    if sd == 0 and abs(mean) < ROUNDING:
-        return f"identical results in all {n} paired seeds: no interval; does the variant change anything?"
-    if sd == 0:
+    if math.isnan(low):
+        if sd == 0 and abs(mean) < ROUNDING:
+            return f"identical results in all {n} paired seeds: no interval; does the variant change anything?"
         return f"{points(mean, signed=True, decimals=2)} pp in each of {n} paired seeds: no variance, so no interval"
-    decimals = _decimals((high - low) / 2)
-    numbers = (
-        f"{points(mean, signed=True, decimals=decimals)} pp [{points(low, decimals=decimals)},"
-        f" {points(high, decimals=decimals)}], n = {n} paired seeds"
+    decimals = _decimals((low, high, equivalence_low, equivalence_high), margin)
+    intervals = [
+        f"{level} % [{points(ends[0], decimals=decimals)}, {points(ends[1], decimals=decimals)}]"
+        for level, ends in ((95, (low, high)), (90, (equivalence_low, equivalence_high)))
+    ]
+    text = (
+        f"{points(mean, signed=True, decimals=decimals)} pp, {intervals[0]}, {intervals[1]}, n = {n} paired seeds,"
+        f" p {probability(p)}"
     )
-    if verdict == "no meaningful effect":
-        return f"{numbers}, Holm p of equivalence {probability(equivalence_p)}" + (
-            " over the looks" if over_looks else ""
-        )
-    if math.isnan(p):
-        return f"{numbers}, before the first look"
-    return f"{numbers}, Holm p {probability(p)}" + (" over the looks" if over_looks else "")
+    if n < FEWEST_PAIRS:
+        text += f"; below {FEWEST_PAIRS} pairs there is no verdict"
+    if sd == 0 and abs(mean) < ROUNDING:
+        text += "; identical results in every pair: does the variant change anything?"
+    return text
 
 
-def _decimals(fraction: float) -> int:
-    """Two significant digits below 0.2 pp, else one decimal of a percentage point."""
-    return 1 if fraction >= 0.002 else 2 if fraction >= 0.0002 else 3
+def _decimals(ends: tuple[float, float, float, float], margin: float | None) -> int:
+    """One decimal of a point, two below 0.2 pp of half-width, or as many as keep each end on its side of 0 and ±δ."""
+    half = (ends[1] - ends[0]) / 2
+    decimals = 1 if half >= 0.002 else 2 if half >= 0.0002 else 3
+    limits = (0.0,) if margin is None else (-margin, 0.0, margin)
+    while decimals < 6 and any(
+        round(100 * end, decimals) == round(100 * limit, decimals) and abs(end - limit) > ROUNDING
+        for end in ends
+        for limit in limits
+    ):
+        decimals += 1
+    return decimals

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from ablations.statistics.decisions import ALPHA, INCONCLUSIVE, Decisions, decide
+from ablations.statistics.decisions import INCONCLUSIVE, Decisions, decide
 from ablations.statistics.paired import Array
 
 __all__ = ["FUTILE", "FUTILITY", "LOOKS", "RUNNING", "SETTLED", "SPENT", "Look", "Race", "chance_of_verdict", "race"]
@@ -32,10 +32,10 @@ class Look:
 
 
 LOOKS = (
-    Look(seeds=3, alpha=0.005),
-    Look(seeds=5, alpha=0.010),
-    Look(seeds=8, alpha=0.015),
-    Look(seeds=10, alpha=0.020),
+    Look(seeds=3, alpha=0.0014),
+    Look(seeds=5, alpha=0.0050),
+    Look(seeds=8, alpha=0.0214),
+    Look(seeds=10, alpha=0.0375),
 )
 FUTILITY = 0.10
 
@@ -57,11 +57,17 @@ class Race:
     chance: Array
 
 
-def race(differences: ArrayLike, margin: float | None, resolved: NDArray[np.bool_] | None = None) -> Race:
+def race(
+    differences: ArrayLike,
+    margin: float | None,
+    resolved: NDArray[np.bool_] | None = None,
+    *,
+    grid: ArrayLike | None = None,
+) -> Race:
     """Return what the looks decide on differences (..., K, 10), in the order of seeds.
 
-    NaN is a pair that is out. `resolved`, of the same shape, says which pairs have ended, however they ended; a look is
-    taken once all pairs up to it of all variants that still run have, and only pairs up to a look are read at it.
+    NaN is a missing pair. `resolved`, of the same shape, is true for pairs that have ended, however they ended; a look
+    is taken once all pairs up to it of all variants that still run have, and only pairs up to a look are read at it.
     """
     values = np.asarray(differences, dtype=np.float64)
     ended = np.ones(values.shape, dtype=np.bool_) if resolved is None else resolved
@@ -69,18 +75,16 @@ def race(differences: ArrayLike, margin: float | None, resolved: NDArray[np.bool
     state = np.full(shape, RUNNING, dtype=np.int8)
     looks, chance = np.zeros(shape, dtype=np.int64), np.full(shape, np.nan)
     decisions = decide(np.full((*shape, 1), np.nan), None)  # before any look
+    read = np.full(values.shape, np.nan)  # what the looks so far have read of each variant
     for index, look in enumerate(LOOKS):
         running = state == RUNNING
         ready = (ended[..., : look.seeds].all(axis=-1) | ~running).all(axis=-1, keepdims=True)
         taken = running & ready & (looks == index)
         if not taken.any():
             break
-        new = decide(np.where(taken[..., np.newaxis], values[..., : look.seeds], np.nan), margin, look.alpha)
-        spent = {
-            name: np.fmin(getattr(decisions, name), np.minimum(getattr(new, name) * ALPHA / look.alpha, 1.0))
-            for name in ("p", "equivalence_p")
-        }
-        new = dataclasses.replace(new, **spent)
+        within = np.arange(values.shape[-1]) < look.seeds
+        read = np.where(taken[..., np.newaxis] & within, values, read)
+        new = decide(read, margin, look.alpha, grid=grid)  # who has stopped stays in the family, with what was read
         decisions = _merged(taken, new, decisions)
         state = np.where(taken & (new.verdict != INCONCLUSIVE), SETTLED, state).astype(np.int8)
         looks = looks + taken
@@ -97,21 +101,21 @@ def race(differences: ArrayLike, margin: float | None, resolved: NDArray[np.bool
 def chance_of_verdict(now: Decisions, more: int, margin: float | None, alpha: float) -> Array:
     """Return the predicted chance, of shape (..., K), that `more` pairs bring any verdict in one look at level α/K.
 
-    The mean to come is t distributed around the present one; its standard error then is taken to be what it is now per
-    pair. NaN where nothing can be predicted.
+    The mean to come is t distributed around the present one; its standard error then is what it is now per pair. NaN
+    where nothing can be predicted.
     """
     level = alpha / max(1, now.mean.shape[-1])
     final = now.n + more
     with np.errstate(invalid="ignore", divide="ignore"):
-        sd = np.where(now.sd > 0, now.sd, np.nan)
+        sd = now.error * np.sqrt(now.n)
         spread, error = sd * np.sqrt(1 / now.n - 1 / final), sd / np.sqrt(final)
-        degrees = np.where(now.n > 1, now.n - 1.0, np.nan)
-        different = special.stdtrit(final - 1.0, 1 - level / 2) * error
+        degrees = now.degrees
+        different = special.stdtrit(degrees + more, 1 - level / 2) * error
         chance = special.stdtr(degrees, (now.mean - different) / spread) + special.stdtr(
             degrees, -(now.mean + different) / spread
         )
         if margin is not None:
-            within = np.maximum(margin - special.stdtrit(final - 1.0, 1 - level) * error, 0.0)
+            within = np.maximum(margin - special.stdtrit(degrees + more, 1 - level) * error, 0.0)
             inside = special.stdtr(degrees, (within - now.mean) / spread) - special.stdtr(
                 degrees, (-within - now.mean) / spread
             )

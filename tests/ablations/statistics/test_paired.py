@@ -8,13 +8,14 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from scipy import stats
 
 from ablations.statistics import (
     bootstrap_interval,
     difference_p,
-    equivalence_p,
     hedges_g,
     moments,
+    probability_of_improvement,
     seed_correlation,
     sign_flip_p,
     t_interval,
@@ -78,25 +79,6 @@ def test_p_against_mpmath(n, shift):
     of = moments(values)
     t = float(of.mean) / float(of.standard_error)
     assert float(difference_p(of)) == pytest.approx(float(2 * t_below(-abs(t), n - 1)), rel=1e-9)
-    margin = 0.01
-    one = 1 - t_below((float(of.mean) + margin) / float(of.standard_error), n - 1)
-    other = t_below((float(of.mean) - margin) / float(of.standard_error), n - 1)
-    assert float(equivalence_p(of, margin)) == pytest.approx(float(max(one, other)), rel=1e-8)
-
-
-def test_equivalence_is_the_90_percent_interval():
-    values = np.random.default_rng(0).normal(0, 0.01, (2000, 5))
-    of = moments(values)
-    interval = t_interval(of, 0.90)
-    inside = (interval.low > -0.01) & (interval.high < 0.01)
-    assert 100 < inside.sum() < 1900
-    np.testing.assert_array_equal(equivalence_p(of, 0.01) < 0.05, inside)
-
-
-@pytest.mark.parametrize("margin", [0.0, -0.1, math.nan])
-def test_equivalence_refuses_margins(margin):
-    with pytest.raises(ValueError, match="margin"):
-        equivalence_p(moments(SLEEP), margin)
 
 
 def test_moments_leave_nan_out_row_by_row():
@@ -113,7 +95,7 @@ def test_moments_leave_nan_out_row_by_row():
 def test_without_variance_nothing_is_claimed(values):
     of = moments(np.array(values, dtype=float))
     interval = t_interval(of)
-    results = [difference_p(of), equivalence_p(of, 0.01), interval.low, interval.high, hedges_g(of)]
+    results = [difference_p(of), interval.low, interval.high, hedges_g(of)]
     assert all(math.isnan(float(result)) for result in results)
 
 
@@ -127,6 +109,13 @@ def test_hedges_correction_against_the_published_table():
 
 def test_wins_count_no_ties():
     assert wins([0.1, 0.0, -0.1, 0.2, math.nan]) == 2
+
+
+def test_probability_of_improvement_counts_all_pairs_of_runs():
+    assert probability_of_improvement([0.3, 0.1], [0.2, 0.1]) == (1 + 1 + 0 + 0.5) / 4
+    x, y = np.random.default_rng(0).normal(0, 1, (2, 20))
+    assert probability_of_improvement(x, y) == pytest.approx(stats.mannwhitneyu(x, y).statistic / 400)
+    assert math.isnan(probability_of_improvement([], [0.1]))
 
 
 def test_seed_correlation():
