@@ -88,7 +88,8 @@ def test_numbers_are_those_of_the_frame():
     assert (better.test_accuracy_ci_low, better.test_accuracy_ci_high) == pytest.approx(
         (np.mean(BETTER) - half, np.mean(BETTER) + half)
     )
-    variances = [np.var(np.array(values) - BASE, ddof=1) for values in (BETTER, SAME, NOISY)]
+    # ties on 100 test images have the variance of a coin flip between two scores
+    variances = [max(0.005**2, np.var(np.array(values) - BASE, ddof=1)) for values in (BETTER, SAME, NOISY)]
     variance = max(variances[0], (2 * np.mean(variances) + 4 * variances[0]) / 6)
     for name, level in (("delta", 1 - 0.05 / 6), ("equivalence", 1 - 0.05 / 3)):
         half = stats.t.ppf(level, 6) * math.sqrt(variance / 5)
