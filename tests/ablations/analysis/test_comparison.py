@@ -103,9 +103,14 @@ def test_numbers_are_those_of_the_frame():
     assert better.probability_of_improvement == 1
     assert better.train_seconds == pytest.approx(4.0)
     noisy = row(table, "noisy")
-    limit = "more than 200" if pd.isna(noisy.more_seeds_limit) else noisy.more_seeds_limit
-    assert noisy.verdict_text == f"inconclusive: about {noisy.more_seeds} to {limit} fresh seeds"
-    assert noisy.more_seeds > 5
+    assert noisy.verdict_text == "inconclusive: not feasible (more than 200 fresh seeds)"
+    assert pd.isna(noisy.more_seeds)
+    table = ablations.compare(frame({"base": BASE, "drifting": [b + 8 * e for b, e in zip(BASE, NUDGES, strict=True)]}))
+    drifting = row(table, "drifting")
+    assert 5 < drifting.more_seeds < drifting.more_seeds_limit < 50
+    assert drifting.verdict_text == (
+        f"inconclusive: about {drifting.more_seeds} to {drifting.more_seeds_limit} fresh seeds"
+    )
 
 
 def test_baseline_has_no_difference():
