@@ -292,7 +292,7 @@ def _closest(value: Any, found: tuple[Field, ...]) -> str:
 def _limits(field: Field) -> str:
     """What the config's own check answers to a number that is out of range; nothing where it has none."""
     numeric = {int, float} & set(members(field.annotation))
-    if not numeric:
+    if not numeric or field.owner is Design:
         return ""
     for probe in (-1, 1_000_000_000, 0.5 if float in numeric else 2):
         try:

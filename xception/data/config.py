@@ -20,11 +20,16 @@ class DatasetConfig(Config):
         ValueError: a size is out of range, or the fingerprint is no SHA-256.
     """
 
-    fingerprint: str  # SHA-256 of the content, in hexadecimal; never a path
-    image_size: int  # height and width in pixels that the images are brought to
-    val_size: int  # images held out of the training set for every choice that is made
-    train_size: int | None = None  # images trained on; None: all that validation leaves
-    test_size: int | None = None  # images of the test set; None: all
+    fingerprint: str
+    """SHA-256 of the content, in hexadecimal; never a path."""
+    image_size: int
+    """Height and width in pixels that the images are brought to."""
+    val_size: int
+    """Images held out of the training set for every choice that is made."""
+    train_size: int | None = None
+    """Images trained on; None: all that validation leaves."""
+    test_size: int | None = None
+    """Images of the test set; None: all."""
 
     def validate(self) -> None:
         """Check the ranges."""
@@ -49,15 +54,20 @@ class AugmentConfig(Config):
         ValueError: a value is out of range, or a magnitude is set where no operation would use it.
     """
 
-    flip: bool = False  # mirrored left to right with probability 1/2
-    crop_padding: int = 0  # pixels of black around the image, before a crop of the old size at a random place; 0: none
-    cutout: int = 0  # side in pixels of a square set to the mean colour (DeVries and Taylor 2017); 0: none
-    randaugment_operations: int = 0  # operations in a row (Cubuk et al. 2020); 0: none
-    randaugment_magnitude: int = 9  # their strength, 0 to 30
-    mixup_alpha: float = 0.0  # Beta(alpha, alpha) of the mixing weight (Zhang et al. 2018); 0: none
-    cutmix_alpha: float = (
-        0.0  # Beta(alpha, alpha) of the area kept (Yun et al. 2019); 0: none. With mixup: one of both, a batch each
-    )
+    flip: bool = False
+    """Mirrored left to right with probability 1/2."""
+    crop_padding: int = 0
+    """Pixels of black around the image, before a crop of the old size at a random place; 0: none."""
+    cutout: int = 0
+    """Side in pixels of a square set to the mean colour (DeVries and Taylor 2017); 0: none."""
+    randaugment_operations: int = 0
+    """Operations in a row (Cubuk et al. 2020); 0: none."""
+    randaugment_magnitude: int = 9
+    """Their strength, 0 to 30."""
+    mixup_alpha: float = 0.0
+    """Beta(alpha, alpha) of the mixing weight (Zhang et al. 2018); 0: none."""
+    cutmix_alpha: float = 0.0
+    """Beta(alpha, alpha) of the area kept (Yun et al. 2019); 0: none. With mixup: one of both, a batch each."""
 
     def validate(self) -> None:
         """Check the ranges and that no setting is without effect."""

@@ -77,9 +77,13 @@ class XceptionConfig(Config):
     """
 
     num_classes: int = 1000
+    """Classes to tell apart."""
     in_channels: int = 3
+    """Channels of the images."""
     input_size: int | None = None
+    """Side of the images in pixels, where the head's kernel depends on it."""
     width_multiplier: float = 1.0
+    """Factor on all widths of stem and flows."""
     stem: StemConfig = StemConfig()
     entry: EntryFlowConfig | None = EntryFlowConfig()
     middle: MiddleFlowConfig = MiddleFlowConfig()
@@ -88,10 +92,14 @@ class XceptionConfig(Config):
     operator: OperatorConfig = OperatorConfig()
     norm: NormConfig = NormConfig()
     activation: Activation = "relu"
+    """The activation of all layers."""
     residual: ResidualConfig = ResidualConfig()
     downsampling: Downsampling = "max_pool"
+    """How a module reduces resolution."""
     padding: Literal["symmetric", "same"] = "symmetric"
+    """Where strided layers pad even maps: both sides alike, or bottom and right only."""
     initialisation: Initialisation = "he_normal"
+    """How weights are drawn at the start."""
 
     def for_data(self, *, num_classes: int, in_channels: int, input_size: int) -> XceptionConfig:
         """Return this network for a data set: its classes, its channels and, where the head needs it, its image size in
@@ -341,10 +349,15 @@ class TorchvisionConfig(Config):
     """
 
     name: Literal["vgg16", "resnet18", "resnet50", "resnet152", "inception_v3"]
+    """Which network."""
     num_classes: int = 1000
+    """Classes to tell apart."""
     in_channels: int = 3
+    """Channels of the images."""
     stem: Literal["imagenet", "cifar"] = "imagenet"
+    """A ResNet's first layers: for 224-pixel images or for 32-pixel ones."""
     initialisation: Initialisation = "he_normal_fan_out"
+    """How weights are drawn at the start."""
 
     def validate(self) -> None:
         """Check counts, and that the CIFAR stem is a ResNet's."""

@@ -89,8 +89,11 @@ class StemConfig(Config):
     """
 
     kind: Literal["paper", "aligned", "cifar", "patchify"] = "paper"
+    """How the first convolution goes about stride and padding."""
     widths: tuple[int, ...] = (32, 64)
+    """Channels of each convolution."""
     patch_size: int = 4
+    """Side of the first kernel, and its stride, of a patchify stem."""
 
     def validate(self) -> None:
         """Check the widths and that the patch size has an effect."""
@@ -117,9 +120,13 @@ class EntryFlowConfig(Config):
     """
 
     widths: tuple[int, ...] = (128, 256, 728)
+    """Channels of each module."""
     strides: tuple[Literal[1, 2], ...] = (2, 2, 2)
+    """Stride of each module."""
     convolutions: int = 2
+    """Convolutions in a module."""
     residual: ResidualKind | None = None
+    """Shortcuts of this flow; None: those of the network."""
 
     def validate(self) -> None:
         """Check that there is one stride per width."""
@@ -140,9 +147,13 @@ class MiddleFlowConfig(Config):
     """The middle flow: equal modules; `width` None keeps the width that comes in, `modules=0` removes the flow."""
 
     modules: int = 8
+    """Number of modules; 0 removes the flow."""
     convolutions: int = 3
+    """Convolutions in a module."""
     width: int | None = None
+    """Channels of the modules; None: those that come in."""
     residual: ResidualKind | None = None
+    """Shortcuts of this flow; None: those of the network."""
 
     def validate(self) -> None:
         """Check counts, and that a removed flow has no settings."""
@@ -163,11 +174,17 @@ class ExitFlowConfig(Config):
     """
 
     width: int = 1024
+    """Channels of the module."""
     stride: Literal[1, 2] = 2
+    """Stride of the module."""
     convolutions: int = 2
+    """Convolutions in the module."""
     tail_widths: tuple[int, ...] = (1536, 2048)
+    """Channels of each convolution after the module."""
     tail_intermediate_activation: MaybeActivation | None = None
+    """Activation between the tail's depthwise and pointwise convolutions; None: that of the network."""
     residual: ResidualKind | None = None
+    """Shortcuts of this flow; None: those of the network."""
 
     def validate(self) -> None:
         """Check widths, and that the tail's settings have a tail."""
@@ -187,8 +204,11 @@ class HeadConfig(Config):
     """
 
     pool: Literal["average", "max", "global_depthwise", "flatten"] = "average"
+    """How the last map becomes a vector."""
     hidden: tuple[int, ...] = ()
+    """Units of each hidden fully connected layer."""
     dropout: float = 0.5
+    """Probability of dropping a feature before the classifier."""
 
     def validate(self) -> None:
         """Check widths and the probability."""
@@ -220,13 +240,21 @@ class OperatorConfig(Config):
     kind: Literal["separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception"] = (
         "separable"
     )
+    """The convolution in the place of the separable one."""
     kernel_size: int = 3
+    """Side of the spatial kernels."""
     dilation: int = 1
+    """Distance between the taps of a spatial kernel."""
     depth_multiplier: int = 1
+    """Depthwise outputs for each input channel."""
     segments: int = 1
+    """Channel segments with a spatial convolution of their own."""
     intermediate_activation: MaybeActivation = "none"
+    """Activation between the convolutions of one operator."""
     tower_activation: MaybeActivation | None = None
+    """Activation after each convolution inside a tower; None: the intermediate activation."""
     tower_norm: bool | None = None
+    """Whether a norm follows each convolution inside a tower; None: as the norm's placement has it."""
 
     @property
     def inner_activation(self) -> MaybeActivation:
@@ -275,12 +303,17 @@ class NormConfig(Config):
     """
 
     kind: Literal["batch", "group", "layer", "none"] = "batch"
+    """What values are normalised over."""
     epsilon: float = 1e-3
+    """Added to the variance."""
     momentum: float = 0.1
+    """Weight of a new batch in the running statistics."""
     groups: int = 8
+    """Groups of channels of a group norm."""
     placement: Literal[
         "after_convolution", "each_convolution", "before_activation", "after_activation", "after_sum"
     ] = "after_convolution"
+    """Where norms stand in a module."""
 
     def validate(self) -> None:
         """Check ranges, and that each setting has an effect on this kind."""
@@ -308,8 +341,11 @@ class ResidualConfig(Config):
     """
 
     kind: ResidualKind = "projection"
+    """Shortcuts around the modules."""
     stochastic_depth: float = 0.0
+    """Probability of dropping the last module's branch, smaller for those before."""
     zero_init: bool = False
+    """Whether each branch's last norm begins at scale 0."""
 
     def validate(self) -> None:
         """Check the probability."""

@@ -37,9 +37,13 @@ class SGD(Config):
     """Stochastic gradient descent with momentum; `learning_rate` is the schedule's peak."""
 
     learning_rate: float = 0.1
+    """The highest rate of the schedule."""
     momentum: float = 0.9
+    """Weight of the earlier steps."""
     nesterov: bool = False
+    """Whether the gradient is taken ahead of the momentum."""
     weight_decay: float = 0.0
+    """Decay of weights, times the rate."""
 
     def validate(self) -> None:
         _require(self.learning_rate > 0, "SGD.learning_rate", self.learning_rate, "a number above 0")
@@ -52,10 +56,15 @@ class RMSprop(Config):
     """RMSprop with momentum (Tieleman and Hinton 2012), as PyTorch computes it: ε is added to the root."""
 
     learning_rate: float = 0.001
+    """The highest rate of the schedule."""
     momentum: float = 0.9
+    """Weight of the earlier steps."""
     alpha: float = 0.9
+    """Decay of the mean square of gradients."""
     epsilon: float = 1e-8
+    """Added to the root of the mean square."""
     weight_decay: float = 0.0
+    """Decay of weights, times the rate."""
 
     def validate(self) -> None:
         _require(self.learning_rate > 0, "RMSprop.learning_rate", self.learning_rate, "a number above 0")
@@ -69,10 +78,15 @@ class AdamW(Config):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     learning_rate: float = 0.001
+    """The highest rate of the schedule."""
     beta1: float = 0.9
+    """Decay of the mean of gradients."""
     beta2: float = 0.999
+    """Decay of the mean square of gradients."""
     epsilon: float = 1e-8
+    """Added to the root of the mean square."""
     weight_decay: float = 0.0
+    """Decoupled decay of weights, times the rate."""
 
     def validate(self) -> None:
         _require(self.learning_rate > 0, "AdamW.learning_rate", self.learning_rate, "a number above 0")
@@ -94,6 +108,7 @@ class OneCycle(Config):
     """Linear rise from 0 over a fraction of the steps, then linear fall towards 0 at the end."""
 
     warmup_fraction: float = 0.25
+    """Part of all steps over which the rate rises."""
 
     def validate(self) -> None:
         _require(0 <= self.warmup_fraction < 1, "OneCycle.warmup_fraction", self.warmup_fraction, "0 to below 1")
@@ -110,6 +125,7 @@ class Cosine(Config):
     """Linear rise over some epochs, then half a cosine down towards 0 (Loshchilov and Hutter 2017)."""
 
     warmup_epochs: float = 0.0
+    """Epochs over which the rate rises."""
 
     def validate(self) -> None:
         _require(self.warmup_epochs >= 0, "Cosine.warmup_epochs", self.warmup_epochs, "0 or more")
@@ -126,7 +142,9 @@ class Exponential(Config):
     """The rate times `rate` once in every `every_epochs` epochs, in steps as the paper has it."""
 
     rate: float = 0.94
+    """Factor on the rate at each decay."""
     every_epochs: int = 2
+    """Epochs between two decays."""
 
     def validate(self) -> None:
         _require(0 < self.rate <= 1, "Exponential.rate", self.rate, "above 0, 1 at most")
@@ -146,9 +164,13 @@ class Transfer(Config):
     """
 
     source: str | None = None
+    """The network that training begins with: `trial:KEY` or `file:SHA-256`."""
     freeze: Literal["none", "backbone", "norms"] = "none"
+    """What keeps the values that it came with."""
     thaw_epoch: int | None = None
+    """Epoch, counted from 0, from which nothing is frozen; None: never."""
     backbone_rate: float = 1.0
+    """The backbone's learning rate, as a factor on the head's."""
 
     def validate(self) -> None:
         if self.source is not None:
@@ -180,26 +202,34 @@ class Recipe(Config):
     """One training recipe: the same for every variant of a study unless the study is about it."""
 
     epochs: int
+    """How often the training images are seen."""
     batch_size: int = 128
+    """Images in a step."""
     optimizer: Optimizer = SGD()
+    """The rule of a step."""
     schedule: Schedule = OneCycle()
-    # Weight decay on `weights` alone (matrices and kernels), or on `all` parameters, norms and biases included.
+    """The learning rate over the steps."""
     decay: Literal["weights", "all"] = "weights"
+    """Weight decay on `weights` alone (matrices and kernels), or on `all` parameters, norms and biases included."""
     label_smoothing: float = 0.0
-    # Decay per step of the running average of weights that is evaluated (Polyak averaging); 0 evaluates the weights
-    # themselves.
+    """Probability spread over the wrong classes in the loss."""
     ema_decay: float = 0.0
-    # Largest norm of the whole gradient; None leaves it as it is.
+    """Decay per step of the running average of weights that is evaluated (Polyak averaging); 0 evaluates the weights
+    themselves.
+    """
     gradient_clip: float | None = None
+    """Largest norm of the whole gradient; None leaves it as it is."""
     augment: AugmentConfig = AugmentConfig()
-    # Batch norm takes its statistics over this many shares of a batch apart. 1: over all of it, synchronised between
-    # the GPUs of a training, so that a result does not depend on how many there are; more: exactly so many processes,
-    # each over its own share.
+    """How training images are changed."""
     batch_norm_shares: int = 1
-    # What convolutions and products compute in; weights, norms' statistics and the loss stay float32.
+    """Batch norm takes its statistics over this many shares of a batch apart. 1: over all of it, synchronised between
+    the GPUs of a training, so that a result does not depend on how many there are; more: exactly so many processes,
+    each over its own share.
+    """
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    # Begin with another network's weights; None begins with random ones.
+    """What convolutions and products compute in; weights, norms' statistics and the loss stay float32."""
     transfer: Transfer | None = None
+    """Begin with another network's weights; None begins with random ones."""
 
     def validate(self) -> None:
         _require(self.epochs >= 1, "Recipe.epochs", self.epochs, "1 or more")
