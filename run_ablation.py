@@ -2,6 +2,7 @@
 
 python run_ablation.py --study residuals
 python run_ablation.py --list
+python run_ablation.py --fields recipe.optimizer
 python run_ablation.py --report --study residuals
 """
 
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 from ablations.design.options import Options, selected
 from ablations.records.passwords import hide_in_process_list
 from ablations.running.interruption import interruptible
-from xception.base.command_line import parse, refuse
+from xception.base.command_line import parse, refuse, with_value
 
 PROG = "run_ablation.py"
+ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,12 @@ class Arguments(Options):
     """Show the exact trials, which of them are stored, and what the rest will cost; train nothing."""
     list: bool = False
     """List the catalogue of studies."""
+    fields: str | None = None
+    """List every field that --set, studies and spaces can name, below a PREFIX such as recipe.optimizer, or all."""
     report: bool = False
     """Write tables, figures and report again from the store; train nothing."""
     json: bool = False
-    """With --list: print one JSON document."""
+    """With --list and --fields: print one JSON document."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -43,7 +47,8 @@ def main(args: Sequence[str] | None = None) -> int:
         hide_in_process_list(sys.argv)
     if os.environ.get("RANK", "0") != "0":
         return _follow(args)
-    arguments = parse(Arguments, args, prog=PROG, description="Ablation studies of the Xception family.")
+    words = with_value("--fields", sys.argv[1:] if args is None else args, ALL)
+    arguments = parse(Arguments, words, prog=PROG, description="Ablation studies of the Xception family.")
     try:
         with interruptible([PROG, *(sys.argv[1:] if args is None else args)]):
             return _answer(arguments)
@@ -73,8 +78,12 @@ def _answer(arguments: Arguments) -> int:
         from ablations.commands.list_studies import list_studies
 
         return list_studies(scale=arguments.scale, out=arguments.out, as_json=arguments.json)
+    if arguments.fields is not None:
+        from ablations.commands.list_fields import list_fields
+
+        return list_fields("" if arguments.fields == ALL else arguments.fields, as_json=arguments.json)
     if arguments.json:
-        raise ValueError("--json: goes with --list")
+        raise ValueError("--json: goes with --list or --fields")
     if arguments.report:
         from ablations.commands.report import report
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ablations.design.changes import Soft
-from ablations.design.fields import check_value, has_field, suggest_field
+from ablations.design.fields import catalogue
 from ablations.design.study import Design, Study, Variant
 from xception.base.canonical import Config, hints_of
+from xception.base.changes import Soft
 
 __all__ = ["OWN_CHOICE", "Fitted", "fit"]
 
@@ -126,11 +126,11 @@ def _refuse_what_is_wrong(study: Study, variant: Variant, error: ValueError) -> 
     """Raise where a variant names a field or a value that no design can have: that is a mistake of the study."""
     where = f"study {study.name}, variant {variant.title}"
     for path, value in variant.changes.items():
-        if not has_field(path):
-            raise ValueError(f"{where}: {error}{suggest_field(path)}") from None
+        if not catalogue().has(path):
+            raise ValueError(f"{where}: {error}{catalogue().suggest(path)}") from None
         plain = value.value if isinstance(value, Soft) else value
         if not callable(plain):
             try:
-                check_value(path, plain)
+                catalogue().check(path, plain)
             except ValueError as wrong:
                 raise ValueError(f"{where}: {wrong}") from None

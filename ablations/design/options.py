@@ -11,6 +11,7 @@ the command stored with a plan (unless it stands in `BackendOptions`, which chan
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_type_hints
@@ -18,6 +19,7 @@ from typing import Any, Literal, Self, TypeVar, get_type_hints
 from ablations.design.scales import ScaleName, default_scale
 from ablations.design.study import Match
 from ablations.records.passwords import without_password
+from xception.base.settings import setting_texts
 
 __all__ = ["BackendOptions", "FolderOptions", "Options", "RunOptions", "SettingOptions", "selected"]
 
@@ -39,6 +41,11 @@ class SettingOptions:
     """Epochs per trial, instead of the scale's."""
     train_size: int | None = None
     """Training images, instead of the scale's."""
+    set: tuple[str, ...] = ()
+    """FIELD=VALUE sets a field of network, recipe or data, such as recipe.optimizer.learning_rate=0.05; see --fields.
+    May be repeated; all are set together."""
+    config: Path | None = None
+    """TOML or JSON file of fields to set, as with --set; what --set says goes before."""
 
     @property
     def scale_name(self) -> str:
@@ -95,6 +102,8 @@ class RunOptions(FolderOptions, BackendOptions, SettingOptions):
     """What every command that trains can be asked for."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.set, Mapping):  # from Python
+            object.__setattr__(self, "set", setting_texts(self.set))
         for name, hint in _path_fields(type(self)).items():
             value = getattr(self, name)
             if isinstance(value, str):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from ablations.design.changes import apply_changes
 from ablations.design.names import check_folder_name, check_variant_name
 from ablations.design.trial import SEMANTICS, Trial
 from xception.base.canonical import Config
+from xception.base.changes import apply_changes
 from xception.data.config import DatasetConfig
 from xception.network.config import ModelConfig
 from xception.train.recipe import Recipe

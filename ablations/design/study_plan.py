@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ablations.design.base_design import base_design, read_preset
 from ablations.design.fitting import fit
 from ablations.design.matching import TOLERANCE
 from ablations.design.options import Options
 from ablations.design.scales import Scale, get_scale
+from ablations.design.settings import Settings, canonical_texts
 from ablations.design.sizes import Curve, all_widths, baseline_curves, bring_to_size
 from ablations.design.study import Design, Study
 from ablations.design.trial import Trial
@@ -20,14 +22,8 @@ from ablations.records.record import Description, Member, Plan
 from xception.base import formatting as f
 from xception.base.canonical import key_of
 from xception.data.source import Source
-from xception.network import presets
-from xception.network.config import ModelConfig, TorchvisionConfig
-from xception.profile.subjects import read_subjects
 
 __all__ = ["DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
-
-# Networks for images up to this many pixels keep full resolution in their stem.
-_SMALL_IMAGES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,9 +189,9 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
     Raises:
         ValueError: an option, the data or a variant does not fit; the message names it.
     """
-    options = options.replace(scale=options.scale_name)
+    options = options.replace(scale=options.scale_name, set=canonical_texts(options), config=None)
     _check(study, options)
-    _preset(options.preset or get_scale(options.scale_name).preset)  # a wrong name is told before any data is read
+    read_preset(options.preset or get_scale(options.scale_name).preset)  # a wrong name is told before any data is read
     from xception.data.names import find, find_default
 
     wanted = options.dataset or study.dataset
@@ -222,10 +218,14 @@ def design_study(
     halved = study.transfers and options.weights is None
     if halved:
         source = sets.select_classes(whole, _halves(whole)[1])
+    settings = Settings(options)
+    settings.refuse_varied(study)
     fractions = any(v.train_fraction != 1.0 for v in study.variants)
     named = {v.dataset: sets.find(v.dataset, options.data_dir) for v in study.variants if v.dataset is not None}
-    bases: dict[str | None, Design] = {name: _base(options, scale, s, explicit=fractions) for name, s in named.items()}
-    bases[None] = _base(options, scale, source, explicit=fractions)
+    bases: dict[str | None, Design] = {
+        name: base_design(options, settings, scale, s, explicit=fractions) for name, s in named.items()
+    }
+    bases[None] = base_design(options, settings, scale, source, explicit=fractions)
     sources = {s.fingerprint: s for s in (source, *named.values())}
     weights: dict[str, Path] = {}
     fitted = fit(study, bases)
@@ -234,7 +234,7 @@ def design_study(
         if halved:
             first = sets.select_classes(whole, _halves(whole)[0])
             sources[first.fingerprint] = first
-            designs = _pretrained(designs, _base(options, scale, first, explicit=False))
+            designs = _pretrained(designs, base_design(options, settings, scale, first, explicit=False))
         else:
             assert options.weights is not None
             name = f"file:{_hash(options.weights)}"
@@ -268,48 +268,6 @@ def _real_data() -> DataSets:
     from xception.data.slices import select_classes
 
     return DataSets(find=find, select_classes=select_classes)
-
-
-def _base(options: Options, scale: Scale, source: Source, *, explicit: bool) -> Design:
-    """The design that variants change; with `explicit` it names the number of training images even where that is
-    all.
-    """
-    preset = options.preset or scale.preset
-    network, native_size = _preset(preset)
-    image_size = native_size if scale.max_image_size is None else min(source.native_size, scale.max_image_size)
-    if isinstance(network, TorchvisionConfig):
-        image_size = max(image_size, network.least_input_size)
-    train_size, val_size, test_size = scale.sizes(source, options.train_size)
-    is_whole = train_size == source.num_train - val_size and not explicit
-    return Design(
-        model=_network(preset, image_size).for_data(
-            num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size
-        ),
-        recipe=scale.recipe.replace(
-            epochs=options.epochs or scale.recipe.epochs, batch_size=scale.batch_size(train_size)
-        ),
-        dataset=source.config(
-            image_size=image_size, train_size=None if is_whole else train_size, val_size=val_size, test_size=test_size
-        ),
-    )
-
-
-def _preset(name: str) -> tuple[ModelConfig, int]:
-    """The network of a preset, or in a file that ends in .json, and the side in pixels of the images that it is meant
-    for.
-    """
-    if name.endswith(".json"):
-        subject = read_subjects(None, Path(name), None)[0]
-        return subject.config, subject.input_size
-    return presets.get(name), presets.input_size(name)
-
-
-def _network(preset: str, image_size: int) -> ModelConfig:
-    """The preset; a ResNet gets the stem that is usual for small images."""
-    model = _preset(preset)[0]
-    if isinstance(model, TorchvisionConfig) and model.name.startswith("resnet") and image_size <= _SMALL_IMAGES:
-        return model.replace(stem="cifar")
-    return model
 
 
 def _halves(source: Source) -> tuple[range, range]:

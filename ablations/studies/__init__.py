@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ablations.design.study import Study
+from xception.base.suggestions import did_you_mean
 
 __all__ = ["get_study", "names"]
 
@@ -30,6 +31,7 @@ def get_study(name: str) -> Study:
     if name not in names():
         raise ValueError(
             f"--study: {name!r} is not known; allowed: {', '.join(names())}, or the path of a file that ends in .py"
+            f"{did_you_mean(name, names())}"
         )
     study = importlib.import_module(f"ablations.studies.{name}").STUDY
     assert isinstance(study, Study)

@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ablations.design.changes import Soft, between
+from ablations.design.changes import between
 from ablations.design.study import Design, Match, Study, Variant
+from xception.base.changes import Soft
 
 MATCHES: tuple[Match, ...] = ("none", "params", "macs")
 

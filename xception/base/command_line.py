@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["POSITIONAL", "parse", "refuse"]
+__all__ = ["POSITIONAL", "parse", "refuse", "with_value"]
 
 T = TypeVar("T")
 
@@ -59,6 +59,16 @@ def parse(options: type[T], args: Sequence[str] | None, *, prog: str, descriptio
         close = difflib.get_close_matches(name, own, n=1)
         parser.error(f"{name}: is not an option; {f'did you mean {close[0]}?' if close else 'see --help'}")
     return options(**{name: tuple(v) if isinstance(v, list) else v for name, v in vars(known).items()})
+
+
+def with_value(option: str, words: Sequence[str], value: str) -> list[str]:
+    """Return the words with a value behind an option that stands without one."""
+    out = list(words)
+    if option in out:
+        place = out.index(option) + 1
+        if place == len(out) or out[place].startswith("-"):
+            out.insert(place, value)
+    return out
 
 
 def refuse(prog: str, message: object) -> NoReturn:

@@ -34,6 +34,8 @@ class DescribeArguments:
     """The network: a preset, or torchvision:NAME."""
     config: Path | None = None
     """JSON file of a model config, instead of a preset."""
+    set: tuple[str, ...] = ()
+    """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
     input_size: int | None = None
     """Side of the images in pixels; that of the preset without it."""
     json: bool = False
@@ -62,7 +64,7 @@ def describe(args: Sequence[str] | None = None) -> int:
         description="Shapes, operators, parameters and MACs of a network, stage by stage.",
     )
     try:
-        subjects = read_subjects(asked.preset, asked.config, asked.input_size)
+        subjects = read_subjects(asked.preset, asked.config, asked.input_size, set=asked.set)
         if len(subjects) > 1:
             raise ValueError(f"--preset: {', '.join(s.name for s in subjects)} is not allowed; one network at a time")
     except ValueError as error:

@@ -41,6 +41,8 @@ class LatencyArguments:
     """auto, cpu, cuda or cuda:N."""
     batch_sizes: str = "1"
     """Images per call."""
+    set: tuple[str, ...] = ()
+    """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
     input_size: int | None = None
     """Side of the images in pixels; that of each preset without it."""
     modes: str = "inference"
@@ -75,6 +77,8 @@ class RooflineArguments:
     """auto, cpu, cuda or cuda:N."""
     batch_size: int = 1
     """Images per call."""
+    set: tuple[str, ...] = ()
+    """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
     input_size: int | None = None
     """Side of the images in pixels; that of each preset without it."""
     precision: str = "float32"
@@ -112,7 +116,7 @@ def latency(args: Sequence[str] | None = None) -> int:
             memory_formats=words("--memory-formats", asked.memory_formats, MEMORY_FORMATS),
             executions=words("--executions", asked.executions, EXECUTIONS),
         )
-        subjects = read_subjects(asked.preset, asked.config, asked.input_size)
+        subjects = read_subjects(asked.preset, asked.config, asked.input_size, set=asked.set)
         _check_figure(asked.figure)
         from xception.profile.latency import check_device
 
@@ -147,7 +151,7 @@ def roofline(args: Sequence[str] | None = None) -> int:
             time_budget_s=asked.time_budget,
             warm_up_s=0.1,  # a layer has less to warm up than a network
         )
-        subjects = read_subjects(asked.preset, asked.config, asked.input_size)
+        subjects = read_subjects(asked.preset, asked.config, asked.input_size, set=asked.set)
         _check_figure(asked.figure)
         from xception.profile.latency import check_device
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import get_args, get_type_hints
 
+from xception.base.suggestions import did_you_mean
 from xception.network.config import (
     EntryFlowConfig,
     ExitFlowConfig,
@@ -47,7 +48,8 @@ def get(name: str) -> ModelConfig:
         return _PRESETS[name]()
     if name in torchvision_names():
         return TorchvisionConfig(name=name.removeprefix(PREFIX))  # type: ignore[arg-type]
-    raise ValueError(f"preset: {name!r} is not allowed; allowed: {', '.join((*names(), *torchvision_names()))}")
+    known = (*names(), *torchvision_names())
+    raise ValueError(f"preset: {name!r} is not allowed; allowed: {', '.join(known)}{did_you_mean(name, known)}")
 
 
 def input_size(name: str) -> int:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from xception.base.canonical import from_json
+from xception.base.canonical import Config, from_json
+from xception.base.changes import settled
+from xception.base.fields import Catalogue
+from xception.base.settings import settings
 from xception.network import presets
-from xception.network.config import ModelConfig, XceptionConfig
+from xception.network.config import ModelConfig, TorchvisionConfig, XceptionConfig
 
 __all__ = ["Subject", "integers", "read_config", "read_subjects", "words"]
 
@@ -33,9 +37,16 @@ class Subject:
         return (self.config.in_channels, self.input_size, self.input_size)
 
 
-def read_subjects(preset: str | None, config: Path | None, input_size: int | None) -> list[Subject]:
+def read_subjects(
+    preset: str | None,
+    config: Path | None,
+    input_size: int | None,
+    *,
+    option: str = "--config",
+    set: Sequence[str] = (),
+) -> list[Subject]:
     """Return the networks of a comma-separated list of presets, then that of a config file, checked against their input
-    size.
+    size; `option` is what the file was named with, `set` changes fields of each, as in `model.head.dropout=0.2`.
 
     Raises:
         ValueError: a preset or file is unknown or unreadable, a name occurs twice, or a network cannot take the input
@@ -49,17 +60,46 @@ def read_subjects(preset: str | None, config: Path | None, input_size: int | Non
         raise ValueError(f"--input-size: {input_size} is not allowed; a positive number of pixels")
     found = [(name, presets.get(name), presets.input_size(name)) for name in _split(preset or "")]
     if config is not None:
-        read = read_config(config)
+        read = read_config(config, option)
         own = read.input_size if isinstance(read, XceptionConfig) else None
         small = read.stem.kind == "cifar" if isinstance(read, XceptionConfig) else read.stem == "cifar"
         found.append((config.stem, read, own or (32 if small else 299)))
     twice = {name for name, _, _ in found if [n for n, _, _ in found].count(name) > 1}
     if twice:
         raise ValueError(f"--preset: {', '.join(sorted(twice))} is named twice; each network once")
-    return [_checked(name, model, input_size or usual) for name, model, usual in found]
+    changes = settings(set, _catalogue())
+    return [_checked(name, _changed(model, changes), input_size or usual) for name, model, usual in found]
 
 
-def read_config(path: Path) -> ModelConfig:
+class _Named(Config):
+    """A network where settings look for one."""
+
+    model: ModelConfig = XceptionConfig()
+
+
+@functools.cache
+def _catalogue() -> Catalogue:
+    return Catalogue(
+        _Named,
+        samples={TorchvisionConfig: {"name": "resnet18"}},
+        not_set={
+            "model": "name a network with --preset, or one of its fields",
+            "model.name": "name a network with --preset",
+            "model.input_size": "name it with --input-size",
+        },
+    )
+
+
+def _changed(model: ModelConfig, changes: Mapping[str, Any]) -> ModelConfig:
+    if not changes:
+        return model
+    try:
+        return settled(_Named(model=model), changes).model
+    except ValueError as error:
+        raise ValueError(f"--set {', '.join(changes)}: {error}") from None
+
+
+def read_config(path: Path, option: str = "--config") -> ModelConfig:
     """Return the model config in a JSON file; a torchvision network says `"type": "TorchvisionConfig"`.
 
     Raises:
@@ -72,12 +112,12 @@ def read_config(path: Path) -> ModelConfig:
         plain = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not JSON"
-        raise ValueError(f"--config: {path} cannot be read: {reason}") from None
+        raise ValueError(f"{option}: {path} cannot be read: {reason}") from None
     annotation: Any = ModelConfig if isinstance(plain, dict) and "type" in plain else XceptionConfig
     try:
         read: ModelConfig = from_json(annotation, text)
     except ValueError as error:
-        raise ValueError(f"--config: {path}: {error}") from None
+        raise ValueError(f"{option}: {path}: {error}") from None
     return read
 
 

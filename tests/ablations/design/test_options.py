@@ -19,7 +19,7 @@ def names(kind: type) -> set[str]:
 
 
 def test_command_lines_share_the_options_of_a_run() -> None:
-    assert names(Arguments) - names(Options) == {"study", "list", "report", "dry_run", "json"}
+    assert names(Arguments) - names(Options) == {"study", "list", "fields", "report", "dry_run", "json"}
     assert names(RunOptions) <= names(Options) & names(SearchOptions) & names(ExhaustOptions)
 
 

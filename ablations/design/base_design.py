@@ -1,0 +1,85 @@
+"""The design that variants change: the scale's network and recipe, brought to the data and to what the user set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ablations.design.options import Options
+from ablations.design.scales import Scale
+from ablations.design.settings import Settings
+from ablations.design.study import Design
+from xception.data.source import Source
+from xception.network import presets
+from xception.network.config import ModelConfig, TorchvisionConfig
+from xception.profile.subjects import read_subjects
+
+__all__ = ["base_design", "read_preset"]
+
+# Networks for images up to this many pixels keep full resolution in their stem.
+_SMALL_IMAGES = 64
+
+
+def base_design(options: Options, settings: Settings, scale: Scale, source: Source, *, explicit: bool) -> Design:
+    """Return the design that variants change; with `explicit` it names the number of training images even where that
+    is all.
+
+    Raises:
+        ValueError: an option, or a value that was set, does not fit the data or the network.
+    """
+    preset, asked = options.preset or scale.preset, settings.of("dataset")
+    train_size, val_size, test_size = _sizes(options, settings, scale, source)
+    network, image_size = read_preset(preset)
+    if scale.max_image_size is not None:
+        image_size = min(source.native_size, scale.max_image_size)
+    if isinstance(network, TorchvisionConfig):
+        image_size = max(image_size, network.least_input_size)
+    image_size = asked.get("image_size", image_size)
+    model = settings.model(_with_stem(network, image_size))
+    recipe = settings.recipe(
+        scale.recipe.replace(epochs=options.epochs or scale.recipe.epochs, batch_size=scale.batch_size(train_size))
+    )
+    if recipe.batch_size > train_size:
+        raise ValueError(
+            f"--set recipe.batch_size: {recipe.batch_size} is not allowed; 2 to {train_size}, the training images"
+        )
+    is_whole = train_size == source.num_train - val_size and not explicit
+    return Design(
+        model=model.for_data(num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size),
+        recipe=recipe,
+        dataset=source.config(
+            image_size=image_size, train_size=None if is_whole else train_size, val_size=val_size, test_size=test_size
+        ),
+    )
+
+
+def read_preset(name: str) -> tuple[ModelConfig, int]:
+    """Return the network of a preset, or in a file that ends in .json, and the side in pixels of the images that it is
+    meant for.
+
+    Raises:
+        ValueError: there is no such preset, or the file holds no network.
+    """
+    if name.endswith(".json"):
+        subject = read_subjects(None, Path(name), None, option="--preset")[0]
+        return subject.config, subject.input_size
+    return presets.get(name), presets.input_size(name)
+
+
+def _sizes(options: Options, settings: Settings, scale: Scale, source: Source) -> tuple[int, int, int | None]:
+    """How many images are trained on, held out and tested on."""
+    asked = settings.of("dataset")
+    if "train_size" in asked and asked["train_size"] is None:
+        scale = scale.replace(train_size=None)
+    for name, most in (("val_size", max(source.num_train // 10, 1)), ("test_size", source.num_test)):
+        value = asked.get(name)
+        if value is not None and value > most:
+            raise ValueError(f"--set dataset.{name}: {value} is not allowed; at most {most} of {source.title}")
+    scale = scale.replace(**{name: asked[name] for name in ("val_size", "test_size") if name in asked})
+    return scale.sizes(source, options.train_size or asked.get("train_size"))
+
+
+def _with_stem(model: ModelConfig, image_size: int) -> ModelConfig:
+    """The network; a ResNet gets the stem that is usual for small images."""
+    if isinstance(model, TorchvisionConfig) and model.name.startswith("resnet") and image_size <= _SMALL_IMAGES:
+        return model.replace(stem="cifar")
+    return model

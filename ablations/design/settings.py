@@ -1,0 +1,82 @@
+"""What a user sets of a design's fields, checked against the options and the study beside it."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+from ablations.design.fields import catalogue
+from ablations.design.options import SettingOptions
+from ablations.design.study import Study
+from xception.base.canonical import Config
+from xception.base.changes import settled
+from xception.base.settings import read_file, setting_texts, settings
+from xception.network.config import ModelConfig
+from xception.train.recipe import Recipe
+
+__all__ = ["Settings", "canonical_texts"]
+
+C = TypeVar("C", bound=Config)
+
+_OPTIONS = {"recipe.epochs": "epochs", "dataset.train_size": "train_size"}
+
+
+def canonical_texts(options: SettingOptions) -> tuple[str, ...]:
+    """Return what `--set` and the file of `--config` set, each field once, in one order and one spelling.
+
+    Raises:
+        ValueError: the file cannot be read, or a field or value is not allowed.
+    """
+    given = settings(options.set, catalogue())
+    if options.config is not None:
+        read = setting_texts(read_file(options.config))
+        given = dict(sorted((settings(read, catalogue()) | given).items()))
+    return tuple(text for path, value in given.items() for text in setting_texts({path: value})[:1])
+
+
+class Settings:
+    """The typed values that a user set, by part of the design.
+
+    Raises:
+        ValueError: a field is also named by an option of its own.
+    """
+
+    def __init__(self, options: SettingOptions) -> None:
+        self._values = settings(options.set, catalogue())
+        for path, name in _OPTIONS.items():
+            given = getattr(options, name)
+            if path in self._values and given is not None:
+                option = f"--{name.replace('_', '-')}"
+                raise ValueError(f"{option}: {given} is not allowed beside --set {path}; one of the two")
+
+    def refuse_varied(self, study: Study) -> None:
+        """Refuse fields that the study itself varies.
+
+        Raises:
+            ValueError: there is one.
+        """
+        for path in self._values:
+            for varied in study.varies:
+                if path == varied or path.startswith(f"{varied}."):
+                    raise ValueError(
+                        f"--set {path}: not allowed with the study {study.name}, which varies {varied} itself; leave it"
+                        " out, or use another study"
+                    )
+
+    def of(self, part: str) -> dict[str, Any]:
+        """Return the values below `model`, `recipe` or `dataset`, by the rest of their path."""
+        return {p.removeprefix(f"{part}."): value for p, value in self._values.items() if p.startswith(f"{part}.")}
+
+    def model(self, model: ModelConfig) -> ModelConfig:
+        """Return a network with what was set of it."""
+        return cast(ModelConfig, self._applied(cast(Config, model), "model"))
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        """Return a recipe with what was set of it."""
+        return self._applied(recipe, "recipe")
+
+    def _applied(self, config: C, part: str) -> C:
+        changes = self.of(part)
+        try:
+            return settled(config, changes) if changes else config
+        except ValueError as error:
+            raise ValueError(f"--set {', '.join(f'{part}.{path}' for path in changes)}: {error}") from None
