@@ -36,8 +36,10 @@ from ablations.costs.training_cost import trial_work
 from ablations.design.options import Options
 from ablations.design.study_plan import plan_study
 from ablations.design.trial import SEMANTICS, Trial
+from ablations.execution.events import Finished, Started
 from ablations.execution.execute import execute
-from ablations.execution.executors import Executor, Finished, LocalExecutor, SerialExecutor, Started
+from ablations.execution.executor import Executor, SerialExecutor
+from ablations.execution.local_executor import LocalExecutor
 from ablations.execution.task import Task
 from ablations.records.store import Store
 from ablations.studies import get_study
@@ -137,7 +139,8 @@ def overhead(source: Source, num: int) -> list[dict[str, Any]]:
     except ModuleNotFoundError:
         print("ray is not installed and is left out", file=sys.stderr)
     else:
-        from ablations.execution.ray_executor import RayExecutor, connect_ray
+        from ablations.execution.ray_connection import connect_ray
+        from ablations.execution.ray_executor import RayExecutor
 
         try:
             connect_ray(None)

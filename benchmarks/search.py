@@ -21,13 +21,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from ablations.design.options import Options as RunOptions
-from ablations.execution.executors import Event, Finished
+from ablations.execution.events import Event, Finished
 from ablations.execution.task import Task
 from ablations.records.record import Record
 from ablations.records.store import Store
@@ -65,6 +65,8 @@ class Options:
 
 class Instant:
     """An executor whose trainings take no time; it keeps the wall and CPU seconds from each result to the next task."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset()
 
     num_workers = 1
 

@@ -102,7 +102,7 @@ def ray_cluster(own_cache: Path) -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="the package ray is not here: the extra `ray` has it")
     from ray.cluster_utils import Cluster
 
-    from ablations.execution.ray_executor import connect_ray
+    from ablations.execution.ray_connection import connect_ray
 
     cluster = Cluster()
     add_node(cluster, num_cpus=1, include_dashboard=False)

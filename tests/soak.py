@@ -20,8 +20,9 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+from ablations.execution.events import Finished, Started
 from ablations.execution.execute import execute
-from ablations.execution.executors import Finished, LocalExecutor, Started
+from ablations.execution.local_executor import LocalExecutor
 from ablations.records.store import Store
 from tests.trials import small_task
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 from ablations.design.trial import SEMANTICS, Trial
-from ablations.execution.executors import Event, Finished
+from ablations.execution.events import Event, Finished
 from ablations.execution.progress import Label
 from ablations.execution.task import Task
 from ablations.records.record import Record

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ablations.design.options import BackendOptions
 from ablations.design.scales import default_scale
-from ablations.execution.executors import Executor, LocalExecutor, SerialExecutor
+from ablations.execution.executor import Executor, SerialExecutor
+from ablations.execution.local_executor import LocalExecutor
 from xception.train.execution import QUICK
 
 __all__ = ["Backend", "check_backend", "default_device", "is_distributed", "open_backend"]
@@ -20,19 +21,20 @@ SEED_BATCH = 8  # seeds at a time on a GPU; what does not fit is halved
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Where trials run: the executor, the device that a trial sees, and the device of this process; `close` ends what
-    waits elsewhere.
+    """Where trials run: the executor, the device that a trial sees, the device of this process, and the trials at a
+    time as far as known; `close` ends what waits elsewhere.
     """
 
     executor: Executor
     device: str
     own_device: str
+    num_workers: int = 1
     close: Callable[[], None] = lambda: None
 
 
 def open_backend(options: BackendOptions, *, in_process: bool = False) -> Backend:
     """Return the backend that was asked for, connected where it is elsewhere; `in_process` trains one trial at a time
-    in this process, unless more workers or what needs worker processes are asked for.
+    in this process, unless an option needs worker processes.
 
     Raises:
         ValueError: an option does not fit, or what it names is not there.
@@ -46,33 +48,45 @@ def open_backend(options: BackendOptions, *, in_process: bool = False) -> Backen
     if options.executor == "ray":
         return _on_ray(options)
     device = default_device(options.device)
-    if in_process and _fits_this_process(options):
+    if in_process and not _ignored(options, SerialExecutor):
         return Backend(executor=SerialExecutor(), device=device, own_device=device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    most = 1 if in_process or device != "cpu" else max(1, cores // options.threads)
+    num_workers = options.workers or (1 if in_process or device != "cpu" else max(1, cores // options.threads))
     local = LocalExecutor(
-        num_workers=options.workers or most,
+        num_workers=num_workers,
         timeout_seconds=options.trial_timeout,
         seed_batch=_seed_batch(options, on_cpu=device == "cpu"),
         execution=QUICK.replace(compile=options.compile),
     )
-    return Backend(executor=local, device=device, own_device=device)
+    return Backend(executor=local, device=device, own_device=device, num_workers=num_workers)
 
 
-def _fits_this_process(options: BackendOptions) -> bool:
-    """Whether one process that can neither be ended nor train several seeds at once is enough."""
-    return (
-        options.workers in (None, 1)
-        and options.trial_timeout is None
-        and options.seed_batch in (None, 1)
-        and not options.compile
+def _on_ray(options: BackendOptions) -> Backend:
+    from ablations.execution.ray_connection import connect_ray, num_cluster_gpus
+    from ablations.execution.ray_executor import RayExecutor
+
+    connect_ray(options.ray_address)
+    wants_gpu = (
+        options.device == "cuda"
+        or bool(options.gpus_per_trial)
+        or (options.device == "auto" and num_cluster_gpus() > 0)
+    )
+    executor = RayExecutor(
+        cpus_per_trial=options.threads if options.cpus_per_trial is None else options.cpus_per_trial,
+        gpus_per_trial=0.0 if not wants_gpu else options.gpus_per_trial or 1.0,
+        num_workers=options.workers,
+    )
+    # On its node a trial sees only the devices that it was given, so that it is always the first.
+    return Backend(
+        executor=executor,
+        device="cuda:0" if wants_gpu else "cpu",
+        own_device=default_device("auto" if wants_gpu else "cpu"),
+        num_workers=options.workers or 1,
     )
 
 
 def _seed_batch(options: BackendOptions, *, on_cpu: bool) -> int:
-    """How many seeds are trained as one: on a GPU several, on a CPU one, where together they take longer than one after
-    the other.
-    """
+    """How many seeds are trained as one: several on a GPU; one on a CPU, where training them together takes longer."""
     if options.seed_batch is not None:
         return options.seed_batch
     return 1 if on_cpu or options.compile or options.trial_timeout is not None else SEED_BATCH
@@ -106,87 +120,66 @@ def default_device(device: str) -> str:
 
 
 def check_backend(options: BackendOptions) -> None:
-    """Hold the options against each other and against this machine, without connecting to another.
+    """Check the options against each other, the executor and this machine, without connecting to another.
 
     Raises:
         ValueError: an option does not fit, or the device is not there.
     """
-    for name, value, most in (("threads", options.threads, MOST_THREADS), ("workers", options.workers, MOST_WORKERS)):
+    for name, value, most in (
+        ("threads", options.threads, MOST_THREADS),
+        ("workers", options.workers, MOST_WORKERS),
+        ("seed-batch", options.seed_batch, MOST_WORKERS),
+    ):
         if value is not None and not 1 <= value <= most:
             raise ValueError(f"--{name}: {value} is not allowed; 1 to {most:,}")
-    if options.compile and (options.executor != "local" or is_distributed()):
-        raise ValueError("--compile: it has no effect but with the local executor; leave it out")
-    if options.seed_batch is not None:
-        _check_seed_batch(options, options.seed_batch)
     if options.trial_timeout is not None and not 0 < options.trial_timeout < math.inf:
         raise ValueError(f"--trial-timeout: {options.trial_timeout} is not allowed; seconds above 0")
-    if options.trial_timeout is not None and (is_distributed() or options.executor != "local"):
-        raise ValueError(
-            f"--trial-timeout: {options.trial_timeout:g} has no effect but with the local executor; leave it out"
-        )
-    if is_distributed() and (options.executor != "local" or options.workers not in (None, 1)):
-        raise ValueError(
-            "--executor, --workers: torchrun runs one trial at a time over all its processes; leave both out"
-        )
-    if options.executor == "ray":
-        _check_ray(options)
-        return
-    for name in ("ray_address", "cpus_per_trial", "gpus_per_trial"):
-        if getattr(options, name) is not None:
-            option = "--" + name.replace("_", "-")
-            raise ValueError(
-                f"{option}: {getattr(options, name)} has no effect with --executor {options.executor}; add"
-                " --executor ray"
-            )
-    default_device(options.device)
-
-
-def _check_seed_batch(options: BackendOptions, size: int) -> None:
-    if not 1 <= size <= 10_000:
-        raise ValueError(f"--seed-batch: {size} is not allowed; 1 to 10,000")
-    if options.executor != "local" or is_distributed():
-        raise ValueError(f"--seed-batch: {size} has no effect but with the local executor; leave it out")
-    if size > 1 and options.compile:
-        raise ValueError(f"--seed-batch: {size} is not allowed with --compile; leave one of both out")
-    if size > 1 and options.trial_timeout is not None:
-        raise ValueError(
-            f"--seed-batch: {size} is not allowed with --trial-timeout, which limits one trial; leave one of both out"
-        )
-
-
-def _check_ray(options: BackendOptions) -> None:
     for name in ("cpus_per_trial", "gpus_per_trial"):
         share = getattr(options, name)
         if share is not None and not (0 < share <= 1 or (1 < share < 1e6 and share == int(share))):
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option}: {share} is not allowed; a fraction up to 1, or a whole number above")
+    _check_abilities(options)
+    for other in ("compile", "trial_timeout"):
+        if (options.seed_batch or 1) > 1 and getattr(options, other):
             raise ValueError(
-                f"--{name.replace('_', '-')}: {share} is not allowed; a fraction up to 1, or a whole number above"
+                f"--seed-batch: {options.seed_batch} is not allowed with --{other.replace('_', '-')}, which takes one"
+                " trial at a time; leave one of both out"
             )
-    if options.device not in ("auto", "cpu", "cuda"):
+    if options.executor != "ray":
+        default_device(options.device)
+    elif options.device not in ("auto", "cpu", "cuda"):
         raise ValueError(
             f"--device: {options.device!r} is not allowed with --executor ray, which chooses among devices; auto, cpu,"
             " cuda"
         )
-    if options.device == "cpu" and options.gpus_per_trial:
+    elif options.device == "cpu" and options.gpus_per_trial:
         raise ValueError(f"--gpus-per-trial: {options.gpus_per_trial} has no effect with --device cpu; leave it out")
 
 
-def _on_ray(options: BackendOptions) -> Backend:
-    from ablations.execution.ray_executor import RayExecutor, connect_ray, num_cluster_gpus
+def _check_abilities(options: BackendOptions) -> None:
+    """Refuse what the chosen executor would ignore."""
+    from ablations.execution.distributed_executor import DistributedExecutor
+    from ablations.execution.ray_executor import RayExecutor
 
-    connect_ray(options.ray_address)
-    wants_gpu = (
-        options.device == "cuda"
-        or bool(options.gpus_per_trial)
-        or (options.device == "auto" and num_cluster_gpus() > 0)
-    )
-    executor = RayExecutor(
-        cpus_per_trial=options.threads if options.cpus_per_trial is None else options.cpus_per_trial,
-        gpus_per_trial=0.0 if not wants_gpu else options.gpus_per_trial or 1.0,
-        num_workers=options.workers,
-    )
-    # On its node a trial sees only the devices that it was given, so that it is always the first.
-    return Backend(
-        executor=executor,
-        device="cuda:0" if wants_gpu else "cpu",
-        own_device=default_device("auto" if wants_gpu else "cpu"),
-    )
+    kinds: dict[str, type[Executor]] = {"local": LocalExecutor, "ray": RayExecutor}
+    if is_distributed() and options.executor != "local":
+        raise ValueError(
+            f"--executor: {options.executor} has no effect under torchrun, which runs one trial over all its processes;"
+            " leave it out"
+        )
+    ignored = _ignored(options, DistributedExecutor if is_distributed() else kinds[options.executor])
+    if ignored:
+        value, option = getattr(options, ignored[0]), f"--{ignored[0].replace('_', '-')}"
+        others = [name for name, kind in kinds.items() if ignored[0] in kind.abilities and not is_distributed()]
+        where = "under torchrun" if is_distributed() else f"with --executor {options.executor}"
+        shown = "it" if value is True else str(value)
+        instead = f"leave it out{''.join(f', or add --executor {name}' for name in others)}"
+        raise ValueError(f"{option}: {shown} has no effect {where}; {instead}")
+
+
+def _ignored(options: BackendOptions, kind: type[Executor]) -> list[str]:
+    """The options that were changed and that an executor does not honour; one at a time is what each does anyway."""
+    names = [f.name for f in fields(BackendOptions) if getattr(options, f.name) != f.default]
+    one = {name for name in ("workers", "seed_batch") if getattr(options, name) == 1}
+    return [name for name in names if name not in kind.abilities | one | {"device", "threads", "executor"}]

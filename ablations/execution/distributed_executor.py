@@ -8,9 +8,9 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ablations.execution.executors import Epoch, Event, Finished, Notice, Started
+from ablations.execution.events import Epoch, Event, Finished, Notice, Started
 from ablations.execution.task import Task, carry_out
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ _STOP_SECONDS = 60.0
 @dataclass
 class DistributedExecutor:
     """The first process of a group, in which all others run `follow`."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset()
 
     group: Group
     device: str

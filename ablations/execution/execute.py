@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 
 from ablations.execution.claims import Claims
-from ablations.execution.executors import Event, Executor, Finished
+from ablations.execution.events import Event, Finished
+from ablations.execution.executor import Executor
 from ablations.execution.kept_weights import keep_place, lacks_weights
 from ablations.execution.task import Task
 from ablations.records.store import Store

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from ablations.costs.training_cost import duration
-from ablations.execution.executors import Epoch, Event, Finished, Notice, Started
+from ablations.execution.events import Epoch, Event, Finished, Notice, Started
 
 __all__ = ["Label", "Log", "ProgressDisplay"]
 

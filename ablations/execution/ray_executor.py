@@ -9,19 +9,16 @@ fro where they do not.
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import queue
-import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ablations.execution.executors import Epoch, Event, Finished, Notice, Started, Upcoming
+from ablations.execution.events import Epoch, Event, Finished, Notice, Started
+from ablations.execution.executor import Upcoming
+from ablations.execution.ray_connection import node_resources
 from ablations.execution.stage_files import (
     Files,
     Mark,
@@ -40,99 +37,10 @@ from ablations.execution.task import Task, carry_out, failed, ran_out_of_memory
 if TYPE_CHECKING:
     import ray
 
-__all__ = ["RayExecutor", "connect_ray", "num_cluster_gpus"]
+__all__ = ["RayExecutor"]
 
 _LOOK_SECONDS = 5.0
 _PATIENCE_SECONDS = 300.0
-_STARTS = 4
-
-
-def connect_ray(address: str | None) -> None:
-    """Connect this process to the cluster at an address (`auto`: the one on this machine), or start one of its own
-    without an address.
-
-    Raises:
-        ValueError: Ray is not installed, or there is no cluster that this version of Ray and Python can join.
-    """
-    # Read when Ray is imported. It tells no one that it is used, leaves devices as they are for tasks without GPUs,
-    # starts its own nodes on the loopback, and leaves it to us to say what happens to nodes.
-    settings = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
-    }
-    if address is None:
-        settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    elif _has_token():  # which Ray leaves unused where an address is given, though its own head nodes ask for it
-        settings["RAY_AUTH_MODE"] = "token"
-    for name, value in settings.items():
-        os.environ.setdefault(name, value)
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise ValueError("--executor: 'ray' needs the package ray; install the extra `ray`") from None
-    if ray.is_initialized():
-        return
-    if address not in (None, "auto"):
-        _require_listener(address)
-    own: dict[str, Any] = {"address": "local", "include_dashboard": False}
-    for attempt in range(_STARTS):
-        try:
-            with _own_signals():
-                ray.init(
-                    **(own if address is None else {"address": address}),
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                )
-            return
-        except Exception as error:  # noqa: BLE001 - Ray raises Exception itself, where a node does not start in time
-            reason = " ".join(str(error).split())[:300]
-            ray.shutdown()  # of a node that started halfway
-            if (
-                address is None and attempt + 1 < _STARTS and "timed out" in reason
-            ):  # in 30 s, which a busy machine may exceed
-                continue
-            where = (
-                f"--ray-address: {address!r} cannot be joined"
-                if address
-                else "--executor: no cluster could be started here"
-            )
-            raise ValueError(f"{where}: {reason}") from None
-
-
-@contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Put back what this process does on SIGTERM, which Ray takes for itself: the run would end without saving and
-    without a word.
-    """
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread() and before is not None:
-            signal.signal(signal.SIGTERM, before)
-
-
-def _has_token() -> bool:
-    """Whether this user has the token of a Ray cluster."""
-    named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    return named or (Path.home() / ".ray" / "auth_token").is_file()
-
-
-def _require_listener(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    if address.startswith("ray://") or not host or not port.isdecimal():
-        raise ValueError(
-            f"--ray-address: {address!r} is not allowed; auto, or HOST:PORT of the head node (6379 unless chosen"
-            " otherwise)"
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ValueError(
-            f"--ray-address: no cluster answers at {address} ({reason}); the address that `ray start` printed"
-        ) from None
 
 
 @dataclass(kw_only=True)
@@ -146,6 +54,8 @@ class RayExecutor:
     Raises:
         ValueError: no node of the cluster is large enough for one trial.
     """
+
+    abilities: ClassVar[frozenset[str]] = frozenset({"workers", "ray_address", "cpus_per_trial", "gpus_per_trial"})
 
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
@@ -266,13 +176,14 @@ class RayExecutor:
         wanted = {"CPU": self.cpus_per_trial, "GPU": self.gpus_per_trial, **self.resources}
         slots = sum(
             int(min(have.get(name, 0.0) / need for name, need in wanted.items() if need) + 1e-9)
-            for have in _resources()
+            for have in node_resources()
         )
         return slots if self.num_workers is None else min(slots, self.num_workers)
 
     def _shortage(self) -> str:
         there = (
-            "; ".join(f"{have.get('CPU', 0):g} cores, {have.get('GPU', 0):g} GPUs" for have in _resources()) or "none"
+            "; ".join(f"{have.get('CPU', 0):g} cores, {have.get('GPU', 0):g} GPUs" for have in node_resources())
+            or "none"
         )
         wanted = f"{self.cpus_per_trial:g} cores and {self.gpus_per_trial:g} GPUs"
         wanted += "".join(f" and {need:g} {name}" for name, need in self.resources.items())
@@ -280,19 +191,6 @@ class RayExecutor:
             f"--cpus-per-trial, --gpus-per-trial: {wanted} for one trial can never be met; the nodes of the cluster"
             f" have: {there}"
         )
-
-
-def _resources() -> list[dict[str, float]]:
-    """The resources of every node that is alive."""
-    import ray
-
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return [node["Resources"] for node in nodes if node["Alive"]]
-
-
-def num_cluster_gpus() -> float:
-    """Return how many GPUs the nodes of the cluster have together."""
-    return sum(have.get("GPU", 0.0) for have in _resources())
 
 
 def _data_key(task: Task) -> tuple[str, int]:

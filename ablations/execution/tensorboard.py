@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.execution.executors import Epoch, Event, Finished
+from ablations.execution.events import Epoch, Event, Finished
 from ablations.execution.progress import Label
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ablations.design.options import Options
 from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial
 from ablations.execution.backend import Backend, check_backend, open_backend
-from ablations.execution.executors import Event
+from ablations.execution.events import Event
 from ablations.execution.progress import Label, ProgressDisplay
 from ablations.execution.task import Task
 from ablations.execution.tensorboard import CurveLog
@@ -93,9 +93,9 @@ def check_options(options: Options) -> None:
 
 
 @contextmanager
-def open_context(plan: StudyPlan, *, in_process: bool = False) -> Iterator[Context]:
-    """Open the store and the backend of a plan, and close them at the end; `in_process` trains in this process where
-    the options allow it.
+def open_context(plan: StudyPlan, *, backend: Backend | None = None, in_process: bool = False) -> Iterator[Context]:
+    """Open the store and the backend of a plan (or use the one that is given), and close them at the end; `in_process`
+    trains in this process where the options allow it.
 
     Raises:
         ValueError: the store is damaged or cannot be opened, or the backend is not there.
@@ -109,9 +109,9 @@ def open_context(plan: StudyPlan, *, in_process: bool = False) -> Iterator[Conte
         store = Store(options.store_url)
         held.callback(store.close)
         store.check_pages()
-        backend = open_backend(options, in_process=in_process)
-        yield Context(plan=plan, store=store, backend=backend, display=ProgressDisplay(log=log))
-        backend.close()
+        opened = backend or open_backend(options, in_process=in_process)
+        yield Context(plan=plan, store=store, backend=opened, display=ProgressDisplay(log=log))
+        opened.close()
 
 
 def require_writable(folder: Path) -> None:

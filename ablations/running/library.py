@@ -12,6 +12,8 @@ from ablations.design.study import Study
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ablations.execution.backend import Backend
+
 __all__ = ["Results", "run"]
 
 
@@ -24,13 +26,15 @@ class Results:
     comparison: pd.DataFrame
 
 
-def run(study: str | Study, options: Options | None = None, **changes: Any) -> Results:
+def run(
+    study: str | Study, options: Options | None = None, *, backend: Backend | None = None, **changes: Any
+) -> Results:
     """Run a study, given itself or by name or file, and return its results.
 
     The options are the command line's, by the same names (`ablations.design.options.Options` describes them):
     `run("residuals", scale="smoke", seeds=3, out="elsewhere")`. Unless `workers` is given, trials run one after the
     other; then they run in this process, unless an option needs worker processes. Those need the usual
-    `if __name__ == "__main__":` in a script.
+    `if __name__ == "__main__":` in a script. With a `backend` trials run on an executor of your own.
 
     Raises:
         TypeError: there is no such option.
@@ -46,7 +50,7 @@ def run(study: str | Study, options: Options | None = None, **changes: Any) -> R
     asked = (options or Options()).replace(**changes)
     check_options(asked)
     plan = plan_study(get_study(study) if isinstance(study, str) else study, asked)
-    with open_context(plan, in_process=True) as context:
+    with open_context(plan, backend=backend, in_process=True) as context:
         for line in first_line(plan).splitlines():
             context.display.say(line)
         outcome = run_study(context)

@@ -11,8 +11,8 @@ from ablations.analysis.frame import plan_frame
 from ablations.costs.training_cost import training_work, trial_work
 from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial, read_trial
+from ablations.execution.events import Event, Finished
 from ablations.execution.execute import execute
-from ablations.execution.executors import Event, Finished
 from ablations.execution.kept_weights import find_weights
 from ablations.execution.progress import Label
 from ablations.execution.task import Task

@@ -59,7 +59,7 @@ def run_search(options: SearchOptions, command: str) -> int:
             context.store,
             device=context.backend.device,
             threads=options.threads,
-            workers=getattr(context.backend.executor, "num_workers", None) or 1,
+            workers=context.backend.num_workers,
             scores=_scores(options, plan, context.store),
             say=lambda line: print(line, file=sys.stderr),
         )

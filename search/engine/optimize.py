@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from ablations.design.trial import Trial
 from ablations.execution.claims import Claims
-from ablations.execution.executors import Event, Executor, Finished, Notice
+from ablations.execution.events import Event, Finished, Notice
+from ablations.execution.executor import Executor
 from ablations.execution.task import Task
 from ablations.records.record import Record
 from ablations.records.store import Store

@@ -7,7 +7,7 @@ from types import FrameType
 
 import pytest
 
-from ablations.execution.ray_executor import connect_ray
+from ablations.execution.ray_connection import connect_ray
 
 ray = pytest.importorskip("ray", reason="the package ray is not here: the extra `ray` has it")
 TIMED_OUT = "The current node timed out during startup. This could happen because ..."

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ablations.execution.events import Epoch, Event, Notice
 from ablations.execution.execute import execute
-from ablations.execution.executors import Epoch, Event, Notice, SerialExecutor
+from ablations.execution.executor import SerialExecutor
 from ablations.execution.ray_executor import RayExecutor
 from ablations.execution.task import Task
 from ablations.records.store import Store

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from ablations.execution.executors import Epoch, Event, Executor, Finished, LocalExecutor, SerialExecutor, Started
+from ablations.execution.events import Epoch, Event, Finished, Started
+from ablations.execution.executor import Executor, SerialExecutor
+from ablations.execution.local_executor import LocalExecutor
 from ablations.execution.task import Task
 from ablations.records.record import Record
 from tests.trials import bits, finished, small_task

@@ -79,7 +79,7 @@ class Bench:
     @cached_property
     def reference(self) -> dict[str, tuple[dict[str, Any], bytes]]:
         """Records without clocks, and weights, of all trials as nothing disturbed them."""
-        from ablations.execution.executors import SerialExecutor
+        from ablations.execution.executor import SerialExecutor
 
         folder = self.new_folder()
         records = finished(SerialExecutor().run(self.tasks(folder)))

@@ -217,7 +217,8 @@ def file_size_limited(bench: Bench) -> Outcome:
 
 def diverged(bench: Bench) -> Outcome:
     """A loss that is no number ends the trial as diverged, with the step and the last finite values, and for good."""
-    from ablations.execution.executors import Epoch, SerialExecutor
+    from ablations.execution.events import Epoch
+    from ablations.execution.executor import SerialExecutor
     from tests.trials import bits, finished
 
     path = bench.new_folder()

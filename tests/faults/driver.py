@@ -13,8 +13,10 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from ablations.execution.events import Epoch, Event, Finished, Notice
 from ablations.execution.execute import execute
-from ablations.execution.executors import Epoch, Event, Finished, LocalExecutor, Notice, SerialExecutor
+from ablations.execution.executor import SerialExecutor
+from ablations.execution.local_executor import LocalExecutor
 from ablations.records.store import Store, StoreError
 from ablations.running.interruption import interruptible
 from tests.faults.bench import Bench

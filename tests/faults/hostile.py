@@ -199,7 +199,8 @@ def record_damaged(bench: Bench) -> Outcome:
     """The record beside a trial's checkpoint is damaged before the store had it: the trial is trained again, to the
     same bits.
     """
-    from ablations.execution.executors import Notice, SerialExecutor
+    from ablations.execution.events import Notice
+    from ablations.execution.executor import SerialExecutor
     from tests.trials import finished
 
     folder = bench.new_folder()

@@ -11,7 +11,8 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ablations.execution.executors import Epoch, Event, Finished, LocalExecutor, Notice
+from ablations.execution.events import Epoch, Event, Finished, Notice
+from ablations.execution.local_executor import LocalExecutor
 from ablations.execution.task import Task
 from tests.faults.bench import NUM_TRIALS, Bench, LeftOutError, Outcome, require
 from tests.trials import finished, small_task

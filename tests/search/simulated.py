@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ablations.design.options import Options
 from ablations.design.trial import Trial
-from ablations.execution.executors import Event, Finished, Started
+from ablations.execution.events import Event, Finished, Started
 from ablations.execution.task import Task
 from ablations.records.record import Record
 from ablations.records.store import Store
@@ -73,6 +73,8 @@ def record_of(trial: Trial, accuracy: float, *, test_accuracy: float = 0.5, stat
 class Simulated:
     """An executor that trains nothing, with one worker; it is killed before its `killed_at`-th result is heard of."""
 
+    abilities: ClassVar[frozenset[str]] = frozenset()
+
     num_workers = 1
 
     def __init__(
@@ -97,6 +99,8 @@ class Simulated:
 
 class SimulatedWorkers(Simulated):
     """Several workers at a time, of which the one that began last ends first."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, num_workers: int) -> None:
         super().__init__()

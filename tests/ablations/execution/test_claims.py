@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from ablations.execution.claims import Claims, _place, _started
+from ablations.execution.events import Event, Finished
 from ablations.execution.execute import execute
-from ablations.execution.executors import Event, Finished, SerialExecutor
+from ablations.execution.executor import SerialExecutor
 from ablations.execution.kept_weights import find_weights
 from ablations.execution.task import Task, failed
 from ablations.records.store import Store
@@ -29,6 +31,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 class Recording:
     """Ends every task at once, without a training."""
+
+    abilities: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self) -> None:
         self.keys: list[str] = []
@@ -64,8 +68,10 @@ def test_a_driver_that_lost_its_claim_stops_that_trial_and_takes_the_record_of_t
     class Stopped:
         """A training that stands still for longer than the lease, while another machine takes its claim."""
 
+        abilities: ClassVar[frozenset[str]] = frozenset()
+
         def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
-            from ablations.execution.executors import Epoch
+            from ablations.execution.events import Epoch
 
             for task in tasks:
                 (claims,) = [c for c in seen if c is not None]

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from ablations.execution.executors import Epoch, Event, Finished, LocalExecutor, Notice, SerialExecutor
+from ablations.execution.events import Epoch, Event, Finished, Notice
+from ablations.execution.executor import SerialExecutor
+from ablations.execution.local_executor import LocalExecutor
 from ablations.execution.task import Task, environment, ran_out_of_memory
 from ablations.records.trial_folder import TrialFolder
 from tests.trials import bits, finished, small_task

@@ -12,7 +12,9 @@ import pytest
 
 from ablations.design.options import BackendOptions
 from ablations.execution.backend import SEED_BATCH, check_backend, open_backend
-from ablations.execution.executors import Epoch, Finished, LocalExecutor, Notice, SerialExecutor, Started, Upcoming
+from ablations.execution.events import Epoch, Finished, Notice, Started
+from ablations.execution.executor import SerialExecutor, Upcoming
+from ablations.execution.local_executor import LocalExecutor
 from ablations.execution.seed_batches import carry_out_together, is_joinable
 from ablations.execution.task import Task
 from ablations.records.record import Record
@@ -151,11 +153,16 @@ def test_only_a_gpu_trains_several_seeds_as_one_unasked() -> None:
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (BackendOptions(seed_batch=0), "--seed-batch: 0 is not allowed; 1 or more"),
-        (BackendOptions(seed_batch=2, executor="ray"), "no effect but with the local executor"),
+        (BackendOptions(seed_batch=0), "--seed-batch: 0 is not allowed; 1 to 10,000"),
+        (BackendOptions(seed_batch=2, executor="ray"), "2 has no effect with --executor ray; .* --executor local"),
         (BackendOptions(seed_batch=2, trial_timeout=1.0), "with --trial-timeout"),
         (BackendOptions(seed_batch=2, compile=True), "with --compile"),
-        (BackendOptions(executor="ray", compile=True), "--compile: it has no effect"),
+        (
+            BackendOptions(executor="ray", compile=True),
+            "--compile: it has no effect with --executor ray",
+        ),
+        (BackendOptions(gpus_per_trial=1), "--gpus-per-trial: 1 has no effect .* add --executor ray"),
+        (BackendOptions(workers=2, executor="ray", trial_timeout=1.0), "--trial-timeout: 1.0 has no effect"),
     ],
 )
 def test_a_seed_batch_that_does_not_fit_is_refused(options: BackendOptions, why: str) -> None:

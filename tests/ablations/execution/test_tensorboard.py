@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.execution.executors import Epoch, Finished
+from ablations.execution.events import Epoch, Finished
 from ablations.execution.progress import Label, ProgressDisplay
 from ablations.records.record import Record
 

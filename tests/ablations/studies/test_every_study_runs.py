@@ -14,7 +14,7 @@ from ablations.analysis.frame import plan_frame
 from ablations.design.options import Options
 from ablations.design.study_plan import plan_study
 from ablations.execution.backend import Backend
-from ablations.execution.executors import SerialExecutor
+from ablations.execution.executor import SerialExecutor
 from ablations.records.store import Store
 from ablations.reporting.extras import write_extras
 from ablations.reporting.results_folder import comparison_with_costs

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ablations.design.trial import Trial
-from ablations.execution.executors import Finished
+from ablations.execution.events import Finished
 from ablations.records.store import Store
 from search.design.definition import POPULATED
 from search.engine.ledger import Ledger, Row

@@ -1,122 +1,29 @@
-"""Where trials run: in this process one after the other, or in worker processes of this machine.
-
-An executor takes tasks and yields events as they happen; it writes nothing. A worker that dies, hangs
-or runs out of memory costs only the trial it was on, which is begun again from its last checkpoint.
+"""Trials in worker processes of this machine. A worker that dies, hangs or runs out of memory costs only its trial,
+which is resumed from its last checkpoint.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import math
 import multiprocessing
 import os
 import signal
-import sys
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from types import FrameType
-from typing import Any, Protocol
+from typing import ClassVar
 
-from ablations.execution.seed_batches import carry_out_together, is_joinable
-from ablations.execution.task import TRIAL_ERRORS, Task, carry_out, failed, ran_out_of_memory, reason
-from ablations.records.record import Record
+from ablations.execution.events import Event, Finished, Notice, Started
+from ablations.execution.executor import Upcoming
+from ablations.execution.task import Task, failed, ran_out_of_memory
+from ablations.execution.worker import PULSE_SECONDS, Alive, Parted, work
 from xception.train.execution import QUICK, Execution
 
-__all__ = ["Epoch", "Event", "Executor", "Finished", "LocalExecutor", "Notice", "SerialExecutor", "Started", "Upcoming"]
+__all__ = ["LocalExecutor"]
 
-_LOOK_SECONDS = 1.0
 _PATIENCE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Started:
-    """A trial has begun."""
-
-    key: str
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """A trial has finished an epoch; `row` has epoch, train_loss, val_loss and val_accuracy."""
-
-    key: str
-    row: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A trial has ended, in whichever way its record says; `elsewhere` where another driver on the same store trained
-    it.
-    """
-
-    record: Record
-    elsewhere: bool = False
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something about a trial that people should know, in a line."""
-
-    key: str
-    line: str
-
-
-Event = Started | Epoch | Finished | Notice
-
-
-class Executor(Protocol):
-    """Runs tasks and yields what happens; closing the iterator ends what still runs.
-
-    A task is taken from the iterable only when there is room for it, so that what is run next can
-    depend on what has finished: a search asks then, and drivers that share a study claim then.
-    """
-
-    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
-        """Yield events until every task has a `Finished`."""
-        ...
-
-
-class SerialExecutor:
-    """One task after the other in this process: the reference that all executors agree with to the bit."""
-
-    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
-        """Yield events until every task has a `Finished`."""
-        from xception.train.process import prepare_process
-
-        for task in tasks:
-            prepare_process(task.threads)
-            yield Started(task.key)
-            events: list[Event] = []
-
-            def on_epoch(row: dict[str, Any], key: str = task.key, events: list[Event] = events) -> None:
-                events.append(Epoch(key, row))
-
-            def say(line: str, key: str = task.key, events: list[Event] = events) -> None:
-                events.append(Notice(key, line))
-
-            record = carry_out(task, on_epoch, say=say)
-            yield from events
-            yield Finished(record)
-
-
-@dataclass(frozen=True)
-class _Alive:
-    """A worker's sign of life: it has the trial to itself, and then, again and again, that steps are being made."""
-
-    is_training: bool
-
-
-@dataclass(frozen=True)
-class _Parted:
-    """A worker's word that it could not train several tasks as one."""
-
-    reason: str
 
 
 @dataclass(eq=False)
@@ -141,6 +48,8 @@ class LocalExecutor:
     checkpoint, before it is reported as failed. A worker that makes no step for `stall_seconds` counts as hung;
     `timeout_seconds` limits a trial as a whole. A worker asked to stop has `stop_seconds` to save its state.
     """
+
+    abilities: ClassVar[frozenset[str]] = frozenset({"workers", "trial_timeout", "seed_batch", "compile"})
 
     num_workers: int
     retries: int = 1
@@ -167,7 +76,7 @@ class LocalExecutor:
                     for event in _received(worker):
                         if isinstance(event, Finished):
                             yield self._concluded(event, worker, workers, upcoming)
-                        elif isinstance(event, _Parted):
+                        elif isinstance(event, Parted):
                             yield self._parted(worker, event.reason, workers, upcoming)
                         else:
                             yield event
@@ -254,45 +163,10 @@ class LocalExecutor:
         return self._attempts[key] <= self.retries
 
 
-class Upcoming:
-    """Tasks still to run: those whose worker was lost first, then whatever the iterable gives."""
-
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        self._tasks = iter(tasks)
-        self._lost: deque[tuple[Task, ...]] = deque()
-        self._waiting: Task | None = None
-
-    def take(self) -> Task | None:
-        """Return the next task, or None where there is none now."""
-        return next(iter(self.take_batch(1)), None)
-
-    def take_batch(self, limit: int) -> tuple[Task, ...]:
-        """Return the next task and those right after it that can be trained with it as one, `limit` in all; nothing
-        where there is none.
-
-        What was put back together comes back together. To see whether the next task fits it has to be taken; where not,
-        it waits here.
-        """
-        if self._lost:
-            return self._lost.popleft()
-        batch = [] if self._waiting is None else [self._waiting]
-        self._waiting = None
-        while len(batch) < limit and (task := next(self._tasks, None)) is not None:
-            if batch and not is_joinable(batch[0], task):
-                self._waiting = task
-                break
-            batch.append(task)
-        return tuple(batch)
-
-    def put_back(self, *tasks: Task) -> None:
-        """Let tasks run again, as one and before the others."""
-        self._lost.append(tasks)
-
-
 def _start_worker() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
+    process = context.Process(target=work, args=(theirs, os.getpid()), daemon=True)
     # Ctrl-C reaches the whole group; the parent alone answers it. A new process inherits what is blocked, from its
     # first instruction.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -311,28 +185,28 @@ def _wait(busy: list[_Worker]) -> None:
     are put on.
     """
     began = time.monotonic()
-    wait([w.pipe for w in busy] + [w.process.sentinel for w in busy], timeout=_LOOK_SECONDS)
-    lost = time.monotonic() - began - _LOOK_SECONDS
-    if lost > _LOOK_SECONDS:
+    wait([w.pipe for w in busy] + [w.process.sentinel for w in busy], timeout=PULSE_SECONDS)
+    lost = time.monotonic() - began - PULSE_SECONDS
+    if lost > PULSE_SECONDS:
         for worker in busy:
             worker.began = None if worker.began is None else worker.began + lost
             worker.heard = None if worker.heard is None else worker.heard + lost
 
 
-def _received(worker: _Worker) -> Iterator[Event | _Parted]:
+def _received(worker: _Worker) -> Iterator[Event | Parted]:
     """Everything that a worker has sent; what it was sending when it died is lost with it."""
     while worker.tasks:
         try:
             if not worker.pipe.poll():
                 return
-            message: Event | _Alive | _Parted = worker.pipe.recv()
+            message: Event | Alive | Parted = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join(timeout=_PATIENCE_SECONDS)
             if worker.process.is_alive():  # it can tell nothing more
                 worker.process.kill()
                 worker.process.join()
             return
-        if isinstance(message, _Alive):
+        if isinstance(message, Alive):
             now = time.monotonic()
             worker.began = worker.began or now
             worker.heard = now if message.is_training else worker.heard
@@ -355,103 +229,6 @@ def _stop(workers: list[_Worker], seconds: float) -> None:
             worker.process.kill()
             worker.process.join()
         worker.pipe.close()
-
-
-class _Pulse:
-    """In a worker: tells the parent that steps are made, and ends the training when the process is asked to stop."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._told_at = -math.inf
-        self._is_training = False
-        self.is_asked_to_stop = False
-
-    def rest(self) -> None:
-        self._told_at, self._is_training = -math.inf, False
-
-    def on_step(self) -> None:
-        self._is_training = True
-        if self.is_asked_to_stop:
-            from xception.train.checkpoint import TrainingStopped
-
-            raise TrainingStopped
-        now = time.monotonic()
-        if now - self._told_at >= _LOOK_SECONDS:
-            self._told_at = now
-            self._pipe.send(_Alive(is_training=True))
-
-    def on_terminate(self, number: int, frame: FrameType | None) -> None:
-        self.is_asked_to_stop = True
-        if not self._is_training:
-            os._exit(128 + number)
-
-
-def _work(pipe: Connection, parent: int) -> None:
-    """A worker's life: take a task, carry it out, send what happens, until told to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with(parent)
-    pulse = _Pulse(pipe)
-    signal.signal(signal.SIGTERM, pulse.on_terminate)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone, and all is on disk
-        _work_until_told(pipe, pulse)
-
-
-def _work_until_told(pipe: Connection, pulse: _Pulse) -> None:
-    from xception.train.checkpoint import TrainingStopped
-    from xception.train.process import prepare_process
-
-    is_prepared = False
-    while not pulse.is_asked_to_stop:
-        tasks: tuple[Task, ...] | None = pipe.recv()
-        if tasks is None:
-            return
-        if not is_prepared:
-            prepare_process(tasks[0].threads)
-            is_prepared = True
-        try:
-            _carry_out_all(tasks, pipe, pulse)
-        except TrainingStopped:
-            os._exit(128 + signal.SIGTERM)  # all is on disk, and no one waits for a tidy end
-        pulse.rest()
-
-
-def _carry_out_all(tasks: tuple[Task, ...], pipe: Connection, pulse: _Pulse) -> None:
-    def on_epoch(key: str, row: dict[str, Any]) -> None:
-        pipe.send(Epoch(key, row))
-
-    def say(key: str, line: str) -> None:
-        pipe.send(Notice(key, line))
-
-    def on_start() -> None:
-        pipe.send(_Alive(is_training=False))
-
-    if len(tasks) == 1:
-        key = tasks[0].key
-        record = carry_out(
-            tasks[0], partial(on_epoch, key), on_step=pulse.on_step, say=partial(say, key), on_start=on_start
-        )
-        pipe.send(Finished(record))
-        return
-    try:
-        carry_out_together(
-            tasks,
-            on_epoch,
-            lambda record: pipe.send(Finished(record)),
-            on_step=pulse.on_step,
-            say=say,
-            on_start=on_start,
-        )
-    except TRIAL_ERRORS as error:
-        pipe.send(_Parted(reason(error)))
-
-
-def _die_with(parent: int) -> None:
-    """Ask Linux to end this process when its parent ends, however that happens."""
-    if sys.platform.startswith("linux"):
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before we asked
-            os._exit(1)
 
 
 def _cause(exitcode: int | None) -> str:
