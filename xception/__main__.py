@@ -27,6 +27,21 @@ COMMANDS = {
         "roofline",
         "the share of the machine's attainable rate that networks reach",
     ),
+    "predict": (
+        "xception.commands.predict",
+        "predict",
+        "the class of photographs, by a network that was trained here",
+    ),
+    "evaluate": (
+        "xception.commands.evaluate",
+        "evaluate",
+        "a trained network on the test images of a data set",
+    ),
+    "export": (
+        "xception.commands.export",
+        "export",
+        "a trained network as safetensors, ONNX or torch.export file",
+    ),
     "synthetic": (
         "xception.commands.synthetic",
         "synthetic",

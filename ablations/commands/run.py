@@ -11,6 +11,7 @@ from ablations.records.databases import file_of
 from ablations.records.store import Store
 from ablations.running.context import check_options, open_context
 from ablations.running.run_study import Outcome, first_line, run_study
+from ablations.running.training import keys_without_network
 from ablations.studies import get_study
 
 __all__ = ["run"]
@@ -57,17 +58,20 @@ def _show(plan: StudyPlan) -> int:
     url = plan.options.store_url
     trials = plan.trials()
     statuses: dict[str, str] = {}
+    again: set[str] = set()
     database = file_of(url)
     if database is None or database.is_file():
         store = Store(url)
         statuses = store.statuses(t.key for t in trials.values())
+        again = keys_without_network(plan.options, store, statuses)
         store.close()
     print(first_line(plan), file=sys.stderr)
     for (variant, seed), trial in trials.items():
-        print(f"{trial.key[:12]}  {statuses.get(trial.key, 'to train'):<9}  seed {seed}  {variant}")
+        status = "no network" if trial.key in again else statuses.get(trial.key, "to train")
+        print(f"{trial.key[:12]}  {status:<10}  seed {seed}  {variant}")
     for line in plan.remarks:
         print(line, file=sys.stderr)
-    rest = [t for t in trials.values() if statuses.get(t.key) not in ("complete", "diverged")]
+    rest = [t for t in trials.values() if t.key in again or statuses.get(t.key) not in ("complete", "diverged")]
     seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in rest), read_speed(plan.options.out))
     most = " at most" if plan.is_sequential else ""
     cost = f"about {duration(seconds)}" if seconds is not None else "this machine's speed is measured in the first run"

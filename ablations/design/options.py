@@ -92,6 +92,11 @@ class FolderOptions:
     """Folder for results; each run has a folder of its own in it."""
 
     @property
+    def networks(self) -> Path:
+        """Where `--keep-weights` keeps trained networks."""
+        return self.out / "networks"
+
+    @property
     def store_url(self) -> str:
         """The store asked for, else `<out>/records.db`."""
         return self.store or f"sqlite:///{self.out / 'records.db'}"
@@ -128,6 +133,9 @@ class Options(RunOptions):
     """File of weights that the study transfer starts from, instead of a network that it trains itself."""
     tune: int = 0
     """Recipe-tuning trials given to every variant, the baseline included; 0 compares at the fixed recipe alone."""
+    keep_weights: bool = False
+    """Keep each trial's trained network as <out>/networks/KEY.safetensors, for `python -m xception predict`. A stored
+    trial without its network is trained once more; its record stays."""
     tensorboard: bool = False
     """Write each trial's curves for TensorBoard below <out>/tensorboard as they come."""
 
@@ -144,7 +152,8 @@ class Options(RunOptions):
 
 
 _CHANGE_NO_TRIAL = {f.name for kind in (BackendOptions, FolderOptions) for f in dataclasses.fields(kind)} | {
-    "tensorboard"
+    "keep_weights",
+    "tensorboard",
 }
 
 

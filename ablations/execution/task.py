@@ -172,12 +172,21 @@ def record_of(task: Task, result: FitResult, dataset: Dataset) -> Record:
     Raises:
         DataError: the network cannot be written.
     """
-    from xception.train.checkpoint import save_weights
-
     trial = task.trial
     if task.weights_path is not None and result.status == "complete":
-        task.weights_path.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(result.model, task.weights_path)
+        from xception.train.trained_network import TrainedNetwork, save_network
+
+        network = TrainedNetwork(
+            model=result.model,
+            config=trial.model,
+            class_names=dataset.source.class_names,
+            image_size=trial.dataset.image_size,
+            statistics=dataset.statistics,
+            data=dataset.source.title,
+            key=task.key,
+            recipe=trial.recipe,
+        )
+        save_network(network, task.weights_path)
     return Record(
         key=task.key,
         trial=trial.to_json(),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.analysis.frame import plan_frame
 from ablations.costs.training_cost import training_work, trial_work
+from ablations.design.options import Options
 from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial, read_trial
 from ablations.execution.events import Event, Finished
@@ -17,12 +18,14 @@ from ablations.execution.kept_weights import find_weights
 from ablations.execution.progress import Label
 from ablations.execution.task import Task
 from ablations.records.record import Plan, Record
+from ablations.records.store import Store
 from ablations.running.context import Context, Display
+from xception.base.files import write_atomic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Training", "run_all", "run_tasks", "train"]
+__all__ = ["Training", "keys_without_network", "run_all", "run_tasks", "train"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,10 @@ def train(context: Context) -> Training:
         trials = plan.trials(counts)
         statuses = store.statuses(trial.key for trial in trials.values())
         final = {key for key, status in statuses.items() if status != "failed"}
+        again = keys_without_network(plan.options, store, statuses)
+        if again - trained:
+            display.say(f"{len(again - trained)} stored trials are trained once more, for their networks")
+        final -= again
         found |= final - trained
         todo = {at: trial for at, trial in trials.items() if trial.key not in final and trial.key not in trained}
         if final - trained:
@@ -78,6 +85,25 @@ def train(context: Context) -> Training:
     )
 
 
+def keys_without_network(options: Options, store: Store, statuses: Mapping[str, str]) -> set[str]:
+    """Return the keys of complete trials whose network `--keep-weights` asks for and nobody has.
+
+    A network that another run on the store kept elsewhere is copied to where this run keeps its own.
+    """
+    if not options.keep_weights:
+        return set()
+    missing = set()
+    for key in (key for key, status in statuses.items() if status == "complete"):
+        found = find_weights(key, options.networks, store)
+        if found is None:
+            missing.add(key)
+        elif found.parent != options.networks:
+            options.networks.mkdir(parents=True, exist_ok=True)
+            with write_atomic(options.networks / found.name) as file:
+                file.write(found.read_bytes())
+    return missing
+
+
 def run_tasks(context: Context, tasks: Sequence[Task], labels: dict[str, Label]) -> Iterator[Event]:
     """Run tasks, keep their records, show what happens, and yield it; `labels` are the tasks' names by key."""
     context.display.expect(labels)
@@ -101,11 +127,12 @@ def _train(context: Context, todo: dict[tuple[str, int], Trial]) -> Iterator[Rec
         trial.key: Label(variant=variant, seed=seed, num_epochs=trial.recipe.epochs, cost=costs[trial.key])
         for (variant, seed), trial in todo.items()
     }
+    keep = plan.options.networks if plan.options.keep_weights else None
     tasks = []
     for trial in sorted(todo.values(), key=lambda trial: -costs[trial.key]):
         transfer = trial.recipe.transfer
         start = None if transfer is None or transfer.source is None else weights[transfer.source]
-        tasks.append(context.task(trial, weights=start))
+        tasks.append(context.task(trial, weights=start, keep_weights=keep))
     for event in run_tasks(context, tasks, labels):
         if isinstance(event, Finished) and not event.elsewhere:
             yield event.record

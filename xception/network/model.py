@@ -6,6 +6,7 @@ Chollet 2017 (arXiv:1610.02357), Figure 5.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -47,6 +48,20 @@ class Xception(nn.Module):
         self.head = Chain(parts.at("head"))
         self._strides = _strides(config)
         initialise(self, config.initialisation, seed=global_seed())
+
+    @classmethod
+    def from_trial(cls, key: str, out: str | Path = "results/local") -> Xception:
+        """Return the network of a trial that a run with `--keep-weights` left in `<out>/networks`, in eval mode.
+
+        `key` is the trial's key or its beginning. `xception.train.trained_network.load_network` also gives class names
+        and normalisation.
+
+        Raises:
+            ValueError: there is no such network, or it is not an Xception.
+        """
+        from xception.network.weights import find_network, load_xception
+
+        return load_xception(find_network(key, [Path(out)]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, in_channels, H, W) to logits (N, num_classes)."""

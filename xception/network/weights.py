@@ -10,7 +10,7 @@ import pickle
 import re
 import socket
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,12 +19,13 @@ from urllib.request import getproxies
 import torch
 from torch import Tensor, nn
 
-from xception.base.canonical import canonical_json
+from xception.base.canonical import canonical_json, from_json
+from xception.network.config import XceptionConfig
 from xception.network.key_maps import keras_layers, keras_name, timm_aligned_name, timm_legacy_name
 from xception.network.model import Xception
 from xception.network.transfer import head_prefix
 
-__all__ = ["HUB_NAMES", "convert", "load_pretrained", "read", "save"]
+__all__ = ["HUB_NAMES", "convert", "find_network", "load_pretrained", "load_xception", "read", "save"]
 
 HUB_NAMES = (
     "legacy_xception.tf_in1k",
@@ -34,6 +35,8 @@ HUB_NAMES = (
     "xception71.tf_in1k",
 )
 SUFFIXES = (".safetensors", ".pth", ".pt", ".h5")
+FOLDER = "networks"  # below the folder of results: what --keep-weights keeps
+KEY_LENGTH = 64
 
 
 def load_pretrained(model: nn.Module, source: str | Path, *, replace_head: bool = False) -> None:
@@ -126,6 +129,49 @@ def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bo
             raise ValueError(f"weights: {other} holds values that are not finite")
         out[name] = tensor
     return out
+
+
+def load_xception(path: Path) -> Xception:
+    """Return the Xception in a `.safetensors` file that holds its config as well, in eval mode.
+
+    Raises:
+        ValueError: the file is missing, damaged, without a config, or holds another kind of network.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("config")
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"weights: {str(path)!r} is no readable safetensors file: {_first_line(error)}") from None
+    if text is None:
+        raise ValueError(f"weights: {str(path)!r} holds no config; a file that `save` or --keep-weights wrote does")
+    try:
+        model = Xception(from_json(XceptionConfig, text))
+    except ValueError as error:
+        raise ValueError(f"weights: {str(path)!r} holds no Xception: {error}") from None
+    load_pretrained(model, path)
+    return model.eval()
+
+
+def find_network(key: str, folders: Iterable[Path]) -> Path:
+    """Return the file of a trial's network in the folder `networks` below one of the folders.
+
+    `key` is a trial's key or its beginning.
+
+    Raises:
+        ValueError: there is no such file, or several keys begin so.
+    """
+    places = list(dict.fromkeys(folders))
+    if not key or any(c not in "0123456789abcdef" for c in key) or len(key) > KEY_LENGTH:
+        raise ValueError(f"--trial: {key!r} is not allowed; a trial's key or its beginning, in hexadecimal digits")
+    found = {path.stem: path for place in places for path in sorted((place / FOLDER).glob(f"{key}*.safetensors"))}
+    if len(found) > 1:
+        raise ValueError(f"--trial: {key!r} begins {len(found)} keys; give more digits: {', '.join(sorted(found)[:3])}")
+    if not found:
+        where = " or ".join(str(place / FOLDER) for place in places)
+        raise ValueError(f"--trial: no network of {key[:12]} in {where}; run the study again with --keep-weights")
+    return next(iter(found.values()))
 
 
 def _layout(weights: Mapping[str, Tensor], model: nn.Module) -> Any:

@@ -21,13 +21,13 @@ from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from xception.base.canonical import Plain
 from xception.base.errors import DataError
 from xception.base.files import write_atomic
 
-__all__ = ["Checkpoint", "CheckpointError", "CheckpointFolder", "TrainingStopped", "save_weights"]
+__all__ = ["Checkpoint", "CheckpointError", "CheckpointFolder", "TrainingStopped"]
 
 _NAME = re.compile(r"step-(\d{12})-([0-9a-f]{64})\.safetensors")
 _NUM_KEPT = 2
@@ -137,16 +137,6 @@ class CheckpointFolder:
             return []
         matched = [(match, path) for path in self.path.iterdir() if (match := _NAME.fullmatch(path.name))]
         return sorted(((int(match[1]), path) for match, path in matched), reverse=True)
-
-
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a network's weights as one safetensors file, whole or not at all.
-
-    Raises:
-        DataError: the folder cannot be written or the disk is full.
-    """
-    with write_atomic(path) as file:
-        file.write(safetensors.torch.save(_detached(model.state_dict())))
 
 
 def difference(before: Plain, now: Plain, path: str = "") -> list[str]:

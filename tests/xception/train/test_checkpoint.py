@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from tests.xception.train.tiny_training import Training, tiny_model, tiny_recipe
 from xception.data.config import DatasetConfig
 from xception.data.names import find
-from xception.train.checkpoint import CheckpointError, CheckpointFolder, TrainingStopped, save_weights
+from xception.network.weights import save as save_weights
+from xception.train.checkpoint import CheckpointError, CheckpointFolder, TrainingStopped
 from xception.train.loop import FitResult
 from xception.train.recipe import SGD, AdamW, RMSprop
 

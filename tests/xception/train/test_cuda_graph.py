@@ -140,7 +140,7 @@ def test_memory_that_runs_out_while_recording_is_told_as_such(
 
 
 def test_what_thaws_is_recorded_anew(tiny_training: Training, recorder: Recorder, tmp_path: Any) -> None:
-    from xception.train.checkpoint import save_weights
+    from xception.network.weights import save as save_weights
 
     save_weights(tiny_training(recipe=tiny_recipe(epochs=1)).model, tmp_path / "weights.safetensors")
     recipe = tiny_recipe(transfer=Transfer(source=f"trial:{'0' * 64}", freeze="backbone", thaw_epoch=1))

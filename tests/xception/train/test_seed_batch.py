@@ -137,7 +137,7 @@ def test_each_member_reports_its_epochs(training_in_float64: Training) -> None:
 
 
 def test_frozen_parts_stay_and_thaw_as_alone(training_in_float64: Training, tmp_path: Path) -> None:
-    from xception.train.checkpoint import save_weights
+    from xception.network.weights import save as save_weights
 
     save_weights(
         training_in_float64(recipe=tiny_recipe(epochs=1, batch_size=8)).model, tmp_path / "weights.safetensors"

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.xception.train.tiny_training import Training, tiny_recipe
-from xception.train.checkpoint import save_weights
+from xception.network.weights import save as save_weights
 from xception.train.loop import FitResult
 from xception.train.recipe import Recipe, Transfer
 
