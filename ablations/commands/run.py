@@ -33,11 +33,7 @@ def run(study: str, options: Options, *, dry_run: bool = False) -> int:
 
 
 def _conclude(plan: StudyPlan, outcome: Outcome) -> int:
-    from ablations.reporting.results_folder import broken_images
-
     training = outcome.training
-    for line in broken_images(outcome.frame):
-        print(line, file=sys.stderr)
     trained = f"{training.num_trained} trials trained in {duration(outcome.seconds)}"
     print(
         f"{trained if training.num_trained else 'nothing was trained'}, {training.num_stored} were stored already",

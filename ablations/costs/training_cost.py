@@ -46,7 +46,7 @@ def training_work(trial: Trial, source: Source) -> float:
     """Return the work of a trial's training steps, in multiply-accumulates and what takes as long as one."""
     data, transfer = trial.dataset, trial.recipe.transfer
     is_probe = transfer is not None and transfer.freeze == "backbone" and transfer.thaw_epoch is None
-    images = (data.train_size or source.num_train - data.val_size) * trial.recipe.epochs
+    images = (data.train_size or source.num_available(data.val_size)) * trial.recipe.epochs
     return _forward_work(trial.model, data.image_size) * (1 if is_probe else _TRAINING) * images
 
 

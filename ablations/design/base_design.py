@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ablations.design.options import Options
@@ -13,7 +14,7 @@ from xception.network import presets
 from xception.network.config import ModelConfig, TorchvisionConfig
 from xception.profile.subjects import read_subjects
 
-__all__ = ["base_design", "read_preset"]
+__all__ = ["base_design", "image_size_of", "read_preset", "with_data_settings"]
 
 # Networks for images up to this many pixels keep full resolution in their stem.
 _SMALL_IMAGES = 64
@@ -26,15 +27,10 @@ def base_design(options: Options, settings: Settings, scale: Scale, source: Sour
     Raises:
         ValueError: an option, or a value that was set, does not fit the data or the network.
     """
-    preset, asked = options.preset or scale.preset, settings.of("dataset")
+    preset = options.preset or scale.preset
     train_size, val_size, test_size = _sizes(options, settings, scale, source)
-    network, image_size = read_preset(preset)
-    if scale.max_image_size is not None:
-        image_size = min(source.native_size, scale.max_image_size)
-    if isinstance(network, TorchvisionConfig):
-        image_size = max(image_size, network.least_input_size)
-    image_size = asked.get("image_size", image_size)
-    model = settings.model(_with_stem(network, image_size))
+    image_size = image_size_of(options, settings, scale, source)
+    model = settings.model(_with_stem(read_preset(preset)[0], image_size))
     recipe = settings.recipe(
         scale.recipe.replace(epochs=options.epochs or scale.recipe.epochs, batch_size=scale.batch_size(train_size))
     )
@@ -42,7 +38,7 @@ def base_design(options: Options, settings: Settings, scale: Scale, source: Sour
         raise ValueError(
             f"--set recipe.batch_size: {recipe.batch_size} is not allowed; 2 to {train_size}, the training images"
         )
-    is_whole = train_size == source.num_train - val_size and not explicit
+    is_whole = train_size == source.num_available(val_size) and not explicit
     return Design(
         model=model.for_data(num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size),
         recipe=recipe,
@@ -50,6 +46,35 @@ def base_design(options: Options, settings: Settings, scale: Scale, source: Sour
             image_size=image_size, train_size=None if is_whole else train_size, val_size=val_size, test_size=test_size
         ),
     )
+
+
+def image_size_of(options: Options, settings: Settings, scale: Scale, source: Source) -> int:
+    """Return the side in pixels that images are brought to."""
+    network, image_size = read_preset(options.preset or scale.preset)
+    if scale.max_image_size is not None:
+        image_size = min(source.native_size, scale.max_image_size)
+    if isinstance(network, TorchvisionConfig):
+        image_size = max(image_size, network.least_input_size)
+    return int(settings.of("dataset").get("image_size", image_size))
+
+
+def with_data_settings(settings: Settings, source: Source) -> Source:
+    """Return the data set as it is read under what the user set of its pixels and its validation split.
+
+    Raises:
+        ValueError: a validation split is asked for that is not there.
+    """
+    asked = settings.of("dataset")
+    if asked.get("validation") == "held_out":
+        source = replace(source, num_val=0)
+    elif asked.get("validation") == "separate" and not source.num_val:
+        raise ValueError(
+            f"--set dataset.validation: 'separate' is not allowed; {source.title} has no validation split of its own,"
+            " so 'held_out'"
+        )
+    config = source.config()
+    pixels = {name: asked[name] for name in ("channels", "orientation", "deep_bits") if name in asked}
+    return source.seen_by(config.replace(**pixels))
 
 
 def read_preset(name: str) -> tuple[ModelConfig, int]:
@@ -70,7 +95,7 @@ def _sizes(options: Options, settings: Settings, scale: Scale, source: Source) -
     asked = settings.of("dataset")
     if "train_size" in asked and asked["train_size"] is None:
         scale = scale.replace(train_size=None)
-    for name, most in (("val_size", max(source.num_train // 10, 1)), ("test_size", source.num_test)):
+    for name, most in (("val_size", source.num_val or max(source.num_train // 10, 1)), ("test_size", source.num_test)):
         value = asked.get(name)
         if value is not None and value > most:
             raise ValueError(f"--set dataset.{name}: {value} is not allowed; at most {most} of {source.title}")

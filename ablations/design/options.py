@@ -20,6 +20,7 @@ from ablations.design.scales import ScaleName, default_scale
 from ablations.design.study import Match
 from ablations.records.passwords import without_password
 from xception.base.settings import setting_texts
+from xception.data.layout import Layout
 
 __all__ = ["BackendOptions", "FolderOptions", "Options", "RunOptions", "SettingOptions", "selected"]
 
@@ -33,6 +34,14 @@ class SettingOptions:
     dataset: str | None = None
     """cifar10, cifar100, imagenette, synthetic, folder:PATH or parquet:PATH. Default: CIFAR-10 where it is found, else
     synthetic."""
+    splits: str | None = None
+    """Which folder or split of the data serves as which: train=NAME,test=NAME,val=NAME. Default: by their names."""
+    image_column: str | None = None
+    """Column of images in Parquet files. Default: by the schema, else by name."""
+    label_column: str | None = None
+    """Column of classes in Parquet files. Default: by the schema, else by name."""
+    channels: Literal[1, 3] | None = None
+    """1 trains on grayscale images. Default: 3, whatever the files hold."""
     scale: ScaleName | None = None
     """Size of network, data, epochs and seeds. Default: standard on a machine with a GPU, else quick."""
     preset: str | None = None
@@ -46,6 +55,19 @@ class SettingOptions:
     May be repeated; all are set together."""
     config: Path | None = None
     """TOML or JSON file of fields to set, as with --set; what --set says goes before."""
+
+    def layout(self) -> Layout:
+        """Return what is said about the layout of the data.
+
+        Raises:
+            ValueError: --splits is of another form.
+        """
+        return Layout(
+            splits=() if self.splits is None else Layout.parse_splits(self.splits),
+            image_column=self.image_column,
+            label_column=self.label_column,
+            channels=self.channels,
+        )
 
     @property
     def scale_name(self) -> str:

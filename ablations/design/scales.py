@@ -33,9 +33,9 @@ class Scale(Config):
 
     def sizes(self, source: Source, train_size: int | None) -> tuple[int, int, int | None]:
         """Return how many images to train on, to hold out and to test on, for a source of any size."""
-        val_size = min(self.val_size, max(source.num_train // 10, 1))
+        val_size = min(self.val_size, source.num_val or max(source.num_train // 10, 1))
         wanted = train_size if train_size is not None else self.train_size
-        available = source.num_train - val_size
+        available = source.num_available(val_size)
         if train_size is not None and train_size > available:
             there = f"{source.title} leaves 2 to {available} beside {val_size} for validation"
             raise ValueError(f"--train-size: {train_size} is not allowed; {there}")

@@ -17,7 +17,7 @@ __all__ = ["Settings", "canonical_texts"]
 
 C = TypeVar("C", bound=Config)
 
-_OPTIONS = {"recipe.epochs": "epochs", "dataset.train_size": "train_size"}
+_OPTIONS = {"recipe.epochs": "epochs", "dataset.train_size": "train_size", "dataset.channels": "channels"}
 
 
 def canonical_texts(options: SettingOptions) -> tuple[str, ...]:

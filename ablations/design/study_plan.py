@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ablations.design.base_design import base_design, read_preset
+from ablations.design.base_design import base_design, image_size_of, read_preset, with_data_settings
 from ablations.design.fitting import fit
 from ablations.design.matching import TOLERANCE
 from ablations.design.options import Options
@@ -21,7 +21,9 @@ from ablations.design.trial import Trial
 from ablations.records.record import Description, Member, Plan
 from xception.base import formatting as f
 from xception.base.canonical import key_of
+from xception.data.layout import Layout
 from xception.data.source import Source
+from xception.data.summary import Summary
 
 __all__ = ["DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
 
@@ -32,6 +34,7 @@ class DataSets:
 
     find: Callable[[str, Path | None], Source]
     select_classes: Callable[[Source, Sequence[int]], Source]
+    prepare: Callable[[Source, int], Source] = lambda source, image_size: source  # decodes at a size, and counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,11 @@ class StudyPlan:
         if self.options.seeds == "auto":
             return range(10)
         return range(self.scale.num_seeds if self.options.seeds is None else self.options.seeds)
+
+    @property
+    def summaries(self) -> list[Summary]:
+        """What the data sets are like, where their images were decoded."""
+        return [source.summary for source in self.sources.values() if source.summary is not None]
 
     def source_of(self, trial: Trial) -> Source:
         """The data set that a trial sees."""
@@ -152,6 +160,8 @@ class StudyPlan:
                 for curve in self.curves
             ],
             factors=list(self.study.within),
+            data=[summary.as_plain() for summary in self.summaries],
+            data_warnings=[f"{s.title}: {warning}" for s in self.summaries for warning in s.warnings],
         )
 
     @property
@@ -194,8 +204,10 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
     read_preset(options.preset or get_scale(options.scale_name).preset)  # a wrong name is told before any data is read
     from xception.data.names import find, find_default
 
-    wanted = options.dataset or study.dataset
-    source, notice = find_default(options.data_dir) if wanted is None else (find(wanted, options.data_dir), None)
+    wanted, layout = options.dataset or study.dataset, options.layout()
+    source, notice = (
+        find_default(options.data_dir, layout) if wanted is None else (find(wanted, options.data_dir, layout), None)
+    )
     return design_study(study, options, source, notice)
 
 
@@ -209,7 +221,7 @@ def design_study(
     Raises:
         ValueError: an option or a variant does not fit; the message names it.
     """
-    study, scale, sets = study.matched(options.match), get_scale(options.scale_name), data or _real_data()
+    study, scale, sets = study.matched(options.match), get_scale(options.scale_name), data or _real_data(options)
     if options.classes is not None:
         from xception.data.slices import parse_classes
 
@@ -220,8 +232,15 @@ def design_study(
         source = sets.select_classes(whole, _halves(whole)[1])
     settings = Settings(options)
     settings.refuse_varied(study)
+
+    def prepared(source: Source) -> Source:
+        source = with_data_settings(settings, source)
+        return with_data_settings(settings, sets.prepare(source, image_size_of(options, settings, scale, source)))
+
+    source = prepared(source)
     fractions = any(v.train_fraction != 1.0 for v in study.variants)
     named = {v.dataset: sets.find(v.dataset, options.data_dir) for v in study.variants if v.dataset is not None}
+    named = {name: prepared(s) for name, s in named.items()}
     bases: dict[str | None, Design] = {
         name: base_design(options, settings, scale, s, explicit=fractions) for name, s in named.items()
     }
@@ -232,7 +251,7 @@ def design_study(
     study, designs = fitted.study, fitted.designs
     if study.transfers:
         if halved:
-            first = sets.select_classes(whole, _halves(whole)[0])
+            first = prepared(sets.select_classes(whole, _halves(whole)[0]))
             sources[first.fingerprint] = first
             designs = _pretrained(designs, base_design(options, settings, scale, first, explicit=False))
         else:
@@ -263,11 +282,17 @@ def design_study(
     )
 
 
-def _real_data() -> DataSets:
+def _real_data(options: Options) -> DataSets:
     from xception.data.names import find
     from xception.data.slices import select_classes
+    from xception.data.summary import prepare
 
-    return DataSets(find=find, select_classes=select_classes)
+    channels = Layout(channels=options.channels)  # what else is said of the layout concerns the data set of the run
+    return DataSets(
+        find=lambda name, data_dir: find(name, data_dir, channels),
+        select_classes=select_classes,
+        prepare=lambda source, image_size: prepare(source, image_size, show_progress=True),
+    )
 
 
 def _halves(source: Source) -> tuple[range, range]:

@@ -156,7 +156,9 @@ class RayExecutor:
         if missing.what == "files":
             self._sends_files = True
         elif _data_key(task) not in self._data:
-            self._data[_data_key(task)] = ray.put(data_files(task.source, task.trial.dataset.image_size))
+            self._data[_data_key(task)] = ray.put(
+                data_files(task.source.seen_by(task.trial.dataset), task.trial.dataset.image_size)
+            )
         upcoming.put_back(task)
         yield Notice(task.key, f"its node is sent the {missing.what} ({missing.reason})")
 
@@ -205,7 +207,7 @@ def _work(
     What was sent comes in a list, so that Ray brings it to a node only when that node asks.
     """
     data, files = (_fetching(reference) for reference in sent)
-    missing = find_data(task.source, task.trial.dataset.image_size, data)
+    missing = find_data(task.source.seen_by(task.trial.dataset), task.trial.dataset.image_size, data)
     if missing is not None:
         yield Missing(task.key, "data", missing)
         return

@@ -87,7 +87,7 @@ def carry_out_together(
             if task.key in folders
         }
         first = todo[0]
-        dataset = load(first.source, first.trial.dataset.image_size)
+        dataset = load(first.source.seen_by(first.trial.dataset), first.trial.dataset.image_size)
         results = fit_members(
             model=first.trial.model,
             recipe=first.trial.recipe,

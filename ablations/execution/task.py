@@ -147,7 +147,7 @@ def _trained(
     if group.rank == 0:
         group.from_first(lambda: task)  # the others wait for it
     trial = task.trial
-    dataset = load(task.source, trial.dataset.image_size)
+    dataset = load(task.source.seen_by(trial.dataset), trial.dataset.image_size)
     result = fit(
         model=trial.model,
         recipe=trial.recipe,

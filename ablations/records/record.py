@@ -133,7 +133,8 @@ class Description:
     """What tables, figures, reports and provenance say of a run; a new fact is a new field with a default.
 
     `fingerprints` has every data set of the study by title, `mismatch` the remaining difference in size of matched
-    variants, `references` the baseline of each variant, `levels` the levels of the factors by variant.
+    variants, `references` the baseline of each variant, `levels` the levels of the factors by variant,
+    `data` what each data set is like, as `xception.data.summary` has it.
     """
 
     question: str = ""
@@ -154,6 +155,8 @@ class Description:
     references: dict[str, str] = field(default_factory=dict)
     curves: list[BaselineCurve] = field(default_factory=list)
     factors: list[str] = field(default_factory=list)
+    data: list[dict[str, Any]] = field(default_factory=list)
+    data_warnings: list[str] = field(default_factory=list)
 
     def values(self) -> dict[str, Any]:
         """Return the fields as a mapping of its own, whose values are those of the description."""

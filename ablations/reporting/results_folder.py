@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ablations.records.record import Plan
     from ablations.records.store import Store
 
-__all__ = ["broken_images", "comparison_with_costs", "write_overview", "write_results"]
+__all__ = ["comparison_with_costs", "write_overview", "write_results"]
 
 _SHOWN = ("devices", "threads", "python", "machine", "packages", "commit", "fingerprint")
 _PACKAGES = (
@@ -112,22 +112,14 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
         frame=frame,
         comparison=comparison,
         figures=figures,
-        notices=[line for line in (plan.description.notice, *plan.description.remarks) if line],
+        notices=_notices(plan),
         fairness=_fairness(plan, held),
     )
 
 
-def broken_images(frame: pd.DataFrame) -> list[str]:
-    """Return a sentence that counts and names the image files that no trial could read; nothing where there are
-    none.
-    """
-    for environment in frame["environment"]:
-        num = environment.get("num_broken_images", 0)
-        if num:
-            named = environment["broken_images"]
-            more = f" and {num - len(named)} more" if num > len(named) else ""
-            return [f"{num} image files cannot be decoded and were left out: {'; '.join(named)}{more}"]
-    return []
+def _notices(plan: Plan) -> list[str]:
+    told = plan.description
+    return [line for line in (told.notice, *told.remarks, *told.data_warnings) if line]
 
 
 def _fairness(plan: Plan, held: pd.DataFrame | None) -> dict[str, str]:

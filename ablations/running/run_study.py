@@ -99,6 +99,7 @@ def _known(plan: StudyPlan, store: Store) -> list[tuple[str, float]]:
 
 
 def first_line(plan: StudyPlan) -> str:
-    """Return the sentence that says what is run on which data."""
+    """Return the sentence that says what is run on which data, and what that data is like, in lines."""
     text = f"Study {plan.study.name} on {plan.source.title} at scale {plan.scale.name}: {plan.study.question}"
-    return f"{plan.notice}\n{text}" if plan.notice else text
+    notice = [plan.notice] if plan.notice else []
+    return "\n".join([*notice, text, *(line for summary in plan.summaries for line in summary.lines)])

@@ -113,7 +113,8 @@ def _first_line(plan: SearchPlan) -> str:
         f"Search of {plan.space.name} on {plan.source.title} at scale {plan.base.scale.name} for {objectives}, "
         f"{plan.definition.sampler}: {plan.space.question}"
     )
-    return f"{plan.base.notice}\n{text}" if plan.base.notice else text
+    notice = [plan.base.notice] if plan.base.notice else []
+    return "\n".join([*notice, text, *(plan.source.summary.lines if plan.source.summary is not None else [])])
 
 
 def _told(search: Search, seconds: float) -> str:

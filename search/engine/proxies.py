@@ -55,8 +55,9 @@ class Proxies:
 
     def _computed(self, names: Sequence[str], network: XceptionConfig) -> dict[str, float]:
         if self._batch is None:
-            dataset = load(self._plan.source, self._plan.design.dataset.image_size)
-            train = split(dataset, self._plan.design.dataset, 0).train
+            data = self._plan.design.dataset
+            dataset = load(self._plan.source.seen_by(data), data.image_size)
+            train = split(dataset, data, 0).train
             images, labels = train.batch(torch.arange(min(_BATCH, len(train))))
             self._batch = normalise(images, dataset.statistics), labels
         images, labels = self._batch

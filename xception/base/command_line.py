@@ -153,7 +153,7 @@ def _converter(kinds: list[Any]) -> Callable[[str], Any]:
 
 
 def _placeholder(kinds: list[Any]) -> str:
-    return "|".join("|".join(get_args(k)) if get_origin(k) is Literal else _PLACEHOLDERS[k] for k in kinds)
+    return "|".join("|".join(map(str, get_args(k))) if get_origin(k) is Literal else _PLACEHOLDERS[k] for k in kinds)
 
 
 def _groups(options: type) -> Iterator[tuple[str, set[str]]]:

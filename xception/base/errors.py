@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["DataError", "printable"]
+import errno
+import re
+
+__all__ = ["DataError", "is_system_error", "printable"]
+
+_ADDRESS = re.compile(r"<([\w.]+)(?: object)? at 0x[0-9a-fA-F]+>")
 
 
 class DataError(ValueError):
@@ -13,7 +18,15 @@ class DataError(ValueError):
 
 
 def printable(text: str) -> str:
-    """Return a text that came from outside with no line break, control character or half of one in it: `?` in their
-    place.
+    """Return a text from outside in one line: `?` for line breaks, control characters and lone surrogates, and objects
+    without their address.
     """
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return _ADDRESS.sub(r"<\1>", "".join(c if c.isprintable() else "?" for c in text))
+
+
+def is_system_error(error: BaseException) -> bool:
+    """Return whether the machine failed rather than the file: no memory, no permission, a disk that cannot be read."""
+    if isinstance(error, MemoryError):
+        return True
+    # Pillow reports a failed allocation of a codec in words alone.
+    return isinstance(error, OSError) and (error.errno not in (None, errno.ENOENT) or "out of memory" in str(error))

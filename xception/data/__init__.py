@@ -12,12 +12,11 @@ from xception.data.config import AugmentConfig, DatasetConfig
 
 if TYPE_CHECKING:
     from xception.data.dataset import ChannelStatistics, Dataset, Images, load
-    from xception.data.names import NAMES, find, find_default
+    from xception.data.names import find, find_default, forms
     from xception.data.source import Source
     from xception.data.splits import Split, split
 
 __all__ = [
-    "NAMES",
     "AugmentConfig",
     "ChannelStatistics",
     "DataError",
@@ -28,14 +27,15 @@ __all__ = [
     "Split",
     "find",
     "find_default",
+    "forms",
     "load",
     "split",
 ]
 
 _HOMES = {
-    "NAMES": "names",
     "find": "names",
     "find_default": "names",
+    "forms": "names",
     "Source": "source",
     "ChannelStatistics": "dataset",
     "Dataset": "dataset",

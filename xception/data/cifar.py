@@ -20,7 +20,7 @@ from typing import Any
 from xception.base.errors import DataError
 from xception.base.files import reason
 from xception.data.download import Remote
-from xception.data.source import Example, SplitName, stamp_files
+from xception.data.source import TRAIN_AND_TEST, Example, SplitName, stamp_files
 
 __all__ = ["CIFAR10", "CIFAR100", "CifarLayout", "CifarReader", "open_cifar", "read_pickle"]
 
@@ -85,6 +85,9 @@ class CifarReader:
     folder: Path
     layout: CifarLayout
     class_names: tuple[str, ...]
+
+    splits = TRAIN_AND_TEST
+    notes = ()
 
     def stamp(self) -> str:
         """Return what changes when a file may have."""

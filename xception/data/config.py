@@ -1,12 +1,13 @@
-"""What of the data goes into a trial's key: which images at which size, and how they are augmented.
+"""The part of a trial's key that concerns data: which images at which size, and how they are augmented.
 
-Plain Python, no torch. Every default is neutral (nothing left out, nothing augmented) and never changes,
-so that a key outlives the code.
+Plain Python, no torch. Defaults never change, so that a key outlives the code. A field that changes pixels or splits
+is set only where a data set is affected by it.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from xception.base.canonical import Config
 
@@ -30,6 +31,14 @@ class DatasetConfig(Config):
     """Images trained on; None: all that validation leaves."""
     test_size: int | None = None
     """Images of the test set; None: all."""
+    channels: Literal[1, 3] = 3
+    """1: grayscale."""
+    orientation: Literal["ignored", "applied"] = "ignored"
+    """Whether images are turned upright as their EXIF tag says; applied where an image has such a tag."""
+    deep_bits: int = 16
+    """Bits in use of images with more than 8 bits a pixel; the upper 8 of them are kept."""
+    validation: Literal["held_out", "separate"] = "held_out"
+    """Where validation images come from: the training set, or a split of their own where there is one."""
 
     def validate(self) -> None:
         """Check the ranges."""
@@ -45,6 +54,8 @@ class DatasetConfig(Config):
             size = getattr(self, name)
             if size is not None and size < 1:
                 raise ValueError(f"DatasetConfig.{name}: {size} is not allowed; 1 or more images, or None for all")
+        if not 1 <= self.deep_bits <= 32:
+            raise ValueError(f"DatasetConfig.deep_bits: {self.deep_bits} is not allowed; 1 to 32")
 
 
 class AugmentConfig(Config):
@@ -94,7 +105,7 @@ class AugmentConfig(Config):
             )
 
     def check_size(self, image_size: int) -> None:
-        """Hold the lengths against the size of the images.
+        """Check lengths against the size of the images.
 
         Raises:
             ValueError: padding or cutout is larger than the image.

@@ -1,13 +1,14 @@
 """A data set in memory, or mapped into it: uint8 images that are on the training device, or stream from disk where they
 do not fit.
 
-The files of the cache are mapped, so worker processes share their pages. The limit is the disk, not the memory: N × 3 ×
+The files of the cache are mapped, so worker processes share their pages. The limit is the disk, not the memory: N × C ×
 S × S bytes for N images of S × S pixels.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,13 +104,14 @@ class Dataset:
     source: Source
     train: Images
     test: Images
+    val: Images | None  # where the data set has a validation split of its own
     statistics: ChannelStatistics
     num_broken: int  # image files that could not be decoded and were left out
     broken: tuple[str, ...]  # 'split name: reason' of each, of the first thousand
 
 
 def load(source: Source, image_size: int | None = None) -> Dataset:
-    """Return a data set decoded to `(3, image_size, image_size)` uint8, from the cache where it is there and intact.
+    """Return a data set decoded to `(C, image_size, image_size)` uint8, from the cache where it is there and intact.
 
     Several processes may call this at once: one decodes, the others wait.
 
@@ -120,10 +122,12 @@ def load(source: Source, image_size: int | None = None) -> Dataset:
     if not 1 <= size <= 4096:
         raise DataError(f"image_size: {size} is not allowed; 1 to 4096 pixels")
     folder, manifest = decoded(source, size)
+    shape = (source.in_channels, size, size)
     return Dataset(
         source=source,
-        train=_mapped(folder, "train", manifest["num_train"], size),
-        test=_mapped(folder, "test", manifest["num_test"], size),
+        train=_mapped(folder, "train", manifest["num_train"], shape),
+        test=_mapped(folder, "test", manifest["num_test"], shape),
+        val=_mapped(folder, "val", manifest["num_val"], shape) if "num_val" in manifest else None,
         statistics=ChannelStatistics(tuple(manifest["mean"]), tuple(manifest["std"])),
         num_broken=manifest["num_broken"],
         broken=tuple(manifest["broken"]),
@@ -139,10 +143,10 @@ def _free_bytes(device: torch.device) -> int:
     return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _mapped(folder: Path, split: SplitName, num: int, size: int) -> Images:
+def _mapped(folder: Path, split: SplitName, num: int, shape: tuple[int, int, int]) -> Images:
     """The files of a split, mapped privately: pages are shared until written to, and the files never are."""
     pixels = torch.from_file(
-        str(folder / f"{split}-images"), shared=False, size=num * 3 * size * size, dtype=torch.uint8
+        str(folder / f"{split}-images"), shared=False, size=num * math.prod(shape), dtype=torch.uint8
     )
     labels = torch.from_file(str(folder / f"{split}-labels"), shared=False, size=num, dtype=torch.int64)
-    return Images(pixels.view(num, 3, size, size), labels)
+    return Images(pixels.view(num, *shape), labels)

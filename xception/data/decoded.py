@@ -1,9 +1,9 @@
-"""The cache of decoded images: built once by one process, whole or not at all, and held against checksums whenever it
-is opened.
+"""The cache of decoded images: built once by one process, whole or not at all, and checked against checksums whenever
+it is opened.
 
-A folder holds `train-images`, `train-labels`, `test-images` and `test-labels` (plain bytes, little-endian int64 labels)
-and, written last, `manifest.json` with the size and SHA-256 of each. What does not match is thrown away and decoded
-again.
+A folder holds `train-images`, `train-labels`, `test-images` and `test-labels` (plain bytes, little-endian int64
+labels), the same for `val` where a data set has such a split, and, written last, `manifest.json` with the size and
+SHA-256 of each and what was found about the images. What does not match is thrown away and decoded again.
 """
 
 from __future__ import annotations
@@ -13,31 +13,41 @@ import math
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from xception.base.errors import DataError, printable
+from xception.base.errors import DataError
 from xception.base.files import cache_dir, lock, read_json, reason, sync_dir, write_atomic, write_json
-from xception.data.images import DECODER_VERSION, BrokenImageError, decode, quiet
-from xception.data.source import SPLITS, Example, Hasher, Source, SplitName
+from xception.data.images import DECODER_VERSION, DEFAULT_PIXELS, BrokenImageError, Pixels, quiet, read_picture
+from xception.data.inventory import Inventory
+from xception.data.source import Example, Hasher, Source, SplitName
 
-__all__ = ["decoded", "install"]
+__all__ = ["OnProgress", "decoded", "install", "manifest_of"]
 
-FORMAT_VERSION = 1
-MAX_LISTED_BROKEN = 1000
+FORMAT_VERSION = 2
 CHUNK = 64  # images decoded by one thread in one go
 MAX_THREADS = 8  # more of them wait for the interpreter rather than decode
 
-Decoded = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]  # pixels (B, 3, S, S), labels (B,), broken
+OnProgress = Callable[[int], None]  # called with the number of images read since the last call
 
 
-def decoded(source: Source, image_size: int) -> tuple[Path, dict[str, Any]]:
+class Decoded(NamedTuple):
+    """Some images in the order of the layout."""
+
+    pixels: npt.NDArray[np.uint8]  # (B, C, S, S)
+    labels: npt.NDArray[np.int64]  # (B,)
+    forms: list[tuple[int, int, str]]  # height, width and mode of each file
+    names: list[str]
+    broken: list[tuple[int, str]]  # label, and name and reason, of each that cannot be decoded
+
+
+def decoded(source: Source, image_size: int, on_progress: OnProgress | None = None) -> tuple[Path, dict[str, Any]]:
     """Return the folder of a data set decoded at a size, and its manifest; built where it is missing or damaged.
 
     Raises:
@@ -49,7 +59,7 @@ def decoded(source: Source, image_size: int) -> tuple[Path, dict[str, Any]]:
         with lock(folder.parent / f"{folder.name}.lock"):
             manifest = _intact(folder)  # another process may have built it while this one waited
             if manifest is None:
-                _build(source, image_size, folder)
+                _build(source, image_size, folder, on_progress)
                 manifest = _intact(folder)
     if manifest is None:
         raise DataError(
@@ -59,8 +69,18 @@ def decoded(source: Source, image_size: int) -> tuple[Path, dict[str, Any]]:
     return folder, manifest
 
 
+def manifest_of(source: Source, image_size: int, on_progress: OnProgress | None = None) -> dict[str, Any]:
+    """Return the manifest of a data set decoded at a size; its files are not checked again where they are there.
+
+    Raises:
+        DataError: the cache cannot be written, the source changed since it was found, or no image can be decoded.
+    """
+    manifest: dict[str, Any] | None = read_json(_folder(source, image_size) / "manifest.json")
+    return decoded(source, image_size, on_progress)[1] if manifest is None else manifest
+
+
 def install(source: Source, image_size: int, files: Mapping[str, npt.NDArray[np.uint8]]) -> None:
-    """Put the files of a data set that another machine decoded into this one's cache; they are held against their
+    """Put the files of a data set that another machine decoded into this one's cache; they are checked against their
     checksums when opened.
 
     Raises:
@@ -95,8 +115,9 @@ def _folder(source: Source, image_size: int) -> Path:
     from PIL import __version__ as pillow_version  # another JPEG library may give other pixels
 
     root = cache_dir() / "decoded"
+    how = "" if source.pixels == DEFAULT_PIXELS else f" {source.pixels}"
     key = hashlib.sha256(
-        f"{FORMAT_VERSION} {DECODER_VERSION} {pillow_version} {source.fingerprint} {image_size}".encode()
+        f"{FORMAT_VERSION} {DECODER_VERSION} {pillow_version} {source.fingerprint} {image_size}{how}".encode()
     ).hexdigest()
     try:
         root.mkdir(exist_ok=True)
@@ -128,7 +149,7 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _build(source: Source, image_size: int, folder: Path) -> None:
+def _build(source: Source, image_size: int, folder: Path, on_progress: OnProgress | None = None) -> None:
     """Decode into a folder aside, then rename it into place. The caller holds the lock."""
     aside = folder.with_name(f"{folder.name}.tmp")
     try:
@@ -136,8 +157,9 @@ def _build(source: Source, image_size: int, folder: Path) -> None:
             if stale.exists():
                 shutil.rmtree(stale)
         aside.mkdir()
-        _check_space(aside, (source.num_train + source.num_test) * 3 * image_size**2)
-        write_json(aside / "manifest.json", _write_splits(source, image_size, aside))
+        num = source.num_train + source.num_test + source.num_val
+        _check_space(aside, num * source.in_channels * image_size**2)
+        write_json(aside / "manifest.json", _write_splits(source, image_size, aside, on_progress))
         os.replace(aside, folder)
         sync_dir(folder.parent)
     except OSError as error:
@@ -157,14 +179,14 @@ def _check_space(folder: Path, num_bytes: int) -> None:
         )
 
 
-def _write_splits(source: Source, image_size: int, folder: Path) -> dict[str, Any]:
+def _write_splits(source: Source, image_size: int, folder: Path, on_progress: OnProgress | None) -> dict[str, Any]:
     """Write every split and return the manifest."""
     hasher = Hasher()
     files: dict[str, Any] = {}
     nums: dict[SplitName, int] = {}
-    broken: list[str] = []
-    statistics = _Statistics()
-    for split in SPLITS:
+    inventory = Inventory(source.num_classes)
+    statistics = _Statistics(source.in_channels)
+    for split in source.reader.splits:
         hasher.begin(split)
         nums[split] = 0
         with (
@@ -172,17 +194,23 @@ def _write_splits(source: Source, image_size: int, folder: Path) -> dict[str, An
             _File(folder / f"{split}-images") as pixels_file,
             _File(folder / f"{split}-labels") as labels_file,
         ):
-            for pixels, labels, failures in _decoded_chunks(_hashed(source.reader.examples(split), hasher), image_size):
-                pixels_file.write(pixels.tobytes())
-                labels_file.write(labels.astype("<i8").tobytes())
+            examples = _hashed(source.reader.examples(split), hasher)
+            for chunk in _decoded_chunks(examples, image_size, source.pixels):
+                pixels_file.write(chunk.pixels.tobytes())
+                labels_file.write(chunk.labels.astype("<i8").tobytes())
                 if split == "train":
-                    statistics.add(pixels)
-                broken += [printable(f"{split} {failure}") for failure in failures]
-                nums[split] += len(labels)
+                    statistics.add(chunk.pixels)
+                inventory.add(split, chunk.pixels, chunk.labels.tolist(), chunk.forms, chunk.names)
+                inventory.add_broken(split, chunk.broken)
+                nums[split] += len(chunk.labels)
+                if on_progress is not None:
+                    on_progress(len(chunk.labels) + len(chunk.broken))
             files |= {file.path.name: file.finish() for file in (pixels_file, labels_file)}
         if not nums[split]:
-            first = f" (first: {printable(broken[-1])})" if broken else ""
+            first = f" (first: {inventory.broken[-1]})" if inventory.broken else ""
             raise DataError(f"{source.title}: no image of the {split} split can be decoded{first}; 1 or more")
+        if split == "train":
+            inventory.require_all_classes(source.class_names, source.title)
     if not source.generated and hasher.result() != source.fingerprint:
         raise DataError(
             f"{source.title}: the files changed since they were found; begin again when nothing writes to them"
@@ -190,12 +218,12 @@ def _write_splits(source: Source, image_size: int, folder: Path) -> dict[str, An
     mean, std = statistics.result()
     return {
         "files": files,
-        "num_train": nums["train"],
-        "num_test": nums["test"],
+        **{f"num_{split}": num for split, num in nums.items()},
         "mean": mean,
         "std": std,
-        "num_broken": len(broken),
-        "broken": broken[:MAX_LISTED_BROKEN],
+        "num_broken": inventory.num_broken,
+        "broken": inventory.broken,
+        "inventory": inventory.as_plain(),
     }
 
 
@@ -205,30 +233,42 @@ def _hashed(examples: Iterator[Example], hasher: Hasher) -> Iterator[Example]:
         yield example
 
 
-def _decoded_chunks(examples: Iterator[Example], image_size: int) -> Iterator[Decoded]:
+def _decoded_chunks(examples: Iterator[Example], image_size: int, pixels: Pixels) -> Iterator[Decoded]:
     """Decode in threads (the codecs let go of the interpreter), a few chunks ahead, in order."""
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: deque[Future[Decoded]] = deque()
     with ThreadPoolExecutor(min(num_cores, MAX_THREADS)) as pool:
-        while chunk := list(islice(examples, CHUNK)):
-            waiting.append(pool.submit(_decode_chunk, chunk, image_size))
-            if len(waiting) > 2 * MAX_THREADS:
+        try:
+            while chunk := list(islice(examples, CHUNK)):
+                waiting.append(pool.submit(_decode_chunk, chunk, image_size, pixels))
+                if len(waiting) > 2 * MAX_THREADS:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
-def _decode_chunk(chunk: list[Example], image_size: int) -> Decoded:
-    pixels, labels, broken = [], [], []
+def _decode_chunk(chunk: list[Example], image_size: int, pixels: Pixels) -> Decoded:
+    pictures, labels, names, broken = [], [], [], []
     for example in chunk:
         try:
-            pixels.append(decode(example.content, image_size))
+            pictures.append(read_picture(example.content, image_size, pixels))
         except BrokenImageError as error:
-            broken.append(f"{example.name}: {error}")
+            broken.append((example.label, f"{example.name}: {error}"))
+        except DataError as error:
+            raise DataError(f"{example.name}: {error}") from None
         else:
             labels.append(example.label)
-    stacked = np.stack(pixels) if pixels else np.empty((0, 3, image_size, image_size), dtype=np.uint8)
-    return stacked, np.array(labels, dtype=np.int64), broken
+            names.append(example.name)
+    stacked = (
+        np.stack([picture.pixels for picture in pictures])
+        if pictures
+        else np.empty((0, pixels.channels, image_size, image_size), dtype=np.uint8)
+    )
+    forms = [(picture.height, picture.width, picture.mode) for picture in pictures]
+    return Decoded(stacked, np.array(labels, dtype=np.int64), forms, names, broken)
 
 
 class _File:
@@ -260,12 +300,12 @@ class _File:
 class _Statistics:
     """Mean and standard deviation of each channel from whole-number histograms: the same bits in whatever order."""
 
-    def __init__(self) -> None:
-        self._histograms = np.zeros((3, 256), dtype=np.int64)
+    def __init__(self, num_channels: int) -> None:
+        self._histograms = np.zeros((num_channels, 256), dtype=np.int64)
 
     def add(self, pixels: npt.NDArray[np.uint8]) -> None:
-        """Count pixels `(B, 3, S, S)`."""
-        for channel in range(3):
+        """Count pixels `(B, C, S, S)`."""
+        for channel in range(len(self._histograms)):
             self._histograms[channel] += np.bincount(pixels[:, channel].ravel(), minlength=256)
 
     def result(self) -> tuple[list[float], list[float]]:

@@ -21,6 +21,16 @@ class ClassReader:
     classes: tuple[int, ...]
     class_names: tuple[str, ...]
 
+    @property
+    def splits(self) -> tuple[SplitName, ...]:
+        """The splits of the whole."""
+        return self.whole.splits
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes of the whole."""
+        return self.whole.notes
+
     def stamp(self) -> str:
         """Return the classes and what changes when a file of the whole may have."""
         return f"{type(self.whole).__name__} {self.classes}\n{self.whole.stamp()}"
@@ -65,8 +75,10 @@ def select_classes(source: Source, classes: Sequence[int]) -> Source:
         fingerprint=facts.fingerprint,
         num_train=facts.num_train,
         num_test=facts.num_test,
+        num_val=facts.num_val,
         class_names=names,
         native_size=facts.native_size,
         reader=reader,
         generated=False,
+        summary=None,
     )

@@ -1,6 +1,4 @@
-"""A data set that was found on disk but not decoded: what people call it, how much there is, and the hash of its
-content.
-"""
+"""A data set that was found on disk but not decoded: its name, how much there is, and the hash of its content."""
 
 from __future__ import annotations
 
@@ -8,21 +6,39 @@ import hashlib
 import os
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from xception.base.errors import DataError, printable
 from xception.base.files import cache_dir, read_json, reason, write_json
 from xception.data.config import DatasetConfig
-from xception.data.images import header_size
+from xception.data.images import DEFAULT_PIXELS, Depth, Pixels, header_size, is_turned, measure_depth
 
-__all__ = ["SPLITS", "Content", "Example", "Facts", "Hasher", "Reader", "Source", "SplitName", "examine", "stamp_files"]
+if TYPE_CHECKING:
+    from xception.data.summary import Summary
 
-SplitName = Literal["train", "test"]
-SPLITS: tuple[SplitName, SplitName] = ("train", "test")
-FACTS_VERSION = 1  # raised where facts come to mean something else
+__all__ = [
+    "SPLITS",
+    "TRAIN_AND_TEST",
+    "Content",
+    "Example",
+    "Facts",
+    "Hasher",
+    "Reader",
+    "Source",
+    "SplitName",
+    "check_sizes",
+    "examine",
+    "stamp_files",
+]
+
+SplitName = Literal["train", "test", "val"]
+TRAIN_AND_TEST: tuple[SplitName, ...] = ("train", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "test", "val")  # val: only where a data set has one of its own
+FACTS_VERSION = 2  # raised when facts come to mean something else
 NUM_HEADERS = 99  # images whose size is looked up to name the native one
+MAX_CLASSES = 100_000
 
 Content = Any  # bytes of an image file, or uint8 numpy array (3, H, W)
 
@@ -42,6 +58,14 @@ class Reader(Protocol):
     def class_names(self) -> tuple[str, ...] | None:
         """The names that the layout gives; None where it gives none."""
 
+    @property
+    def splits(self) -> tuple[SplitName, ...]:
+        """`train` and `test`, and `val` where the layout has validation images of its own."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know: what was left out, and which choices were made; a sentence each."""
+
     def stamp(self) -> str:
         """Return a text that changes whenever the files may have: paths, sizes, times."""
 
@@ -51,14 +75,17 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What one pass over the content tells."""
+    """What one pass over the content finds."""
 
     fingerprint: str
     num_train: int
     num_test: int
+    num_val: int
     class_names: tuple[str, ...]
     native_size: int
     has_jpeg: bool
+    is_turned: bool  # an image has an EXIF orientation other than upright
+    deep_bits: int  # bits in use of images with more than 8 bits a pixel; 16 where there are none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,18 +95,29 @@ class Source:
     name: str  # as on the command line, without a path: 'cifar10'
     title: str  # for tables and figures: 'CIFAR-10 (JPEG)'
     fingerprint: str  # SHA-256 of labels and images in order
-    num_train: int
+    num_train: int  # images; of those that decode, once `prepare` has looked at them
     num_test: int
+    num_val: int = 0  # images of a validation split of its own
     class_names: tuple[str, ...]
     native_size: int  # shorter side in pixels: of every image where all are alike, else the median
     reader: Reader
     generated: bool = False  # made from parameters, and the fingerprint is theirs
-    in_channels: int = 3  # whatever the files hold, images come out as RGB
+    pixels: Pixels = DEFAULT_PIXELS
+    summary: Summary | None = field(default=None, compare=False)  # once `prepare` has decoded the images
+
+    @property
+    def in_channels(self) -> int:
+        """3 for RGB, whatever the files hold, or 1 for grayscale."""
+        return self.pixels.channels
 
     @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    def num_available(self, val_size: int) -> int:
+        """Return how many images can be trained on beside `val_size` for validation."""
+        return self.num_train if self.num_val else self.num_train - val_size
 
     def config(
         self,
@@ -89,7 +127,7 @@ class Source:
         val_size: int = 0,
         test_size: int | None = None,
     ) -> DatasetConfig:
-        """Return the config of this data set, held against how much of it there is.
+        """Return the config of this data set, checked against how much of it there is.
 
         Raises:
             ValueError: more images are asked for than there are.
@@ -100,19 +138,35 @@ class Source:
             train_size=train_size,
             val_size=val_size,
             test_size=test_size,
+            channels=1 if self.pixels.channels == 1 else 3,
+            orientation="applied" if self.pixels.upright else "ignored",
+            deep_bits=self.pixels.deep_bits,
+            validation="separate" if self.num_val else "held_out",
         )
-        check_sizes(config, num_train=self.num_train, num_test=self.num_test)
+        check_sizes(config, num_train=self.num_train, num_test=self.num_test, num_val=self.num_val)
         return config
 
+    def seen_by(self, config: DatasetConfig) -> Source:
+        """Return this data set with its pixels read as a trial's config says."""
+        pixels = Pixels(channels=config.channels, upright=config.orientation == "applied", deep_bits=config.deep_bits)
+        return self if pixels == self.pixels else replace(self, pixels=pixels)
 
-def check_sizes(config: DatasetConfig, *, num_train: int, num_test: int) -> None:
-    """Hold the sizes asked for against those that there are.
+
+def check_sizes(config: DatasetConfig, *, num_train: int, num_test: int, num_val: int = 0) -> None:
+    """Check the sizes asked for against those that there are.
 
     Raises:
         DataError: more images are asked for than there are.
     """
-    if config.val_size + (config.train_size or 1) > num_train:
-        asked = f"{config.val_size} for validation and {config.train_size or 'at least 1'} for training"
+    held_out = config.val_size
+    if config.validation == "separate":
+        held_out = 0
+        if config.val_size > num_val:
+            raise DataError(
+                f"DatasetConfig.val_size: {config.val_size} is not allowed; the validation set has {num_val} images"
+            )
+    if held_out + (config.train_size or 1) > num_train:
+        asked = f"{held_out} for validation and {config.train_size or 'at least 1'} for training"
         raise DataError(f"DatasetConfig.train_size: {asked} are not allowed; the training set has {num_train} images")
     if config.test_size is not None and config.test_size > num_test:
         raise DataError(
@@ -147,7 +201,8 @@ def examine(reader: Reader) -> Facts:
     """Return the facts about a data set, read once and then remembered in the cache for as long as no file changes.
 
     Raises:
-        DataError: a split is empty, a label is out of range, a file cannot be read, the cache cannot be written.
+        DataError: a split is empty, a class has no training image, a label is out of range, a file cannot be read, the
+            cache cannot be written.
     """
     folder = cache_dir() / "sources"
     stamp = hashlib.sha256(
@@ -170,38 +225,69 @@ def examine(reader: Reader) -> Facts:
 
 def _examined(reader: Reader) -> Facts:
     hasher = Hasher()
-    counts: dict[SplitName, int] = {}
+    counts: dict[SplitName, int] = dict.fromkeys(SPLITS, 0)
+    in_class: dict[int, int] = {}  # training images by label
     sides: list[int] = []
+    depths: list[Depth] = []
     names = reader.class_names
-    highest, has_jpeg = -1, False
-    for split in SPLITS:
+    has_jpeg = turned = False
+    for split in reader.splits:
         hasher.begin(split)
-        counts[split] = 0
         for example in reader.examples(split):
             hasher.add(example)
             counts[split] += 1
             if names is not None and example.label >= len(names):
                 raise DataError(f"{example.name}: label {example.label} is not allowed; 0 to {len(names) - 1}")
-            highest = max(highest, example.label)
+            in_class[example.label] = in_class.get(example.label, 0) + (split == "train")
             has_jpeg = has_jpeg or (isinstance(example.content, bytes) and example.content.startswith(b"\xff\xd8"))
+            turned = turned or is_turned(example.content)
+            if (depth := measure_depth(example.content)) is not None:
+                depths.append(depth)
             if len(sides) < NUM_HEADERS and (size := header_size(example.content)) is not None:
                 sides.append(min(size))
         if not counts[split]:
             raise DataError(f"{split} split: 0 images are not allowed; 1 or more")
-    if highest >= 100_000:
+    highest = max(in_class)
+    if highest >= MAX_CLASSES:
         raise DataError(f"label {highest} is not allowed; 0 to 99,999")
+    names = names or tuple(str(label) for label in range(highest + 1))
+    _check_classes(names, in_class)
     if not sides:
         raise DataError("no image that can be read among the first; JPEG, PNG, BMP, GIF, WebP, TIFF or PPM")
     return Facts(
         fingerprint=hasher.result(),
         num_train=counts["train"],
         num_test=counts["test"],
-        class_names=tuple(printable(n) for n in names)
-        if names is not None
-        else tuple(str(i) for i in range(highest + 1)),
+        num_val=counts["val"],
+        class_names=tuple(printable(name) for name in names),
         native_size=int(statistics.median_low(sides)),
         has_jpeg=has_jpeg,
+        is_turned=turned,
+        deep_bits=_bits_in_use(depths),
     )
+
+
+def _check_classes(names: tuple[str, ...], in_class: dict[int, int]) -> None:
+    if len(names) < 2:
+        raise DataError(f"1 class ({names[0]}) is not allowed; 2 or more" if names else "0 classes are not allowed")
+    empty = [names[label] for label in range(len(names)) if not in_class.get(label)]
+    if empty:
+        shown = ", ".join(repr(name) for name in empty[:5]) + (", …" if len(empty) > 5 else "")
+        raise DataError(
+            f"{len(empty)} of {len(names)} classes have no training image ({shown}); 1 or more each, with labels"
+            " counted from 0"
+        )
+
+
+def _bits_in_use(depths: list[Depth]) -> int:
+    """The bits in use over all images with more than 8 bits a pixel."""
+    bits = max((depth.bits for depth in depths), default=16)
+    if bits < 16 and any(depth.is_colour for depth in depths):
+        raise DataError(
+            f"16-bit colour images that use {bits} of their 16 bits are not allowed, for they would come out dark; "
+            "all 16 bits in use, or 8-bit images"
+        )
+    return max(bits, 1)
 
 
 def stamp_files(files: Iterator[Path] | tuple[Path, ...]) -> str:

@@ -1,4 +1,6 @@
-"""Train, validation and test: validation is held out of the training set, and the test set is never touched for it."""
+"""Train, validation and test: validation is held out of the training set, or a split of its own, and never of the test
+set.
+"""
 
 from __future__ import annotations
 
@@ -27,21 +29,31 @@ def split(dataset: Dataset, config: DatasetConfig, seed: int) -> Split:
     """Return the parts for a seed: the same for every variant that has it.
 
     A permutation of the training set that depends on the seed alone gives its first `val_size` images to
-    validation and the next `train_size` to training, so another training size leaves validation as it was. A part of
-    the test set is the same for every seed.
+    validation and the next `train_size` to training, so another training size leaves validation as it was. Where the
+    data set has validation images of its own, `val_size` of those are taken and training begins with the first. A part
+    of the test set, or of a validation split, is the same for every seed.
 
     Raises:
         DataError: more images are asked for than there are.
     """
-    check_sizes(config, num_train=len(dataset.train), num_test=len(dataset.test))
+    separate = dataset.val if config.validation == "separate" else None
+    check_sizes(
+        config,
+        num_train=len(dataset.train),
+        num_test=len(dataset.test),
+        num_val=0 if separate is None else len(separate),
+    )
     order = permutation(len(dataset.train), seed)
-    last = None if config.train_size is None else config.val_size + config.train_size
+    first = config.val_size if separate is None else 0
+    last = None if config.train_size is None else first + config.train_size
     test = dataset.test
     if config.test_size is not None:
         test = test.select(permutation(len(test), seed=0, purpose=1)[: config.test_size])
-    return Split(
-        dataset.train.select(order[config.val_size : last]), dataset.train.select(order[: config.val_size]), test
-    )
+    if separate is None:
+        val = dataset.train.select(order[:first])
+    else:
+        val = separate.select(permutation(len(separate), seed=0, purpose=2)[: config.val_size])
+    return Split(dataset.train.select(order[first:last]), val, test)
 
 
 def permutation(num: int, seed: int, purpose: int = 0) -> torch.Tensor:

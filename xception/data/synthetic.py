@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from xception.base.errors import DataError
-from xception.data.source import Example, Source, SplitName
+from xception.data.source import TRAIN_AND_TEST, Example, Source, SplitName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,9 @@ class SyntheticReader:
     """Makes the images of one kappa."""
 
     kappa: float
+
+    splits = TRAIN_AND_TEST
+    notes = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:

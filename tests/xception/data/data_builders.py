@@ -94,7 +94,7 @@ def cifar_files(path: Path, per_file: int = 4, protocol: int = 2, as_text: bool 
         data = pixels(per_file, i).transpose(0, 3, 1, 2).reshape(per_file, -1)
         content = {
             "batch_label": name,
-            "labels": [(i + j) % 10 for j in range(per_file)],
+            "labels": [(2 * i + j) % 10 for j in range(per_file)],
             "data": np.ascontiguousarray(data),
         }
         raw = python2_pickle(content) if as_text else pickle.dumps(content, protocol=protocol)

@@ -77,7 +77,9 @@ def test_statistics_are_those_of_the_training_set(source: Source) -> None:
 
 def test_a_set_without_variance_can_be_normalised(tmp_path: Path) -> None:
     folder = parquet_folder(tmp_path / "flat")
-    write_parquet(folder / "train-00000-of-00001.parquet", [(encoded(np.full((8, 8, 3), 51, np.uint8)), 0)] * 2)
+    write_parquet(
+        folder / "train-00000-of-00001.parquet", [(encoded(np.full((8, 8, 3), 51, np.uint8)), i) for i in range(3)]
+    )
     statistics = load(find(f"parquet:{folder}")).statistics
     assert statistics.mean == pytest.approx([0.2] * 3)
     assert statistics.std == pytest.approx([1 / 255] * 3)

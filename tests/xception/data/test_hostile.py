@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.xception.data.data_builders import TINY_CIFAR, cifar_files, python2_pickle
-from xception.data import DataError, find, names
+from xception.data import DataError, cifar, find
 from xception.data.archive import extract
 from xception.data.cifar import CIFAR10, open_cifar, read_pickle
 from xception.data.download import DownloadError, Remote, fetch
@@ -43,7 +43,7 @@ class Bomb:
 def test_a_pickle_that_would_run_a_command_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    monkeypatch.setattr(names, "CIFAR10", TINY_CIFAR)
+    monkeypatch.setattr(cifar, "CIFAR10", TINY_CIFAR)
     folder = cifar_files(tmp_path)
     bomb = Bomb(f"touch {tmp_path / 'burnt'}")
     content: Any = {"value": {"data": bomb, "labels": [0]}, "key": {(bomb, "x"): 1}, "in place of the dict": bomb}[
@@ -149,7 +149,7 @@ def test_known_files_are_held_against_their_checksums(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["half", "other labels", "list", "missing"])
 def test_files_of_another_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
-    monkeypatch.setattr(names, "CIFAR10", TINY_CIFAR)
+    monkeypatch.setattr(cifar, "CIFAR10", TINY_CIFAR)
     file = cifar_files(tmp_path) / "data_batch_3"
     content = pickle.loads(file.read_bytes())  # noqa: S301 - our own file
     if damage == "half":

@@ -23,7 +23,7 @@ from tests.xception.data.data_builders import (
     pixels,
     write_parquet,
 )
-from xception.data import DataError, Source, find, find_default, load, names
+from xception.data import DataError, Source, cifar, download, find, find_default, load
 from xception.data.download import DownloadError
 
 
@@ -32,12 +32,12 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(remote: object, *_: object, **__: object) -> Path:
         raise DownloadError("no network here")
 
-    monkeypatch.setattr(names, "fetch", fetch)
+    monkeypatch.setattr(download, "fetch", fetch)
 
 
 @pytest.fixture
 def tiny_cifar(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "CIFAR10", TINY_CIFAR)
+    monkeypatch.setattr(cifar, "CIFAR10", TINY_CIFAR)
 
 
 def test_parquet_is_described(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_torchvision_files_are_read(tmp_path: Path, protocol: int, as_text: bool
     assert (source.title, source.num_train, source.num_test, source.native_size) == ("CIFAR-10", 20, 4, 32)
     dataset = load(source)
     assert (dataset.train.images[4:8].numpy().transpose(0, 2, 3, 1) == pixels(4, 1)).all()
-    assert dataset.train.labels.tolist()[:8] == [0, 1, 2, 3, 1, 2, 3, 4]
+    assert dataset.train.labels.tolist()[:8] == [0, 1, 2, 3, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("kind", "title"), [("JPEG", "CIFAR-10 (JPEG)"), ("PNG", "CIFAR-10")])
@@ -225,14 +225,15 @@ def test_folders_that_are_missing_empty_or_of_another_layout(tmp_path: Path, mon
     (tmp_path / "file").write_text("x")
     for kind in ("folder", "parquet"):
         assert "no such folder" in refused(f"{kind}:{tmp_path / 'nowhere'}")
-        assert "no such folder" in refused(f"{kind}:{tmp_path / 'file'}")
-    assert "no folder of the training split" in refused(f"folder:{empty}")
-    assert "no file of the train split" in refused(f"parquet:{empty}")
+    assert "no such folder" in refused(f"folder:{tmp_path / 'file'}")
+    assert "not a whole Parquet file" in refused(f"parquet:{tmp_path / 'file'}")
+    assert "no training split" in refused(f"folder:{empty}")
+    assert "no Parquet file" in refused(f"parquet:{empty}")
     (empty / "train").mkdir()
     (empty / "val").mkdir()
     assert "0 classes" in refused(f"folder:{empty}")
     (empty / "train" / "ant").mkdir()
-    assert "train split: 0 images" in refused(f"folder:{empty}")
+    assert "1 of 1 class folders have no image that is read here, first 'ant'" in refused(f"folder:{empty}")
     assert "is no folder" in refused("cifar10", tmp_path / "nowhere")
     monkeypatch.setenv("XCEPTION_DATA", str(tmp_path / "file"))
     assert "XCEPTION_DATA" in refused("cifar10")
@@ -255,7 +256,9 @@ def test_tables_that_are_damaged_empty_or_of_another_layout(tmp_path: Path) -> N
     write_parquet(train, [])
     assert "0 rows are not allowed" in refused(f"parquet:{folder}")
     write_parquet(train, examples(3), label="target")
-    assert "columns image, target are not allowed" in refused(f"parquet:{folder}")
+    assert "columns or class names differ" in refused(f"parquet:{folder}")
+    write_parquet(train, examples(3), label="target", names=None)
+    assert "columns image, target are not allowed, no column of classes" in refused(f"parquet:{folder}")
     write_parquet(train, examples(3), names=("ant", "bee"))
     assert "differ from those of" in refused(f"parquet:{folder}")
     for label, words in (
@@ -265,7 +268,7 @@ def test_tables_that_are_damaged_empty_or_of_another_layout(tmp_path: Path) -> N
     ):
         write_parquet(train, [*examples(3), (encoded(pixels(1)[0]), label)])
         assert words in refused(f"parquet:{folder}")
-    write_parquet(train, [(b"no image", 0), (None, 1)])
+    write_parquet(train, [(b"no image", 0), (b"no image", 1), (b"", 2)])
     write_parquet(folder / "test-00000-of-00001.parquet", [(b"no image", 0)])
     assert "no image that can be read" in refused(f"parquet:{folder}")
 
@@ -289,6 +292,7 @@ def test_names_of_classes_and_folders_from_outside_are_made_harmless(tmp_path: P
     folder = image_folder(tmp_path / "set\n\x1b[31m")
     bad = os.fsencode(folder / "train") + b"/wasp\xff\n"
     os.mkdir(bad)
+    (Path(os.fsdecode(bad)) / "y.png").write_bytes(encoded(pixels(1, 9)[0]))
     (folder / "train" / "ant" / "x\n\x1b.png").write_bytes(b"no image")
     source = find(f"folder:{folder}")
     assert source.title == source.name == "folder:set??[31m"
