@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ablations.design.options import Options, selected
-from ablations.records.passwords import hide_in_process_list
+from ablations.records.passwords import hide_in_process_list, without_password
 from ablations.running.interruption import interruptible
 from xception.base.command_line import parse, refuse, with_value
 
@@ -50,8 +52,9 @@ def main(args: Sequence[str] | None = None) -> int:
     words = with_value("--fields", sys.argv[1:] if args is None else args, ALL)
     arguments = parse(Arguments, words, prog=PROG, description="Ablation studies of the Xception family.")
     try:
-        with interruptible([PROG, *(sys.argv[1:] if args is None else args)]):
-            return _answer(arguments)
+        words = [_program(), *(sys.argv[1:] if args is None else args)]
+        with interruptible(words):
+            return _answer(arguments, words)
     except ValueError as error:
         refuse(PROG, error)
     except OSError as error:
@@ -62,9 +65,18 @@ def main(args: Sequence[str] | None = None) -> int:
         )
 
 
+def _program() -> str:
+    """This file as it was typed, so that a command that is shown works from the folder that the user is in."""
+    return sys.argv[0] if Path(sys.argv[0]).name == PROG else PROG
+
+
 def _follow(args: Sequence[str] | None) -> int:
     """Be one of torchrun's other processes: the first one alone says what is wrong, and says what to do."""
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere):
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        contextlib.redirect_stderr(nowhere),
+        contextlib.redirect_stdout(nowhere),
+    ):
         arguments = parse(Arguments, args, prog=PROG, description="")
     if arguments.study is not None and not (arguments.list or arguments.report or arguments.dry_run):
         from ablations.execution.distributed_executor import follow
@@ -73,7 +85,7 @@ def _follow(args: Sequence[str] | None) -> int:
     return 0
 
 
-def _answer(arguments: Arguments) -> int:
+def _answer(arguments: Arguments, words: Sequence[str]) -> int:
     if arguments.list:
         from ablations.commands.list_studies import list_studies
 
@@ -92,7 +104,8 @@ def _answer(arguments: Arguments) -> int:
         raise ValueError("--study: missing; give a name from --list, or use --list or --report")
     from ablations.commands.run import run
 
-    return run(arguments.study, selected(Options, arguments), dry_run=arguments.dry_run)
+    again = shlex.join(["python", *(without_password(word) for word in words)])
+    return run(arguments.study, selected(Options, arguments), dry_run=arguments.dry_run, again=again)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,9 @@ def _run(*words: str) -> _Run:
     command = [sys.executable, str(ROOT / "run_ablation.py"), "--study", "residuals", *words]
     began = time.perf_counter()
     results, said = [], []
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             said.append(line)

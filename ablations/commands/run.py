@@ -19,8 +19,8 @@ __all__ = ["run"]
 DONE, SOME_FAILED = 0, 1
 
 
-def run(study: str, options: Options, *, dry_run: bool = False) -> int:
-    """Run a study and print its table; return the exit status."""
+def run(study: str, options: Options, *, dry_run: bool = False, again: str = "") -> int:
+    """Run a study and print its table; return the exit status. `again` is the command as it was typed."""
     chosen = get_study(study)
     check_options(options)
     plan = plan_study(chosen, options)
@@ -29,22 +29,22 @@ def run(study: str, options: Options, *, dry_run: bool = False) -> int:
     with open_context(plan) as context:
         print(first_line(plan), file=sys.stderr)
         outcome = run_study(context)
-    return _conclude(plan, outcome)
+    return _conclude(plan, outcome, again or plan.command)
 
 
-def _conclude(plan: StudyPlan, outcome: Outcome) -> int:
+def _conclude(plan: StudyPlan, outcome: Outcome, again: str) -> int:
     training = outcome.training
     trained = f"{training.num_trained} trials trained in {duration(outcome.seconds)}"
     print(
         f"{trained if training.num_trained else 'nothing was trained'}, {training.num_stored} were stored already",
         file=sys.stderr,
     )
-    print((outcome.folder / "table.md").read_text())
+    print((outcome.folder / "table.md").read_text(encoding="utf-8"))
     if plan.options.tune:
-        print((outcome.folder / "side_by_side.md").read_text())
+        print((outcome.folder / "side_by_side.md").read_text(encoding="utf-8"))
     print(f"Results: {outcome.folder}", file=sys.stderr)
     if training.num_failed:
-        print(f"{training.num_failed} trials failed; try them again with: {plan.command}", file=sys.stderr)
+        print(f"{training.num_failed} trials failed; try them again with: {again}", file=sys.stderr)
         return SOME_FAILED
     return DONE
 

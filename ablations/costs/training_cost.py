@@ -90,7 +90,7 @@ def duration(seconds: float) -> str:
 def _speed(folder: Path) -> tuple[float | None, float]:
     """The speed that is kept, and the work that it was measured over."""
     try:
-        kept = json.loads((folder / "speed.json").read_text())
+        kept = json.loads((folder / "speed.json").read_text(encoding="utf-8"))
         return float(kept["work_per_second"]), float(kept["work"])
     except (OSError, ValueError, KeyError, TypeError):
         return None, 0.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ablations.design.study import Design
@@ -55,10 +56,11 @@ def measure_costs(
     a GPU, counted without allocating elsewhere.
     """
     for design in designs.values():
-        if store.measurement(_count_key(design)) is None:
-            store.put_measurement(_count_key(design), "complexity", _counts(design))
-        if store.measurement(_memory_key(design)) is None:
-            store.put_measurement(_memory_key(design), "memory", _memory(design, device))
+        with _measured_where_it_fits():
+            if store.measurement(_count_key(design)) is None:
+                store.put_measurement(_count_key(design), "complexity", _counts(design))
+            if store.measurement(_memory_key(design)) is None:
+                store.put_measurement(_memory_key(design), "memory", _memory(design, device))
     from xception.profile.latency import measure_latency, measurement_key
 
     protocol = LatencyProtocol()
@@ -75,6 +77,16 @@ def measure_costs(
     for row in rows:
         told = {name: getattr(row, name) for name in ("model_key", "input_shape", "status", "reason", *_TIMED)}
         store.put_measurement(keys[row.name], "latency", told)
+
+
+@contextmanager
+def _measured_where_it_fits() -> Iterator[None]:
+    """Leave the costs of a network that this machine cannot hold unmeasured; another machine may hold it."""
+    from xception.profile.timing import DoesNotFitError
+    from xception.profile.workload import running_out_of_memory_is_told
+
+    with suppress(DoesNotFitError), running_out_of_memory_is_told():
+        yield
 
 
 def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:

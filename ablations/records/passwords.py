@@ -34,7 +34,7 @@ def hide_in_process_list(arguments: Iterable[str]) -> None:
     secrets = {secret.encode() for argument in arguments for secret in passwords_in(argument)}
     if not secrets or not sys.platform.startswith("linux"):
         return
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, proc(5)
     memory = ctypes.string_at(start, end - start)
     for secret in secrets:

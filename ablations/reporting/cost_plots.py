@@ -12,6 +12,7 @@ from ablations.reporting.plot_labels import key_note, name_points
 from ablations.reporting.plot_rows import counted, data_note, draw_seeds, marks_note, seeds_note, titled
 from ablations.reporting.style import VERDICT_MARKS
 from xception.base import formatting as f
+from xception.base.drawing import load_matplotlib
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,6 +201,7 @@ def scaled_axis(axes: Axes, values: np.ndarray, axis: Literal["x", "y"], *, coun
     """Set an axis logarithmic from a factor of ten on, with round ticks, else linear with few; counts get SI
     prefixes.
     """
+    load_matplotlib()
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     one = axes.xaxis if axis == "x" else axes.yaxis

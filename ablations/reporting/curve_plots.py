@@ -13,6 +13,7 @@ from ablations.reporting import style
 from ablations.reporting.plot_rows import references, titled
 from ablations.reporting.tables import curves_frame, data_sentence
 from xception.base import formatting as f
+from xception.base.drawing import load_matplotlib
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,6 +121,7 @@ def _draw(
     axes: Axes, curves: pd.DataFrame, broken: set[str], colour: str, dashes: object, label: str | None = None
 ) -> None:
     """Mean, band and each seed of one variant; a diverged run counts in neither mean nor band and ends in a cross."""
+    load_matplotlib()
     import seaborn as sns
 
     whole = curves[~curves["key"].isin(broken)]
@@ -172,6 +174,7 @@ def _draw(
 
 
 def _axes(axes: Axes, curves: pd.DataFrame, *, few: bool = False) -> None:
+    load_matplotlib()
     from matplotlib.ticker import MaxNLocator
 
     axes.set(xlabel="", ylabel="")

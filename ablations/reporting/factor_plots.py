@@ -12,6 +12,7 @@ import numpy as np
 from ablations.reporting import style
 from ablations.reporting.plot_rows import counted, data_note, draw_seeds, titled
 from xception.base import formatting as f
+from xception.base.drawing import load_matplotlib
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,7 @@ def factor_heat_map(frame: pd.DataFrame, rows: str, columns: str) -> Figure:
     Raises:
         ValueError: no trial has a result with levels of both factors.
     """
+    load_matplotlib()
     import seaborn as sns
 
     cells = _cells(frame, rows, columns)

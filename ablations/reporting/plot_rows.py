@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from ablations.reporting import style
 from ablations.reporting.tables import data_sentence
 from xception.base import formatting as f
+from xception.base.drawing import load_matplotlib
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +80,7 @@ def references(frame: pd.DataFrame) -> dict[str, str]:
 
 def draw_seeds(axes: Axes, x: ArrayLike, y: ArrayLike, diverged: ArrayLike, *, size: float) -> None:
     """Draw each seed as a point, a diverged one as a cross."""
+    load_matplotlib()
     import seaborn as sns
 
     crosses, x, y = np.asarray(diverged, dtype=bool), np.asarray(x, dtype=float), np.asarray(y, dtype=float)

@@ -196,6 +196,8 @@ def _commit() -> str | None:
             cwd=here.parent,
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=10,
             check=False,
         )

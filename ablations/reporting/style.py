@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from xception.base.drawing import load_matplotlib
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -67,6 +69,7 @@ VERDICT_MARKS = {
 @contextmanager
 def context() -> Iterator[None]:
     """Apply the shared style to what is made (or saved) inside; matplotlib's own settings are restored behind."""
+    load_matplotlib()
     import matplotlib as mpl
     import seaborn as sns
 
@@ -120,6 +123,7 @@ def context() -> Iterator[None]:
 
 def new_figure(height: float, *, width: float = COLUMN_WIDTH) -> Figure:
     """Return an empty figure of that size in inches, whose layout makes room for all labels."""
+    load_matplotlib()
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -145,6 +149,7 @@ def legible(text: object) -> str:
 
 @functools.cache
 def _glyphs() -> frozenset[int]:
+    load_matplotlib()
     from matplotlib import font_manager
 
     font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))

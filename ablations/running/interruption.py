@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from ablations.records.passwords import without_password
@@ -35,9 +35,9 @@ def interruptible(words: Sequence[str]) -> Iterator[None]:
         nonlocal num_signals
         num_signals += 1
         if num_signals > 1:
-            os.write(2, f"{_SHOW_CURSOR if os.isatty(2) else ''}\n{ending}".encode())
+            _tell(f"{_SHOW_CURSOR if os.isatty(2) else ''}\n{ending}")
             os._exit(INTERRUPTED)
-        os.write(2, b"\nStopping: what runs is being saved (once more stops at once)\n")
+        _tell("\nStopping: what runs is being saved (once more stops at once)\n")
         raise KeyboardInterrupt
 
     numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -52,17 +52,37 @@ def interruptible(words: Sequence[str]) -> Iterator[None]:
         is_ending = True
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
-        sys.stderr.write(ending)
-        sys.stderr.flush()
+        _flush()
+        _tell(ending)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         is_ending = True
-        # Nobody reads what is said any more (`| head`): there is nothing left to say, at exit either.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
+        _say_no_more()
         sys.exit(1)
     finally:
         if not is_ending:
             for number, handler in before.items():
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _tell(text: str) -> None:
+    """Write to standard error, past whatever is buffered; a stream that is closed leaves nobody to tell."""
+    with suppress(OSError):
+        os.write(2, text.encode(errors="replace"))
+
+
+def _flush() -> None:
+    """Write out what is buffered; where a stream is closed, Python would fail with it at exit and change the status."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # so where Python was started without it
+                stream.flush()
+    except (OSError, ValueError):
+        _say_no_more()
+
+
+def _say_no_more() -> None:
+    """Nobody reads what is said any more (`| head`): there is nothing left to say, at exit either."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(nowhere, number)

@@ -77,7 +77,7 @@ def train(context: Context) -> Training:
     after = store.statuses(member.key for member in stored_plan.members)
     return Training(
         plan=stored_plan,
-        num_trained=len(trained),
+        num_trained=sum(after.get(key, "failed") != "failed" for key in trained),
         num_stored=len(found),
         num_failed=sum(after.get(member.key, "failed") == "failed" for member in stored_plan.members),
         work=work,

@@ -173,7 +173,7 @@ def _conclude(search: Search, context: Context, options: SearchOptions, command:
         )
         outcome = run_study(context.with_plan(confirmation, ProgressDisplay()))
         results = outcome.folder
-        print((results / "table.md").read_text())
+        print((results / "table.md").read_text(encoding="utf-8"))
         for line in write_confirmation(folder, search, chosen, confirmation, context.store):
             print(line)
         print(f"Results: {results}, {folder}", file=sys.stderr)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ablations.reporting import style
 from ablations.reporting.cost_plots import pareto_front, scaled_axis
 from xception.base import formatting as f
+from xception.base.drawing import load_matplotlib
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,7 @@ def history_plot(
     Raises:
         ValueError: the objective is no column, or no trial is complete.
     """
+    load_matplotlib()
     import seaborn as sns
 
     done, order = _done(trials, [objective])
@@ -107,6 +109,7 @@ def front_over_time(
     Raises:
         ValueError: an objective is no column, or no trial is complete.
     """
+    load_matplotlib()
     import seaborn as sns
 
     done, _ = _done(trials, objectives)
@@ -192,6 +195,7 @@ def importance_plot(
     Raises:
         ValueError: there are no importances.
     """
+    load_matplotlib()
     import seaborn as sns
 
     if not importances:
@@ -237,6 +241,7 @@ def space_distribution(
     Raises:
         ValueError: a column is missing, or no trial is complete.
     """
+    load_matplotlib()
     import seaborn as sns
 
     done, _ = _done(trials, [value])
@@ -336,6 +341,7 @@ def _label(objective: str) -> str:
 
 
 def _whole_trials(axes: Axes) -> None:
+    load_matplotlib()
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -13,6 +13,7 @@ import ast
 import dataclasses
 import difflib
 import inspect
+import io
 import re
 import sys
 import textwrap
@@ -38,6 +39,7 @@ def parse(options: type[T], args: Sequence[str] | None, *, prog: str, descriptio
         SystemExit: with status 2 after one line on standard error, where the arguments are wrong.
     """
     words = [_with_hyphens(word) for word in (sys.argv[1:] if args is None else args)]
+    _replace_what_cannot_be_printed()
     for word in words:
         if not _is_text(word):
             shown = word.encode(errors="replace").decode()
@@ -75,6 +77,13 @@ def refuse(prog: str, message: object) -> NoReturn:
     """Print one line that names the mistake and what is allowed, and exit with status 2."""
     print(f"{prog}: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(2)
+
+
+def _replace_what_cannot_be_printed() -> None:
+    """Let characters that a terminal's encoding lacks become question marks rather than an error after a training."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
 
 
 def _is_text(word: str) -> bool:

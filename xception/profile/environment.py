@@ -114,7 +114,7 @@ def _cpu_mhz() -> float | None:
 
 def _text(path: str) -> str | None:
     try:
-        return Path(path).read_text().strip()
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return None
 
@@ -127,6 +127,8 @@ def _nvidia_smi(uuid: object) -> tuple[str | None, ...]:
             ["nvidia-smi", f"--id=GPU-{uuid}", f"--query-gpu={query}", "--format=csv,noheader,nounits"],
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=20,
             check=True,
         )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from xception.base.drawing import load_matplotlib
 from xception.profile.roofline import NETWORK, Ceilings, time_by_kind
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def plot_roofline(frame: pd.DataFrame, ceilings: Ceilings) -> Figure:
 
     Layers without MACs have no place on these axes; how much of the layers' time they take is told in the legend.
     """
+    load_matplotlib()
     from matplotlib.figure import Figure
 
     shown = frame[(frame["macs"] > 0) & frame["latency_ms"].notna()]
@@ -82,6 +84,8 @@ def plot_roofline(frame: pd.DataFrame, ceilings: Ceilings) -> Figure:
 
 def _draw_roofline(axes: Axes, frame: pd.DataFrame, ceilings: Ceilings) -> None:
     import numpy as np
+
+    load_matplotlib()
     from matplotlib.lines import Line2D
 
     network, parts = frame[frame["kind"] == NETWORK].iloc[0], time_by_kind(frame)
@@ -138,6 +142,8 @@ def plot_macs_against_latency(frame: pd.DataFrame) -> Figure:
     diagonals are equal rates: were MACs all that counts, the points would lie on one of them.
     """
     import numpy as np
+
+    load_matplotlib()
     from matplotlib.figure import Figure
 
     shown = frame[(frame["macs"] > 0) & frame["latency_ms"].notna()]
@@ -173,6 +179,7 @@ def plot_macs_against_latency(frame: pd.DataFrame) -> Figure:
 
 
 def _style() -> AbstractContextManager[None]:
+    load_matplotlib()
     import matplotlib as mpl
     import seaborn as sns
 
@@ -223,6 +230,7 @@ def _label(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
 
     A label for which there is no such place is left out rather than printed over another.
     """
+    load_matplotlib()
     from matplotlib.transforms import Bbox
 
     _lay_out(axes)

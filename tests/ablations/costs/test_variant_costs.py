@@ -35,3 +35,35 @@ def test_networks_are_measured_once(store: Store, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "budget"), [(0.0, 3.0), (500.0, 5.0), (1e5, 30.0)])
 def test_timing_takes_a_share_of_the_training(seconds: float, budget: float) -> None:
     assert latency_budget(seconds) == budget
+
+
+def test_a_network_that_no_memory_holds_leaves_the_others_their_costs(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ablations.costs.variant_costs import stored_costs
+    from xception.network import model
+
+    plan = plan_study(get_study("residuals"), Options(out=tmp_path, scale="smoke", dataset="synthetic", seeds=2))
+    whole, (small, large) = model.build, plan.designs
+
+    def build(config: object, *more: object, **named: object) -> object:
+        if config == plan.designs[large].model:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: 9 TB")
+        return whole(config, *more, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("xception.network.model.build", build)
+    monkeypatch.setattr("xception.profile.latency.build", build)
+    measure_costs(plan.designs, store, device="cpu", time_budget_s=0.01)
+    stored_plan = plan.stored_plan()
+    store.put_plan(stored_plan)
+    from dataclasses import replace
+
+    from ablations.execution.task import failed
+    from tests.trials import small_task
+
+    for trial in plan.trials().values():
+        task = replace(small_task(0), trial=trial)
+        store.put(replace(failed(task, "none"), status="complete"))
+    costs = stored_costs(store, stored_plan).set_index("variant")
+    assert costs.loc[small, ["params", "macs", "latency_ms", "inference_memory_bytes"]].notna().all()
+    assert costs.loc[large, ["params", "macs", "latency_ms", "inference_memory_bytes"]].isna().all()
