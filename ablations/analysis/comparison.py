@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablations import statistics as st
+from ablations.analysis.best import best_variants
 from ablations.analysis.learning import learning
 from ablations.analysis.measurements import IDENTITY, Measurements, comparisons, measure
 from ablations.analysis.success import success
@@ -26,7 +27,7 @@ COLUMNS = (
     *("num_collapsed", "success_rate", "success_ci_low", "success_ci_high"),
     *("verdict_text", "sentence", "stopped", "more_seeds_limit"),
     *("delta_sd", "g_z", "wins", "probability_of_improvement", "seed_correlation", "sign_flip_p"),
-    *("n_at_chance", "test_accuracy_mean_at_chance"),
+    *("is_best", "looked_before", "n_at_chance", "test_accuracy_mean_at_chance"),
     *("delta_mean_at_chance", "delta_ci_low_at_chance", "delta_ci_high_at_chance"),
     *("example_ci_low", "example_ci_high", "disagreement", "only_variant_correct", "only_baseline_correct"),
     *("seed_disagreement", "area_under_curve", "delta_area_mean", "delta_area_ci_low", "delta_area_ci_high"),
@@ -54,7 +55,8 @@ def compare(frame: pd.DataFrame, *, seeds_mode: str | None = None) -> pd.DataFra
     """
     rows = [row for part in comparisons(frame) for row in _compared(part, measure(part, seeds_mode))]
     table = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
-    table["at_least_margin"] = table["at_least_margin"].astype("boolean")
+    for name in ("at_least_margin", "is_best"):
+        table[name] = table[name].astype("boolean")
     for name in WHOLE:
         table[name] = table[name].astype("Int64")
     return table
@@ -63,7 +65,7 @@ def compare(frame: pd.DataFrame, *, seeds_mode: str | None = None) -> pd.DataFra
 def _compared(part: pd.DataFrame, measured: Measurements) -> list[dict[str, Any]]:
     differences, compared = measured.differences, measured.compared
     decisions, levels, stopped = _decided(differences, measured)
-    curves = learning(measured)
+    curves, best = learning(measured), best_variants(measured, decisions)
     identity = {name: part[name].iloc[0] for name in IDENTITY if name in part}
     rows = []
     for index, variant in enumerate(measured.variants):
@@ -72,6 +74,7 @@ def _compared(part: pd.DataFrame, measured: Measurements) -> list[dict[str, Any]
             **{k: v for k, v in identity.items() if k in COLUMNS},
             "variant": variant,
             "baseline": measured.variants[measured.references[index]],
+            "is_best": variant in best,
         }
         seconds = np.array([trial.get("train_seconds") for trial in measured.of(variant)], dtype=np.float64)
         row |= {name: measured.constant(variant, name) for name in ("params", "macs")}

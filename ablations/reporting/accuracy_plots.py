@@ -79,7 +79,7 @@ def strip_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
 
 
 def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
-    """Return a figure of paired differences from the baseline: each pair a point, mean, interval, ±δ as a band,
+    """Return a figure of paired differences from the baseline: each pair a point, mean, both intervals, ±δ as a band,
     verdicts in words.
 
     Raises:
@@ -158,17 +158,21 @@ def paired_differences(done: pd.DataFrame, baselines: Mapping[str, str]) -> pd.D
 
 
 def _summary(axes: Axes, y: float, row: dict[Hashable, Any], name: str, verdict: str, *, small: bool) -> None:
-    """Draw mean and interval of one row (fractions, shown in percent or points)."""
+    """Draw mean and intervals of one row (fractions, shown in percent or points): 95 % thin, and of a difference 90 %
+    thick.
+    """
     if not f.is_number(row[f"{name}_mean"]):
         return
     mark = VERDICT_MARKS[verdict]
-    mean, low, high = (100 * float(row[f"{name}_{part}"]) for part in ("mean", "ci_low", "ci_high"))
-    if np.isfinite(low) and np.isfinite(high):
-        axes.plot(
-            [low, high], [y, y], color=mark.colour, linewidth=0.6 if small else 1.3, zorder=3, solid_capstyle="butt"
-        )
+    bars = [(f"{name}_ci", 0.5 if small else 0.9)]
+    if name == "delta":
+        bars.append(("equivalence_ci", 1.1 if small else 2.6))
+    for ends, width in bars:
+        low, high = (100 * float(row[f"{ends}_{end}"]) for end in ("low", "high"))
+        if np.isfinite(low) and np.isfinite(high):
+            axes.plot([low, high], [y, y], color=mark.colour, linewidth=width, zorder=3, solid_capstyle="butt")
     axes.plot(
-        [mean],
+        [100 * float(row[f"{name}_mean"])],
         [y],
         marker=mark.marker,
         markersize=2 if small else 4.5,

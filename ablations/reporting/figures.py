@@ -1,4 +1,4 @@
-"""All figures that a study has data for, each with a text for those who do not see it, written as PNG and SVG."""
+"""All figures that a study has data for, each with a text for those who do not see it, written as PNG, SVG and PDF."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class SavedFigure:
     alt: str
     png: Path
     svg: Path
+    pdf: Path
 
 
 def study_figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[StudyFigure]:
@@ -71,22 +72,25 @@ def distance_figures(
 
 
 def save_figures(figures: Iterable[StudyFigure], folder: Path) -> list[SavedFigure]:
-    """Write each figure as `NAME.png` (300 dots per inch) and `NAME.svg` into a folder, and return where they are."""
+    """Write each figure as `NAME.png` (300 dots per inch), `NAME.svg` and `NAME.pdf` (fonts embedded) into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return [save_figure(figure, folder) for figure in figures]
 
 
 def save_figure(figure: StudyFigure, folder: Path) -> SavedFigure:
-    """Write one figure as PNG and SVG; equal figures give equal files."""
-    saved = SavedFigure(
-        name=figure.name, alt=figure.alt, png=folder / f"{figure.name}.png", svg=folder / f"{figure.name}.svg"
-    )
+    """Write one figure as PNG, SVG and PDF; equal figures give equal files."""
+    png, svg, pdf = (folder / f"{figure.name}.{kind}" for kind in ("png", "svg", "pdf"))
+    nameless = {
+        png: {"Software": None},
+        svg: {"Date": None, "Creator": None},
+        pdf: {"CreationDate": None, "Creator": None, "Producer": None},
+    }
     with style.context():
-        for path, metadata in ((saved.png, {"Software": None}), (saved.svg, {"Date": None, "Creator": None})):
+        for path, metadata in nameless.items():
             content = io.BytesIO()
             figure.figure.savefig(content, format=path.suffix[1:], metadata=metadata)
             write_atomically(path, content.getvalue())
-    return saved
+    return SavedFigure(name=figure.name, alt=figure.alt, png=png, svg=svg, pdf=pdf)
 
 
 def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFigure]:
@@ -152,7 +156,7 @@ def _accuracy_text(comparison: pd.DataFrame) -> str:
 
 def _differences_text(comparison: pd.DataFrame) -> str:
     return _spoken(
-        "Paired differences from the baseline in percentage points, with intervals",
+        "Paired differences from the baseline in percentage points, with 95 % intervals",
         [
             f"{row['variant']} {f.points(row['delta_mean'])}"
             f" {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, {row['verdict']}"

@@ -53,8 +53,7 @@ class Rows:
 
 
 def counted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of trials that count, accuracy in percent as `percent`: a diverged one counts at chance, as in
-    the statistics.
+    """Return the rows of trials that have ended, accuracy in percent as `percent`: a diverged one is drawn at chance.
 
     Raises:
         ValueError: no trial is complete or diverged.
@@ -184,8 +183,12 @@ def titled(frame: pd.DataFrame, text: str) -> str:
 
 
 def data_note(frame: pd.DataFrame) -> str:
-    """Return which data and scale a figure shows, and what a cross is where there is one."""
-    crosses = " Crosses: diverged trials, which count at chance." if (frame["status"] == "diverged").any() else ""
+    """Return which data and scale a figure shows, and what a cross stands for where there is one."""
+    crosses = (
+        " Crosses: diverged trials, drawn at chance, in no mean or interval."
+        if (frame["status"] == "diverged").any()
+        else ""
+    )
     return data_sentence(frame) + crosses
 
 
@@ -194,11 +197,6 @@ def intervals_note(comparison: pd.DataFrame) -> str:
     others = comparison[comparison["verdict"] != "baseline"]
     if others["delta_ci_low"].isna().all():
         return ""
-    if "stopped" in others and others["stopped"].notna().any():
-        return (
-            f"; bars: intervals by paired t at 1 − α/{len(others)}, α being that of the look at which the variant"
-            " stopped"
-        )
-    return "; bars: intervals by paired t, " + (
-        "at 95 %" if len(others) == 1 else f"together at 95 % over {len(others)} comparisons"
-    )
+    together = "" if len(others) == 1 else f", simultaneous over {len(others)} comparisons"
+    looks = " and all looks" if "stopped" in others and others["stopped"].notna().any() else ""
+    return f"; thin bars: 95 % intervals, thick bars: 90 %, by paired t{together}{looks}"

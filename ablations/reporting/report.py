@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.analysis.families import page_comparisons
 from ablations.reporting.plot_rows import references
 from ablations.reporting.tables import Cell, Column, PeopleTable, data_sentence, people_table
 from ablations.reporting.templates import read, render
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from ablations.reporting.figures import SavedFigure
 
-__all__ = ["ReportContext", "study_page", "write_report", "write_store_report"]
+__all__ = ["ReportContext", "page_table", "study_page", "write_report", "write_store_report"]
 
 CITATION = "Xception ablations: architecture ablations and searches around one parameterised Xception generator."
 LARGEST_SVG = 600_000  # bytes; a figure with more is put into the page as PNG
@@ -68,7 +69,7 @@ def write_report(context: ReportContext, path: Path) -> None:
 
 def study_page(context: ReportContext) -> str:
     """Return the page of one study."""
-    return _page(title=f"{context.study}: {context.question}", studies=[_study(context, number=1)], overview=None)
+    return _page(title=f"{context.study}: {context.question}", studies=[_study(context, number=1)], overviews=[])
 
 
 def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: str = "All studies") -> None:
@@ -81,17 +82,19 @@ def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: s
     if not contexts:
         raise ValueError("contexts: no studies are not allowed; run a study first")
     studies = [_study(context, number=number) for number, context in enumerate(contexts, 1)]
-    write_atomically(path, _page(title=name, studies=studies, overview=_overview(contexts)))
+    together = page_comparisons([context.frame for context in contexts])
+    overviews = [_overview(contexts), *([page_table(together)] if len(together) else [])]
+    write_atomically(path, _page(title=name, studies=studies, overviews=overviews))
 
 
-def _page(*, title: str, studies: list[dict[str, Any]], overview: PeopleTable | None) -> str:
+def _page(*, title: str, studies: list[dict[str, Any]], overviews: Sequence[PeopleTable]) -> str:
     script, styles = read("report.js"), read("report.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return render(
         "report.html.jinja",
         title=title,
         studies=studies,
-        overview=overview,
+        overviews=overviews,
         script=script,
         script_hash=digest,
         styles=styles,
@@ -128,6 +131,7 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
             if any(one["verdict"] == v for one in verdicts)
         ],
         "table": people_table(comparison, title=context.question),
+        "more": _more_table(comparison),
         "figures": [_figure(figure) for figure in context.figures],
         "seeds": _seed_table(frame),
         "fairness": _fairness_table(frame, comparison, baselines),
@@ -142,8 +146,8 @@ def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, 
     text, sentence = row.get("verdict_text"), row.get("sentence")
     if not isinstance(sentence, str):
         sentence = (
-            f"{f.points(row['delta_mean'])} pp {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, n"
-            f" = {row['n']}"
+            f"{f.points(row['delta_mean'])} pp {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)},"
+            f" n = {row['n']}"
         )
     return {
         "variant": str(row["variant"]),
@@ -152,6 +156,37 @@ def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, 
         "text": text if isinstance(text, str) else str(row["verdict"]),
         "sentence": sentence,
     }
+
+
+def _more_table(comparison: pd.DataFrame) -> PeopleTable:
+    """What is reported beside the verdicts: the interval for new test images, improvement by runs, success rates."""
+    rows = []
+    for row in comparison.to_dict("records"):
+        rate = f.percent(row["success_rate"], 0)
+        success = f"{rate} {f.interval(row['success_ci_low'], row['success_ci_high'], 0)}"
+        is_base = row["verdict"] == "baseline"
+        rows.append(
+            (
+                Cell(text=str(row["variant"]), order=str(row["variant"])),
+                Cell(
+                    text="–" if is_base else f.interval(row["example_ci_low"], row["example_ci_high"], signed=True),
+                ),
+                Cell(text="–" if is_base else f.percent(row["probability_of_improvement"], 0)),
+                Cell(text=success if f.is_number(row["success_rate"]) else f.NOT_MEASURED),
+            )
+        )
+    titles = (
+        "95 % interval of Δ for new seeds and test images (pp)",
+        "Probability of improvement (%)",
+        "Runs that trained (%)",
+    )
+    return PeopleTable(
+        caption="The verdicts hold for this test set; the wider interval holds for test sets drawn like it. Probability"
+        " of improvement: the share of all pairs of runs in which the variant beats the baseline. Runs that trained:"
+        " neither diverged nor ended at chance, with a 95 % interval.",
+        columns=(Column(title="Variant", numeric=False), *(Column(title=t) for t in titles)),
+        rows=tuple(rows),
+    )
 
 
 def _figure(figure: SavedFigure) -> dict[str, str]:
@@ -178,7 +213,7 @@ def _seed_table(frame: pd.DataFrame) -> PeopleTable:
     columns = (Column(title="Variant", numeric=False), *(Column(title=f"Seed {seed}") for seed in seeds))
     caption = f"Test accuracy (%) of every trial. {data_sentence(frame)}"
     if (frame["status"] == "diverged").any():
-        caption += " A diverged trial counts at chance in all means."
+        caption += " Diverged trials are in no mean."
     return PeopleTable(caption=caption, columns=columns, rows=tuple(rows))
 
 
@@ -280,6 +315,31 @@ def _overview(contexts: Sequence[ReportContext]) -> PeopleTable:
     return PeopleTable(
         caption="All studies in this store.",
         columns=tuple(Column(title=t, numeric=False) for t in titles),
+        rows=tuple(rows),
+    )
+
+
+def page_table(together: pd.DataFrame) -> PeopleTable:
+    """Return the comparisons of a page as people read them, with intervals that hold over all of the page."""
+    titles = ("Study", "Variant", "Baseline", "n", "Δ (pp)", "95 % interval (pp)", "90 % interval (pp)", "p", "Verdict")
+    rows = []
+    for row in together.to_dict("records"):
+        ends = [(row["low"], row["high"]), (row["equivalence_low"], row["equivalence_high"])]
+        rows.append(
+            (
+                *(Cell(text=str(row[name]), order=str(row[name])) for name in ("study", "variant", "baseline")),
+                Cell(text=str(row["n"]), order=row["n"]),
+                Cell(text=f.points(row["mean"]), order=row["mean"] if f.is_number(row["mean"]) else None),
+                *(Cell(text=f.interval(low, high, signed=True)) for low, high in ends),
+                Cell(text=f.p_value(row["p_adjusted"])),
+                Cell(text=row["verdict"], order=row["verdict"]),
+            )
+        )
+    sizes = f.join_words(str(size) for size in dict.fromkeys(together["family"]))
+    return PeopleTable(
+        caption="Studies that share a baseline, read together: intervals and verdicts hold over all comparisons of this"
+        f" page with that baseline ({sizes}). The tables of the studies hold for each study by itself.",
+        columns=tuple(Column(title=t, numeric=t not in (*titles[:3], "Verdict")) for t in titles),
         rows=tuple(rows),
     )
 

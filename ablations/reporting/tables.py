@@ -2,17 +2,18 @@
 
 Files for programs hold plain numbers and fractions; tables for people hold percent, points and SI prefixes, made once
 (`people_table`) and then written in three languages: LaTeX by pandas' Styler (booktabs), Markdown by tabulate, HTML
-by a template. A cell is bold only where the statistics bear it out (`best_variants`).
+by a template. What a column is stands in `columns.py`; a cell is bold only where the statistics bear it out.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.reporting.columns import COLUMNS, TABLE_COLUMNS, UNSTEADY, TableColumn
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 
@@ -26,7 +27,6 @@ __all__ = [
     "Cell",
     "Column",
     "PeopleTable",
-    "best_variants",
     "csv_text",
     "curves_frame",
     "people_table",
@@ -39,31 +39,6 @@ __all__ = [
     "write_tables",
 ]
 
-TABLE_COLUMNS = (
-    "variant",
-    "n",
-    "test_accuracy_mean",
-    "test_accuracy_ci_low",
-    "test_accuracy_ci_high",
-    "delta_mean",
-    "delta_ci_low",
-    "delta_ci_high",
-    "p_adjusted",
-    "verdict",
-    "delta_margin",
-    "at_least_margin",
-    "more_seeds",
-    "params",
-    "macs",
-    "fvcore_total",
-    "latency_ms",
-    "latency_device",
-    "train_seconds",
-    "num_diverged",
-    "num_failed",
-    "dataset",
-    "scale",
-)
 RUN_COLUMNS = (
     "key",
     "study",
@@ -82,10 +57,8 @@ RUN_COLUMNS = (
     "device",
 )
 CURVE_COLUMNS = ("key", "variant", "seed", "epoch", "train_loss", "val_loss", "val_accuracy")
-MEASURED_ELSEWHERE = ("fvcore_total", "latency_ms", "latency_device")  # empty until somebody measures them
-COUNTS = ("n", "more_seeds", "params", "macs", "fvcore_total", "num_diverged", "num_failed", "seed", "epoch")
+COUNTS = (*(column.name for column in COLUMNS if column.whole), "seed", "epoch")
 LONG_TABLE = 40  # rows; more do not fit on a page
-DASH = "\N{EN DASH}"
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -164,7 +137,8 @@ def table_frame(comparison: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    absent = [c for c in TABLE_COLUMNS if c not in comparison and c not in MEASURED_ELSEWHERE]
+    needed = [c.name for c in COLUMNS if not (c.measured_later or c.extra)]
+    absent = [name for name in needed if name not in comparison]
     if absent:
         raise ValueError(
             f"comparison: columns {', '.join(absent)} are missing; it has"
@@ -196,28 +170,9 @@ def curves_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return _whole(pd.DataFrame(rows, columns=list(CURVE_COLUMNS)))
 
 
-def best_variants(comparison: pd.DataFrame) -> set[str]:
-    """Return the variants that the statistics let us call best: none where they do not.
-
-    These are, of the variants that help, the one of the largest effect and those whose interval of the
-    effect overlaps its own; or the baseline where every other variant hurts. Effects against several baselines
-    do not compare, so there no variant is best.
-    """
-    if (comparison["verdict"] == "baseline").sum() > 1:
-        return set()
-    others = comparison[comparison["verdict"] != "baseline"]
-    helping = others[others["verdict"] == "helps"]
-    if len(helping):
-        top = helping.sort_values("delta_mean", kind="stable").iloc[-1]
-        return set(helping.loc[helping["delta_ci_high"] >= top["delta_ci_low"], "variant"])
-    if len(others) and (others["verdict"] == "hurts").all():
-        return set(comparison.loc[comparison["verdict"] == "baseline", "variant"])
-    return set()
-
-
 def people_table(comparison: pd.DataFrame, *, title: str) -> PeopleTable:
     """Return the comparison as people read it: percent, points, SI prefixes, "not measured", and a caption that says
-    what all means.
+    what everything means.
 
     Raises:
         ValueError: the comparison is empty or lacks a column.
@@ -225,61 +180,36 @@ def people_table(comparison: pd.DataFrame, *, title: str) -> PeopleTable:
     table = table_frame(comparison)
     if table.empty:
         raise ValueError("comparison: it has no variants; at least one")
-    best = best_variants(table)
-    is_base = table["verdict"] == "baseline"
-    symmetric = _symmetric(table)
-
-    def column(
-        title: str,
-        show: Callable[[Any], str],
-        name: str,
-        *,
-        base: str | None = None,
-        align: bool = True,
-    ) -> tuple[Column, list[Cell]]:
-        texts = [base if b and base is not None else show(v) for v, b in zip(table[name], is_base, strict=True)]
-        texts = f.aligned(texts) if align else texts
-        orders = [float(v) if f.is_number(v) else None for v in table[name]]
-        return Column(title=title), [Cell(text=t, order=o) for t, o in zip(texts, orders, strict=True)]
-
-    accuracy = f.aligned([_accuracy(row, symmetric) for _, row in table.iterrows()])
-    effects = [
-        DASH if b else f.interval(low, high, signed=True)
-        for low, high, b in zip(table["delta_ci_low"], table["delta_ci_high"], is_base, strict=True)
-    ]
-    columns = [
-        (Column(title="Variant", numeric=False), [Cell(text=_line(v), order=_line(v)) for v in table["variant"]]),
-        column("n", _integer, "n"),
-        (
-            Column(title="Test accuracy (%)"),
-            [
-                Cell(text=t, order=float(m) if f.is_number(m) else None, bold=v in best)
-                for t, m, v in zip(accuracy, table["test_accuracy_mean"], table["variant"], strict=True)
-            ],
-        ),
-        column("Δ (pp)", f.points, "delta_mean", base=DASH),
-        (
-            Column(title="Interval of Δ (pp)"),
-            [
-                Cell(text=t, order=float(o) if f.is_number(o) else None)
-                for t, o in zip(effects, table["delta_ci_low"], strict=True)
-            ],
-        ),
-        column("p (Holm)", f.p_value, "p_adjusted", base=DASH),
-        (Column(title="Verdict", numeric=False), [Cell(text=v, order=v) for v in table["verdict"].astype(str)]),
-        column("Params", f.count, "params"),
-        column("MACs", f.count, "macs"),
-        column("Latency (ms)", f.milliseconds, "latency_ms"),
-        column("Training per trial", f.seconds, "train_seconds", align=False),
-    ]
-    for name, heading in (("num_diverged", "Diverged"), ("num_failed", "Failed")):
-        if (table[name] > 0).any():
-            columns.append(column(heading, _integer, name))
+    rows = table.to_dict("records")
+    best = {str(row["variant"]) for row in rows if f.is_number(row.get("is_best")) and row["is_best"]}
+    columns = [column for column in COLUMNS if column.title is not None and _is_shown(column, table)]
+    cells = [_cells(column, rows, best) for column in columns]
     return PeopleTable(
-        caption=_caption(table, title, best, symmetric),
-        columns=tuple(c for c, _ in columns),
-        rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
+        caption=_caption(table, title, best),
+        columns=tuple(Column(title=column.title or "", numeric=column.numeric) for column in columns),
+        rows=tuple(zip(*cells, strict=True)),
     )
+
+
+def _is_shown(column: TableColumn, table: pd.DataFrame) -> bool:
+    if column.name not in table:
+        return False
+    if column.name in UNSTEADY:
+        return any((table[name] > 0).any() for name in ("num_diverged", "num_collapsed") if name in table)
+    return not column.rare or bool((table[column.name] > 0).any())
+
+
+def _cells(column: TableColumn, rows: Sequence[Mapping[Any, Any]], best: set[str]) -> list[Cell]:
+    """One column for people; numbers sort by their value, text by itself."""
+    texts = [column.text(row) for row in rows]
+    shown = f.aligned(texts) if column.numeric and column.aligned else texts
+    orders: list[float | str | None]
+    if column.numeric:
+        orders = [float(row[column.name]) if f.is_number(row[column.name]) else None for row in rows]
+    else:
+        orders = list(texts)
+    bold = [column.name == "test_accuracy_mean" and str(row["variant"]) in best for row in rows]
+    return [Cell(text=t, order=o, bold=b) for t, o, b in zip(shown, orders, bold, strict=True)]
 
 
 def to_markdown(table: PeopleTable) -> str:
@@ -378,40 +308,38 @@ def csv_text(table: pd.DataFrame) -> str:
     return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
-def _caption(table: pd.DataFrame, title: str, best: set[str], symmetric: bool) -> str:
-    interval = (
-        ""
-        if table["test_accuracy_ci_low"].isna().all()
-        else (
-            ", ± half the width of its 95 % confidence interval" if symmetric else ", and its 95 % confidence interval"
-        )
-    )
-    sentences = [
-        _sentence(_line(title)),
-        data_sentence(table),
-        f"Test accuracy: mean over n seeds{interval}.",
-    ]
+def _caption(table: pd.DataFrame, title: str, best: set[str]) -> str:
+    measured = table["test_accuracy_ci_low"].notna().any()
+    interval = ", ± half the width of its 95 % confidence interval" if measured else ""
+    sentences = [_sentence(_line(title)), data_sentence(table), f"Test accuracy: mean over n seeds{interval}."]
     base = table.loc[table["verdict"] == "baseline", "variant"]
     if len(table) > len(base) and len(base):
         k = len(table) - len(base)
-        together = "the one comparison" if k == 1 else f"all {k} comparisons"
-        in_looks = "stopped" in table and table["stopped"].notna().any()
-        level = f"hold together for {together} at 95 %"
-        if in_looks:
-            level = f"have level 1 − α/{k}, α being that of the look where the variant stopped"
+        together = "" if k == 1 else f", simultaneous over all {k} comparisons"
         from_what = _line(base.iloc[0]) if len(base) == 1 else "the baseline above"
-        sentences.append(
-            f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp); its intervals {level}; p"
-            f" is Holm's{', the smallest over looks' if in_looks else ''}."
-        )
+        sentences += [
+            f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp), with a 95 % and a 90 %"
+            f" interval{together}.",
+            "The verdict is read off these two: no meaningful effect where the 90 % interval is within ±δ; otherwise"
+            " helps or hurts where the 95 % interval is above or below 0; otherwise inconclusive.",
+        ]
+        if "stopped" in table and table["stopped"].notna().any():
+            sentences.append(
+                "Seeds were added as needed: the intervals allow for every look, and an effect that stopped a variant"
+                " early is likely overestimated."
+            )
     if (table["num_diverged"] > 0).any():
-        sentences.append("A diverged trial counts at chance accuracy; a failed one takes its pair out.")
+        sentences.append("Diverged trials are left out of Δ, and count at chance accuracy in the line beside it.")
+    if (table["num_failed"] > 0).any():
+        sentences.append("A failed trial drops its pair.")
     margins = sorted({float(m) for m in table["delta_margin"].dropna()})
     sentences += [f"Smallest difference that matters: δ = {f.percent(m)} pp." for m in margins]
+    if "looked_before" in table and table["looked_before"].notna().any():
+        sentences.append("Some comparisons were looked at before with fewer seeds; their error is not controlled.")
     if best & set(base):
         sentences.append("Bold: the baseline, as every other variant hurts.")
     elif best:
-        sentences.append("Bold: best by these statistics (helps, and not told apart from the largest effect).")
+        sentences.append("Bold: best (helps, and no paired contrast shows it worse than the largest effect).")
     devices = sorted({str(d) for d in table["latency_device"].dropna()})
     if table["latency_ms"].notna().any():
         sentences.append(
@@ -433,23 +361,6 @@ def data_sentence(table: pd.DataFrame) -> str:
     )
 
 
-def _accuracy(row: pd.Series[Any], symmetric: bool) -> str:
-    mean, low, high = row["test_accuracy_mean"], row["test_accuracy_ci_low"], row["test_accuracy_ci_high"]
-    if not (f.is_number(low) and f.is_number(high)):
-        return f.percent(mean)
-    return (
-        f"{f.percent(mean)} ± {f.percent((high - low) / 2)}"
-        if symmetric
-        else f"{f.percent(mean)} {f.interval(low, high)}"
-    )
-
-
-def _symmetric(table: pd.DataFrame) -> bool:
-    """Whether every interval is centred on its mean to what is shown, so that ± says it all."""
-    middle = (table["test_accuracy_ci_low"] + table["test_accuracy_ci_high"]) / 2
-    return bool(((middle - table["test_accuracy_mean"]).abs().dropna() < 5e-5).all())
-
-
 def _whole(table: pd.DataFrame) -> pd.DataFrame:
     """Counts as nullable integers, so that a missing one does not turn the others into floats."""
     table = table.copy()
@@ -458,10 +369,6 @@ def _whole(table: pd.DataFrame) -> pd.DataFrame:
             numbers = table[name].astype("Float64")
             table[name] = numbers.round().astype("Int64")
     return table
-
-
-def _integer(value: object) -> str:
-    return str(int(value)) if f.is_number(value) else f.NOT_MEASURED  # type: ignore[call-overload]
 
 
 def _sentence(text: str) -> str:

@@ -126,11 +126,11 @@ def test_the_forest_shows_every_pair_at_its_difference() -> None:
     np.testing.assert_allclose(np.sort(drawn), np.sort(expected), atol=1e-9)
 
 
-def test_a_diverged_trial_is_shown_at_chance_as_it_counts() -> None:
+def test_a_diverged_trial_is_shown_at_chance() -> None:
     frame = CASES["half_finished"]
     counted = accuracy.counted(frame)
     assert counted.loc[counted["status"] == "diverged", "percent"].tolist() == [10.0]
-    assert "count at chance" in _said(accuracy.strip_plot(frame, COMPARISONS["half_finished"]))
+    assert "drawn at chance, in no mean" in _said(accuracy.strip_plot(frame, COMPARISONS["half_finished"]))
 
 
 def test_each_variant_is_held_against_its_own_baseline() -> None:
@@ -146,8 +146,27 @@ def test_each_variant_is_held_against_its_own_baseline() -> None:
 
 def test_the_verdicts_and_the_interval_are_in_the_forest() -> None:
     said = _said(accuracy.forest_plot(CASES["normal"], COMPARISONS["normal"]))
-    for part in ("hurts", "inconclusive", "n = 5 pairs", "together at 95 % over 3 comparisons", "±δ = ±0.50 pp"):
+    for part in (
+        "hurts",
+        "inconclusive",
+        "n = 5 pairs",
+        "thick bars: 90 %",
+        "simultaneous over 3 comparisons",
+        "±δ = ±0.50 pp",
+    ):
         assert part in said
+
+
+def test_a_difference_has_a_thin_and_a_thick_bar() -> None:
+    comparison = COMPARISONS["normal"]
+    axes = accuracy.forest_plot(CASES["normal"], comparison).axes[0]
+    bars = {tuple(np.round(line.get_xdata(), 9)): line.get_linewidth() for line in axes.lines}
+    for row in comparison.iloc[1:].to_dict("records"):
+        thin, thick = (
+            bars[tuple(np.round([100 * row[f"{name}_ci_{end}"] for end in ("low", "high")], 9))]
+            for name in ("delta", "equivalence")
+        )
+        assert thick > 2 * thin
 
 
 @pytest.mark.long
@@ -231,7 +250,7 @@ def test_factors_are_drawn_for_factorial_studies_only() -> None:
         factors.interaction_plot(CASES["normal"].assign(levels=None), "depth", "norm")
 
 
-def test_figures_are_saved_as_both_kinds_and_the_same_twice(tmp_path: Path) -> None:
+def test_figures_are_saved_as_all_kinds_and_the_same_twice(tmp_path: Path) -> None:
     few = [
         plots.save_figures(frames.few_figures(CASES["normal"], COMPARISONS["normal"]), tmp_path / name)
         for name in ("a", "b")
@@ -240,6 +259,8 @@ def test_figures_are_saved_as_both_kinds_and_the_same_twice(tmp_path: Path) -> N
     for one, other in zip(first, second, strict=True):
         assert one.svg.read_bytes() == other.svg.read_bytes()
         assert one.png.read_bytes() == other.png.read_bytes()
+        assert one.pdf.read_bytes() == other.pdf.read_bytes()
+        assert b"/FontFile2" in one.pdf.read_bytes()  # the typeface is inside
         with Image.open(one.png) as image:
             assert image.width == 990  # 3.3 inches at 300 dots each
         assert one.alt.endswith(".")

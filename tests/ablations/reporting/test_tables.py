@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from ablations.reporting import tables
+from ablations.reporting.columns import COLUMNS, TABLE_COLUMNS, documentation
 from tests import frames
 from xception.base import formatting
 
@@ -127,33 +128,59 @@ def test_runs_and_curves_have_one_row_per_trial_and_epoch() -> None:
     assert len(curves) == 13 * 6 + 2
 
 
-def _with(verdicts: list[str], deltas: list[float], half: float = 0.005) -> pd.DataFrame:
-    table = COMPARISON.copy()
-    table["verdict"] = ["baseline", *verdicts]
-    table["delta_mean"] = [np.nan, *deltas]
-    table["delta_ci_low"], table["delta_ci_high"] = table["delta_mean"] - half, table["delta_mean"] + half
-    return table
-
-
 @pytest.mark.parametrize(
-    ("verdicts", "deltas", "best"),
+    ("effects", "best"),
     [
-        (["hurts", "inconclusive", "inconclusive"], [-0.09, 0.03, 0.02], []),  # the largest mean is no proof
-        (["helps", "inconclusive", "hurts"], [0.02, 0.06, -0.1], ["none"]),
-        (["helps", "helps", "helps"], [0.05, 0.045, 0.01], ["none", "entry only"]),
-        (["hurts", "hurts", "hurts"], [-0.1, -0.2, -0.3], ["full"]),
-        (["no meaningful effect", "hurts", "hurts"], [0.001, -0.2, -0.3], []),
+        ([0, -0.09, 0.001, -0.002], []),
+        ([0, 0.05, 0.08, 0.05], ["entry only"]),
+        ([0, 0.05, 0.0505, 0.02], ["none", "entry only"]),  # no paired contrast tells the first two apart
+        ([0, -0.1, -0.2, -0.3], ["full"]),
     ],
 )
-def test_bold_is_what_the_statistics_call_best(verdicts: list[str], deltas: list[float], best: list[str]) -> None:
-    table = _with(verdicts, deltas)
-    assert tables.best_variants(table) == set(best)
+def test_bold_is_what_paired_contrasts_call_best(effects: list[float], best: list[str]) -> None:
+    table = frames.comparison(frames.records(effects=effects))
+    assert table.loc[table["is_best"], "variant"].tolist() == best
     people = tables.people_table(table, title="x")
-    assert [row[0].text for row in people.rows if row[2].bold] == best
-    markdown, latex, page = tables.to_markdown(people), tables.to_latex(people, label="tab:x"), tables.to_html(people)
-    assert markdown.count("**") == 2 * len(best)
-    assert latex.count(r"\textbf{") == len(best)
-    assert page.count("<strong>") == len(best)
+    bold = {row[0].text for row in people.rows if any(cell.bold for cell in row)}
+    assert bold == set(best)
+    assert ("Bold:" in people.caption) == bool(best)
+
+
+def test_best_is_told_apart_by_pairs_where_intervals_overlap() -> None:
+    """Two variants that a noisy baseline hides: their intervals overlap, and the difference between them is sharp."""
+    noise = np.array([-0.01, 0.012, -0.004, 0.006, -0.004])
+    results = {"base": 0.5 + noise, "good": np.full(5, 0.55), "better": 0.56 + noise / 100}
+    frame = frames.records(list(results), effects=[0, 0, 0])
+    frame["test_accuracy"] = [results[v][s] for v, s in zip(frame["variant"], frame["seed"], strict=True)]
+    table = frames.comparison(frame).set_index("variant")
+    assert table["verdict"].tolist() == ["baseline", "helps", "helps"]
+    assert table["delta_ci_high"]["good"] > table["delta_ci_low"]["better"]
+    assert table["is_best"].tolist() == [False, False, True]
+
+
+def test_every_column_is_one_entry() -> None:
+    text = tables.csv_text(tables.table_frame(COMPARISON))
+    assert tuple(text.splitlines()[0].split(",")[: len(TABLE_COLUMNS)]) == TABLE_COLUMNS
+    assert {c.name for c in COLUMNS} <= set(COMPARISON.columns)
+    page = Path(__file__).parents[3] / "docs" / "table_columns.md"
+    assert page.read_text() == documentation()
+
+
+def test_people_see_both_intervals() -> None:
+    text = tables.to_markdown(tables.people_table(COMPARISON, title="x"))
+    row = COMPARISON.iloc[1]
+    for name in ("delta_ci", "equivalence_ci"):
+        assert formatting.interval(row[f"{name}_low"], row[f"{name}_high"], signed=True) in text
+
+
+def test_an_unstable_variant_has_its_success_rate_and_second_line() -> None:
+    table = frames.comparison(frames.cases()["half_finished"])
+    people = tables.people_table(table, title="x")
+    titles = [column.title for column in people.columns]
+    cells = dict(zip(titles, [cell.text for cell in people.rows[1]], strict=True))
+    assert cells["Success (%)"].endswith("80 [28, 99]")
+    assert cells["Δ with diverged at chance (pp)"].startswith("−")
+    assert "Success (%)" not in [c.title for c in tables.people_table(COMPARISON, title="x").columns]
 
 
 def test_the_caption_says_what_all_means() -> None:
