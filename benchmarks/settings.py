@@ -19,6 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import tyro
+from numpy.typing import NDArray
 
 from ablations.statistics.decisions import EQUIVALENT, HELPS, HURTS, decide
 from ablations.statistics.paired import Array
@@ -77,7 +78,7 @@ def draw(
     return np.asarray(means[..., np.newaxis] + SD / np.sqrt(2) * (noise[:, 1:] - noise[:, :1]))
 
 
-def say(effects: Array, fields: tuple[Field, ...]) -> tuple[Array, Array]:
+def say(effects: Array, fields: tuple[Field, ...]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Return sentences (studies, K) and verdicts (studies, K, S), as the program reads them off its intervals."""
     studies, variants, settings, seeds = effects.shape
     decisions = decide(effects.reshape(studies, variants * settings, seeds), MARGIN)

@@ -251,7 +251,7 @@ def _answers(
     exchangeable = len(settings) >= FEWEST_TO_POOL and not any(f.is_numeric and len(f.values) > 1 for f in fields)
     rows = []
     for k, variant in enumerate(arrays.variants):
-        named = [fields[i].name for i in np.flatnonzero(on[k])]
+        named = [fields[i].name for i in np.flatnonzero(on[k]).tolist()]
         row: dict[str, Any] = {"variant": variant, "kind": SENTENCES[said[k]], "depends_on": ", ".join(named)}
         exists = arrays.exists[k]
         row |= {"num_settings": int(exists.sum())}
@@ -304,8 +304,8 @@ def _reversal(
                     other = "hurts" if word == "helps" else "helps"
                     if outside[~here].sum() >= inside[here].sum():
                         return f"reverses on {field.name}={value}: {word} there, {other} elsewhere"
-    first = "; ".join(settings[i].label for i in np.flatnonzero(helps))
-    second = "; ".join(settings[i].label for i in np.flatnonzero(hurts))
+    first = "; ".join(settings[i].label for i in np.flatnonzero(helps).tolist())
+    second = "; ".join(settings[i].label for i in np.flatnonzero(hurts).tolist())
     return f"reverses: helps in ({first}), hurts in ({second})"
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ BARS = "bars: 95 % (thin) and 90 % (thick) intervals, simultaneous over variants
 def settings_forest(result: SettingsComparison, *, title: str, note: str) -> Figure:
     """Return a forest plot: one block per variant with its sentence, one row per setting, the pooled effect below."""
     rows = result.effects
-    answers = result.answers.set_index("variant")
+    answers = {str(row["variant"]): row for row in result.answers.to_dict("records")}
     labels, heads, y = [], [], 0.0
     from matplotlib.transforms import blended_transform_factory
 
@@ -42,14 +43,14 @@ def settings_forest(result: SettingsComparison, *, title: str, note: str) -> Fig
             axes.axvspan(-100 * margin[0], 100 * margin[0], color=style.BAND, zorder=0, linewidth=0)
         axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
         for variant, block in rows.groupby("variant", sort=False):
-            sentence = str(answers.loc[variant, "sentence"])
+            sentence = str(answers[str(variant)]["sentence"])
             heads.append((y, "\n".join(textwrap.wrap(style.legible(f"{variant}: {sentence}"), HEAD_WIDTH))))
             y += (HEAD + 0.1 * heads[-1][1].count("\n")) / ROW
             for row in block.to_dict("records"):
                 _effect_bars(axes, y, row)
                 labels.append((y, style.legible(f.wrapped(str(row["setting"]), 44))))
                 y += 1
-            pooled = answers.loc[variant]
+            pooled = answers[str(variant)]
             if f.is_number(pooled["pooled_mean"]):
                 _pooled_mark(axes, y, pooled)
                 labels.append((y, "pooled; dashed: a new setting"))
@@ -83,17 +84,17 @@ def _pairs(rows: pd.DataFrame) -> str:
     return f"n = {n.min()}{'' if n.min() == n.max() else f' to {n.max()}'} pairs per setting"
 
 
-def _effect_bars(axes: Axes, y: float, row: dict[str, object]) -> None:
+def _effect_bars(axes: Axes, y: float, row: Mapping[Hashable, Any]) -> None:
     if not row["exists"]:
         axes.text(0.02, y, "not possible here", transform=axes.get_yaxis_transform(), va="center", color=style.GREY)
         return
     mark = VERDICT_MARKS[str(row["verdict"])]
     for name, width in (("delta_ci", 0.9), ("equivalence_ci", 2.2)):
-        ends = [100 * float(str(row[f"{name}_{side}"])) for side in ("low", "high")]
+        ends = [100 * float(row[f"{name}_{side}"]) for side in ("low", "high")]
         if np.isfinite(ends).all():
             axes.plot(ends, [y, y], color=mark.colour, linewidth=width, solid_capstyle="butt", zorder=3)
     axes.plot(
-        [100 * float(str(row["delta_mean"]))],
+        [100 * float(row["delta_mean"])],
         [y],
         marker=mark.marker,
         color=mark.colour,
@@ -104,7 +105,7 @@ def _effect_bars(axes: Axes, y: float, row: dict[str, object]) -> None:
     )
 
 
-def _pooled_mark(axes: Axes, y: float, row: pd.Series) -> None:
+def _pooled_mark(axes: Axes, y: float, row: Mapping[Hashable, Any]) -> None:
     mean, low, high, new_low, new_high = (
         100 * float(row[name])
         for name in ("pooled_mean", "pooled_ci_low", "pooled_ci_high", "new_ci_low", "new_ci_high")

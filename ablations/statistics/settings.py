@@ -141,9 +141,7 @@ def depends(effects: ArrayLike, fields: Sequence[Field], alpha: float = ALPHA) -
     """Return which fields the effects (..., K, S, n) depend on, with family-wise level α over variants × contrasts."""
     values = np.asarray(effects, dtype=np.float64)
     num_variants, _, n = values.shape[-3:]
-    exists = ~np.isnan(values).all(axis=-1)
-    axes = tuple(range(exists.ndim - 2))
-    present = exists.any(axis=axes) if axes else exists
+    present = np.asarray((~np.isnan(values)).any(axis=-1).reshape(-1, *values.shape[-3:-1]).any(axis=0))
     sets = [contrasts(fields, present[k]) for k in range(num_variants)]
     most = max((len(s.fields) for s in sets), default=0)
     lead = values.shape[:-3]
