@@ -24,6 +24,7 @@ __all__ = [
     "BLUE",
     "COLUMN_WIDTH",
     "DASHES",
+    "FULL_WIDTH",
     "GREY",
     "INK",
     "MARKERS",
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 COLUMN_WIDTH = 3.3  # inches: one column of a two-column paper
+FULL_WIDTH = 6.9  # both columns
 INK, GREY, BAND = "#1a1a1a", "#777777", "#e3e3e3"
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9"
 PALETTE = (INK, BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, GREY)
