@@ -163,7 +163,7 @@ def factorial(seeds: int = 4) -> pd.DataFrame:
     effects = [0.01 * depths.index(d) - 0.015 * norms.index(n) * depths.index(d) for d, n in pairs]
     frame = records([f"{d}, {n}" for d, n in pairs], effects=effects, seeds=seeds, study="interactions")
     levels = {f"{d}, {n}": {"depth of the middle flow": d, "normalisation": n} for d, n in pairs}
-    return frame.assign(levels=[levels[v] for v in frame["variant"]])
+    return frame.assign(levels=frame["variant"].map(levels.__getitem__))
 
 
 def searched(trials: int = 60) -> pd.DataFrame:

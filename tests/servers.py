@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def add_node(cluster: Any, **settings: Any) -> Any:
     """
     from ray._private import services
 
-    find = services.get_node
+    find: Callable[..., Any] = services.get_node
 
     def find_patiently(*args: Any) -> Any:
         deadline = time.monotonic() + 60

@@ -71,9 +71,9 @@ def licence(distribution: metadata.Distribution) -> str:
     meta = distribution.metadata
     classifiers = [c.rpartition(" :: ")[2] for c in meta.get_all("Classifier") or [] if c.startswith("License ::")]
     text = (
-        meta.get("License-Expression")
+        "".join(meta.get_all("License-Expression") or [])
         or "; ".join(c for c in classifiers if c != "OSI Approved")
-        or (meta.get("License") or "").strip()
+        or "".join(meta.get_all("License") or []).strip()
     )
     if not text:
         files = [f for f in distribution.files or [] if "licen" in f.name.lower()]

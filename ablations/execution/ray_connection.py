@@ -109,7 +109,7 @@ def node_resources() -> list[dict[str, float]]:
     """The resources of every node that is alive."""
     import ray
 
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    nodes: list[dict[str, Any]] = ray.nodes()
     return [node["Resources"] for node in nodes if node["Alive"]]
 
 

@@ -14,7 +14,7 @@ class EnoughError(Exception):
     """Enough batches were seen."""
 
 
-def test_report(monkeypatch, capsys):
+def test_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(
         data, "in_rounds", lambda ways, **_: {name: [100.0, 200.0] for name in ways} | {data.STEP: [1.0, 3.0]}
     )
@@ -28,10 +28,10 @@ def test_report(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("loop", [*(way for way in data.WAYS.values() if not way.loader_workers)], ids=str)
-def test_every_way_gives_batches(monkeypatch, loop: Loop):
+def test_every_way_gives_batches(monkeypatch: pytest.MonkeyPatch, loop: Loop) -> None:
     seen = []
 
-    def on_step():
+    def on_step() -> None:
         seen.append(1)
         if len(seen) == 2:
             raise EnoughError

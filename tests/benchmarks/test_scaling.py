@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from benchmarks import scaling
 from benchmarks.scaling import Point
 
 
-def test_linear_is_the_line_through_the_smallest():
+def test_linear_is_the_line_through_the_smallest() -> None:
     points = scaling._points("images", {10: [1.0, 3.0, 2.0], 20: [6.0]}, {10: "a", 20: "b"})
     assert [(p.x, p.seconds, p.low, p.high, p.linear, p.note) for p in points] == [
         (10, 2, 1, 3, 2, "a"),
@@ -19,7 +20,7 @@ def test_linear_is_the_line_through_the_smallest():
     ]
 
 
-def test_trainings_cost_each_other_nothing_up_to_the_cores(monkeypatch):
+def test_trainings_cost_each_other_nothing_up_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "in_rounds", lambda loops, **_: {name: [2.0 * min(int(name), 2)] for name in loops})
     points = scaling.workers(1, 1.0, num_cores=2)
     assert [(p.x, p.seconds, p.linear) for p in points] == [
@@ -30,7 +31,7 @@ def test_trainings_cost_each_other_nothing_up_to_the_cores(monkeypatch):
     ]
 
 
-def test_report(monkeypatch, capsys, tmp_path):
+def test_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     made = [
         Point(against=name, x=x, seconds=x, low=0.9 * x, high=1.2 * x, linear=x)
         for name in (scaling.IMAGES, scaling.MACS, scaling.TRAININGS)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -20,7 +21,7 @@ from benchmarks.simulated_studies import DISTRIBUTIONS, earlier_fixed
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 50), (3, 100), (500, 10_000), (20, 20)])
-def test_monte_carlo_interval_against_mpmath(hits, trials):
+def test_monte_carlo_interval_against_mpmath(hits: int, trials: int) -> None:
     """Clopper and Pearson 1934: at each end, what was seen has a probability of half a percent."""
     found = statistics.rate(hits, trials)
     if hits:
@@ -34,21 +35,21 @@ def test_monte_carlo_interval_against_mpmath(hits, trials):
     assert found["low"] <= found["rate"] <= found["high"]
 
 
-def test_the_baseline_is_shared():
+def test_the_baseline_is_shared() -> None:
     data = DISTRIBUTIONS["normal"].draw(np.random.default_rng(0), 20_000, np.zeros(2), 3, 1.0)
     assert data.shape == (20_000, 2, 3)
     assert np.corrcoef(data[:, 0].ravel(), data[:, 1].ravel())[0, 1] == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_every_distribution_has_the_effects_it_is_asked_for(name):
+def test_every_distribution_has_the_effects_it_is_asked_for(name: str) -> None:
     effects = np.array([0.0, 1.0, -1.0])
     data = DISTRIBUTIONS[name].draw(np.random.default_rng(0), 20_000, effects, 5, 0.5)
     mean, error = data.mean(axis=(0, 2)), data.std(axis=(0, 2)) / math.sqrt(data[:, 0].size)
     assert (np.abs(mean - effects) < 6 * error + 0.002).all()
 
 
-def test_the_rule_before_was_holm_s():
+def test_the_rule_before_was_holm_s() -> None:
     values = np.random.default_rng(0).normal(0.6, 0.5, (200, 4, 5))
     found = earlier_fixed(values, 1.0)
     for study, verdicts in zip(values, found, strict=True):
@@ -60,10 +61,10 @@ def test_the_rule_before_was_holm_s():
         )
 
 
-def test_a_procedure_that_errs_is_found_out(monkeypatch):
+def test_a_procedure_that_errs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a correction for the family the simulation must break the promise."""
 
-    def uncorrected(differences, margin, *, grid=None):
+    def uncorrected(differences: Any, margin: float, *, grid: float | None = None) -> Any:
         found = decide(differences[:, :, np.newaxis, :], margin, grid=grid)
         return type(found)(**{name: value[..., 0] for name, value in vars(found).items()})
 
@@ -74,13 +75,13 @@ def test_a_procedure_that_errs_is_found_out(monkeypatch):
     assert cell["before"]["rate"] < 0.08
 
 
-def test_a_verdict_that_its_intervals_do_not_show_is_found_out():
+def test_a_verdict_that_its_intervals_do_not_show_is_found_out() -> None:
     ends = np.array([[0.2, -0.2, -2.0, -0.5]]), np.array([[3.0, 3.0, 2.0, 0.5]])
     found = statistics.disagrees(np.array([[HELPS, HELPS, EQUIVALENT, EQUIVALENT]]), ends, ends)
     assert found.tolist() == [[False, True, True, False]]
 
 
-def test_report_keeps_the_contract(monkeypatch, capsys):
+def test_report_keeps_the_contract(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(statistics, "SHORT", 100)
     monkeypatch.setattr(statistics, "SHORT_FAMILIES", (1, 3))
     status = statistics.main(["--short", "--json"])
@@ -96,7 +97,7 @@ def test_report_keeps_the_contract(monkeypatch, capsys):
     assert "100 simulated studies per cell" in capsys.readouterr().out
 
 
-def test_wrong_use_is_one_line(capsys):
+def test_wrong_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         statistics.main(["--shorter"])
     assert end.value.code == 2
@@ -104,7 +105,7 @@ def test_wrong_use_is_one_line(capsys):
 
 
 @pytest.mark.long
-def test_promises_hold_over_ten_thousand_studies_per_cell():
+def test_promises_hold_over_ten_thousand_studies_per_cell() -> None:
     report = statistics.run(10_000, seed=1, families=(1, 2, 3, 4, 7))
     assert report["broken"] == []
     assert all(result["holds"] for result in report["family_wise_error"].values())

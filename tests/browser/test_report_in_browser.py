@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver import Chrome
 
 from ablations.reporting import figures as plots
 from ablations.reporting import report
@@ -23,7 +25,6 @@ pytestmark = pytest.mark.skipif(
     None in HERE.values() and not os.environ.get("XCEPTION_REQUIRE_BROWSER"),
     reason="no chromium with chromedriver here; see .ci/browser",
 )
-webdriver = pytest.importorskip("selenium.webdriver")
 CASES = ("normal", "half_finished", "hostile", "all_missing", "two_baselines")
 
 
@@ -54,7 +55,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = str(HERE["chromium"])
     switches = ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking")
@@ -68,9 +69,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
     driver.quit()
 
 
-def _open(
-    browser: webdriver.Chrome, page: Path, *, width: int = 1400, scheme: str = "light", media: str = "screen"
-) -> None:
+def _open(browser: Chrome, page: Path, *, width: int = 1400, scheme: str = "light", media: str = "screen") -> None:
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     )
@@ -84,7 +83,7 @@ def _open(
 @pytest.mark.parametrize("width", [400, 1400])
 @pytest.mark.parametrize("name", [*CASES, "store"])
 def test_the_page_is_quiet_and_fits(
-    browser: webdriver.Chrome, pages: dict[str, Path], name: str, width: int, scheme: str
+    browser: Chrome, pages: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:
     _open(browser, pages[name], width=width, scheme=scheme)
     assert browser.get_log("browser") == []
@@ -104,7 +103,7 @@ def test_the_page_is_quiet_and_fits(
     )
 
 
-def test_light_and_dark_are_told_apart_and_both_readable(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
+def test_light_and_dark_are_told_apart_and_both_readable(browser: Chrome, pages: dict[str, Path]) -> None:
     luminance = {}
     for scheme in ("light", "dark"):
         _open(browser, pages["normal"], scheme=scheme)
@@ -118,7 +117,7 @@ def test_light_and_dark_are_told_apart_and_both_readable(browser: webdriver.Chro
     assert luminance["light", "paper"] > 0.9 > 0.1 > luminance["dark", "paper"]
 
 
-def test_a_table_sorts_from_the_keyboard_and_says_so(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
+def test_a_table_sorts_from_the_keyboard_and_says_so(browser: Chrome, pages: dict[str, Path]) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
@@ -148,7 +147,7 @@ def test_a_table_sorts_from_the_keyboard_and_says_so(browser: webdriver.Chrome, 
     assert {h.get_attribute("aria-sort") for h in headers} == {"none", "descending"}
 
 
-def test_hostile_names_stay_names(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
+def test_hostile_names_stay_names(browser: Chrome, pages: dict[str, Path]) -> None:
     _open(browser, pages["hostile"])
     assert browser.execute_script("return document.querySelectorAll('main script, main b b, img[onerror]').length") == 0
     text = browser.execute_script("return document.body.textContent")
@@ -156,7 +155,7 @@ def test_hostile_names_stay_names(browser: webdriver.Chrome, pages: dict[str, Pa
         assert name in text
 
 
-def test_on_paper_nothing_is_cut(browser: webdriver.Chrome, pages: dict[str, Path]) -> None:
+def test_on_paper_nothing_is_cut(browser: Chrome, pages: dict[str, Path]) -> None:
     _open(browser, pages["normal"], width=800, media="print")
     assert browser.execute_script(
         "return [...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth + 1)"

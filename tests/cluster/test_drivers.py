@@ -74,7 +74,8 @@ def test_two_drivers_of_one_study_train_each_key_once(url: str, tmp_path: Path, 
     assert store.claim_owners() == {}
     store.close()
     tables = [(tmp_path / name / "residuals" / "runs.csv") for name in "ab"]
-    pd.testing.assert_frame_equal(*(pd.read_csv(table) for table in tables))
+    first, second = (pd.read_csv(table) for table in tables)
+    pd.testing.assert_frame_equal(first, second)
     for secret in passwords_in(url):
         for text in [*said, *(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())]:
             assert secret not in text

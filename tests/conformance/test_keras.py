@@ -7,14 +7,18 @@ from __future__ import annotations
 import functools
 import os
 import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tests.conformance.peers import images, relative_error, spread
-from xception.network import presets
+from tests.networks import part, xception_preset
+from xception.network.config import XceptionConfig
 from xception.network.model import Xception
 from xception.network.weights import load_pretrained
 
@@ -27,7 +31,7 @@ SIZES = [299, 128, 97]  # its own, an even and an odd one
 
 
 @pytest.fixture(scope="module")
-def keras_xception():
+def keras_xception() -> Callable[[int], Any]:
     """Make Keras's network for images of a size, always with the same drawn weights, each once."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -35,7 +39,7 @@ def keras_xception():
     drawn: list[np.ndarray] = []
 
     @functools.cache
-    def make(size):
+    def make(size: int) -> Any:
         model = keras.applications.Xception(weights=None, input_shape=(size, size, 3), classifier_activation=None)
         if not drawn:
             rng = np.random.default_rng(0)
@@ -56,32 +60,32 @@ def keras_xception():
 
 
 @pytest.fixture(scope="module")
-def checkpoint(keras_xception, tmp_path_factory):
+def checkpoint(keras_xception: Callable[[int], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A `.weights.h5` file of Keras 3."""
     path = tmp_path_factory.mktemp("keras") / "drawn.weights.h5"
     keras_xception(128).save_weights(path)
     return path
 
 
-def logits(keras_model, x):
+def logits(keras_model: Any, x: Tensor) -> Tensor:
     return torch.from_numpy(np.asarray(keras_model(x.permute(0, 2, 3, 1).float(), training=False).detach()))
 
 
-def ours(checkpoint, config=None):
-    model = Xception(config or presets.get("keras"))
+def ours(checkpoint: Path, config: XceptionConfig | None = None) -> Xception:
+    model = Xception(config or xception_preset("keras"))
     load_pretrained(model, checkpoint)
     return model.eval()
 
 
 @pytest.fixture(scope="module")
-def expected(keras_xception):
+def expected(keras_xception: Callable[[int], Any]) -> Tensor:
     """Keras's logits for 128×128 images, which the wrong choices are held against."""
     with torch.inference_mode():
         return logits(keras_xception(128), images(128))
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_same_logits(keras_xception, checkpoint, size):
+def test_same_logits(keras_xception: Callable[[int], Any], checkpoint: Path, size: int) -> None:
     x = images(size)
     with torch.inference_mode():
         theirs = logits(keras_xception(size), x)
@@ -89,7 +93,9 @@ def test_same_logits(keras_xception, checkpoint, size):
         assert relative_error(ours(checkpoint)(x.float()), theirs) <= 1e-5
 
 
-def test_same_logits_from_a_whole_model_file(keras_xception, checkpoint, tmp_path):
+def test_same_logits_from_a_whole_model_file(
+    keras_xception: Callable[[int], Any], checkpoint: Path, tmp_path: Path
+) -> None:
     model = keras_xception(128)
     path = tmp_path / "whole.h5"
     model.save(path)
@@ -101,16 +107,16 @@ def test_same_logits_from_a_whole_model_file(keras_xception, checkpoint, tmp_pat
 @pytest.mark.parametrize(
     ("path", "value"), [("padding", "symmetric"), ("norm.epsilon", 1e-5)], ids=["symmetric padding", "epsilon 1e-5"]
 )
-def test_another_choice_shows(expected, checkpoint, path, value):
+def test_another_choice_shows(expected: Any, checkpoint: Path, path: str, value: Any) -> None:
     with torch.inference_mode():
-        other = ours(checkpoint, presets.get("keras").replace_at(path, value))(images(128).float())
+        other = ours(checkpoint, xception_preset("keras").replace_at(path, value))(images(128).float())
     assert relative_error(other, expected) > 1e-3
 
 
-def test_a_moved_activation_shows(expected, checkpoint):
+def test_a_moved_activation_shows(expected: Any, checkpoint: Path) -> None:
     """The first ReLU of a middle module, moved from before its depthwise convolution to after its norm."""
     model = ours(checkpoint)
-    unit = model.middle[3].branch[0]
-    model.middle[3].branch[0] = nn.Sequential(unit.convolution, unit.norm, nn.ReLU())
+    unit = part(model, "middle.3.branch.0")
+    part(model, "middle.3.branch")[0] = nn.Sequential(unit.convolution, unit.norm, nn.ReLU())
     with torch.inference_mode():
         assert relative_error(model(images(128).float()), expected) > 1e-3

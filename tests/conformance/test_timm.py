@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from tests.conformance.peers import draw, images, relative_error, spread
-from xception.network import presets
+from tests.networks import xception_preset
 from xception.network.model import Xception
 from xception.network.weights import convert, load_pretrained
 
@@ -23,16 +26,16 @@ PEERS = {
 @pytest.fixture(
     scope="module", params=[pytest.param(name, marks=pytest.mark.long if name == "aligned65" else ()) for name in PEERS]
 )
-def pair(request):
+def pair(request: pytest.FixtureRequest) -> tuple[Xception, nn.Module]:
     """Ours and theirs with the same drawn weights."""
     theirs = timm.create_model(PEERS[request.param], pretrained=False)
     draw(theirs)
-    ours = Xception(presets.get(request.param))
+    ours = Xception(xception_preset(request.param))
     ours.load_state_dict(convert(theirs.state_dict(), ours), strict=False)
     return ours.double().eval(), theirs.double().eval()
 
 
-def check(pair, size):
+def check(pair: tuple[Xception, nn.Module], size: int) -> None:
     x = images(size)
     with torch.inference_mode():
         ours, theirs = pair[0](x), pair[1](x)
@@ -41,35 +44,42 @@ def check(pair, size):
 
 
 @pytest.mark.parametrize("size", [33, 48])
-def test_same_logits(pair, size):
+def test_same_logits(pair: tuple[Xception, nn.Module], size: int) -> None:
     check(pair, size)
 
 
 @pytest.mark.long
-def test_same_logits_at_own_size(pair):
+def test_same_logits_at_own_size(pair: tuple[Xception, nn.Module]) -> None:
     check(pair, 299)
 
 
-def test_same_logits_from_a_file(tmp_path):
+def test_same_logits_from_a_file(tmp_path: Path) -> None:
     theirs = timm.create_model("legacy_xception", pretrained=False)
     draw(theirs, seed=5)
     save_file(theirs.state_dict(), tmp_path / "legacy.safetensors")
-    ours = Xception(presets.get("timm_legacy"))
+    ours = Xception(xception_preset("timm_legacy"))
     load_pretrained(ours, tmp_path / "legacy.safetensors")
     check((ours.double().eval(), theirs.double().eval()), 299)
 
 
-def test_same_gradients():
+def gradients(network: nn.Module) -> dict[str, Tensor]:
+    """The gradients of a network's parameters, by name."""
+    return {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+
+
+def test_same_gradients() -> None:
     theirs = timm.create_model("legacy_xception", pretrained=False)
     draw(theirs)
-    ours = Xception(presets.get("timm_legacy"))
+    ours = Xception(xception_preset("timm_legacy"))
     ours.load_state_dict(convert(theirs.state_dict(), ours), strict=False)
     x, labels = images(71), torch.tensor([3, 700])
     for model in (ours, theirs):
         torch.nn.functional.cross_entropy(model.double().train()(x), labels).backward()
-    expected = convert({name: p.grad for name, p in theirs.named_parameters()} | dict(theirs.named_buffers()), ours)
-    for name, parameter in ours.named_parameters():
-        assert relative_error(parameter.grad, expected[name]) <= 1e-7, name
+    expected = convert(gradients(theirs) | dict(theirs.named_buffers()), ours)
+    found = gradients(ours)
+    assert len(found) == len(list(ours.parameters()))
+    for name, gradient in found.items():
+        assert relative_error(gradient, expected[name]) <= 1e-7, name
     for name, value in ours.named_buffers():
         if name.endswith(("running_mean", "running_var")):
             assert relative_error(value, expected[name]) <= 1e-9, name

@@ -27,13 +27,13 @@ TORCHVISION = {
 }
 
 
-def test_all_presets_have_golden_counts():
+def test_all_presets_have_golden_counts() -> None:
     assert set(GOLDEN) == set(presets.names())
     assert set(TORCHVISION) == set(presets.torchvision_names())
 
 
 @pytest.mark.parametrize("name", presets.names())
-def test_counts(name):
+def test_counts(name: str) -> None:
     golden, config = GOLDEN[name], presets.get(name)
     assert isinstance(config, XceptionConfig)
     assert key_of(config) == golden["key"]
@@ -52,7 +52,7 @@ def test_counts(name):
     assert flops.get_total_flops() == 2 * golden["macs"]
 
 
-def test_counts_published_for_the_paper_and_the_aligned_networks():
+def test_counts_published_for_the_paper_and_the_aligned_networks() -> None:
     """Parameters from Chollet's Table 3 and timm, MACs at 299×299 in eval mode."""
     published = {
         "paper": (22_855_952, 8_357_403_496),
@@ -65,18 +65,18 @@ def test_counts_published_for_the_paper_and_the_aligned_networks():
     assert {name: (GOLDEN[name]["params"], GOLDEN[name]["macs"]) for name in published} == published
 
 
-def test_paper_is_the_default():
+def test_paper_is_the_default() -> None:
     assert presets.get("paper") == XceptionConfig()
 
 
 @pytest.mark.parametrize("name", presets.torchvision_names())
-def test_torchvision_counts(name):
+def test_torchvision_counts(name: str) -> None:
     with torch.device("meta"):
         model = build(presets.get(name))
     assert sum(p.numel() for p in model.parameters()) == TORCHVISION[name]
 
 
-def test_unknown_preset():
+def test_unknown_preset() -> None:
     with pytest.raises(ValueError, match=r"preset: 'papre' is not allowed; allowed: paper, .*torchvision:vgg16"):
         presets.get("papre")
     with pytest.raises(ValueError, match="torchvision:alexnet"):

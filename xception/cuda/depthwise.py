@@ -47,7 +47,7 @@ def _depthwise(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: i
     if backend in TILES:
         from xception.cuda import depthwise_kernels as kernels
 
-        with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+        with torch.cuda.device_of(x):
             return kernels.forward(x, weight, stride, padding, dilation, TILES[backend])
     with _cudnn(backend == "cudnn"):
         return F.conv2d(x, weight, None, stride, padding, dilation, groups=len(weight))
@@ -67,7 +67,7 @@ def _gradients(
     if backend in TILES:
         from xception.cuda import depthwise_kernels as kernels
 
-        with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
+        with torch.cuda.device_of(x):
             return kernels.backward(gradient, x, weight, stride, padding, dilation, TILES[backend])
     gradient = gradient.contiguous(memory_format=torch.channels_last)
     with _cudnn(backend == "cudnn"):

@@ -64,7 +64,7 @@ def read_environment(device: str) -> Environment:
     return machine.replace(
         driver=driver,
         cuda=torch.version.cuda,
-        cudnn=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        cudnn=torch.backends.cudnn.version(),
         gpu_memory_bytes=torch.cuda.get_device_properties(where).total_memory,
         gpu_clock_mhz=_number(clock),
         gpu_memory_clock_mhz=_number(memory_clock),

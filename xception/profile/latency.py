@@ -300,7 +300,7 @@ def _need_memory(model: nn.Module, shape: Shape, protocol: LatencyProtocol) -> N
 
 
 def _event() -> torch.cuda.Event:
-    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    return torch.cuda.Event(enable_timing=True)
 
 
 def _on(device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -102,7 +102,7 @@ def _held_bytes(model: nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
 
 
-class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Alive(TorchDispatchMode):
     """Follows the storages that operators make: `now` are the bytes alive, `peak` the most there were at once."""
 
     def __init__(self) -> None:

@@ -175,7 +175,7 @@ def _layer_macs(module: nn.Module, before: Tensor, after: Tensor) -> int | None:
     return after.numel() * module.in_features if isinstance(module, nn.Linear) else None
 
 
-class _OperatorLog(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _OperatorLog(TorchDispatchMode):
     """Counts calls of each operator and the bytes of the tensors that it reads and writes."""
 
     def __init__(self) -> None:

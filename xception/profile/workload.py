@@ -153,7 +153,7 @@ def _training_step(
         with autocast(cache_enabled=protocol.execution != "cuda_graph"):
             # A network with auxiliary heads returns several outputs in training; each has its loss.
             loss = torch.stack([F.cross_entropy(output, labels) for output in _outputs(run(images))]).sum()
-        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
 
@@ -183,7 +183,7 @@ def _captured(step: Callable[[Tensor], object], images: Tensor, training: bool) 
     replays.
     """
     own_input = images.clone()
-    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(5):  # libraries choose algorithms and the optimiser makes its state before anything is recorded

@@ -152,7 +152,7 @@ class RecordedStep(Step):
         if self.device.type != "cuda":
             return super().__call__(network, images, target)
         present = torch.cuda.current_stream(self.device)
-        beside = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        beside = torch.cuda.Stream(self.device)
         beside.wait_stream(present)
         with torch.cuda.stream(beside):
             losses = super().__call__(network, images, target)

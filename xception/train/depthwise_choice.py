@@ -147,7 +147,7 @@ def measure(shape: Shape, backend: str, device: torch.device) -> float:
         return math.inf
     samples = []
     for _ in range(_SAMPLES):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         for _ in range(_CALLS):
             both_ways()
@@ -159,7 +159,7 @@ def measure(shape: Shape, backend: str, device: torch.device) -> float:
 
 def table_path(device: torch.device) -> Path:
     """Return where the table of a device lies, for this version of PyTorch and of CUDA."""
-    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    cudnn = torch.backends.cudnn.version()
     identity = f"{torch.cuda.get_device_name(device)}\n{torch.__version__}\n{torch.version.cuda}\n{cudnn}"
     folder = cache_dir() / "depthwise"
     folder.mkdir(parents=True, exist_ok=True)

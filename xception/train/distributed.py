@@ -92,7 +92,7 @@ class Group:
                 f"Recipe.batch_norm_shares: 1 is not allowed over {self.size} processes on a CPU, where batch norm"
                 " cannot be synchronised; train in one process, or a network with group norm"
             )
-        synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        synchronised: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return synchronised
 
     def parallel(self, network: nn.Module) -> nn.Module:

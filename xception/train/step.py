@@ -72,7 +72,7 @@ class Step:
         with self.autocast():
             logits = network(images)
         losses = self._losses(at_least_float32(logits), target)
-        self.scaler.scale(losses.sum() if losses.ndim else losses).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(losses.sum() if losses.ndim else losses).backward()
         if self.recipe.gradient_clip is not None:
             self.scaler.unscale_(self.optimiser)
             self._clip(network, self.recipe.gradient_clip)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ from ablations.reporting.tables import TABLE_COLUMNS
 MEASURED_ELSEWHERE = {"fvcore_total", "latency_ms", "latency_device"}
 
 
-def record(variant, seed, accuracy, **more):
+def record(variant: str, seed: int, accuracy: float | None, **more: Any) -> dict[str, Any]:
     """One row of a frame; accuracy None stands for a trial without one."""
     row = {
         "study": "s",
@@ -46,7 +48,7 @@ def record(variant, seed, accuracy, **more):
     return row | more
 
 
-def frame(results, **more):
+def frame(results: dict[str, list[Any]], **more: Any) -> pd.DataFrame:
     """Rows from accuracies by variant, seeds in order; a text instead of a number is a status."""
     rows = []
     for variant, accuracies in results.items():
@@ -56,7 +58,7 @@ def frame(results, **more):
     return pd.DataFrame(rows)
 
 
-def row(table, variant):
+def row(table: pd.DataFrame, variant: str) -> Any:
     return table[table.variant == variant].iloc[0]
 
 
@@ -67,14 +69,14 @@ NUDGES = [0.001, -0.002, 0.0, 0.002, -0.001]
 NOISY = [0.75, 0.66, 0.74, 0.67, 0.71]
 
 
-def test_columns_of_the_contract():
+def test_columns_of_the_contract() -> None:
     table = ablations.compare(frame({"base": BASE, "better": BETTER}))
     assert set(TABLE_COLUMNS) - MEASURED_ELSEWHERE <= set(table.columns)
     assert list(table.columns) == list(COLUMNS)
     assert callable(ablations.compare)  # still the function after its module was imported
 
 
-def test_numbers_are_those_of_the_frame():
+def test_numbers_are_those_of_the_frame() -> None:
     table = ablations.compare(frame({"base": BASE, "better": BETTER, "same": SAME, "noisy": NOISY}))
     # the noise of one variant costs the others power
     assert table.verdict.tolist() == ["baseline", "helps", "inconclusive", "inconclusive"]
@@ -89,8 +91,10 @@ def test_numbers_are_those_of_the_frame():
         (np.mean(BETTER) - half, np.mean(BETTER) + half)
     )
     # ties on 100 test images have the variance of a coin flip between two scores
-    variances = [max(0.005**2, np.var(np.array(values) - BASE, ddof=1)) for values in (BETTER, SAME, NOISY)]
-    variance = max(variances[0], (2 * np.mean(variances) + 4 * variances[0]) / 6)
+    variances: list[float] = [
+        max(0.005**2, float(np.var(np.array(values) - BASE, ddof=1))) for values in (BETTER, SAME, NOISY)
+    ]
+    variance = max(variances[0], (2 * float(np.mean(variances)) + 4 * variances[0]) / 6)
     for name, level in (("delta", 1 - 0.05 / 6), ("equivalence", 1 - 0.05 / 3)):
         half = stats.t.ppf(level, 6) * math.sqrt(variance / 5)
         ends = better[f"{name}_ci_low"], better[f"{name}_ci_high"]
@@ -113,7 +117,7 @@ def test_numbers_are_those_of_the_frame():
     )
 
 
-def test_baseline_has_no_difference():
+def test_baseline_has_no_difference() -> None:
     base = row(ablations.compare(frame({"other": BETTER, "base": BASE})), "base")
     assert (base.n, base.verdict) == (5, "baseline")
     empty = [
@@ -131,7 +135,7 @@ def test_baseline_has_no_difference():
     assert list(ablations.compare(frame({"other": BETTER, "base": BASE})).variant) == ["base", "other"]
 
 
-def test_the_effect_is_among_completed_pairs_with_divergence_as_a_second_line():
+def test_the_effect_is_among_completed_pairs_with_divergence_as_a_second_line() -> None:
     table = ablations.compare(frame({"base": BASE, "fragile": [*BETTER[:4], "diverged"]}))
     fragile = row(table, "fragile")
     assert (fragile.n, fragile.n_at_chance, fragile.num_diverged, fragile.num_failed) == (4, 5, 1, 0)
@@ -146,7 +150,7 @@ def test_the_effect_is_among_completed_pairs_with_divergence_as_a_second_line():
     assert "1 pair with a diverged trial left out (−8.0 pp with diverged trials at chance accuracy)" in fragile.sentence
 
 
-def test_one_diverged_baseline_seed_does_not_hide_what_the_others_show():
+def test_one_diverged_baseline_seed_does_not_hide_what_the_others_show() -> None:
     results = {"base": [*BASE[:4], "diverged"]}
     results |= {
         name: [b + d + e for b, e in zip(BASE, NUDGES, strict=True)]
@@ -155,7 +159,7 @@ def test_one_diverged_baseline_seed_does_not_hide_what_the_others_show():
     assert ablations.compare(frame(results)).verdict.tolist() == ["baseline", "hurts", "hurts", "no meaningful effect"]
 
 
-def test_all_diverged():
+def test_all_diverged() -> None:
     broken = row(ablations.compare(frame({"base": BASE, "broken": ["diverged"] * 5})), "broken")
     assert (broken.verdict, broken.n, broken.success_rate) == ("inconclusive", 0, 0)
     assert math.isnan(broken.test_accuracy_mean)
@@ -165,7 +169,7 @@ def test_all_diverged():
 
 
 @pytest.mark.parametrize(("accuracy", "collapsed"), [(0.10, 5), (0.132, 5), (0.134, 0), (0.15, 0)])
-def test_a_run_at_chance_has_collapsed_and_counts_as_it_is(accuracy, collapsed):
+def test_a_run_at_chance_has_collapsed_and_counts_as_it_is(accuracy: float, collapsed: int) -> None:
     rows = frame({"base": BASE, "flat": [0.1] * 5}, num_val=500)
     rows["val_accuracy"] = np.where(rows.variant == "flat", accuracy, 0.7)
     flat = row(ablations.compare(rows), "flat")  # 0.132 is 66 of 500, the 99 % quantile of guessing
@@ -175,7 +179,7 @@ def test_a_run_at_chance_has_collapsed_and_counts_as_it_is(accuracy, collapsed):
 
 
 @pytest.mark.parametrize("outcome", ["failed", "missing"])
-def test_a_pair_that_is_out(outcome):
+def test_a_pair_that_is_out(outcome: Any) -> None:
     table = ablations.compare(frame({"base": BASE, "better": [*BETTER[:2], outcome, *BETTER[3:]], "same": SAME}))
     better = row(table, "better")
     pairs = [0, 1, 3, 4]
@@ -186,12 +190,12 @@ def test_a_pair_that_is_out(outcome):
     assert row(table, "same").n == 5
 
 
-def test_a_failed_baseline_takes_every_pair_out():
+def test_a_failed_baseline_takes_every_pair_out() -> None:
     table = ablations.compare(frame({"base": ["failed", *BASE[1:]], "better": BETTER}))
     assert (row(table, "better").n, row(table, "base").n, row(table, "base").num_failed) == (4, 4, 1)
 
 
-def test_a_seed_that_is_absent_from_one_variant():
+def test_a_seed_that_is_absent_from_one_variant() -> None:
     rows = frame({"base": BASE, "better": BETTER})
     table = ablations.compare(rows[~((rows.variant == "better") & (rows.seed == 1))])
     assert row(table, "better").n == 4
@@ -199,7 +203,7 @@ def test_a_seed_that_is_absent_from_one_variant():
     assert "1 pair dropped" in row(table, "better").sentence
 
 
-def test_nan_in_a_completed_trial_is_a_pair_out():
+def test_nan_in_a_completed_trial_is_a_pair_out() -> None:
     table = ablations.compare(frame({"base": BASE, "better": [math.nan, *BETTER[1:]]}))
     assert row(table, "better").n == 4
     assert "1 pair dropped" in row(table, "better").sentence
@@ -214,7 +218,7 @@ def test_nan_in_a_completed_trial_is_a_pair_out():
         (BASE, "identical results in all 5 paired seeds"),
     ],
 )
-def test_no_variance_no_verdict(values, words):
+def test_no_variance_no_verdict(values: Any, words: str) -> None:
     table = ablations.compare(frame({"base": BASE[: len(values)], "odd": values}, num_test=None))
     odd = row(table, "odd")
     assert (odd.verdict, odd.verdict_text) == ("inconclusive", "inconclusive")
@@ -222,19 +226,19 @@ def test_no_variance_no_verdict(values, words):
     assert odd[["delta_ci_low", "delta_ci_high", "p_adjusted", "more_seeds"]].isna().all()
 
 
-def test_only_the_baseline():
+def test_only_the_baseline() -> None:
     table = ablations.compare(frame({"base": BASE}))
     assert table.verdict.tolist() == ["baseline"]
     assert table.test_accuracy_mean[0] == pytest.approx(np.mean(BASE))
 
 
-def test_an_empty_frame_gives_an_empty_table():
+def test_an_empty_frame_gives_an_empty_table() -> None:
     table = ablations.compare(frame({"base": BASE}).iloc[:0])
     assert table.empty
     assert list(table.columns) == list(COLUMNS)
 
 
-def test_studies_are_families_of_their_own():
+def test_studies_are_families_of_their_own() -> None:
     one, two = frame({"base": BASE, "better": BETTER}), frame({"base": BASE, "better": BETTER, "same": SAME})
     two["study"] = "t"
     table = ablations.compare(pd.concat([one, two], ignore_index=True))
@@ -261,19 +265,19 @@ def test_studies_are_families_of_their_own():
         (lambda f: f.assign(seeds_mode="often"), "seeds_mode: 'often' is not allowed; fixed or auto"),
     ],
 )
-def test_contradictions_are_refused(change, message):
+def test_contradictions_are_refused(change: Callable[[pd.DataFrame], pd.DataFrame], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ablations.compare(change(frame({"base": BASE, "better": BETTER})))
 
 
-def test_without_a_margin():
+def test_without_a_margin() -> None:
     table = ablations.compare(frame({"base": BASE, "better": BETTER, "same": SAME}).drop(columns="margin"))
     assert table.verdict.tolist() == ["baseline", "helps", "inconclusive"]
     assert table.more_seeds.isna().all()
     assert table.delta_margin.isna().all()
 
 
-def with_answers(results, num_test=200):
+def with_answers(results: dict[str, list[Any]], num_test: int = 200) -> pd.DataFrame:
     rows = frame(results, num_test=num_test)
     generator = np.random.default_rng(0)
     order = generator.permutation(num_test)  # the same examples are hard for everybody
@@ -286,7 +290,7 @@ def with_answers(results, num_test=200):
     return rows.assign(correct=packed, test_accuracy=accuracies)
 
 
-def test_examples_give_the_second_interval_and_the_disagreement():
+def test_examples_give_the_second_interval_and_the_disagreement() -> None:
     table = ablations.compare(with_answers({"base": BASE, "better": BETTER}))
     better = row(table, "better")
     assert better.example_ci_low <= better.delta_ci_low + 1e-12
@@ -301,20 +305,22 @@ def test_examples_give_the_second_interval_and_the_disagreement():
     )
 
 
-def curves(*values):
+def curves(*values: Any) -> list[dict[str, float]]:
     return [{"epoch": e + 1, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": v} for e, v in enumerate(values)]
 
 
-def test_learning_curves():
+def test_learning_curves() -> None:
     rows = frame({"base": [0.7, 0.7], "fast": [0.7, 0.7], "lost": [0.7, "diverged"]})
-    rows["curves"] = [
-        curves(0.2, 0.4, 0.6),
-        curves(0.2, 0.4, 0.8),
-        curves(0.5, 0.7, 0.7),
-        curves(0.6, 0.6, 0.8),
-        curves(0.2, 0.4, 0.6),
-        curves(0.3),
-    ]
+    rows["curves"] = pd.Series(
+        [
+            curves(0.2, 0.4, 0.6),
+            curves(0.2, 0.4, 0.8),
+            curves(0.5, 0.7, 0.7),
+            curves(0.6, 0.6, 0.8),
+            curves(0.2, 0.4, 0.6),
+            curves(0.3),
+        ]
+    )
     table = ablations.compare(rows)
     assert row(table, "base").area_under_curve == pytest.approx((0.4 + 0.45) / 2)
     assert row(table, "fast").delta_area_mean == pytest.approx((0.65 + 0.65) / 2 - 0.425)
@@ -329,7 +335,7 @@ def test_learning_curves():
     assert lost["n"].tolist() == [2, 2, 2]
 
 
-def test_interactions_of_a_factorial_study():
+def test_interactions_of_a_factorial_study() -> None:
     levels = {
         "base": {"a": "0", "b": "0"},
         "A": {"a": "1", "b": "0"},
@@ -344,13 +350,13 @@ def test_interactions_of_a_factorial_study():
     assert table["mean"].to_dict() == pytest.approx({"a=1": 0.03, "b=1": 0.0, "a=1 × b=1": -0.04}, abs=0.002)
     assert table.verdict.to_dict() == {"a=1": "helps", "b=1": "no meaningful effect", "a=1 × b=1": "hurts"}
     assert (table["low"] <= table["mean"]).all()
-    carried = rows.assign(levels=[levels[v] for v in rows.variant])
+    carried = rows.assign(levels=rows.variant.map(levels.__getitem__))
     pd.testing.assert_frame_equal(interactions(carried), table.reset_index())
     with pytest.raises(ValueError, match="the level of each factor"):
         interactions(rows, {"base": levels["base"]})
 
 
-def draws(seed=0, seeds=10, sd=0.004):
+def draws(seed: int = 0, seeds: int = 10, sd: float = 0.004) -> Any:
     generator = np.random.default_rng(seed)
     base = 0.7 + generator.normal(0, 0.005, seeds)
     return {
@@ -359,7 +365,7 @@ def draws(seed=0, seeds=10, sd=0.004):
     }
 
 
-def test_seeds_as_needed_from_first_look_to_last():
+def test_seeds_as_needed_from_first_look_to_last() -> None:
     """Play a study as a runner would, and compare what was trained with what would have been decided with all of it."""
     results = draws()
     seeds = dict.fromkeys(results, FIRST_SEEDS)
@@ -397,7 +403,7 @@ def test_seeds_as_needed_from_first_look_to_last():
     assert "dropped" not in huge.sentence
 
 
-def test_auto_before_its_first_look_and_between_looks():
+def test_auto_before_its_first_look_and_between_looks() -> None:
     results = draws(seeds=10)
     rows = frame({name: values[:2] for name, values in results.items()}, seeds_mode="auto")
     table = ablations.compare(rows)
@@ -414,7 +420,7 @@ def test_auto_before_its_first_look_and_between_looks():
     assert row(table, "none").delta_mean == pytest.approx(np.mean(np.array(results["none"][:4]) - results["base"][:4]))
 
 
-def test_a_failed_trial_does_not_hold_up_a_look_but_a_missing_one_does():
+def test_a_failed_trial_does_not_hold_up_a_look_but_a_missing_one_does() -> None:
     results = {name: values[:3] for name, values in draws().items()}
     failed = next_step(frame(results | {"none": [*results["none"][:2], "failed"]}, seeds_mode="auto"))
     assert failed.num_seeds["none"] == 5
@@ -423,14 +429,14 @@ def test_a_failed_trial_does_not_hold_up_a_look_but_a_missing_one_does():
     assert not missing.is_finished
 
 
-def test_auto_with_only_the_baseline_has_nothing_to_decide():
+def test_auto_with_only_the_baseline_has_nothing_to_decide() -> None:
     step = next_step(frame({"base": BASE[:3]}, seeds_mode="auto"))
     assert step.is_finished
     assert step.num_seeds == {"base": 3}
     assert len(ablations.compare(frame({"base": BASE[:3]}, seeds_mode="auto"))) == 1
 
 
-def test_distance_from_the_baselines_curve():
+def test_distance_from_the_baselines_curve() -> None:
     results = {
         "base": BASE,
         "base@x2": [b + 0.04 for b in BASE],

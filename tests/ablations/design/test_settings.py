@@ -19,7 +19,7 @@ from xception.base.fields import format_value
 from xception.train.recipe import SGD, AdamW, Cosine
 
 
-def plan(study: str = "residuals", **options: Any):
+def plan(study: str = "residuals", **options: Any) -> Any:
     return plan_study(studies.get_study(study), Options(**{"scale": "smoke", "dataset": "synthetic", **options}))
 
 

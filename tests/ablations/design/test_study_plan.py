@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -18,11 +19,11 @@ from ablations.records.store import Store
 from ablations.reporting.results_folder import write_results
 from ablations.running.library import run
 from xception.base.canonical import difference
-from xception.network.config import NormConfig
+from xception.network.config import NormConfig, XceptionConfig
 
 
-def plan(name: str = "residuals", **options: object):
-    return plan_study(studies.get_study(name), Options(**{"scale": "smoke", "dataset": "synthetic", **options}))  # type: ignore[arg-type]
+def plan(name: str = "residuals", **options: Any) -> Any:
+    return plan_study(studies.get_study(name), Options(**{"scale": "smoke", "dataset": "synthetic", **options}))
 
 
 def test_the_command_asks_for_the_same_run_again() -> None:
@@ -97,7 +98,7 @@ def test_all_of_the_training_set_is_the_same_trial_as_none_named() -> None:
         ({"preset": "nowhere"}, "preset: 'nowhere' is not allowed"),
     ],
 )
-def test_wrong_options_are_told_in_a_line(options: dict[str, object], message: str) -> None:
+def test_wrong_options_are_told_in_a_line(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as caught:
         plan(**options)
     assert str(caught.value).startswith(message)
@@ -192,7 +193,7 @@ def test_durations_are_rough() -> None:
 REGULAR_IN_STEPS = {"model.norm": NormConfig(kind="group", groups=16), "model.operator.kind": "regular"}
 
 
-def unmatchable(baseline: str = "separable", **more: object) -> Study:
+def unmatchable(baseline: str = "separable", **more: Any) -> Study:
     """Regular convolutions in steps of 16 channels come to no closer than 97 % of the baseline's MACs."""
     variants = (Variant(name="separable"), Variant(name="regular", changes=REGULAR_IN_STEPS, match="macs"))
     return Study(
@@ -202,7 +203,7 @@ def unmatchable(baseline: str = "separable", **more: object) -> Study:
         baseline=baseline,
         varies=("model.norm", "model.operator"),
         **more,
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_a_baseline_is_trained_at_several_widths_where_none_of_the_variant_matches() -> None:
@@ -210,7 +211,10 @@ def test_a_baseline_is_trained_at_several_widths_where_none_of_the_variant_match
     assert abs(planned.mismatch["regular@macs"]) > 0.02
     (curve,) = planned.curves
     assert (curve.baseline, curve.variants) == ("separable", ("regular@macs",))
-    macs = {name: size(design.model, "macs", 32) for name, design in (planned.designs | planned.widths).items()}
+    macs = {
+        name: size(cast("XceptionConfig", design.model), "macs", 32)
+        for name, design in (planned.designs | planned.widths).items()
+    }
     on_curve = sorted([macs["separable"], *(macs[name] for name in curve.widths)])
     assert len(on_curve) == 3
     assert on_curve[0] <= macs["regular@macs"] <= on_curve[-1]

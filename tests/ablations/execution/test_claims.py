@@ -62,7 +62,8 @@ def test_an_expired_claim_of_another_machine_is_taken(store: Store) -> None:
 
 
 def test_a_driver_that_lost_its_claim_stops_that_trial_and_takes_the_record_of_the_other(store: Store) -> None:
-    task, lines = small_task(0), []
+    task = small_task(0)
+    lines: list[str] = []
     record = replace(failed(task, "trained elsewhere"), status="complete")
 
     class Stopped:

@@ -12,8 +12,9 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -117,7 +118,7 @@ def test_closing_the_iterator_saves_what_runs(tmp_path: Path) -> None:
     for event in events:
         if isinstance(event, Epoch):
             break
-    events.close()
+    cast("Generator[Event]", events).close()
     assert multiprocessing.active_children() == []
     assert any(path.suffix == ".safetensors" for path in (tmp_path / task.key).iterdir())
 

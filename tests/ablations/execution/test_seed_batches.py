@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_a_batch_that_cannot_be_trained_is_tried_again_in_halves_down_to_single_
 
 
 def test_a_killed_worker_costs_no_trial(alone: dict[str, Record], tmp_path: Path) -> None:
-    events = []
+    events: list[Any] = []
     for event in LocalExecutor(num_workers=1, seed_batch=3).run(tasks(tmp_path)):
         if isinstance(event, Epoch) and not any(isinstance(e, Epoch) for e in events):
             (process,) = multiprocessing.active_children()

@@ -195,7 +195,9 @@ def test_a_damaged_export_is_refused_and_nothing_of_it_taken(store: Store, tmp_p
     content = bytearray(file.read_bytes())
     if how == "bit flipped":
         content[len(content) // 2] ^= 1
-    file.write_bytes({"cut off": content[:-200], "bit flipped": content, "empty": b"", "other": b"[1]\n{}\n"}[how])
+    file.write_bytes(
+        bytes({"cut off": content[:-200], "bit flipped": content, "empty": b"", "other": b"[1]\n{}\n"}[how])
+    )
     with closing(Store(f"sqlite:///{tmp_path / 'copy.db'}")) as copy:
         with pytest.raises(ValueError, match=r"records\.jsonl: "):
             import_file(file, copy)

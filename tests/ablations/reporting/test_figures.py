@@ -22,6 +22,7 @@ from ablations.reporting import curve_plots as curves
 from ablations.reporting import factor_plots as factors
 from ablations.reporting import figures as plots
 from ablations.reporting import style
+from ablations.reporting.plot_rows import counted, references
 from search.results import plots as search
 from tests import frames
 
@@ -64,7 +65,12 @@ def _said(figure: Figure) -> str:
 def _points(figure: Figure) -> np.ndarray:
     """All seeds that are drawn as points, (N, 2)."""
     return np.vstack(
-        [np.asarray(c.get_offsets()) for axes in figure.axes for c in axes.collections if len(c.get_offsets()) > 1]
+        [
+            np.asarray(c.get_offsets())
+            for axes in figure.axes
+            for c in axes.collections
+            if len(np.asarray(c.get_offsets())) > 1
+        ]
     )
 
 
@@ -128,14 +134,14 @@ def test_the_forest_shows_every_pair_at_its_difference() -> None:
 
 def test_a_diverged_trial_is_shown_at_chance() -> None:
     frame = CASES["half_finished"]
-    counted = accuracy.counted(frame)
-    assert counted.loc[counted["status"] == "diverged", "percent"].tolist() == [10.0]
+    rows = counted(frame)
+    assert rows.loc[rows["status"] == "diverged", "percent"].tolist() == [10.0]
     assert "drawn at chance, in no mean" in _said(accuracy.strip_plot(frame, COMPARISONS["half_finished"]))
 
 
 def test_each_variant_is_held_against_its_own_baseline() -> None:
     frame = CASES["two_baselines"]
-    pairs = accuracy.paired_differences(accuracy.counted(frame), accuracy.references(frame))
+    pairs = accuracy.paired_differences(counted(frame), references(frame))
     wide = frame.pivot(index="seed", columns="variant", values="test_accuracy")
     assert set(pairs["variant"]) == {"small, without", "large, without", "large, half"}
     for variant, baseline in (("small, without", "small, with"), ("large, half", "large, with")):
@@ -160,7 +166,7 @@ def test_the_verdicts_and_the_interval_are_in_the_forest() -> None:
 def test_a_difference_has_a_thin_and_a_thick_bar() -> None:
     comparison = COMPARISONS["normal"]
     axes = accuracy.forest_plot(CASES["normal"], comparison).axes[0]
-    bars = {tuple(np.round(line.get_xdata(), 9)): line.get_linewidth() for line in axes.lines}
+    bars = {tuple(np.round(np.asarray(line.get_xdata(), dtype=float), 9)): line.get_linewidth() for line in axes.lines}
     for row in comparison.iloc[1:].to_dict("records"):
         thin, thick = (
             bars[tuple(np.round([100 * row[f"{name}_ci_{end}"] for end in ("low", "high")], 9))]
@@ -206,7 +212,7 @@ def test_hypervolume_agrees_with_counting_cells() -> None:
     for dimensions in (1, 2, 3):
         points = rng.integers(0, 8, (6, dimensions)).astype(float)
         cells = np.stack(np.meshgrid(*[np.arange(8) + 0.5] * dimensions), axis=-1).reshape(-1, dimensions)
-        covered = (cells[:, None] > points[None]).all(axis=2).any(axis=1).sum()
+        covered = np.asarray((cells[:, None] > points[None]).all(axis=2)).any(axis=1).sum()
         assert search.hypervolume(points, np.full(dimensions, 8.0)) == pytest.approx(covered)
     assert search.hypervolume(np.array([[9.0, 1.0]]), np.array([8.0, 8.0])) == 0
 

@@ -19,6 +19,7 @@ from ablations.reporting import tables
 from ablations.reporting.columns import COLUMNS, TABLE_COLUMNS, documentation
 from tests import frames
 from xception.base import formatting
+from xception.base.files import write_atomically
 
 NORMAL = frames.cases()["normal"]
 COMPARISON = frames.comparison(NORMAL)
@@ -302,5 +303,5 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkey
 
     monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="No space"):
-        tables.write_atomically(target, "new")
+        write_atomically(target, "new")
     assert [p.read_text() for p in tmp_path.iterdir()] == ["old"]

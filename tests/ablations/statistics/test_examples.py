@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -28,19 +29,19 @@ from ablations.statistics import (
 
 
 @pytest.mark.parametrize("num_examples", [1, 7, 8, 9, 100])
-def test_packed_correctness_comes_back(num_examples):
+def test_packed_correctness_comes_back(num_examples: int) -> None:
     correct = np.random.default_rng(num_examples).random(num_examples) < 0.5
     packed = pack_correct(correct)
     assert len(packed) == math.ceil(num_examples / 8)
     np.testing.assert_array_equal(unpack_correct(packed, num_examples), correct)
 
 
-def test_wrong_length_is_refused():
+def test_wrong_length_is_refused() -> None:
     with pytest.raises(ValueError, match="correct: 2 bytes are not allowed; 3 for 17 examples"):
         unpack_correct(b"ab", 17)
 
 
-def test_crossed_interval_by_sums_of_squares():
+def test_crossed_interval_by_sums_of_squares() -> None:
     """The analysis of variance in fractions, from its definition."""
     x = [[1, 0, 1, 1, 0], [1, -1, 1, 0, 0], [1, 0, 1, 1, -1]]
     seeds, examples = 3, 5
@@ -57,7 +58,7 @@ def test_crossed_interval_by_sums_of_squares():
     assert (float(interval.low), float(interval.high)) == pytest.approx((float(mean) - half, float(mean) + half))
 
 
-def test_crossed_interval_is_never_narrower_than_that_of_seeds():
+def test_crossed_interval_is_never_narrower_than_that_of_seeds() -> None:
     generator = np.random.default_rng(0)
     for spread in (0.0, 0.3, 1.0):
         x = generator.normal(0, 1, (4, 50)) + spread * generator.normal(0, 1, (1, 50))
@@ -67,12 +68,12 @@ def test_crossed_interval_is_never_narrower_than_that_of_seeds():
 
 
 @pytest.mark.parametrize("shape", [(1, 50), (5, 1)])
-def test_crossed_interval_needs_two_of_either(shape):
+def test_crossed_interval_needs_two_of_either(shape: Any) -> None:
     assert math.isnan(float(crossed_interval(np.random.default_rng(0).random(shape)).low))
     assert math.isnan(float(crossed_interval(np.ones((5, 50))).low))
 
 
-def test_crossed_interval_covers_new_seeds_and_new_examples():
+def test_crossed_interval_covers_new_seeds_and_new_examples() -> None:
     generator = np.random.default_rng(1)
     hits = []
     for _ in range(1000):
@@ -82,7 +83,7 @@ def test_crossed_interval_covers_new_seeds_and_new_examples():
     assert 0.93 <= np.mean(hits) <= 0.98
 
 
-def test_disagreement_is_mcnemar():
+def test_disagreement_is_mcnemar() -> None:
     # Agresti, *Categorical Data Analysis*, table 10.1: approval of a prime minister in two surveys, 794, 150, 86 and
     # 570 people
     first = np.repeat([True, True, False, False], [794, 150, 86, 570])[np.newaxis]
@@ -97,13 +98,13 @@ def test_disagreement_is_mcnemar():
     assert (same.rate, same.p[0]) == (0.0, 1.0)
 
 
-def test_seed_disagreement():
+def test_seed_disagreement() -> None:
     correct = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]], dtype=bool)
     assert seed_disagreement(correct) == pytest.approx((1 / 4 + 2 / 4 + 3 / 4) / 3)
     assert math.isnan(seed_disagreement(correct[:1]))
 
 
-def test_curves():
+def test_curves() -> None:
     curves = np.array([[0.0, 0.5, 1.0], [0.2, 0.5, 0.8], [0.1, 0.2, math.nan]])
     band = curve_band(curves)
     np.testing.assert_allclose(band.mean, [0.1, 0.4, 0.9])
@@ -117,7 +118,7 @@ def test_curves():
 CELLS = [{"a": a, "b": b, "c": c} for a, b, c in itertools.product((0, 1), ("x", "y"), (False, True))]
 
 
-def test_factorial_effects_come_back():
+def test_factorial_effects_come_back() -> None:
     """Accuracies made of known effects, one set per seed; treatment coding averaged over the other factors."""
     generator = np.random.default_rng(0)
     base, a, b, ab = generator.normal(0, 1, (4, 6))
@@ -136,7 +137,7 @@ def test_factorial_effects_come_back():
         np.testing.assert_allclose(found[name], 0, atol=1e-12)
 
 
-def test_factors_of_three_levels_and_a_missing_cell():
+def test_factors_of_three_levels_and_a_missing_cell() -> None:
     cells = [{"a": a, "b": b} for a in (0, 1, 2) for b in (0, 1)]
     values = np.arange(12.0).reshape(6, 2) ** 2
     values[5, 1] = math.nan
@@ -158,25 +159,26 @@ def test_factors_of_three_levels_and_a_missing_cell():
         (CELLS, {}, "at least one"),
     ],
 )
-def test_what_is_no_factorial_is_refused(cells, reference, message):
+def test_what_is_no_factorial_is_refused(cells: Any, reference: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         contrasts(cells, reference)
 
 
-def test_vertical_distance_from_a_straight_line_over_log_macs():
+def test_vertical_distance_from_a_straight_line_over_log_macs() -> None:
     sizes = np.array([4e6, 1e6, 2e6])
     seeds = np.array([0.0, 0.01, -0.02])
     curve = 0.1 * np.log2(sizes / 1e6)[:, np.newaxis] + seeds
     gains = np.array([0.03, 0.05, 0.04])
     found = vertical_distance(2e6 * math.sqrt(2), 0.15 + seeds + gains, sizes, curve)
     np.testing.assert_allclose(found.per_seed, gains)
-    assert (found.n, found.mean) == (3, pytest.approx(0.04))
+    assert found.n == 3
+    assert found.mean == pytest.approx(0.04)
     assert found.high - found.mean == pytest.approx(4.302652729749464 * 0.01 / math.sqrt(3))
     on_a_width = vertical_distance(2e6, 0.1 + seeds, sizes, np.where(np.arange(3)[:, np.newaxis] == 0, math.nan, curve))
     np.testing.assert_allclose(on_a_width.per_seed, 0, atol=1e-12)  # needs no neighbour that is missing
 
 
-def test_vertical_distance_does_not_guess():
+def test_vertical_distance_does_not_guess() -> None:
     with pytest.raises(ValueError, match="5e\\+06 is not allowed; 1e\\+06 to 4e\\+06"):
         vertical_distance(5e6, [0.1, 0.2], [1e6, 4e6], [[0.1, 0.1], [0.2, 0.2]])
     with pytest.raises(ValueError, match="1 widths are not allowed"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -28,7 +29,7 @@ SLEEP = (1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4)
 MAIZE = (49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48)
 
 
-def t_below(t, df):
+def t_below(t: Any, df: int) -> Any:
     """P(T ≤ t) by the incomplete beta function, 40 digits."""
     with mpmath.workdps(40):
         t, df = mpmath.mpf(t), mpmath.mpf(df)
@@ -36,12 +37,12 @@ def t_below(t, df):
         return tail if t < 0 else 1 - tail
 
 
-def t_quantile(q, df):
+def t_quantile(q: float, df: int) -> Any:
     with mpmath.workdps(40):
         return mpmath.findroot(lambda t: t_below(t, df) - q, (0, 10_000), solver="bisect", tol=1e-26, maxsteps=200)
 
 
-def test_student_sleep():
+def test_student_sleep() -> None:
     of = moments(SLEEP)
     assert float(of.mean) == pytest.approx(1.58)
     assert float(of.mean / of.standard_error) == pytest.approx(4.0621, abs=5e-5)
@@ -50,7 +51,7 @@ def test_student_sleep():
     assert (float(interval.low), float(interval.high)) == pytest.approx((0.7001142, 2.4598858), abs=5e-8)
 
 
-def test_fisher_maize():
+def test_fisher_maize() -> None:
     of = moments(MAIZE)
     assert float(of.mean * of.n) == pytest.approx(314)
     assert float(of.mean / of.standard_error) == pytest.approx(2.148, abs=5e-4)  # Fisher, §17
@@ -60,7 +61,7 @@ def test_fisher_maize():
 
 @pytest.mark.parametrize("df", [1, 2, 4, 9, 29])
 @pytest.mark.parametrize("level", [0.5, 0.95, 1 - 0.05 / 8, 1 - 0.005 / 8])
-def test_interval_against_mpmath(df, level):
+def test_interval_against_mpmath(df: int, level: float) -> None:
     values = np.random.default_rng(df).normal(0.01, 0.02, df + 1)
     with mpmath.workdps(40):
         exact = [mpmath.mpf(float(v)) for v in values]
@@ -74,14 +75,14 @@ def test_interval_against_mpmath(df, level):
 
 @pytest.mark.parametrize("shift", [0.0, 0.004, -0.02, 0.3])
 @pytest.mark.parametrize("n", [2, 3, 5, 10])
-def test_p_against_mpmath(n, shift):
+def test_p_against_mpmath(n: int, shift: float) -> None:
     values = np.random.default_rng(n).normal(0, 0.01, n) + shift
     of = moments(values)
     t = float(of.mean) / float(of.standard_error)
     assert float(difference_p(of)) == pytest.approx(float(2 * t_below(-abs(t), n - 1)), rel=1e-9)
 
 
-def test_moments_leave_nan_out_row_by_row():
+def test_moments_leave_nan_out_row_by_row() -> None:
     values = np.array([[1.0, np.nan, 3.0, 5.0], [np.nan, np.nan, 2.0, np.nan], [np.nan] * 4, [7.0, 7.0, 7.0, 7.0]])
     of = moments(values)
     np.testing.assert_array_equal(of.n, [3, 1, 0, 4])
@@ -92,14 +93,14 @@ def test_moments_leave_nan_out_row_by_row():
 @pytest.mark.parametrize(
     "values", [(), (0.1,), (0.02, 0.02, 0.02), (0.0, 0.0), (0.71 - 0.70, 0.72 - 0.71, 0.73 - 0.72), (math.nan, 0.1)]
 )
-def test_without_variance_nothing_is_claimed(values):
+def test_without_variance_nothing_is_claimed(values: Any) -> None:
     of = moments(np.array(values, dtype=float))
     interval = t_interval(of)
     results = [difference_p(of), interval.low, interval.high, hedges_g(of)]
     assert all(math.isnan(float(result)) for result in results)
 
 
-def test_hedges_correction_against_the_published_table():
+def test_hedges_correction_against_the_published_table() -> None:
     # Hedges 1981, *Distribution theory for Glass's estimator*, table 1: c(m) by degrees of freedom
     for m, c in {2: 0.5642, 3: 0.7236, 4: 0.7979, 5: 0.8408, 10: 0.9228}.items():
         values = np.arange(m + 1.0)
@@ -107,18 +108,18 @@ def test_hedges_correction_against_the_published_table():
     assert math.isnan(float(hedges_g(moments([0.1, 0.2]))))
 
 
-def test_wins_count_no_ties():
+def test_wins_count_no_ties() -> None:
     assert wins([0.1, 0.0, -0.1, 0.2, math.nan]) == 2
 
 
-def test_probability_of_improvement_counts_all_pairs_of_runs():
+def test_probability_of_improvement_counts_all_pairs_of_runs() -> None:
     assert probability_of_improvement([0.3, 0.1], [0.2, 0.1]) == (1 + 1 + 0 + 0.5) / 4
     x, y = np.random.default_rng(0).normal(0, 1, (2, 20))
     assert probability_of_improvement(x, y) == pytest.approx(stats.mannwhitneyu(x, y).statistic / 400)
     assert math.isnan(probability_of_improvement([], [0.1]))
 
 
-def test_seed_correlation():
+def test_seed_correlation() -> None:
     x, y = [1.0, 2.0, 4.0, math.nan], [2.0, 1.0, 5.0, 9.0]
     mx, my = 7 / 3, 8 / 3
     products = sum((a - mx) * (b - my) for a, b in zip(x[:3], y[:3], strict=True))
@@ -129,7 +130,7 @@ def test_seed_correlation():
 
 
 @pytest.mark.parametrize("n", [6, 7, 10])
-def test_sign_flips_against_enumeration(n):
+def test_sign_flips_against_enumeration(n: int) -> None:
     # whole hundredths make ties, where rounding must not decide
     values = np.random.default_rng(n).integers(-3, 8, n) / 100
     flips = np.array(list(itertools.product([-1, 1], repeat=n))) @ np.round(100 * values).astype(int)
@@ -137,7 +138,7 @@ def test_sign_flips_against_enumeration(n):
     assert sign_flip_p(values) == expected
 
 
-def test_sign_flips_only_where_they_can_tell():
+def test_sign_flips_only_where_they_can_tell() -> None:
     assert math.isnan(sign_flip_p([1.0] * 5))
     assert sign_flip_p([1.0] * 6) == 2 / 64
     assert sign_flip_p([0.0] * 6) == 1
@@ -145,7 +146,7 @@ def test_sign_flips_only_where_they_can_tell():
     assert math.isnan(sign_flip_p([1.0] * 41))
 
 
-def test_bootstrap_is_refused_where_it_would_mislead():
+def test_bootstrap_is_refused_where_it_would_mislead() -> None:
     generator = np.random.default_rng(0)
     with pytest.raises(ValueError, match="14 pairs are not allowed; at least 15"):
         bootstrap_interval(np.arange(14.0), 0.95, generator)
@@ -153,12 +154,12 @@ def test_bootstrap_is_refused_where_it_would_mislead():
         bootstrap_interval(np.ones(20), 0.95, generator)
 
 
-def test_bootstrap_against_the_formula():
+def test_bootstrap_against_the_formula() -> None:
     """Efron 1987: bias z₀ from the share of resampled means below the mean, acceleration a from the jackknife."""
     values = np.random.default_rng(1).exponential(1.0, 20)
     means = np.random.default_rng(2).choice(values, (200_000, 20)).mean(axis=1)
 
-    def normal(p):
+    def normal(p: float) -> float:
         return float(mpmath.sqrt(2) * mpmath.erfinv(2 * p - 1))
 
     bias = normal(((means < values.mean()).mean() + (means <= values.mean()).mean()) / 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -15,11 +16,11 @@ from ablations.statistics.sequential import FUTILE, RUNNING, SETTLED, SPENT
 MARGIN = 0.005
 
 
-def noise(seed=0, variants=3, sd=0.004):
+def noise(seed: int = 0, variants: int = 3, sd: float = 0.004) -> Any:
     return np.random.default_rng(seed).normal(0, sd, (variants, 10))
 
 
-def test_the_looks_spend_five_percent_as_the_cube_of_the_seeds():
+def test_the_looks_spend_five_percent_as_the_cube_of_the_seeds() -> None:
     """Chance of a first crossing at each look under t tests of no difference, against .05 · (n / 10)³."""
     assert [look.seeds for look in LOOKS] == [3, 5, 8, 10]
     values = np.random.default_rng(0).normal(0, 1, (400_000, 10))
@@ -29,7 +30,7 @@ def test_the_looks_spend_five_percent_as_the_cube_of_the_seeds():
         assert crossed.mean() == pytest.approx(0.05 * (look.seeds / 10) ** 3, abs=0.001)
 
 
-def test_a_clear_effect_settles_at_once_and_reads_three_seeds():
+def test_a_clear_effect_settles_at_once_and_reads_three_seeds() -> None:
     data = noise() + np.array([[0.5], [0.0], [0.0]])
     data[0, 3:] = math.nan  # never trained
     found = race(data, MARGIN)
@@ -42,7 +43,7 @@ def test_a_clear_effect_settles_at_once_and_reads_three_seeds():
     assert (found.decisions.p[0] < 0.05) == (first.low[0] > 0 or first.high[0] < 0)
 
 
-def test_the_future_changes_nothing_that_was_decided():
+def test_the_future_changes_nothing_that_was_decided() -> None:
     for seed in range(20):
         data = noise(seed) + np.array([[0.02], [0.004], [0.0]])
         found = race(data, MARGIN)
@@ -55,7 +56,7 @@ def test_the_future_changes_nothing_that_was_decided():
             assert again.decisions.mean[k] == found.decisions.mean[k]
 
 
-def test_a_stopped_variant_stays_in_the_family():
+def test_a_stopped_variant_stays_in_the_family() -> None:
     """A replay by hand, look by look, of one study after another."""
     kinds = set()
     for seed in range(60):
@@ -74,7 +75,7 @@ def test_a_stopped_variant_stays_in_the_family():
     assert kinds == {SETTLED, FUTILE, SPENT}
 
 
-def test_hopeless_variants_are_stopped():
+def test_hopeless_variants_are_stopped() -> None:
     data = noise(3, 1, sd=0.2)  # forty margins: nothing can come of ten seeds
     found = race(data - data.mean(), MARGIN)
     assert found.state[0] == FUTILE
@@ -82,7 +83,7 @@ def test_hopeless_variants_are_stopped():
     assert VERDICTS[found.decisions.verdict[0]] == "inconclusive"
 
 
-def test_a_look_waits_for_all_that_run():
+def test_a_look_waits_for_all_that_run() -> None:
     data = noise(1) + np.array([[0.5], [0.003], [0.003]])
     ended = np.zeros(data.shape, dtype=bool)
     assert (race(data, MARGIN, ended).looks == 0).all()
@@ -97,7 +98,7 @@ def test_a_look_waits_for_all_that_run():
     assert race(data, MARGIN, ended).looks.tolist() == [1, 2, 2]  # the first, settled, is not waited for
 
 
-def test_pairs_that_are_out_leave_the_look_to_the_others():
+def test_pairs_that_are_out_leave_the_look_to_the_others() -> None:
     data = noise(1, 1) + 0.5
     data[0, 1] = math.nan
     found = race(data, MARGIN)
@@ -108,12 +109,12 @@ def test_pairs_that_are_out_leave_the_look_to_the_others():
     assert [VERDICTS[v] for v in nothing.decisions.verdict] == ["inconclusive"] * 2
 
 
-def test_no_variants():
+def test_no_variants() -> None:
     found = race(np.empty((0, 10)), MARGIN)
     assert found.state.shape == (0,)
 
 
-def test_studies_side_by_side_are_decided_as_alone():
+def test_studies_side_by_side_are_decided_as_alone() -> None:
     data = np.random.default_rng(5).normal(0.004, 0.006, (50, 3, 10))
     together = race(data, MARGIN)
     for index in range(50):
@@ -122,16 +123,18 @@ def test_studies_side_by_side_are_decided_as_alone():
         np.testing.assert_array_equal(together.decisions.p[index], alone.decisions.p)
 
 
-def test_chance_of_a_verdict_against_quadrature():
+def test_chance_of_a_verdict_against_quadrature() -> None:
     values = 2 * np.array([[0.003, -0.001, 0.004, 0.0, 0.0015]])
     now = decide(values, MARGIN, 0.01)
     mean, sd = float(values.mean()), float(values.std(ddof=1))
 
-    def density(t):
+    def density(t: Any) -> Any:
         return mpmath.gamma(2.5) / (mpmath.sqrt(4 * mpmath.pi) * mpmath.gamma(2)) * (1 + t * t / 4) ** mpmath.mpf(-2.5)
 
-    def quantile(q):
-        tail = lambda t: mpmath.betainc(4.5, 0.5, 0, 9 / (9 + t * t), regularized=True) / 2  # noqa: E731
+    def quantile(q: float) -> Any:
+        def tail(t: Any) -> Any:
+            return mpmath.betainc(4.5, 0.5, 0, 9 / (9 + t * t), regularized=True) / 2
+
         return mpmath.findroot(lambda t: tail(t) - (1 - q), (0.01, 100), solver="bisect", tol=1e-20, maxsteps=100)
 
     error, spread = sd / math.sqrt(10), sd * math.sqrt(1 / 5 - 1 / 10)

@@ -54,6 +54,10 @@ def shortcuts(*without: str) -> Fact:
     return fact
 
 
+def middle_modules(number: int) -> Fact:
+    return lambda design, _: sum(m.name.startswith("middle") for m in ours(design).modules()) == number
+
+
 def ratio(path: str, factor: float) -> Fact:
     return lambda design, base: bool(abs(design.at(path) / base.at(path) - factor) < 0.01)
 
@@ -141,12 +145,7 @@ FACTS: dict[str, dict[str, Fact]] = {
         "separable": operator("separable"),
         "regular": operator("regular"),
     },
-    "depth": {
-        f"{n} module{'s' * (n != 1)}": lambda d, _, n=n: (
-            sum(m.name.startswith("middle") for m in ours(d).modules()) == n
-        )
-        for n in (0, 1, 2, 4, 8, 16)
-    },
+    "depth": {f"{n} module{'s' * (n != 1)}": middle_modules(n) for n in (0, 1, 2, 4, 8, 16)},
     "downsampling": {
         title: at("model.downsampling", value)
         for title, value in (

@@ -6,9 +6,11 @@ import itertools
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.networks import xception_preset
 from xception.__main__ import main
 from xception.base.canonical import canonical_json, from_plain
 from xception.commands.describe import stages
@@ -17,7 +19,7 @@ from xception.network.closed_form import complexity
 from xception.network.config import XceptionConfig
 
 
-def test_the_table_of_the_paper(capsys):
+def test_the_table_of_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "--preset", "paper"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "paper at 3×299×299"
@@ -28,20 +30,20 @@ def test_the_table_of_the_paper(capsys):
     assert any(line.startswith("fvcore total") and "8,399,882,600" in line for line in lines)
 
 
-def test_json(capsys):
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "--preset", "cifar_tiny", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    counted = complexity(presets.get("cifar_tiny"), 32)
+    counted = complexity(xception_preset("cifar_tiny"), 32)
     assert (told["params"], told["macs"], told["activations"]) == (counted.params, counted.macs, counted.activations)
     assert told["fvcore_total"] > told["macs"]
     assert sum(stage["params"] for stage in told["stages"]) == told["params"]
     assert sum(stage["macs"] for stage in told["stages"]) == told["macs"]
     plain = dict(told["config"])
     assert plain.pop("type") == "XceptionConfig"
-    assert from_plain(XceptionConfig, plain) == presets.get("cifar_tiny")
+    assert from_plain(XceptionConfig, plain) == xception_preset("cifar_tiny")
 
 
-def test_torchvision(capsys):
+def test_torchvision(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "--preset", "torchvision:resnet18", "--input-size", "64", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["params"] == 11_689_512
@@ -49,16 +51,16 @@ def test_torchvision(capsys):
     assert sum(stage["macs"] for stage in told["stages"]) == told["macs"]
 
 
-def test_a_config_file(tmp_path, capsys):
-    config = presets.get("cifar_tiny").replace_at("operator.kind", "segmented").replace_at("operator.segments", 4)
+def test_a_config_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = xception_preset("cifar_tiny").replace_at("operator.kind", "segmented").replace_at("operator.segments", 4)
     (tmp_path / "mine.json").write_text(canonical_json(config))
     assert main(["describe", "--config", str(tmp_path / "mine.json")]) == 0
     assert "segmented 3×3 s=4" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", presets.names())
-def test_stages_follow_each_other_and_add_up(name):
-    config, size = presets.get(name), presets.input_size(name)
+def test_stages_follow_each_other_and_add_up(name: str) -> None:
+    config, size = xception_preset(name), presets.input_size(name)
     rows, counted = stages(config, size), complexity(config, size)
     assert all(a.out_shape == b.in_shape for a, b in itertools.pairwise(rows))
     assert (sum(row.params for row in rows), sum(row.macs for row in rows)) == (counted.params, counted.macs)
@@ -83,7 +85,7 @@ def test_stages_follow_each_other_and_add_up(name):
         (["describe", "--presets", "paper"], "--presets"),
     ],
 )
-def test_wrong_use_is_one_line(args, message, capsys):
+def test_wrong_use_is_one_line(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(args)
     out, err = capsys.readouterr()
@@ -93,7 +95,7 @@ def test_wrong_use_is_one_line(args, message, capsys):
     assert message in err
 
 
-def test_help_imports_no_torch():
+def test_help_imports_no_torch() -> None:
     for args in (["--help"], ["describe", "--help"]):
         code = (
             "import runpy, sys; sys.argv = ['xception', *sys.argv[1:]]\n"

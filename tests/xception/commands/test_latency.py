@@ -194,7 +194,7 @@ def test_lists_of_options_keep_their_order_and_lose_repetitions() -> None:
 
 
 def test_help_needs_no_torch() -> None:
-    from tests.command import call  # type: ignore[import-not-found]
+    from tests.command import call
 
     code = """
 import sys

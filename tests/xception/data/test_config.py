@@ -68,7 +68,7 @@ def test_lengths_against_the_image() -> None:
     AugmentConfig(crop_padding=32, cutout=32).check_size(32)
     for field in ("crop_padding", "cutout"):
         with pytest.raises(ValueError, match=rf"{field}: 33 is not allowed; 0 to the image size of 32"):
-            AugmentConfig(**{field: 33}).check_size(32)
+            AugmentConfig().replace(**{field: 33}).check_size(32)
 
 
 def test_labels_are_mixed_by_mixup_and_cutmix_alone() -> None:

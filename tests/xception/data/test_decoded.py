@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,12 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     calls: list[str] = []
     build = decoded._build
-    monkeypatch.setattr(decoded, "_build", lambda source, *rest: calls.append(source.name) or build(source, *rest))
+
+    def counted(source: Any, *rest: Any) -> Any:
+        calls.append(source.name)
+        return build(source, *rest)
+
+    monkeypatch.setattr(decoded, "_build", counted)
     return calls
 
 

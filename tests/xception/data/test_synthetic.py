@@ -17,7 +17,7 @@ from xception.data.synthetic import COLOURS, DEFAULT_KAPPA, SHAPES, _pairs, _sha
 def digest(kappa: float) -> str:
     out = hashlib.sha256()
     for split in ("train", "test"):
-        images, labels = generate(split, kappa)  # type: ignore[arg-type]
+        images, labels = generate(split, kappa)
         out.update(images.tobytes() + labels.astype("<i8").tobytes())
     return out.hexdigest()
 

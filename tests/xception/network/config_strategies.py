@@ -106,9 +106,9 @@ def settle(fields: dict[str, Any]) -> XceptionConfig:
 
 @st.composite
 def _operators(draw: st.DrawFn) -> OperatorConfig:
-    kind = draw(st.sampled_from(OPERATORS))
+    kind: Any = draw(st.sampled_from(OPERATORS))
     kernel_size = draw(st.sampled_from([3, 3, 5, 1]))
-    between = draw(maybe_activation) if kind != "regular" else "none"
+    between: Any = draw(maybe_activation) if kind != "regular" else "none"
     own = draw(st.none() | st.sampled_from(get_args(Activation))) if kind in TOWERS else None
     return OperatorConfig(
         kind=kind,
@@ -123,10 +123,10 @@ def _operators(draw: st.DrawFn) -> OperatorConfig:
 
 @st.composite
 def _norms(draw: st.DrawFn, operator: OperatorConfig) -> NormConfig:
-    kind = draw(st.sampled_from(["batch", "group", "layer", "none"]))
+    kind: Any = draw(st.sampled_from(["batch", "group", "layer", "none"]))
     if kind == "none":
         return NormConfig(kind="none")
-    placement = draw(st.sampled_from(PLACEMENTS))
+    placement: Any = draw(st.sampled_from(PLACEMENTS))
     if placement == "each_convolution" and operator.kind == "regular":
         placement = "after_convolution"
     return NormConfig(
@@ -140,7 +140,7 @@ def _norms(draw: st.DrawFn, operator: OperatorConfig) -> NormConfig:
 
 @st.composite
 def _stems(draw: st.DrawFn, widths: st.SearchStrategy[int]) -> StemConfig:
-    kind = draw(st.sampled_from(["paper", "aligned", "cifar", "patchify"]))
+    kind: Any = draw(st.sampled_from(["paper", "aligned", "cifar", "patchify"]))
     patch_size = draw(st.sampled_from([2, 4])) if kind == "patchify" else 4
     return StemConfig(kind=kind, patch_size=patch_size, widths=tuple(draw(st.lists(widths, min_size=1, max_size=2))))
 
@@ -189,4 +189,4 @@ def _heads(draw: st.DrawFn) -> HeadConfig:
     )
 
 
-_kinds = st.sampled_from([None, None, "projection", "identity", "none"])
+_kinds: st.SearchStrategy[Any] = st.sampled_from([None, None, "projection", "identity", "none"])

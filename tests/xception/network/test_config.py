@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
+from tests.networks import xception_preset
 from xception.base.canonical import from_json, key_of, to_plain
 from xception.network import presets
 from xception.network.config import (
@@ -21,7 +24,7 @@ from xception.network.config import (
     XceptionConfig,
 )
 
-TINY = presets.get("cifar_tiny")
+TINY = xception_preset("cifar_tiny")
 NO_FLOWS = XceptionConfig(entry=None, middle=TINY.middle.replace(modules=0), exit=None)
 SAME_SHAPES = TINY.replace(entry=None, exit=None, downsampling="max_pool")
 
@@ -76,7 +79,7 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("config", "path", "value", "message"), REFUSED, ids=[f"{path}={value}" for _, path, value, _ in REFUSED]
 )
-def test_refused_with_the_reason(config, path, value, message):
+def test_refused_with_the_reason(config: XceptionConfig, path: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError) as caught:
         config.replace_at(path, value)
     assert message in str(caught.value)
@@ -98,13 +101,13 @@ def test_refused_with_the_reason(config, path, value, message):
         (lambda: HeadConfig(hidden=(0,)), "HeadConfig.hidden"),
         (lambda: EntryFlowConfig(widths=(), strides=()), "or entry=None for no entry flow"),
         (
-            lambda: TorchvisionConfig(name="alexnet"),
+            lambda: TorchvisionConfig(name=cast("Any", "alexnet")),
             "TorchvisionConfig.name: 'alexnet' is not allowed; allowed: 'vgg16'",
         ),
         (lambda: TorchvisionConfig(name="vgg16", stem="cifar"), "only ResNets have one"),
     ],
 )
-def test_parts_refused_with_the_reason(config, message):
+def test_parts_refused_with_the_reason(config: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError) as caught:
         config()
     assert message in str(caught.value)
@@ -150,7 +153,7 @@ def test_parts_refused_with_the_reason(config, message):
     ids=lambda pair: f"{pair[0]}={pair[1]}",
 )
 @pytest.mark.parametrize("preset", ["cifar_tiny", "cifar_small", "cifar_base", "cifar_large", "paper"])
-def test_one_path_is_one_variant(preset, path_value):
+def test_one_path_is_one_variant(preset: str, path_value: tuple[str, Any]) -> None:
     path, value = path_value
     config = presets.get(preset)
     changed = config.replace_at(path, value)
@@ -159,21 +162,23 @@ def test_one_path_is_one_variant(preset, path_value):
     assert (key_of(changed) == key_of(config)) == (config.at(path) == value)
 
 
-def test_for_data_gives_the_input_size_only_where_the_head_needs_it():
-    config = presets.get("cifar_tiny")
+def test_for_data_gives_the_input_size_only_where_the_head_needs_it() -> None:
+    config = xception_preset("cifar_tiny")
     assert config.for_data(num_classes=7, in_channels=1, input_size=28).input_size is None
     flat = config.replace_at("head.pool", "flatten").for_data(num_classes=7, in_channels=1, input_size=28)
     assert (flat.input_size, flat.in_channels, flat.num_classes) == (28, 1, 7)
     assert flat.for_data(num_classes=7, in_channels=1, input_size=40).input_size == 40
 
 
-def test_images_too_small_are_refused():
+def test_images_too_small_are_refused() -> None:
     with pytest.raises(ValueError, match="input_size: 4 is not allowed; the stem leaves nothing of such an image"):
-        presets.get("paper").for_data(num_classes=10, in_channels=3, input_size=4)
-    assert presets.get("paper").for_data(num_classes=10, in_channels=3, input_size=32) == XceptionConfig(num_classes=10)
+        xception_preset("paper").for_data(num_classes=10, in_channels=3, input_size=4)
+    assert xception_preset("paper").for_data(num_classes=10, in_channels=3, input_size=32) == XceptionConfig(
+        num_classes=10
+    )
 
 
-def test_torchvision_networks_refuse_images_too_small():
+def test_torchvision_networks_refuse_images_too_small() -> None:
     config = presets.get("torchvision:inception_v3")
     with pytest.raises(ValueError, match="at least 75"):
         config.for_data(num_classes=10, in_channels=3, input_size=32)
@@ -181,22 +186,22 @@ def test_torchvision_networks_refuse_images_too_small():
 
 
 @pytest.mark.parametrize("name", [*presets.names(), *presets.torchvision_names()])
-def test_presets_round_trip(name):
+def test_presets_round_trip(name: str) -> None:
     config = presets.get(name)
     text = json.dumps({"type": type(config).tag, **to_plain(config)})
-    assert from_json(ModelConfig, text) == config
+    assert from_json(cast("Any", ModelConfig), text) == config
 
 
-def test_width_multiplier_is_fine_and_keeps_divisors():
-    config = presets.get("cifar_small").replace_at("operator.kind", "segmented").replace_at("operator.segments", 16)
+def test_width_multiplier_is_fine_and_keeps_divisors() -> None:
+    config = xception_preset("cifar_small").replace_at("operator.kind", "segmented").replace_at("operator.segments", 16)
     for step in range(50, 90):
         scaled = config.replace(width_multiplier=step / 100)
         assert all(scaled.channels(width) % 16 == 0 for width in scaled.widths().values())
-    fine = {presets.get("cifar_base").replace(width_multiplier=1.1 + i / 1000).channels(1024) for i in range(10)}
+    fine = {xception_preset("cifar_base").replace(width_multiplier=1.1 + i / 1000).channels(1024) for i in range(10)}
     assert len(fine) == 10
 
 
-def test_configs_and_presets_import_no_torch():
+def test_configs_and_presets_import_no_torch() -> None:
     code = (
         "import sys; from xception import presets, XceptionConfig; from xception.network.closed_form import"
         " complexity;[presets.get(n) for n in (*presets.names(), *presets.torchvision_names())];"

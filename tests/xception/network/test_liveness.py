@@ -4,6 +4,9 @@ begins.
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any, cast
+
 import pytest
 import torch
 
@@ -131,42 +134,43 @@ def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def known():
+def known() -> dict[str, Any]:
     return {name: behaviour(config) for name, config in BASES.items()}
 
 
 @pytest.mark.parametrize(("base", "path", "value"), CHANGES, ids=lambda v: str(v))
-def test_changing_a_field_changes_the_network(known, base, path, value):
+def test_changing_a_field_changes_the_network(known: dict[str, Any], base: str, path: str, value: Any) -> None:
     changed = BASES[base].replace_at(path, value)
     assert key_of(changed) != key_of(BASES[base])
     assert not same(behaviour(changed), known[base])
 
 
-def test_the_same_config_gives_the_same_network(known):
+def test_the_same_config_gives_the_same_network(known: dict[str, Any]) -> None:
     assert all(same(behaviour(config), known[name]) for name, config in BASES.items())
 
 
 def fields(config_class: type[Config], prefix: str = "") -> set[str]:
     """Dotted paths of all fields, parts of configs among them."""
-    out = set()
-    for name, field in config_class.__dataclass_fields__.items():
-        inner = type(field.default)
+    out: set[str] = set()
+    for field in dataclasses.fields(cast("Any", config_class)):
+        name, inner = field.name, type(field.default)
         out |= fields(inner, f"{prefix}{name}.") if issubclass(inner, Config) else {prefix + name}
     return out
 
 
-def test_every_field_is_tried():
+def test_every_field_is_tried() -> None:
     assert {path for _, path, _ in CHANGES} - {"entry", "exit"} == fields(XceptionConfig)
 
 
 @pytest.mark.parametrize(
     ("path", "value"), [("num_classes", 7), ("in_channels", 1), ("stem", "cifar"), ("initialisation", "he_normal")]
 )
-def test_every_field_of_a_torchvision_network_does_something(path, value):
+def test_every_field_of_a_torchvision_network_does_something(path: str, value: Any) -> None:
     def state(config: TorchvisionConfig) -> list[torch.Tensor]:
         model = build(config)
         initialise(model, config.initialisation, seed=0)
         return [*model.state_dict().values()]
 
     base = presets.get("torchvision:resnet18")
+    assert isinstance(base, TorchvisionConfig)
     assert not same(state(base), state(base.replace_at(path, value)))

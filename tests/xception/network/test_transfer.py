@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.networks import part, xception_preset
 from xception.network import presets
 from xception.network.model import Xception, build
 from xception.network.transfer import freeze, head_prefix, partition, rate_groups
 
-TINY = presets.get("cifar_tiny").replace_at("head.dropout", 0.5)
+TINY = xception_preset("cifar_tiny").replace_at("head.dropout", 0.5)
 NETWORKS = {
     "ours": TINY,
     "hidden": TINY.replace_at("head.hidden", (16,)),
@@ -29,7 +30,7 @@ def step(model: torch.nn.Module) -> set[str]:
 
 
 @pytest.mark.parametrize(("name", "prefix"), [("ours", "head."), ("hidden", "head."), ("resnet", "fc.")])
-def test_a_linear_probe_changes_the_head_alone(name, prefix):
+def test_a_linear_probe_changes_the_head_alone(name: str, prefix: str) -> None:
     model = build(NETWORKS[name])
     assert head_prefix(model) == prefix
     model.train()
@@ -38,15 +39,15 @@ def test_a_linear_probe_changes_the_head_alone(name, prefix):
     assert changed == {name for name in model.state_dict() if name.startswith(prefix)}
 
 
-def test_a_probe_keeps_the_dropout_of_its_head():
+def test_a_probe_keeps_the_dropout_of_its_head() -> None:
     model = Xception(TINY).train()
     freeze(model, "backbone")
-    assert model.head.dropout.training
-    assert not model.middle[0].branch[0].norm.training
+    assert part(model, "head.dropout").training
+    assert not part(model, "middle.0.branch.0.norm").training
 
 
 @pytest.mark.parametrize("name", ["ours", "resnet"])
-def test_frozen_norms_keep_scales_and_statistics(name):
+def test_frozen_norms_keep_scales_and_statistics(name: str) -> None:
     model = build(NETWORKS[name])
     norms = {f"{path}." for path, module in model.named_modules() if isinstance(module, torch.nn.BatchNorm2d)}
     model.train()
@@ -55,7 +56,7 @@ def test_frozen_norms_keep_scales_and_statistics(name):
     assert changed == {name for name in model.state_dict() if not name.startswith(tuple(norms))}
 
 
-def test_thawed_from_an_epoch_on():
+def test_thawed_from_an_epoch_on() -> None:
     model = Xception(TINY)
     everything = set(model.state_dict())
     head = {name for name in everything if name.startswith("head.")}
@@ -65,13 +66,13 @@ def test_thawed_from_an_epoch_on():
         assert step(model) == expected
 
 
-def test_nothing_frozen_changes_all():
+def test_nothing_frozen_changes_all() -> None:
     model = Xception(TINY).train()
     freeze(model, "none")
     assert step(model) == set(model.state_dict())
 
 
-def test_groups_cover_every_parameter_once():
+def test_groups_cover_every_parameter_once() -> None:
     model = Xception(TINY)
     backbone, head = partition(model)
     groups = rate_groups(model, backbone=0.1)
@@ -83,6 +84,6 @@ def test_groups_cover_every_parameter_once():
         rate_groups(model, backbone=0.0)
 
 
-def test_a_network_without_linear_layer_has_no_head():
+def test_a_network_without_linear_layer_has_no_head() -> None:
     with pytest.raises(ValueError, match="ends in a linear layer"):
         head_prefix(torch.nn.Conv2d(1, 1, 1))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+from typing import Any, cast
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -31,8 +35,8 @@ def images(config: XceptionConfig, count: int = 2, device: str = "cpu") -> torch
 
 def paths(config: Config, prefix: str = "") -> list[str]:
     """Dotted paths of all fields that are not configs themselves."""
-    out = []
-    for name in type(config).__dataclass_fields__:
+    out: list[str] = []
+    for name in [field.name for field in dataclasses.fields(cast("Any", config))]:
         value = getattr(config, name)
         out += paths(value, f"{prefix}{name}.") if isinstance(value, Config) else [prefix + name]
     return out
@@ -46,7 +50,7 @@ def check_trains(config: XceptionConfig) -> None:
     plain.load_state_dict(model.state_dict())
     for module in plain.modules():
         if hasattr(module, "inplace"):
-            module.inplace = False
+            setattr(module, "inplace", False)  # noqa: B010
     for network_ in (model, plain):
         torch.manual_seed(1)
         logits = network_(images(config).double())
@@ -101,11 +105,11 @@ CHECKS = [check_trains, check_counts, check_remembered, check_no_idle_field]
 @pytest.mark.parametrize(
     ("check", "count"), [(check_trains, 15), (check_counts, 15), (check_remembered, 40), (check_no_idle_field, 40)]
 )
-def test_random_config(check, count):
+def test_random_config(check: Callable[[XceptionConfig], None], count: int) -> None:
     settings(quick, max_examples=count)(given(configs())(check))()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("check", CHECKS)
-def test_many_random_configs(check):
+def test_many_random_configs(check: Callable[[XceptionConfig], None]) -> None:
     thorough(given(configs())(check))()

@@ -154,7 +154,7 @@ def random_config(draw: random.Random) -> XceptionConfig:
                 middle=MiddleFlowConfig(modules=draw.randint(1, 2), convolutions=draw.randint(1, 3)),
                 exit=draw.choice((None, ExitFlowConfig(width=32, tail_widths=(40,)))),
                 head=HeadConfig(pool=draw.choice(("average", "max")), hidden=draw.choice(((), (12,)))),
-                operator=OperatorConfig(kind=draw.choice(OPERATORS)),
+                operator=OperatorConfig().replace(kind=draw.choice(OPERATORS)),
                 norm=NormConfig(kind=draw.choice(("batch", "group", "layer"))),
                 residual=ResidualConfig(kind=draw.choice(("projection", "identity", "none"))),
                 downsampling=draw.choice(("max_pool", "strided", "average_pool", "anti_aliased")),

@@ -97,7 +97,10 @@ def test_a_drift_of_the_machine_falls_on_all_alike() -> None:
     median.
     """
     clock = FakeClock()
-    slow = lambda: 1.0 + (clock() - 100.0) / 100.0  # noqa: E731
+
+    def slow() -> float:
+        return 1.0 + (clock() - 100.0) / 100.0
+
     fixed = {name: [clock.spend(slow()) for _ in range(30)] for name in ("a", "b")}
     assert np.median(fixed["b"]) > 1.2 * np.median(fixed["a"])
     clock.now = 100.0
@@ -146,7 +149,7 @@ def test_the_interval_is_the_narrowest_that_covers(n: int, confidence: float) ->
     assert high == n + 1 - rank
 
     def coverage(r: int) -> float:
-        return 1 - binomtest(r - 1, n, 0.5, alternative="less").pvalue * 2
+        return 1 - float(binomtest(r - 1, n, 0.5, alternative="less").pvalue) * 2
 
     assert coverage(rank) >= confidence - 1e-12
     assert coverage(rank + 1) < confidence

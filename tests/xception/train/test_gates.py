@@ -72,7 +72,7 @@ def plain_losses(model: ModelConfig, recipe: Recipe, dataset: Dataset, make_opti
     initialise(network, model.initialisation, seed=derive_seed("initial values", SEED, STREAM))
     for module in network.modules():
         if hasattr(module, "inplace"):
-            module.inplace = False
+            setattr(module, "inplace", False)  # noqa: B010
     optimiser = make_optimiser(network.parameters())
     losses = []
     for epoch in range(STEPS):

@@ -40,7 +40,7 @@ def test_steps_are_those_of_pytorch(kind: SGD | RMSprop | AdamW) -> None:
     assert isinstance(ours, theirs)
     named = dict(zip(network.parameters(), other.parameters(), strict=True))
     groups = [{**group, "params": [named[p] for p in group["params"]]} for group in ours.param_groups]
-    reference: torch.optim.Optimizer = theirs(groups)  # type: ignore[arg-type]
+    reference: torch.optim.Optimizer = theirs(groups)
     images, labels = torch.rand(16, 3, 32, 32), torch.arange(16) % 10
     for _ in range(3):
         for model, optimiser in ((network, ours), (other, reference)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from xception.base.canonical import canonical_json, from_json
@@ -82,7 +84,7 @@ def test_a_rate_of_nothing_is_refused(optimizer: type[SGD] | type[RMSprop] | typ
         (lambda: Exponential(every_epochs=0), "Exponential.every_epochs: 0 is not allowed"),
     ],
 )
-def test_what_makes_no_sense_is_refused(make, message) -> None:
+def test_what_makes_no_sense_is_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError) as caught:
         make()
     assert str(caught.value).startswith(message)

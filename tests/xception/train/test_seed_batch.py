@@ -4,7 +4,7 @@ others do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def test_all_steps_of_each_member_match_its_solo_run(training_in_float64: Traini
 
 def step_from(
     tiny_training: Training, folder: Path, *, step: int, together_from: int, **changes: Any
-) -> dict[int, dict[str, torch.Tensor]]:
+) -> dict[int, Mapping[str, torch.Tensor]]:
     """Train each seed alone to `together_from`, then all together to `step`; return each seed's checkpoint there."""
     members = in_folders(folder)
     for member in members:
@@ -100,7 +100,7 @@ def step_from(
     return {member.seed: newest_tensors(member) for member in members}
 
 
-def newest_tensors(member: Member) -> dict[str, torch.Tensor]:
+def newest_tensors(member: Member) -> Mapping[str, torch.Tensor]:
     assert member.checkpoints is not None
     newest = member.checkpoints.newest(lambda checkpoint: None)
     assert newest is not None
