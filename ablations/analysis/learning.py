@@ -13,6 +13,7 @@ import pandas as pd
 
 from ablations import statistics as st
 from ablations.analysis.measurements import Measurements
+from ablations.records.record import chance_accuracy
 
 __all__ = ["curve_bands", "learning"]
 
@@ -91,7 +92,7 @@ def _curves(measured: Measurements, variant: str, column: str) -> tuple[st.Array
         for index, seed in enumerate(measured.seeds):
             row = measured.rows.get((variant, seed))
             if row is not None and row["status"] == "diverged":
-                values[index, np.isnan(values[index])] = 1 / float(row["num_classes"])
+                values[index, np.isnan(values[index])] = chance_accuracy(float(row["num_classes"]))
     return np.array(epochs, dtype=np.float64), values
 
 

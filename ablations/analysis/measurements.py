@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablations.records.record import chance_accuracy
 from ablations.statistics.paired import Array
 from ablations.statistics.sequential import LOOKS
 
@@ -190,7 +191,7 @@ def _accuracies(row: dict[str, Any]) -> tuple[float, float]:
                 f"num_classes: {classes!r} of {where} is not allowed; a diverged trial is counted at chance, 1 /"
                 " num_classes"
             )
-        return math.nan, 1 / float(classes)
+        return math.nan, chance_accuracy(float(classes))
     if status != "complete" or not _is_given(accuracy):
         return math.nan, math.nan
     if not 0 <= accuracy <= 1:

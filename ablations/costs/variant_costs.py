@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from ablations.costs.latency_lookup import Shape, latencies_on_one_device, put_latency
 from ablations.design.study import Design
 from ablations.design.trial import Trial, read_trial
 from xception.base.canonical import key_of
@@ -22,7 +23,6 @@ __all__ = ["COST_COLUMNS", "latency_budget", "measure_costs", "stored_costs"]
 # Raised where a count comes to mean something else: stored counts are then made again.
 _COUNTER_VERSION = 2
 _COUNTED = ("params", "macs", "fvcore_total", "activations")
-_TIMED = ("latency_ms", "latency_device", "low_ms", "high_ms", "p5_ms", "p95_ms", "n")
 _MEMORY = ("inference_memory_bytes", "training_memory_bytes", "memory_method")
 COST_COLUMNS = (
     *_COUNTED,
@@ -75,8 +75,7 @@ def measure_costs(
         {name: designs[name].model for name in distinct.values()}, within, input_shape=shapes, device=device
     )
     for row in rows:
-        told = {name: getattr(row, name) for name in ("model_key", "input_shape", "status", "reason", *_TIMED)}
-        store.put_measurement(keys[row.name], "latency", told)
+        put_latency(store, designs[row.name].model, shapes[row.name], row, device=device, protocol=protocol)
 
 
 @contextmanager
@@ -93,18 +92,19 @@ def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
     """Return one row per variant with what the store has of its costs; None where it was not measured."""
     import pandas as pd
 
-    latencies = {(row["model_key"], tuple(row["input_shape"])): row for row in reversed(store.measurements("latency"))}
     first = {member.variant: member.key for member in reversed(plan.members)}
     records = store.get(first.values())
+    trials = {variant: read_trial(records[key].trial) for variant, key in first.items() if key in records}
+    latencies = latencies_on_one_device(store, {name: (trial.model, _shape(trial)) for name, trial in trials.items()})
     rows: list[dict[str, Any]] = []
-    for variant, key in first.items():
+    for variant in first:
         row: dict[str, Any] = {"variant": variant, **dict.fromkeys(COST_COLUMNS)}
-        if key in records:
-            trial = read_trial(records[key].trial)
+        if variant in trials:
+            trial = trials[variant]
             row |= store.measurement(_count_key(trial)) or {}
             row |= store.measurement(_memory_key(trial)) or {}
-            found = latencies.get((key_of(trial.model), _shape(trial)))
-            if found and found["latency_ms"] is not None:
+            found = latencies.get(variant)
+            if found:
                 row |= {
                     "latency_ms": found["latency_ms"],
                     "latency_device": found["latency_device"],
@@ -117,7 +117,7 @@ def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
     )
 
 
-def _shape(design: Design | Trial) -> tuple[int, int, int]:
+def _shape(design: Design | Trial) -> Shape:
     return (design.model.in_channels, design.dataset.image_size, design.dataset.image_size)
 
 

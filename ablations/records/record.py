@@ -54,6 +54,11 @@ class Record:
         return dict(vars(self))
 
 
+def chance_accuracy(num_classes: float) -> float:
+    """Return the accuracy of guessing, as which a diverged trial counts: 1 / number of classes."""
+    return 1 / num_classes
+
+
 def record_to_plain(record: Record) -> dict[str, Any]:
     """Return a record as plain values, from which `record_from_plain` makes the same one."""
     correct = None if record.correct is None else base64.b64encode(record.correct).decode("ascii")

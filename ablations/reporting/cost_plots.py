@@ -11,6 +11,7 @@ from ablations.reporting import style
 from ablations.reporting.plot_labels import key_note, name_points
 from ablations.reporting.plot_rows import counted, data_note, draw_seeds, marks_note, seeds_note, titled
 from ablations.reporting.style import VERDICT_MARKS
+from ablations.statistics.pareto import pareto_front
 from xception.base import formatting as f
 from xception.base.drawing import load_matplotlib
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COSTS", "cost_plot", "latency_plot", "pareto_front", "scaled_axis"]
+__all__ = ["COSTS", "cost_plot", "latency_plot", "scaled_axis"]
 
 Cost = Literal["macs", "params", "latency_ms"]
 COSTS: dict[Cost, str] = {
@@ -28,18 +29,6 @@ COSTS: dict[Cost, str] = {
     "latency_ms": "latency (ms, batch 1, float32)",
 }
 NAMED = 12  # points; more names than these make no sense at column width
-
-
-def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
-    """Return the indices of the points that no other beats (less cost, more value), by rising cost; of equal points the
-    first.
-    """
-    order = sorted(range(len(costs)), key=lambda i: (costs[i], -values[i], i))
-    front: list[int] = []
-    for i in order:
-        if not front or values[i] > values[front[-1]]:
-            front.append(i)
-    return front
 
 
 def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figure:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ablations.records.record import chance_accuracy
 from ablations.reporting import style
 from ablations.reporting.tables import data_sentence
 from xception.base import formatting as f
@@ -61,7 +62,7 @@ def counted(frame: pd.DataFrame) -> pd.DataFrame:
     done = frame[frame["status"].isin(["complete", "diverged"])]
     if done.empty:
         raise ValueError("frame: no trial has ended with a result; a figure needs at least one")
-    chance = 1 / done["num_classes"].astype(float)
+    chance = done["num_classes"].astype(float).map(chance_accuracy)
     return done.assign(percent=100 * done["test_accuracy"].astype(float).where(done["status"] == "complete", chance))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["dominates", "front"]
+__all__ = ["dominates", "front", "pareto_front"]
 
 Point = Sequence[float]
 
@@ -22,3 +22,12 @@ def front(points: Sequence[Point]) -> list[int]:
         if not any(dominates(points[k], points[i]) for k in kept):
             kept.append(i)
     return sorted(kept)
+
+
+def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
+    """Return the indices of the points that no other beats (less cost, more value), by rising cost; of equal points the
+    first.
+    """
+    points = [(cost, -value) for cost, value in zip(costs, values, strict=True)]
+    first = {points[i]: i for i in reversed(front(points))}
+    return [first[point] for point in sorted(first)]

@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ablations.costs.latency_lookup import latencies_on_one_device
 from ablations.design.study import Design
-from ablations.records.record import Record
+from ablations.records.record import Record, chance_accuracy
 from ablations.records.store import Store
 from search.design.space import Space, Value
 from search.engine.search_plan import base_network
 from search.spaces import get_space
-from xception.base.canonical import canonical_json, from_json, key_of
+from xception.base.canonical import canonical_json, from_json
 from xception.network.config import XceptionConfig
 
 __all__ = ["Measured", "Table"]
@@ -202,7 +203,9 @@ class Table:
             for seed in seeds
         }
         records = store.get(trials)
-        latency = {row["model_key"]: row["latency_ms"] for row in store.measurements("latency")}
+        shape = (network.in_channels, design.dataset.image_size, design.dataset.image_size)
+        networks = {canonical_json(config): (config, shape) for config, _ in trials.values()}
+        latency = {name: row["latency_ms"] for name, row in latencies_on_one_device(store, networks).items()}
         final = [record for _, record in sorted(records.items()) if record.is_final]
         rows = [_row(record, *trials[record.key], latency=latency) for record in final]
         return cls(
@@ -214,9 +217,9 @@ class Table:
         )
 
 
-def _row(record: Record, config: XceptionConfig, seed: int, *, latency: Mapping[str, float | None]) -> dict[str, Any]:
+def _row(record: Record, config: XceptionConfig, seed: int, *, latency: Mapping[str, float]) -> dict[str, Any]:
 
-    chance = 1 / (record.num_classes or 1)
+    chance = chance_accuracy(record.num_classes or 1)
     diverged = record.status == "diverged"
     curve = [
         chance if row["val_accuracy"] is None or math.isnan(row["val_accuracy"]) else row["val_accuracy"]
@@ -230,7 +233,7 @@ def _row(record: Record, config: XceptionConfig, seed: int, *, latency: Mapping[
         "test_accuracy": chance if diverged else record.test_accuracy,
         "params": record.params,
         "macs": record.macs,
-        "latency_ms": latency.get(key_of(config)),
+        "latency_ms": latency.get(canonical_json(config)),
         "train_seconds": record.train_seconds,
         "val_curve": curve or [chance],
     }

@@ -100,7 +100,7 @@ class Ledger:
         self._store = store
         self.search = definition.key
         store.create_tables(_metadata)
-        known = store.read(sa.select(_searches).where(_searches.c.search == self.search))
+        known = store.rows(sa.select(_searches).where(_searches.c.search == self.search))
         if known and known[0]["digest"] != digest:
             raise ValueError(
                 f"--space: {definition.space} was defined otherwise when this search was begun in {store.name}; its"
@@ -122,7 +122,7 @@ class Ledger:
             StoreError: a number is missing.
         """
         query = sa.select(_trials).where(_trials.c.search == self.search).order_by(_trials.c.number)
-        rows = [_row(found) for found in self._store.read(query)]
+        rows = [_row(found) for found in self._store.rows(query)]
         for number, row in enumerate(rows):
             if row.number != number:
                 raise StoreError(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ablations.costs.latency_lookup import find_latency, put_latency
 from ablations.records.store import Store
 from xception.base.canonical import key_of
 from xception.network.config import XceptionConfig
@@ -34,22 +35,14 @@ def measured_costs(
 
 
 def _latency(network: XceptionConfig, shape: tuple[int, int, int], store: Store, device: str) -> float | str:
-    from xception.profile.latency import measure_latency, measurement_key
+    from xception.profile.latency import measure_latency
     from xception.profile.protocol import LatencyProtocol
 
     protocol = LatencyProtocol(relative_width=_RELATIVE_WIDTH, time_budget_s=_BUDGET_S)
-    key = measurement_key(network, shape, device, protocol)
-    known = store.measurement(key)
+    known = find_latency(store, network, shape, device=device, protocol=protocol)
     if known is None:
         row = measure_latency({"candidate": network}, protocol, input_shape=shape, device=device)[0]
-        known = {
-            "latency_ms": row.latency_ms,
-            "latency_device": row.latency_device,
-            "status": row.status,
-            "reason": row.reason,
-            "n": row.n,
-        }
-        store.put_measurement(key, "search latency", known)
+        known = put_latency(store, network, shape, row, device=device, protocol=protocol)
     return (
         f"latency {known['status']}: {known['reason']}" if known["latency_ms"] is None else float(known["latency_ms"])
     )

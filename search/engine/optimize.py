@@ -17,7 +17,7 @@ from ablations.execution.claims import Claims
 from ablations.execution.events import Event, Finished, Notice
 from ablations.execution.executor import Executor
 from ablations.execution.task import Task
-from ablations.records.record import Record
+from ablations.records.record import Record, chance_accuracy
 from ablations.records.store import Store
 from ablations.statistics.pareto import dominates
 from search.design.definition import FREE_DRAW, MEASURED, MOST_REJECTIONS
@@ -402,7 +402,7 @@ class _Feed(Iterator[Task]):
 def accuracy_of(record: Record) -> float:
     """Return a record's validation accuracy; that of a diverged training is chance. The test set is never looked at."""
     if record.status == "diverged" or record.val_accuracy is None:
-        return 1 / (record.num_classes or 1)
+        return chance_accuracy(record.num_classes or 1)
     return record.val_accuracy
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablations.reporting import style
-from ablations.reporting.cost_plots import pareto_front, scaled_axis
+from ablations.reporting.cost_plots import scaled_axis
+from ablations.statistics.pareto import pareto_front
 from xception.base import formatting as f
 from xception.base.drawing import load_matplotlib
 

@@ -23,6 +23,7 @@ from ablations.reporting import factor_plots as factors
 from ablations.reporting import figures as plots
 from ablations.reporting import style
 from ablations.reporting.plot_rows import counted, references
+from ablations.statistics.pareto import pareto_front
 from search.results import plots as search
 from tests import frames
 
@@ -204,7 +205,7 @@ def test_without_results_there_is_a_line_and_no_figure() -> None:
     ],
 )
 def test_the_front_holds_what_no_other_beats(costs: list[float], values: list[float], front: list[int]) -> None:
-    assert cost.pareto_front(costs, values) == front
+    assert pareto_front(costs, values) == front
 
 
 def test_hypervolume_agrees_with_counting_cells() -> None:

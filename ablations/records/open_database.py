@@ -1,0 +1,171 @@
+"""A database in use: its URL, transactions that are repeated where a server went away, errors in one line without any
+password.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+
+from ablations.records import schema
+from ablations.records.databases import connect, parse_url, will_pass
+from ablations.records.passwords import passwords_in, without_password
+from ablations.records.schema import SCHEMA
+
+__all__ = ["REBUILD", "OpenDatabase", "StoreError", "now"]
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+# What SQLite says of a file that is not as it was written.
+_DAMAGE = ("malformed", "disk I/O error", "Could not decode to UTF-8")
+# Kinds of "disk I/O error" that are the disk's and leave what is in the file as it was: a limit, no space, no right to
+# write.
+_NOT_WRITTEN = re.compile("SQLITE_IOERR_(WRITE|FSYNC|DIR_FSYNC|TRUNCATE|SHM|LOCK|DELETE)")
+REBUILD = "move it aside and make it again with: python -m ablations rebuild --trials OUT/trials --store URL"
+
+
+class StoreError(ValueError):
+    """The store cannot be used: the message names it and says what is wrong, without any password."""
+
+
+class OpenDatabase:
+    """One database of ours; its tables are made on first use.
+
+    A server that goes away while the store is in use is waited for, `patience_seconds` at most.
+
+    Raises:
+        StoreError: the URL is not understood, or the database cannot be opened or is not ours.
+    """
+
+    def __init__(self, url: str, patience_seconds: float = 300.0) -> None:
+        try:
+            self.url = parse_url(url)
+        except (SQLAlchemyError, ValueError):  # ValueError: the port is no number
+            raise StoreError("--store: not a database URL; allowed: sqlite:///PATH or postgresql://HOST/NAME") from None
+        if "@" in (self.url.host or ""):
+            raise StoreError("--store: more than one @ before the host; an @ in a name or password is written %40")
+        if self.url.password == "***":
+            raise StoreError(
+                "--store: *** stands for a password; leave it out of the URL and set PGPASSWORD or write ~/.pgpass"
+            )
+        self._secrets = passwords_in(url) | ({str(self.url.password)} if self.url.password else set())
+        self._patience_seconds = patience_seconds
+        self._is_open = False
+        backend = self.url.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise StoreError(
+                f"--store: {backend!r} is not supported; allowed: sqlite:///PATH or postgresql://HOST/NAME"
+            )
+        if self.url.drivername == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
+        self.name = without_password(url)
+        self.insert = sqlite.insert if backend == "sqlite" else postgresql.insert
+        try:
+            self._engine = connect(self.url, patience_seconds)
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"--store: {self.name} needs the package {error.name}; install the extra `postgres`"
+            ) from None
+        except OSError as error:
+            what = f"the folder of {self.url.database} cannot be made: {error.strerror}"
+            raise StoreError(f"--store: {what}; allowed: a path that can be written") from None
+        self.writer = self._engine.execution_options(xception_writes=True)
+        try:
+            self.run(self._create)
+        except StoreError:
+            self._engine.dispose()
+            raise
+        self._is_open = True
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self._engine.dispose()
+
+    def create_tables(self, metadata: sa.MetaData) -> None:
+        """Make another package's tables where they are missing; their names begin with `xception_` too."""
+        self.write(lambda connection: schema.create_all(connection, metadata))
+
+    def write(self, action: Callable[[sa.Connection], T]) -> T:
+        """Run an action in one transaction; it may be run again where the connection is lost."""
+
+        def transaction() -> T:
+            with self.writer.begin() as connection:
+                return action(connection)
+
+        return self.run(transaction)
+
+    def change(self, statement: sa.Insert | sa.Update | sa.Delete) -> None:
+        """Run one statement in a transaction of its own."""
+        self.write(lambda connection: connection.execute(statement))
+
+    def rows(self, query: sa.Select[Any] | sa.TextClause) -> Sequence[dict[str, Any]]:
+        """Return the rows of a query."""
+
+        def read() -> list[dict[str, Any]]:
+            with self._engine.connect() as connection:
+                return [dict(row) for row in connection.execute(query).mappings()]
+
+        return self.run(read)
+
+    def _create(self) -> None:
+        with self.writer.begin() as connection:
+            newer = schema.bring_forward(connection)
+            if newer is not None:
+                raise StoreError(
+                    f"--store: {self.name} has schema version {newer}; this program reads versions 1 to {SCHEMA}"
+                )
+
+    def run(self, action: Callable[[], T]) -> T:
+        """Run an action; a database error becomes a StoreError in one line that shows no password.
+
+        All actions may be run again: what a lost connection may or may not have written is written once more, to the
+        same end.
+        """
+        deadline, delay = None, 0.05
+        while True:
+            try:
+                return action()
+            except (DBAPIError, sqlite3.Error) as error:  # the latter while a connection is made
+                now = time.monotonic()
+                if self._is_open and will_pass(error) and (deadline is None or now < deadline):
+                    if deadline is None:
+                        deadline = now + self._patience_seconds
+                        _log.warning(
+                            "%s does not answer; trying again for up to %g s", self.name, self._patience_seconds
+                        )
+                    time.sleep(delay)
+                    delay = min(2 * delay, 2.0)
+                    continue
+                reason = self._reason(error)
+                name = getattr(getattr(error, "orig", error), "sqlite_errorname", "")
+                if _NOT_WRITTEN.match(name):
+                    reason = f"{reason} ({name})"
+                elif any(words in reason for words in _DAMAGE):
+                    raise StoreError(f"--store: {self.name} is damaged: {reason}; {REBUILD}") from None
+                what = (
+                    "cannot be used"
+                    if isinstance(error, OperationalError | sqlite3.OperationalError)
+                    else "is not a store of records"
+                )
+                raise StoreError(f"--store: {self.name} {what}: {reason}") from None
+
+    def _reason(self, error: Exception) -> str:
+        text = " ".join(str(getattr(error, "orig", error)).split())
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def now() -> str:
+    """Return the time as tables hold it."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,59 @@
+"""The study plans in a database: which trials serve which variant of which study."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from ablations.records import schema
+from ablations.records.open_database import OpenDatabase, now
+from ablations.records.record import Description, Member, Plan
+
+__all__ = ["PlanTable"]
+
+
+class PlanTable(OpenDatabase):
+    """The tables of plans and their members."""
+
+    def put_plan(self, plan: Plan) -> None:
+        """Write a plan and its members; the same plan asked for again becomes the latest of its study."""
+        row = {
+            "plan": plan.plan,
+            "study": plan.study,
+            "planned_at": plan.planned_at or now(),
+            "options": json.dumps(plan.description.values()),
+        }
+        insert = self.insert(schema.plans).values(row)
+        replaced = insert.on_conflict_do_update(
+            index_elements=[schema.plans.c.plan],
+            set_={"planned_at": insert.excluded.planned_at, "options": insert.excluded.options},
+        )
+        members = [{"plan": plan.plan, **vars(m)} for m in plan.members]
+
+        def put(connection: sa.Connection) -> None:
+            connection.execute(replaced)
+            connection.execute(sa.delete(schema.members).where(schema.members.c.plan == plan.plan))
+            if members:
+                connection.execute(sa.insert(schema.members), members)
+
+        self.write(put)
+
+    def plans(self, study: str | None = None) -> list[Plan]:
+        """Return the plans of a study (of all studies without a name), the latest first."""
+        query = sa.select(schema.plans).order_by(schema.plans.c.planned_at.desc(), schema.plans.c.plan)
+        found = self.rows(query if study is None else query.where(schema.plans.c.study == study))
+        return [self._plan(row) for row in found]
+
+    def _plan(self, row: dict[str, Any]) -> Plan:
+        order = schema.members.c.position, schema.members.c.seed, schema.members.c.stream
+        query = sa.select(schema.members).where(schema.members.c.plan == row["plan"]).order_by(*order)
+        members = tuple(Member(**{k: v for k, v in m.items() if k != "plan"}) for m in self.rows(query))
+        return Plan(
+            plan=row["plan"],
+            study=row["study"],
+            description=Description.from_values(json.loads(row["options"])),
+            members=members,
+            planned_at=row["planned_at"],
+        )
