@@ -16,7 +16,7 @@ BASELINE = "with residuals"
 def frame(effects: Mapping[str, float], *, base: float, seconds: float, seed: int, seeds: int = 5) -> pd.DataFrame:
     """Records of one setting: every variant's accuracy is the baseline's plus its effect and a little noise."""
     generator = np.random.default_rng(seed)
-    rows = []
+    rows: list[dict[str, object]] = []
     for number in range(seeds):
         own = base + generator.normal(0, 0.004)
         for variant, effect in {BASELINE: 0.0, **effects}.items():
@@ -46,7 +46,7 @@ def two_by_two() -> list[Setting]:
     ):
         effects = {"without residuals": -0.12 if epochs == 6 else -0.05}
         effects |= {"ELU": -0.05 if dataset == "cifar10" else 0.05, "same": 0.0}
-        values = {"recipe.epochs": epochs, "dataset": dataset}
+        values: dict[str, str | int | float] = {"recipe.epochs": epochs, "dataset": dataset}
         out.append(Setting(values=values, frame=frame(effects, base=0.6, seconds=20 * epochs, seed=number)))
     return out
 

@@ -109,7 +109,7 @@ def test_trends_over_a_budget(effect: tuple[float, ...], label: int, shrinks: bo
 def test_a_slope_is_that_of_least_squares_within_each_seed() -> None:
     field = Field(name="recipe.epochs", values=(3, 7, 20), level=(0, 1, 2))
     effects = noise(1, 3, 5, sd=0.02)
-    slopes = [np.polyfit(np.log2(field.values), effects[0, :, i], 1)[0] for i in range(5)]  # type: ignore[arg-type]
+    slopes = [np.polyfit(np.log2(field.values), effects[0, :, i], 1)[0] for i in range(5)]
     found = trend(effects, (field,), 0, margin=0.01)
     assert found.slope[0] == pytest.approx(np.mean(slopes))
     half = stats.t.ppf(0.975, 4) * np.std(slopes, ddof=1) / np.sqrt(5)
