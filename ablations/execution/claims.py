@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +22,7 @@ from ablations.records.store import Store, StoreError
 __all__ = ["Claims", "is_alive", "is_dead"]
 
 LEASE_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
 
 
 class Claims:
@@ -53,6 +54,16 @@ class Claims:
         for task in tasks:
             if self._claim(task.key) or (lacks_weights(task, self._store) and self._claim(weights_claim(task.key))):
                 yield task
+
+    def hold(self, name: str, waiting: Callable[[], None] = lambda: None) -> None:
+        """Claim a name for as long as this lives; where another driver has it, call `waiting` once and wait."""
+        self._bury_the_dead()
+        if self._claim(name):
+            return
+        waiting()
+        while not self._claim(name):
+            self.wait(_LOOK_SECONDS)
+            self._bury_the_dead()
 
     def release(self, key: str) -> None:
         """Give up one claim, once the record is written."""

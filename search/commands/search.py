@@ -17,6 +17,7 @@ from ablations.running.context import Context, check_options, open_context
 from ablations.running.run_study import run_study
 from search.design.definition import PROXIES, SEMANTICS, Definition
 from search.design.options import SearchOptions, names_in
+from search.engine.drivers import only_driver
 from search.engine.optimize import Scores, Search
 from search.engine.optuna_file import check_optuna_file
 from search.engine.search_plan import BASELINE, SearchPlan, base_network, plan_base, plan_search, require_feasible
@@ -50,7 +51,7 @@ def run_search(options: SearchOptions, command: str) -> int:
     check_options(asked)
     plan = _plan(options, asked)
     require_own_folder(search_folder(plan))
-    with open_context(plan.base) as context:
+    with open_context(plan.base) as context, only_driver(context.store, plan.definition.key):
         if options.optuna_db is not None:
             check_optuna_file(options.optuna_db, context.store.url)
         print(_first_line(plan), file=sys.stderr)

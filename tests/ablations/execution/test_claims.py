@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -135,4 +136,36 @@ def test_tuning_leaves_to_others_what_they_train(store: Store, tmp_path: Path) -
         backend = Backend(executor=executor, device="cpu", own_device="cpu")
         tuned = tune(Context(plan=plan, store=store, backend=backend, display=Silent()), num_trials=1)
     assert set(executor.keys) == set(tuned.trials["key"]) == set(keys)
+    assert store.claim_owners() == {}
+
+
+def test_a_second_driver_of_a_search_waits_for_the_first(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from search.engine.drivers import only_driver
+
+    monkeypatch.setattr("ablations.execution.claims._LOOK_SECONDS", 0.01)
+    order: list[str] = []
+    began, may_end = threading.Event(), threading.Event()
+
+    def first() -> None:
+        with only_driver(store, "key"):
+            began.set()
+            may_end.wait(60)
+            order.append("first")
+
+    def second() -> None:
+        with only_driver(store, "key"):
+            order.append("second")
+
+    threads = [threading.Thread(target=work) for work in (first, second)]
+    threads[0].start()
+    assert began.wait(60)
+    threads[1].start()
+    while "waiting for it" not in capsys.readouterr().err:
+        assert threads[1].is_alive()
+    may_end.set()
+    for thread in threads:
+        thread.join()
+    assert order == ["first", "second"]
     assert store.claim_owners() == {}

@@ -1,0 +1,25 @@
+"""One driver at a time asks and tells a search: the ledger has one order of suggestions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ablations.execution.claims import Claims
+from ablations.records.store import Store
+from xception.base.canonical import key_of
+
+__all__ = ["only_driver"]
+
+
+@contextmanager
+def only_driver(store: Store, search: str) -> Iterator[None]:
+    """Keep other drivers out of a search, by its key; wait for one that is there, then go on where it ended."""
+
+    def waiting() -> None:
+        print("Another run on this store drives this search; waiting for it", file=sys.stderr)
+
+    with Claims(store) as claims:
+        claims.hold(key_of(["search", search]), waiting)
+        yield
