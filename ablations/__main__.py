@@ -38,6 +38,11 @@ class Arguments:
     """With rebuild: the folder `trials` of an output folder."""
 
 
+_SOUGHT = {
+    "trials": "the folder `trials` of an output folder, with a finished trial in it",
+    "file": "a file that `export` wrote of a store that has records",
+    "other": "a store that has records",
+}
 _NEEDED = {"check": None, "export": "file", "import": "file", "merge": "other", "rebuild": "trials"}
 
 
@@ -93,6 +98,8 @@ def _carry_out(arguments: Arguments) -> int:
                 f"{copied.new} records came in, {copied.known} were there already, {copied.different} stayed, with"
                 " another outcome"
             )
+            if copied.new + copied.known + copied.different == 0:
+                raise ValueError(f"--{needed}: no record was found there; {_SOUGHT[needed or '']}")
     finally:
         store.close()
     return 0

@@ -11,6 +11,7 @@ from ablations.execution.executor import Executor
 from ablations.execution.kept_weights import keep_place, lacks_weights
 from ablations.execution.task import Task
 from ablations.records.store import Store
+from ablations.records.trial_folder import TrialFolder
 
 __all__ = ["execute"]
 
@@ -29,6 +30,9 @@ def execute(
     if not tasks:
         return
     pending = {task.key: task for task in tasks}
+    for task in tasks:
+        if task.trials is not None:  # a record that cannot be understood stops the run before anything is trained
+            TrialFolder(task.trials, task.key).read_record()
     has_told = False
     with Claims(store) as claims:
         while pending:

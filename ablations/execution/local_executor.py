@@ -21,7 +21,7 @@ from ablations.execution.task import Task, failed, ran_out_of_memory
 from ablations.execution.worker import PULSE_SECONDS, Alive, Parted, work
 from xception.train.execution import QUICK, Execution
 
-__all__ = ["LocalExecutor"]
+__all__ = ["LocalExecutor", "refuse_unguarded_main"]
 
 _PATIENCE_SECONDS = 10.0
 
@@ -34,6 +34,7 @@ class _Worker:
     began: float | None = None  # when it had the trial to itself
     heard: float | None = None  # when it last made a step
     killed_for: str | None = None
+    is_known: bool = False  # whether it has sent anything
 
 
 @dataclass
@@ -148,6 +149,11 @@ class LocalExecutor:
         worker.process.join()
         worker.pipe.close()
         cause = worker.killed_for or _cause(worker.process.exitcode)
+        if not worker.is_known and worker.process.exitcode == 1:  # Python's own error is on standard error
+            raise RuntimeError(
+                "workers cannot start: the first of their errors is above. In a script, put what starts workers under"
+                ' `if __name__ == "__main__":`'
+            )
         if len(worker.tasks) > 1:
             yield self._parted(worker, f"the worker {cause}", [], upcoming)
             return
@@ -161,6 +167,19 @@ class LocalExecutor:
     def _is_tried_again(self, key: str) -> bool:
         self._attempts[key] = self._attempts.get(key, 0) + 1
         return self._attempts[key] <= self.retries
+
+
+def refuse_unguarded_main() -> None:
+    """Look whether this process is a worker that runs its parent's script a second time.
+
+    Raises:
+        RuntimeError: it is; the script needs `if __name__ == "__main__":` around what starts workers.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "a worker process began to run this script again: put what starts workers under"
+            ' `if __name__ == "__main__":`, as https://docs.python.org/3/library/multiprocessing.html says'
+        )
 
 
 def _start_worker() -> _Worker:
@@ -206,6 +225,7 @@ def _received(worker: _Worker) -> Iterator[Event | Parted]:
                 worker.process.kill()
                 worker.process.join()
             return
+        worker.is_known = True
         if isinstance(message, Alive):
             now = time.monotonic()
             worker.began = worker.began or now

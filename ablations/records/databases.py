@@ -10,6 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from xception.base.files import refuse_windows
+
 __all__ = ["connect", "file_of", "parse_url", "will_pass"]
 
 
@@ -41,6 +43,7 @@ def connect(url: sa.URL, patience_seconds: float) -> sa.Engine:
         OSError: the folder of an SQLite file cannot be made.
         ModuleNotFoundError: the database's driver is not installed.
     """
+    refuse_windows()
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, min(patience_seconds, 60.0))
     return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})

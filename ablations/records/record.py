@@ -7,8 +7,9 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self, TypedDict, get_args
+from dataclasses import MISSING, dataclass, field, fields
+from types import UnionType
+from typing import Any, Literal, Self, TypedDict, get_args, get_origin, get_type_hints
 
 Status = Literal["complete", "diverged", "failed"]
 
@@ -66,51 +67,52 @@ def record_to_plain(record: Record) -> dict[str, Any]:
 
 
 def record_from_plain(plain: Any) -> Record:
-    """Return the record that plain values describe.
+    """Return the record that plain values describe, of this version or another.
+
+    Fields that this version does not know are left out, and those that the other did not know are not measured.
 
     Raises:
-        ValueError: a field is missing, unknown or of another type, or the key is not that of the trial.
+        ValueError: a field that every record has is missing, a value is none of its field, or the key is not that of
+            the trial.
     """
-    if not isinstance(plain, dict) or set(plain) != {f.name for f in fields(Record)}:
+    if not isinstance(plain, dict):
         raise ValueError("record: not an object with the fields of a record")
-    for name, types in _TYPES.items():
-        if not isinstance(plain[name], types) or isinstance(plain[name], bool):
-            raise ValueError(f"record.{name}: {str(plain[name])[:60]!r} is not allowed; {types[0].__name__}")
-    if plain["status"] not in get_args(Status):
-        raise ValueError(f"record.status: {plain['status']!r} is not allowed; {', '.join(get_args(Status))}")
-    if hashlib.sha256(plain["trial"].encode()).hexdigest() != plain["key"]:
-        raise ValueError(f"record.key: {plain['key'][:64]!r} is not the SHA-256 of its trial")
-    if not all(isinstance(row, dict) for row in plain["curves"]):
+    known = {name: plain[name] for name in _TYPES if name in plain}
+    if missing := [name for name in _NEEDED if name not in known]:
+        raise ValueError(f"record.{missing[0]}: missing")
+    for name, value in known.items():
+        types = _TYPES[name]
+        if not isinstance(value, types) or isinstance(value, bool):
+            raise ValueError(f"record.{name}: {str(value)[:60]!r} is not allowed; {types[0].__name__}")
+    if known["status"] not in get_args(Status):
+        raise ValueError(f"record.status: {known['status']!r} is not allowed; {', '.join(get_args(Status))}")
+    if hashlib.sha256(known["trial"].encode()).hexdigest() != known["key"]:
+        raise ValueError(f"record.key: {known['key'][:64]!r} is not the SHA-256 of its trial")
+    if not all(isinstance(row, dict) for row in known.get("curves", [])):
         raise ValueError("record.curves: not allowed; a list of objects")
-    correct = None if plain["correct"] is None else base64.b64decode(plain["correct"], validate=True)
-    return Record(**{**plain, "correct": correct})
+    if known.get("correct") is not None:
+        known["correct"] = base64.b64decode(known["correct"], validate=True)
+    return Record(**known)
 
 
-_NONE = type(None)
-_TEXT, _NUMBER, _COUNT = (str, _NONE), (float, int, _NONE), (int, _NONE)
-_TYPES: dict[str, tuple[type, ...]] = {
-    "key": (str,),
-    "trial": (str,),
-    "status": (str,),
-    "created_at": (str,),
-    "reason": _TEXT,
-    "device": _TEXT,
-    "correct": _TEXT,
-    "val_accuracy": _NUMBER,
-    "val_loss": _NUMBER,
-    "test_accuracy": _NUMBER,
-    "test_top5_accuracy": _NUMBER,
-    "test_loss": _NUMBER,
-    "train_seconds": _NUMBER,
-    "images_per_second": _NUMBER,
-    "num_test": _COUNT,
-    "num_classes": _COUNT,
-    "params": _COUNT,
-    "macs": _COUNT,
-    "threads": _COUNT,
-    "curves": (list,),
-    "environment": (dict,),
-}
+def other_fields(plain: Any) -> list[str]:
+    """Return the fields by which plain values differ from a record of this version, each with + or -."""
+    given = set(plain) if isinstance(plain, dict) else set()
+    return [f"+{name}" for name in sorted(given - set(_TYPES))] + [f"-{name}" for name in sorted(set(_TYPES) - given)]
+
+
+def _types() -> dict[str, tuple[type, ...]]:
+    """What the value of each field may be once it is plain, from the class itself."""
+    plain: dict[Any, tuple[type, ...]] = {bytes: (str,), float: (float, int), Status: (str,)}
+    out: dict[str, tuple[type, ...]] = {}
+    for name, hint in get_type_hints(Record).items():
+        members = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+        out[name] = tuple(kind for m in members for kind in plain.get(m, (get_origin(m) or m,)))
+    return out
+
+
+_TYPES = _types()
+_NEEDED = tuple(f.name for f in fields(Record) if f.default is MISSING and f.default_factory is MISSING)
 
 
 @dataclass(frozen=True, kw_only=True)

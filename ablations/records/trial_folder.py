@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ablations.records.record import Record, record_from_plain, record_to_plain
+from ablations.records.record import Record, other_fields, record_from_plain, record_to_plain
 from xception.base.errors import DataError
 from xception.base.files import lock, read_json, write_json
 
@@ -52,16 +52,27 @@ class TrialFolder:
 
     def read_record(self, say: Callable[[str], None] = lambda line: None) -> Record | None:
         """Return the trial's final record; None where there is none, or where what there is was damaged, which is
-        said.
+        said. One of another version is read as far as it is understood.
+
+        Raises:
+            DataError: it is whole and cannot be understood, so that nobody may train the trial again unasked.
         """
         path = self.path / _RECORD
         if not path.is_file():
             return None
-        try:
-            record = record_from_plain(read_json(path))
-        except ValueError:
+        plain = read_json(path)
+        if plain is None:
             say(f"{path} was damaged and is passed over")
             return None
+        try:
+            record = record_from_plain(plain)
+        except ValueError as error:
+            raise DataError(
+                f"{str(path)!r}: of another version, and cannot be understood ({error}); use the version that wrote it,"
+                " or move it away to train the trial again"
+            ) from None
+        if other := other_fields(plain):
+            say(f"{path} is of another version ({', '.join(other)}) and is read as far as it is understood")
         if record.key != self._key or not record.is_final:
             say(f"{path} is not the final record of this trial and is passed over")
             return None
@@ -69,7 +80,11 @@ class TrialFolder:
 
 
 def stored_records(trials: Path, say: Callable[[str], None]) -> Iterator[Record]:
-    """Yield the record of every finished trial below a folder; damaged ones are passed over with a line."""
+    """Yield the record of every finished trial below a folder; damaged ones are passed over with a line.
+
+    Raises:
+        DataError: a record is whole and cannot be understood.
+    """
     if not trials.is_dir():
         return
     for path in sorted(trials.iterdir()):

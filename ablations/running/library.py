@@ -42,11 +42,13 @@ def run(
         RuntimeError: a trial failed; the others are stored, and running again retries only the failed ones.
     """
     from ablations.design.study_plan import plan_study
+    from ablations.execution.local_executor import refuse_unguarded_main
     from ablations.reporting.results_folder import comparison_with_costs
     from ablations.running.context import check_options, open_context
     from ablations.running.run_study import first_line, run_study
     from ablations.studies import get_study
 
+    refuse_unguarded_main()
     asked = (options or Options()).replace(**changes)
     check_options(asked)
     plan = plan_study(get_study(study) if isinstance(study, str) else study, asked)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +23,7 @@ __all__ = [
     "lock_folder",
     "read_json",
     "reason",
+    "refuse_windows",
     "require_locks",
     "sync_dir",
     "write_atomic",
@@ -31,7 +31,22 @@ __all__ = [
     "write_json",
 ]
 
+try:
+    import fcntl
+except ImportError:  # Windows, which is refused where data or a store is opened
+    fcntl = None  # type: ignore[assignment]
+
 LOCK_TIMEOUT_SECONDS = 3600.0
+
+
+def refuse_windows() -> None:
+    """Refuse a system without POSIX locks.
+
+    Raises:
+        DataError: this is one.
+    """
+    if fcntl is None or os.name == "nt":
+        raise DataError("Windows: not supported; Linux or macOS, or the Windows Subsystem for Linux")
 
 
 def cache_dir() -> Path:
@@ -41,6 +56,7 @@ def cache_dir() -> Path:
     Raises:
         DataError: it cannot be made or written.
     """
+    refuse_windows()
     named = os.environ.get("XCEPTION_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     path = Path(named) if named else Path(base) / "xception"

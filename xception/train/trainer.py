@@ -150,6 +150,7 @@ class Trainer:
             "threads": torch.get_num_threads(),
             "device": _device_name(device),
             "torch": str(torch.__version__),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "processes": group.size,
             "members": 1,
         }
@@ -320,7 +321,8 @@ class Trainer:
         self.changed = found.state["changed"]
         for name, now in self.conditions.items():
             before = found.state["conditions"].get(name, _FORMERLY.get(name))
-            if before != now:
+            is_unknown = name not in found.state["conditions"] and name not in _FORMERLY
+            if before != now and not is_unknown:
                 self.changed[name] = [*self.changed.get(name, [before]), now]
                 if checkpoints is not None:
                     checkpoints.say(
