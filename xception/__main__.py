@@ -42,6 +42,11 @@ COMMANDS = {
         "export",
         "a trained network as safetensors, ONNX or torch.export file",
     ),
+    "data": (
+        "xception.commands.data",
+        "data",
+        "what a data set is like, and a contact sheet of augmented images",
+    ),
     "synthetic": (
         "xception.commands.synthetic",
         "synthetic",

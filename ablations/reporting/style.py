@@ -7,7 +7,6 @@ pyplot's global state: `with style.context(): figure = style.new_figure(2.0)`.
 
 from __future__ import annotations
 
-import functools
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from xception.base.drawing import load_matplotlib
+from xception.base.fonts import families, legible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +75,7 @@ def context() -> Iterator[None]:
 
     rc = {
         **sns.axes_style("ticks"),
-        "font.family": ["DejaVu Sans"],
+        "font.family": list(families()),
         "font.size": 7,
         "axes.titlesize": 7,
         "axes.labelsize": 7,
@@ -140,18 +140,3 @@ def finish(figure: Figure, *, title: str, note: str) -> Figure:
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", color="#444444", linespacing=1.25)
     figure.set_figheight(figure.get_figheight() + 0.125 * (heading.count("\n") + 1) + 0.105 * len(lines))
     return figure
-
-
-def legible(text: object) -> str:
-    """Return text in which each letter that the figures' typeface lacks is replaced by the sign for that."""
-    known = _glyphs()
-    return "".join(c if c == "\n" or ord(c) in known else "\N{REPLACEMENT CHARACTER}" for c in str(text))
-
-
-@functools.cache
-def _glyphs() -> frozenset[int]:
-    load_matplotlib()
-    from matplotlib import font_manager
-
-    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    return frozenset(code for code in font.get_charmap() if code >= 32)

@@ -149,8 +149,9 @@ def _converter(kinds: list[Any]) -> Callable[[str], Any]:
     def convert(text: str) -> Any:
         for kind in kinds:
             if get_origin(kind) is Literal:
-                if text in get_args(kind):
-                    return text
+                for choice in get_args(kind):
+                    if text == str(choice):
+                        return choice
             elif kind not in _NUMBERS or re.fullmatch(_NUMBERS[kind], text, re.IGNORECASE):
                 return kind(text)
         allowed = [

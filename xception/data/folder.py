@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xception.base.errors import DataError
 from xception.base.files import reason
-from xception.data.layout import AS_FOUND, HeldOutReader, Layout, assign_splits, role_of
+from xception.data.layout import AS_FOUND, WHOLE, HeldOutReader, Layout, assign_splits, role_of
 from xception.data.source import SPLITS, Example, Reader, SplitName, stamp_files
 
 __all__ = ["SUFFIXES", "FolderReader", "open_folder"]
@@ -33,7 +33,6 @@ SYSTEM_FOLDERS = frozenset((
 ))
 # fmt: on
 MAX_FILE_BYTES = 256 * 1024 * 1024
-ROOT = "."  # the split of a folder that has class folders and no splits
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def open_folder(path: Path, layout: Layout = AS_FOUND, display_names: dict[str, 
     found = [name for name in there if role_of(name)]
     chosen = [name for _, name in layout.splits]
     if not found and not chosen and there:
-        found = [ROOT]
+        found = [WHOLE]
     train = next((name for role, name in layout.splits if role == "train"), None)
     train = train or next(iter(assign_splits(dict.fromkeys(found, True), AS_FOUND, f"folder:{path}")[0].values()))
     classes = _classes(path / train) if (path / train).is_dir() else {}
@@ -122,7 +121,7 @@ def open_folder(path: Path, layout: Layout = AS_FOUND, display_names: dict[str, 
     assigned, notes = assign_splits(
         {name: name == train or _is_labelled(path / name, classes) for name in names}, layout, f"folder:{path}"
     )
-    if no_splits := [name for name in there if name not in names and names != [ROOT]]:
+    if no_splits := [name for name in there if name not in names and names != [WHOLE]]:
         notes += (f"{_listed(no_splits)} {'is' if len(no_splits) == 1 else 'are'} no split and left out",)
     if not classes:
         raise DataError(f"folder:{path / train}: 0 classes are not allowed; a folder for each class")

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from xception.base.errors import DataError
 from xception.data.source import TRAIN_AND_TEST, Example, Reader, SplitName
 
-__all__ = ["AS_FOUND", "HeldOutReader", "LabelledReader", "Layout", "assign_splits", "role_of"]
+__all__ = ["AS_FOUND", "WHOLE", "HeldOutReader", "LabelledReader", "Layout", "assign_splits", "role_of"]
 
 # In the order of preference; the names of splits are compared without case.
 ROLES: dict[SplitName, tuple[str, ...]] = {
@@ -17,6 +17,7 @@ ROLES: dict[SplitName, tuple[str, ...]] = {
     "test": ("test", "testing"),
     "val": ("val", "validation", "valid", "dev"),
 }
+WHOLE = "."  # the one split of a folder that names none
 TEST_SHARE = 5  # one image in five of each class, where a test set has to be held out
 
 
@@ -103,6 +104,8 @@ def assign_splits(
                 notes.append(f"{name!r} is left out beside {found[role]!r}; --splits chooses another")
             else:
                 found[role] = name
+    if not found and tuple(is_labelled) == (WHOLE,):
+        return {"train": WHOLE}, ()
     if not found:
         raise DataError(f"{place}: no training split; a part named train, or one named by --splits train=NAME")
     if "train" not in found:

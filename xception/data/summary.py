@@ -47,17 +47,15 @@ class Summary:
     @property
     def warnings(self) -> list[str]:
         """What speaks against trusting results on this data, a sentence each."""
-        out = [f"{num} images of {what} are identical in pixels" for what, num in self._leaks_in_words()]
+        out = [
+            f"{_images(num)} of the {_full(split)} set, the same pixels as in the {_full(other)} set"
+            for (split, _, other), num in ((what.partition(" in "), num) for what, num in self.leaked.items())
+        ]
         if self.num_conflicting:
-            out.append(f"{self.num_conflicting} images are identical to another one with another label")
+            out.append(f"{_images(self.num_conflicting)} with the same pixels as another one and another label")
         if self.num_broken:
-            out.append(f"{self.num_broken} images cannot be decoded and are left out, first {self.broken[0]}")
+            out.append(f"{_images(self.num_broken)} left out that cannot be decoded, first {self.broken[0]}")
         return out
-
-    def _leaks_in_words(self) -> Iterator[tuple[str, int]]:
-        for what, num in self.leaked.items():
-            split, _, other = what.partition(" in ")
-            yield f"the {_full(split)} set and the {_full(other)} set", num
 
     @property
     def lines(self) -> list[str]:
@@ -144,6 +142,10 @@ def prepare(source: Source, image_size: int | None = None, *, show_progress: boo
         num_val=manifest.get("num_val", 0),
         summary=summary,
     )
+
+
+def _images(num: int) -> str:
+    return f"{num:,} image{'' if num == 1 else 's'}"
 
 
 def _full(split: str) -> str:

@@ -1,0 +1,20 @@
+"""Data as people have it: every case of the table does what the table says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.xception.data.cases import CASES, Case, markdown
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.input)
+def test_case(case: Case, tmp_path: Path) -> None:
+    case.check(tmp_path / "set")
+
+
+def test_the_table_has_a_row_for_every_case() -> None:
+    inputs = [case.input for case in CASES]
+    assert len(inputs) == len(set(inputs)) >= 60
+    assert markdown().count("\n") == len(CASES) + 1
