@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 # One thread per operator, before torch is imported: the machine's cores are the test runner's to share.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+
+TESTS = Path(__file__).parent
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,3 +37,29 @@ def real_data() -> Path:
     if not folder or not Path(folder, "cifar10").is_dir():
         pytest.skip("real CIFAR-10 is not here: name its folder in XCEPTION_DATA")
     return Path(folder).resolve()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail a test that leaves a process of its own running, and end the process.
+
+    Python complains about such a process when it collects the garbage, in whatever test runs then.
+    """
+    started: list[subprocess.Popen[Any]] = []
+    original = subprocess.Popen.__init__
+
+    def noted(process: subprocess.Popen[Any], *args: Any, **options: Any) -> None:
+        original(process, *args, **options)
+        if Path(sys._getframe(1).f_code.co_filename).is_relative_to(TESTS):
+            started.append(process)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", noted)
+        try:
+            yield
+        finally:
+            left = [process for process in started if process.poll() is None]
+            for process in left:
+                process.kill()
+                process.communicate()
+    assert not left, f"{item.nodeid} leaves {len(left)} of its processes running: {left[0].args!r}"

@@ -15,6 +15,8 @@ from tests.networks import xception_preset
 from xception.network.model import Xception
 from xception.network.weights import convert, load_pretrained
 
+pytestmark = pytest.mark.numeric
+
 PEERS = {
     "timm_legacy": "legacy_xception",
     "aligned41": "xception41",

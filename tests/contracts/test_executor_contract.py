@@ -15,6 +15,8 @@ from ablations.execution.task import Task
 from ablations.records.record import Record
 from tests.trials import bits, finished, small_task
 
+pytestmark = pytest.mark.numeric
+
 MakeExecutor = Callable[[], Executor]
 
 

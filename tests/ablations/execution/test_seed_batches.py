@@ -24,6 +24,8 @@ from tests.trials import finished, small_task
 from xception.network.config import TorchvisionConfig
 from xception.train.execution import Execution
 
+pytestmark = pytest.mark.numeric
+
 
 def tasks(trials: Path | None = None, num: int = 3, batch_size: int = 32) -> list[Task]:
     return [

@@ -16,6 +16,8 @@ from search.engine.proxies import Proxies, grad_norm, naswot, rank_correlation, 
 from tests.search.simulated import make_plan
 from xception.network.closed_form import complexity
 
+pytestmark = pytest.mark.numeric
+
 
 def test_synflow_of_a_linear_network() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3, bias=False), nn.ReLU(), nn.Linear(3, 2, bias=False))

@@ -23,6 +23,8 @@ from xception.network.layers import DepthwiseConv2d
 from xception.network.stacked import StackedConv2d, stack
 from xception.train.depthwise_choice import Shape, choose_backends, shapes_of
 
+pytestmark = pytest.mark.numeric
+
 HERE = Path(__file__).parent
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from xception.data import AugmentConfig, ChannelStatistics
 from xception.data.augment import augment, normalise
 
+pytestmark = pytest.mark.numeric
+
 STATISTICS = ChannelStatistics(mean=(0.49, 0.48, 0.45), std=(0.25, 0.24, 0.26))
 EVERYTHING = AugmentConfig(
     flip=True, crop_padding=4, cutout=8, randaugment_operations=2, mixup_alpha=0.2, cutmix_alpha=1.0

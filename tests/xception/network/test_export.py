@@ -13,6 +13,8 @@ from xception.network.config import EntryFlowConfig, ExitFlowConfig, MiddleFlowC
 from xception.network.export import to_onnx
 from xception.network.model import Xception
 
+pytestmark = pytest.mark.numeric
+
 SMALLEST = XceptionConfig(
     num_classes=3,
     stem=StemConfig(widths=(8,)),

@@ -17,6 +17,8 @@ from xception.network.config import Initialisation, ModelConfig
 from xception.network.initialisation import initialise
 from xception.network.model import Xception, build
 
+pytestmark = pytest.mark.numeric
+
 TINY = xception_preset("cifar_tiny")
 
 

@@ -27,6 +27,8 @@ from xception.network.layers import (
 from xception.network.nodes import Convolution, Norm, Sequence
 from xception.network.operators import operator
 
+pytestmark = pytest.mark.numeric
+
 
 def config(**fields: Any) -> XceptionConfig:
     return XceptionConfig(

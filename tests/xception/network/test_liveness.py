@@ -23,6 +23,8 @@ from xception.network.config import (
 from xception.network.initialisation import initialise
 from xception.network.model import Xception, build
 
+pytestmark = pytest.mark.numeric
+
 SMALL = XceptionConfig(
     num_classes=3,
     stem=StemConfig(kind="cifar", widths=(8,)),

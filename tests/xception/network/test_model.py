@@ -12,6 +12,8 @@ from xception import Xception, XceptionConfig
 from xception.network import presets
 from xception.network.model import build
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("name", ["paper", "aligned41"])
 def test_feature_maps_have_the_paper_strides(name: str) -> None:

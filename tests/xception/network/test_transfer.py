@@ -10,6 +10,8 @@ from xception.network import presets
 from xception.network.model import Xception, build
 from xception.network.transfer import freeze, head_prefix, partition, rate_groups
 
+pytestmark = pytest.mark.numeric
+
 TINY = xception_preset("cifar_tiny").replace_at("head.dropout", 0.5)
 NETWORKS = {
     "ours": TINY,

@@ -25,6 +25,8 @@ from xception.network.key_maps import keras_layers, keras_name, timm_aligned_nam
 from xception.network.model import Xception, build
 from xception.network.weights import convert, load_pretrained, save
 
+pytestmark = pytest.mark.numeric
+
 TINY = xception_preset("cifar_tiny")
 
 

@@ -18,6 +18,8 @@ from xception.network.config import XceptionConfig
 from xception.network.graph import network
 from xception.network.model import Xception
 
+pytestmark = pytest.mark.numeric
+
 quick = settings(
     max_examples=40,
     deadline=None,

@@ -7,13 +7,11 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.xception.train.float64 import train_in_float64
 from tests.xception.train.tiny_training import Training, tiny_model, tiny_recipe
-from xception.data import augment, load
-from xception.data.dataset import ChannelStatistics
+from xception.data import load
 from xception.data.names import find
-from xception.train import seed_batch, trainer
 from xception.train.loop import FitResult, fit
 
 
@@ -39,20 +37,9 @@ def uninterrupted(tiny_training: Training) -> FitResult:
 
 @pytest.fixture
 def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Train in float64, where rounding stays far below any mistake, however many steps it has to grow.
-
-    In float32 two correct ways to compute a step differ in the last bit, and training multiplies that difference by
-    about ten every four steps. A tolerance on a later step would then measure the CPU, not the code.
-    """
-
-    def normalise(images: Tensor, statistics: ChannelStatistics) -> Tensor:
-        mean, std = (torch.tensor(v, device=images.device).view(1, -1, 1, 1) for v in (statistics.mean, statistics.std))
-        return (images.double() / 255 - mean) / std
-
-    for module in (augment, trainer, seed_batch):
-        monkeypatch.setattr(module, "normalise", normalise)
+    """Train in float64; see `tests.xception.train.float64`."""
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
+    train_in_float64(monkeypatch.setattr)
     yield
     torch.set_default_dtype(before)
 

@@ -20,6 +20,8 @@ from xception.train.checkpoint import CheckpointError, CheckpointFolder, Trainin
 from xception.train.loop import FitResult
 from xception.train.recipe import SGD, AdamW, RMSprop
 
+pytestmark = pytest.mark.numeric
+
 NOT_TIMINGS = [
     f.name for f in dataclasses.fields(FitResult) if f.name not in ("train_seconds", "images_per_second", "model")
 ]

@@ -23,6 +23,8 @@ from xception.train.recipe import SGD, AdamW, Cosine, Recipe, RMSprop, Transfer
 from xception.train.seed_batch import Member, fit_members
 from xception.train.step import Step
 
+pytestmark = pytest.mark.numeric
+
 
 class Recorder:
     """Stands for CUDA's graphs on a CPU: 'recording' runs nothing, repeating runs the step on the fixed memory."""

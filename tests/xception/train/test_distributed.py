@@ -13,97 +13,96 @@ import pytest
 import torch
 
 from tests.command import ROOT
+from xception.data import load
+from xception.data.config import AugmentConfig
+from xception.data.names import find
 from xception.network import presets
 from xception.network.config import NormConfig
 from xception.network.model import build
+from xception.train.checkpoint import CheckpointFolder
 from xception.train.distributed import ALONE, Group
-from xception.train.recipe import Recipe
+from xception.train.loop import fit
+from xception.train.recipe import SGD, Constant, Recipe
 
+pytestmark = pytest.mark.numeric
+
+FIGURES = ("test_loss", "test_accuracy", "test_top5_accuracy", "num_test")
 PROGRAM = """
 import json, sys
 from pathlib import Path
 import torch
-from xception.network import presets
-from xception.network.config import NormConfig
-from xception.data import load
-from xception.data.config import AugmentConfig
-from xception.data.names import find
-from xception.train.checkpoint import CheckpointFolder
-from xception.train.distributed import ALONE, join
-from xception.train.loop import fit
-from xception.train.recipe import SGD, Constant, Recipe
+from tests.xception.train.float64 import train_in_float64
+from tests.xception.train.test_distributed import train
+from xception.train.distributed import join
 
-out = Path(sys.argv[1])
 torch.set_num_threads(1)
-group, device = join("cpu") if "distributed" in sys.argv else (ALONE, torch.device("cpu"))
-source = find("synthetic", None)
-model = presets.get("cifar_tiny").for_data(num_classes=source.num_classes, in_channels=3, input_size=16)
-augment = AugmentConfig(flip=True, crop_padding=2, cutout=4, randaugment_operations=1, mixup_alpha=0.2)
-recipe = Recipe(
-    epochs=2, batch_size=20, optimizer=SGD(learning_rate=0.01), schedule=Constant(), ema_decay=0.9, augment=augment,
-    gradient_clip=1.0,
-)
-result = fit(
-    model=model.replace(norm=NormConfig(kind="group", groups=4)),
-    recipe=recipe,
-    dataset=load(source, 16),
-    data=source.config(image_size=16, train_size=85, val_size=31, test_size=33),
-    seed=3,
-    device=device,
-    group=group,
-    checkpoints=CheckpointFolder(path=out / "checkpoints", semantics=1, largest_share=1e9) if group.rank == 0 else None,
-)
-told = {
-    "curves": result.curves, "test_loss": result.test_loss, "test_accuracy": result.test_accuracy,
-    "top5": result.test_top5_accuracy,
-    "num_test": result.num_test, "num_bytes": len(result.correct),
-    "weights": [tensor.double().norm().item() for tensor in result.model.state_dict().values()],
-}
-(out / f"process-{group.rank}.json").write_text(json.dumps(told))
-if "distributed" in sys.argv:
-    torch.distributed.destroy_process_group()
+train_in_float64()
+group, device = join("cpu")
+out = Path(sys.argv[1])
+# The second training continues from the last checkpoint of the first.
+results = [train(out / "checkpoints", group, device) for _ in range(2)]
+(out / f"process-{group.rank}.json").write_text(json.dumps(results))
+torch.distributed.destroy_process_group()
 """
 
 
-def train(folder: Path, num_processes: int) -> list[dict[str, Any]]:
-    """Train in a number of processes; return what each has."""
-    folder.mkdir(exist_ok=True)
-    program = folder / "program.py"
+def train(checkpoints: Path, group: Group = ALONE, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Train a small network with every draw of augmentation; return what the record would hold of it."""
+    source = find("synthetic", None)
+    model = presets.get("cifar_tiny").for_data(num_classes=source.num_classes, in_channels=3, input_size=16)
+    augment = AugmentConfig(flip=True, crop_padding=2, cutout=4, randaugment_operations=1, mixup_alpha=0.2)
+    folder = CheckpointFolder(path=checkpoints, semantics=1, largest_share=1e9)
+    result = fit(
+        model=model.replace(norm=NormConfig(kind="group", groups=4)),
+        recipe=Recipe(
+            epochs=2,
+            batch_size=20,
+            optimizer=SGD(learning_rate=0.01),
+            schedule=Constant(),
+            ema_decay=0.9,
+            augment=augment,
+            gradient_clip=1.0,
+        ),
+        dataset=load(source, 16),
+        data=source.config(image_size=16, train_size=85, val_size=31, test_size=33),
+        seed=3,
+        device=device,
+        group=group,
+        checkpoints=folder if group.rank == 0 else None,
+    )
+    return {
+        "curves": result.curves,
+        **{name: getattr(result, name) for name in FIGURES},
+        "num_bytes": len(result.correct or b""),
+        "weights": [tensor.double().norm().item() for tensor in result.model.state_dict().values()],
+    }
+
+
+def test_two_processes_come_to_the_result_of_one_and_continue_from_a_checkpoint(
+    tmp_path: Path, in_float64: None
+) -> None:
+    alone = train(tmp_path / "alone")
+    program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    command = [sys.executable, str(program), str(folder)]
-    if num_processes > 1:
-        torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
-        command = [
-            sys.executable,
-            *torchrun,
-            "--nproc-per-node",
-            str(num_processes),
-            str(program),
-            str(folder),
-            "distributed",
-        ]
+    torchrun = ["-m", "torch.distributed.run", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    command = [sys.executable, *torchrun, "--nproc-per-node", "2", str(program), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
-    return [json.loads((folder / f"process-{rank}.json").read_text()) for rank in range(num_processes)]
-
-
-def test_two_processes_come_to_the_result_of_one_and_continue_from_a_checkpoint(tmp_path: Path) -> None:
-    alone = train(tmp_path / "one", 1)[0]
-    first, second = train(tmp_path / "two", 2)
+    first, second = (json.loads((tmp_path / f"process-{rank}.json").read_text()) for rank in range(2))
+    # Both processes hold the same result, and a checkpoint of the first serves all, in however many they continue.
     assert first == second
-    for ours, theirs in zip(first["curves"], alone["curves"], strict=True):
+    assert first[0] == first[1]
+    assert train(tmp_path / "checkpoints")["weights"] == first[0]["weights"]
+    for ours, theirs in zip(first[0]["curves"], alone["curves"], strict=True):
         assert ours["epoch"] == theirs["epoch"]
-        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-4)
-        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-4)
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=1e-9)
+        assert ours["val_loss"] == pytest.approx(theirs["val_loss"], rel=1e-9)
         assert ours["val_accuracy"] == theirs["val_accuracy"]
-    assert first["weights"] == pytest.approx(alone["weights"], rel=1e-4, abs=1e-7)
-    assert first["test_loss"] == pytest.approx(alone["test_loss"], rel=1e-4)
-    for name in ("test_accuracy", "top5", "num_test", "num_bytes"):
-        assert first[name] == alone[name]
-    # A checkpoint of the first process serves all, in however many they are continued.
-    assert train(tmp_path / "two", 2)[1] == second
-    assert train(tmp_path / "two", 1)[0]["weights"] == first["weights"]
+    assert first[0]["weights"] == pytest.approx(alone["weights"], rel=1e-9, abs=1e-12)
+    assert first[0]["test_loss"] == pytest.approx(alone["test_loss"], rel=1e-9)
+    for name in ("test_accuracy", "test_top5_accuracy", "num_test", "num_bytes"):
+        assert first[0][name] == alone[name]
 
 
 def network(kind: str) -> torch.nn.Module:

@@ -27,6 +27,8 @@ from xception.train.loop import fit
 from xception.train.randomness import derive_seed
 from xception.train.recipe import SGD, AdamW, Constant, Optimizer, Recipe, RMSprop
 
+pytestmark = pytest.mark.numeric
+
 SEED, STREAM = 3, 1
 STEPS, BATCH_SIZE, SIDE, PADDING = 8, 16, 16, 4
 TOLERANCE = 1e-9  # relative, of losses in float64 over all steps

@@ -14,6 +14,8 @@ from xception.network.model import build
 from xception.train.optimiser import build_optimiser
 from xception.train.recipe import SGD, AdamW, RMSprop
 
+pytestmark = pytest.mark.numeric
+
 _TRAINING = """
 import sys
 

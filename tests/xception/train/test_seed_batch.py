@@ -23,6 +23,8 @@ from xception.train.recipe import SGD, AdamW, Recipe, RMSprop, Transfer
 from xception.train.seed_batch import Member, fit_members
 from xception.train.trainer import Trainer
 
+pytestmark = pytest.mark.numeric
+
 SEEDS = (0, 10_000)
 TOLERANCE = 1e-9  # relative, of losses in float64 over eight steps
 

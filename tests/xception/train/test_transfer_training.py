@@ -15,6 +15,8 @@ from xception.network.weights import save as save_weights
 from xception.train.loop import FitResult
 from xception.train.recipe import Recipe, Transfer
 
+pytestmark = pytest.mark.numeric
+
 Weights = dict[str, torch.Tensor]
 
 
