@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.design.options import Options, selected
-from ablations.records.passwords import hide_in_process_list, without_password
+from ablations.records.passwords import require_no_password, without_password
 from ablations.running.interruption import interruptible
 from xception.base.command_line import parse, refuse, with_value
 
@@ -45,8 +45,10 @@ class Arguments(Options):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    if args is None:
-        hide_in_process_list(sys.argv)
+    try:
+        require_no_password(sys.argv[1:] if args is None else args)
+    except ValueError as error:
+        refuse(PROG, error)
     if os.environ.get("RANK", "0") != "0":
         return _follow(args)
     words = with_value("--fields", sys.argv[1:] if args is None else args, ALL)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ablations.records.passwords import hide_in_process_list
+from ablations.records.passwords import require_no_password
 from ablations.running.interruption import interruptible
 from xception.base.command_line import parse, refuse
 
@@ -48,9 +48,11 @@ _NEEDED = {"check": None, "export": "file", "import": "file", "merge": "other", 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    if args is None:
-        hide_in_process_list(sys.argv)
     words = list(sys.argv[1:] if args is None else args)
+    try:
+        require_no_password(words)
+    except ValueError as error:
+        refuse(PROG, error)
     if words and words[0] in _NEEDED:
         words.insert(0, "--action")
     arguments = parse(Arguments, words, prog=PROG, description="Look after a store of records.")

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablations.records.passwords import require_no_password, without_password
 from search.design.options import ExhaustOptions, SearchOptions, names_in
 from xception.base.command_line import parse, refuse
 
@@ -50,11 +51,8 @@ class ReplayArguments:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     words = [*(sys.argv[1:] if args is None else args)]
-    if args is None:
-        from ablations.records.passwords import hide_in_process_list
-
-        hide_in_process_list(sys.argv)
     try:
+        require_no_password(words)
         if words[:1] == ["exhaust"]:
             return _exhaust(words)
         if words[:1] == ["replay"]:
@@ -131,8 +129,6 @@ def _replay(words: Sequence[str]) -> int:
 
 def _command(words: Sequence[str]) -> str:
     import shlex
-
-    from ablations.records.passwords import without_password
 
     return shlex.join(["python", "-m", "search", *(without_password(word) for word in words)])
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
-__all__ = ["hide_in_process_list", "passwords_in", "without_password"]
+__all__ = ["passwords_in", "require_no_password", "without_password"]
 
 # user:PASSWORD@ up to the last @, since a password may hold an @ or a / that should have been written %40 or %2F;
 # PASSWORD in the query
@@ -26,17 +23,15 @@ def passwords_in(text: str) -> set[str]:
     return {m[2] for pattern in (_IN_AUTHORITY, _IN_QUERY) for m in pattern.finditer(text)} - {""}
 
 
-def hide_in_process_list(arguments: Iterable[str]) -> None:
-    """Overwrite passwords among this process's own arguments, which every user of a Linux machine can list.
+def require_no_password(words: Iterable[str]) -> None:
+    """Refuse a command line with a password in it.
 
-    They are seen until then, so $PGPASSWORD and ~/.pgpass remain the better places.
+    Raises:
+        ValueError: one of the words is a database URL with a password.
     """
-    secrets = {secret.encode() for argument in arguments for secret in passwords_in(argument)}
-    if not secrets or not sys.platform.startswith("linux"):
-        return
-    fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, proc(5)
-    memory = ctypes.string_at(start, end - start)
-    for secret in secrets:
-        for found in re.finditer(re.escape(secret), memory):
-            ctypes.memset(start + found.start(), ord("*"), len(secret))
+    for word in words:
+        if passwords_in(word):
+            raise ValueError(
+                f"{without_password(word)}: every user of this machine can read a password on a command line; leave it"
+                " out of the URL and set PGPASSWORD or write ~/.pgpass"
+            )
