@@ -4,58 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
-from pathlib import Path
 
 import pytest
 
 from tests.command import ROOT, call
-
-# From the top downwards: a module may import from its own room, and from whatever stands below it.
-ROOMS = {
-    "search": ["commands", "results", "benchmark", "engine", "spaces", "design"],
-    "ablations": [
-        "commands",
-        "running",
-        "reporting",
-        "execution",
-        "analysis",
-        "costs",
-        "studies",
-        "design",
-        "records",
-        "statistics",
-    ],
-    "xception": ["commands", "profile", "train", "data", "network", "cuda", "base"],
-}
-FLOORS = [f"{package}.{room}" for package, rooms in ROOMS.items() for room in rooms]
-FRONT_DOORS = {"run_ablation", "search.__main__", "ablations.__main__", "xception.__main__"}
-# What a package offers by itself, from any of its rooms, imported on first use.
-OFFERS = {"xception": "xception.network", "ablations": "ablations.running"}
-
-
-def modules() -> dict[str, Path]:
-    files = [p for package in ROOMS for p in sorted((ROOT / package).rglob("*.py"))] + [ROOT / "run_ablation.py"]
-    return {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in files}
-
-
-def imported(path: Path, known: set[str]) -> set[str]:
-    """Every module of ours that a file imports, lazily and by string included."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {name if name in known else node.module for name in names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in known - set(ROOMS):
-            found.add(node.value)
-    return {name for name in found if name.partition(".")[0] in ROOMS or name == "run_ablation"}
-
-
-def floor(name: str) -> int:
-    """The height of a module's room, 0 being the top; front doors and packages themselves stand above all rooms."""
-    room = ".".join(name.split(".")[:2])
-    return FLOORS.index(room) if room in FLOORS else -1
+from tests.rooms import FLOORS, FRONT_DOORS, OFFERS, ROOMS, floor, imported, mermaid, modules
 
 
 def test_every_module_is_in_a_room() -> None:
@@ -117,3 +70,13 @@ def test_list_is_one_json_document() -> None:
         assert study["question"].endswith("?"), study["name"]
         assert len(study["variants"]) >= 2
         assert study["num_trials"] >= len(study["variants"])
+
+
+def test_the_architecture_page_has_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, _, drawn = page.partition("```mermaid\n")
+    boxes = [line.strip() for line in mermaid().splitlines() if "[" in line or "subgraph" in line]
+    assert [
+        line.strip() for line in drawn.partition("```")[0].splitlines() if "[" in line or "subgraph" in line
+    ] == boxes
+    assert not [room for room in FLOORS if f"`{room.replace('.', '/')}/`" not in page]
