@@ -5,8 +5,13 @@ stand.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from xception.base.canonical import from_plain
+from xception.base.suggestions import did_you_mean
+from xception.train.recipe import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +19,7 @@ if TYPE_CHECKING:
     from ablations.records.record import Plan
     from ablations.records.store import Store
 
-__all__ = ["COLUMNS", "load", "plan_frame"]
+__all__ = ["COLUMNS", "load", "named_runs", "plan_frame"]
 
 COLUMNS = (
     *("study", "variant", "is_baseline", "seed", "stream", "key", "status", "reason"),
@@ -31,12 +36,14 @@ COLUMNS = (
     ),
     *("params", "macs", "curves", "train_seconds", "images_per_second", "device", "threads"),
     *("dataset", "scale", "margin", "seeds_mode"),
+    *("run", "preset", "epochs", "train_size", "image_size", "batch_size", "learning_rate", "precision"),
     *("position", "reference", "levels", "model_json", "recipe_json", "environment", "created_at", "plan"),
 )
 
 
 def load(store: str | Path | Store, study: str | None = None) -> pd.DataFrame:
-    """Return the records of the latest plan of each study (of one study by name), one row per variant and trial.
+    """Return the records of every run, one row per run, variant and trial; with a name, of one run or of all runs of
+    one study.
 
     `store` is a database URL, the path of an SQLite file, or an open store. A trial that was planned
     but not yet trained has status `missing`. Accuracies are fractions; `correct` holds one bit per
@@ -60,18 +67,46 @@ def load(store: str | Path | Store, study: str | None = None) -> pd.DataFrame:
             url = f"sqlite:///{url}"
         opened, is_ours = Store(url), True
     try:
-        latest: dict[str, Plan] = {}
-        for plan in opened.plans(study):
-            latest.setdefault(plan.study, plan)
-        if study is not None and not latest:
-            known = sorted({plan.study for plan in opened.plans()})
-            raise ValueError(f"study: {study!r} is not in {opened.name}; studies there: {', '.join(known) or 'none'}")
-        frames = [plan_frame(opened, plan) for plan in latest.values()]
+        frames = [plan_frame(opened, plan) for plan in named_runs(opened, study)]
     finally:
         if is_ours:
             opened.close()
     filled = [frame for frame in frames if len(frame)]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=pd.Index(COLUMNS))
+
+
+def named_runs(store: Store, name: str | None = None) -> list[Plan]:
+    """Return the latest plan of every run, the latest first: all of them, those of a study, or the one of that name.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    runs: dict[str, Plan] = {}
+    for plan in store.plans():
+        runs.setdefault(plan.run, plan)
+    found = [plan for plan in runs.values() if name is None or name in (plan.run, plan.study)]
+    exact = [plan for plan in found if plan.run == name and plan.study != name]
+    if not found and name is not None:
+        known = sorted({*runs, *(plan.study for plan in runs.values())})
+        more = did_you_mean(name, known)
+        raise ValueError(
+            f"study: {name!r} is not in {store.name}; runs and studies there: {', '.join(known) or 'none'}{more}"
+        )
+    return exact or found
+
+
+def _setup(trial: Mapping[str, Any], setup: Mapping[str, Any]) -> dict[str, Any]:
+    """What a trial was trained as; `setup` is its plan's, for what the trial leaves to the data set."""
+    recipe, data = from_plain(Recipe, trial["recipe"]), trial["dataset"]
+    return {
+        "preset": setup.get("network"),
+        "epochs": recipe.epochs,
+        "train_size": data.get("train_size", setup.get("train_size")),
+        "image_size": data["image_size"],
+        "batch_size": recipe.batch_size,
+        "learning_rate": recipe.optimizer.learning_rate,
+        "precision": recipe.precision,
+    }
 
 
 def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFrame:
@@ -90,7 +125,7 @@ def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFram
     levels, references = about.levels, about.references | baselines
     rows: list[dict[str, Any]] = []
     for member in members:
-        row: dict[str, Any] = {"study": plan.study, "plan": plan.plan, **shared, **vars(member)}
+        row: dict[str, Any] = {"study": plan.study, "plan": plan.plan, "run": plan.run, **shared, **vars(member)}
         row |= {"levels": levels.get(member.variant, {}), "reference": references.get(member.variant)}
         record = records.get(member.key)
         if record is None:
@@ -99,6 +134,7 @@ def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFram
             values = record.values()
             trial = json.loads(values.pop("trial"))
             row |= values | {"model_json": json.dumps(trial["model"]), "recipe_json": json.dumps(trial["recipe"])}
+            row |= _setup(trial, about.setup)
             row["num_val"] = trial["dataset"].get("val_size")
         rows.append(row)
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ablations.analysis.frame import named_runs
 from ablations.records.databases import file_of
-from ablations.records.record import Plan
 from ablations.records.store import Store
 from ablations.reporting.results_folder import write_overview, write_results
 from ablations.running.context import require_writable
@@ -15,7 +15,7 @@ __all__ = ["report"]
 
 
 def report(*, study: str | None, out: Path, store: str | None) -> int:
-    """Write the results of one study, or of every study in the store; return the exit status."""
+    """Write the results of one run, of all runs of a study, or of every run in the store; return the exit status."""
     url = store or f"sqlite:///{out / 'records.db'}"
     database = file_of(url)
     if database is not None and not database.is_file():
@@ -23,18 +23,16 @@ def report(*, study: str | None, out: Path, store: str | None) -> int:
     require_writable(out)
     opened = Store(url)
     try:
-        latest: dict[str, Plan] = {}
-        for plan in opened.plans(study):
-            latest.setdefault(plan.study, plan)
-        if not latest:
-            known = ", ".join(sorted({plan.study for plan in opened.plans()})) or "none"
-            if study is None:
-                raise ValueError(f"--store: {opened.name} holds no study yet; run one first")
-            raise ValueError(f"--study: {study!r} is not in {opened.name}; studies there: {known}")
-        for plan in latest.values():
+        try:
+            plans = named_runs(opened, study)
+        except ValueError as error:
+            raise ValueError(f"--{error}") from None
+        if not plans:
+            raise ValueError(f"--store: {opened.name} holds no study yet; run one first")
+        for plan in plans:
             print(f"Results: {write_results(opened, plan, out)}", file=sys.stderr)
         if study is None:
-            print(f"All studies: {write_overview(opened, list(latest.values()), out)}", file=sys.stderr)
+            print(f"All studies: {write_overview(opened, plans, out)}", file=sys.stderr)
     finally:
         opened.close()
     return 0

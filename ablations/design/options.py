@@ -158,6 +158,8 @@ class Options(RunOptions):
     keep_weights: bool = False
     """Keep each trial's trained network as <out>/networks/KEY.safetensors, for `python -m xception predict`. A stored
     trial without its network is trained once more; its record stays."""
+    name: str | None = None
+    """Name of the run and of its folder. Default: the study and what differs from CIFAR-10 at quick."""
     tensorboard: bool = False
     """Write each trial's curves for TensorBoard below <out>/tensorboard as they come."""
 
@@ -170,11 +172,12 @@ class Options(RunOptions):
         """Return the command-line arguments that ask for the same trials and folders, without the study's name."""
         folders = {f.name: f.default for f in dataclasses.fields(FolderOptions)}
         shown = dataclasses.replace(self, store=None if self.store is None else without_password(self.store))
-        return self.overrides() + _arguments(shown, folders)
+        return self.overrides() + _arguments(shown, {"name": None, **folders})
 
 
 _CHANGE_NO_TRIAL = {f.name for kind in (BackendOptions, FolderOptions) for f in dataclasses.fields(kind)} | {
     "keep_weights",
+    "name",
     "tensorboard",
 }
 

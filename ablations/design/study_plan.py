@@ -8,13 +8,17 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ablations.design.base_design import base_design, image_size_of, read_preset, with_data_settings
 from ablations.design.fitting import fit
 from ablations.design.matching import TOLERANCE
+from ablations.design.names import check_folder_name
 from ablations.design.options import Options
+from ablations.design.run_name import run_name
 from ablations.design.scales import Scale, get_scale
 from ablations.design.settings import Settings, canonical_texts
+from ablations.design.setup import changed_fields, setup_facts
 from ablations.design.sizes import Curve, all_widths, baseline_curves, bring_to_size
 from ablations.design.study import Design, Study
 from ablations.design.trial import Trial
@@ -45,7 +49,7 @@ class StudyPlan:
     fraction of what it is compared with), `merged` the matched variants left out because another's width is also
     theirs, `curves` the baselines at other widths that stand in for sizes that no width of a variant meets, `weights`
     the files that transfers begin with, by what recipes call them, `left_out` the variants that cannot exist here, with
-    the reason.
+    the reason. `run` is the name of the run.
     """
 
     study: Study
@@ -60,6 +64,7 @@ class StudyPlan:
     curves: tuple[Curve, ...] = ()
     weights: dict[str, Path] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    run: str = ""
 
     @property
     def is_sequential(self) -> bool:
@@ -132,9 +137,16 @@ class StudyPlan:
             )
             for (variant, seed), trial in trials.items()
         )
+        return Plan(plan=self.identity, study=self.study.name, description=self.described(), members=members)
+
+    @property
+    def identity(self) -> str:
+        """What names the plan in a store: the study, the data, the overrides and all designs."""
         designs = (key_of(design) for design in (self.designs | self.widths).values())
         identity = [self.study.name, self.source.fingerprint, self.scale.name, *self.options.overrides(), *designs]
-        return Plan(plan=key_of(identity), study=self.study.name, description=self.described(), members=members)
+        if self.options.name is not None:
+            identity.append(f"name {self.options.name}")
+        return key_of(identity)
 
     def described(self) -> Description:
         """Return what tables, figures and reports say of the run."""
@@ -162,6 +174,27 @@ class StudyPlan:
             factors=list(self.study.within),
             data=[summary.as_plain() for summary in self.summaries],
             data_warnings=[f"{s.title}: {warning}" for s in self.summaries for warning in s.warnings],
+            run=self.run,
+            setup=self.setup,
+            changes={
+                title: [list(change) for change in changed_fields(self.designs[reference], self.designs[title])]
+                for title, reference in self.study.references().items()
+                if title in self.designs and title != reference
+            },
+            left_out=self.left_out,
+        )
+
+    @property
+    def setup(self) -> dict[str, Any]:
+        """What is trained: the baseline's network, recipe and data."""
+        return setup_facts(
+            self.designs[self.study.baseline],
+            self.source,
+            preset=self.options.preset or self.scale.preset,
+            num_seeds=len(self.seeds),
+            scale=self.scale.name,
+            overrides=_without(self.options.overrides(), ("--dataset", "--scale")),
+            threads=self.options.threads,
         )
 
     @property
@@ -191,6 +224,11 @@ class StudyPlan:
         return shlex.join(
             ["python", "run_ablation.py", "--study", self.study.path or self.study.name, *self.options.arguments()]
         )
+
+
+def _without(words: Sequence[str], options: Sequence[str]) -> list[str]:
+    """Arguments without some options and their values."""
+    return [w for i, w in enumerate(words) if w not in options and (i == 0 or words[i - 1] not in options)]
 
 
 def plan_study(study: Study, options: Options) -> StudyPlan:
@@ -279,6 +317,7 @@ def design_study(
         curves=baseline_curves(study, sizes) if data is None else (),
         weights=weights,
         left_out=fitted.left_out,
+        run=options.name or run_name(study, whole, options),
     )
 
 
@@ -331,6 +370,8 @@ def _check(study: Study, options: Options) -> None:
         if isinstance(value, int) and not least <= value <= most:
             more = ", or auto" if name == "--seeds" else ""
             raise ValueError(f"{name}: {value} is not allowed; {least} to {most:,}{more}")
+    if options.name is not None:
+        check_folder_name(options.name, "--name")
     if options.tune and study.transfers:
         raise ValueError(
             f"--tune: {options.tune} is not allowed with the study {study.name}, whose source networks stay as they"

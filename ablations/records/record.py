@@ -139,6 +139,8 @@ class BaselineCurve(TypedDict):
 class Description:
     """What tables, figures, reports and provenance say of a run; a new fact is a new field with a default.
 
+    `run` is the name of the run and of its folder, `setup` what is trained, `changes` the fields that each variant
+    changes (path, the baseline's value, its own), `left_out` the variants that cannot exist here, with the reason.
     `fingerprints` has every data set of the study by title, `mismatch` the remaining difference in size of matched
     variants, `references` the baseline of each variant, `levels` the levels of the factors by variant,
     `data` what each data set is like, as `xception.data.summary` has it.
@@ -164,6 +166,10 @@ class Description:
     factors: list[str] = field(default_factory=list)
     data: list[dict[str, Any]] = field(default_factory=list)
     data_warnings: list[str] = field(default_factory=list)
+    run: str = ""
+    setup: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, list[list[str]]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def values(self) -> dict[str, Any]:
         """Return the fields as a mapping of its own, whose values are those of the description."""
@@ -186,3 +192,8 @@ class Plan:
     description: Description
     members: tuple[Member, ...]
     planned_at: str = field(default="")
+
+    @property
+    def run(self) -> str:
+        """The name of the run and of its folder; the study's where an earlier version stored the plan."""
+        return self.description.run or self.study

@@ -40,7 +40,8 @@ class ReportContext:
     """All that the page of one study is made of.
 
     `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` says what the runner
-    knows of budget, matching and tuning, `notices` what the reader must see first.
+    knows of budget, matching and tuning, `notices` what the reader must see first, `setup` what was trained, `changes`
+    the fields that each variant changes, `left_out` the variants that cannot exist here.
     """
 
     study: str
@@ -54,6 +55,9 @@ class ReportContext:
     figures: Sequence[SavedFigure] = ()
     notices: Sequence[str] = ()
     fairness: Mapping[str, str] = field(default_factory=dict)
+    setup: str = ""
+    changes: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
     citation: str = CITATION
 
 
@@ -121,7 +125,8 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
         "context": context,
         "counts": counts,
         "total": len(frame),
-        "data": data_sentence(comparison),
+        "data": data_sentence(comparison, context.setup),
+        "changes": _changes_table(context, baselines),
         "baselines": own,
         "verdicts": decided,
         "undecided": verdicts[len(decided) :],
@@ -130,7 +135,7 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
             for v in VERDICTS
             if any(one["verdict"] == v for one in verdicts)
         ],
-        "table": people_table(comparison, title=context.question),
+        "table": people_table(comparison, title=context.question, setup=context.setup),
         "more": _more_table(comparison),
         "figures": [_figure(figure) for figure in context.figures],
         "seeds": _seed_table(frame),
@@ -192,6 +197,29 @@ def _more_table(comparison: pd.DataFrame) -> PeopleTable:
 def _figure(figure: SavedFigure) -> dict[str, str]:
     path, kind = (figure.svg, "svg+xml") if figure.svg.stat().st_size <= LARGEST_SVG else (figure.png, "png")
     return {"alt": figure.alt, "kind": kind, "data": base64.b64encode(path.read_bytes()).decode()}
+
+
+def _changes_table(context: ReportContext, baselines: Mapping[str, str]) -> PeopleTable | None:
+    """The fields that each variant changes against its baseline; None where an older version stored the plan."""
+    if not context.changes and not context.left_out:
+        return None
+    rows = []
+    for variant, changes in context.changes.items():
+        for path, before, after in changes or [("nothing but the seeds' draws", "", "")]:
+            words = (variant, path, before, after)
+            rows.append(tuple(Cell(text=word, order=word) for word in words))
+    rows += [
+        tuple(Cell(text=word, order=word) for word in (variant, "left out", "", reason))
+        for variant, reason in context.left_out.items()
+    ]
+    several = len(set(baselines.values())) > 1
+    return PeopleTable(
+        caption="What each variant changes: field, value of "
+        + ("its baseline" if several else f"the baseline, {next(iter(baselines.values()), 'none')}")
+        + ", and its own value. Everything else is equal.",
+        columns=tuple(Column(title=t, numeric=False) for t in ("Variant", "Field", "Baseline", "Variant's value")),
+        rows=tuple(rows),
+    )
 
 
 def _seed_table(frame: pd.DataFrame) -> PeopleTable:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.analysis.comparison import compare
 from ablations.analysis.frame import plan_frame
 from ablations.costs.variant_costs import stored_costs
+from ablations.design.setup import setup_sentence
 from ablations.reporting.distances import write_distances
 from ablations.reporting.extras import write_extras
 from ablations.reporting.figures import distance_figures, save_figures, study_figures
@@ -22,6 +23,7 @@ from ablations.reporting.own_files import replacing_own_files
 from ablations.reporting.report import ReportContext, write_report, write_store_report
 from ablations.reporting.side_by_side import people_side_by_side, side_by_side
 from ablations.reporting.tables import csv_text, write_runs, write_tables
+from xception.base import formatting as f
 from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ _PACKAGES = (
 
 
 def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.DataFrame] | None = None) -> Path:
-    """Write tables, runs, curves, figures, report and provenance of a plan; return the folder `<out>/<study>`.
+    """Write tables, runs, curves, figures, report and provenance of a plan; return the folder `<out>/<run>`.
 
     Our own files are replaced once all new ones are whole; whatever else is in the folder stays. `tuned` is the plan of
     the same study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side
@@ -58,7 +60,7 @@ def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.
         ValueError: a file of somebody else's is where one of ours would be.
         OSError: the folder cannot be written.
     """
-    folder = out / plan.study
+    folder = out / plan.run
     with replacing_own_files(folder) as made:
         contexts = [_write_comparison(store, plan, made)]
         if tuned is not None:
@@ -91,8 +93,10 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     """Write one plan's tables, runs, curves, figures and provenance; return what its page is made of."""
     frame = plan_frame(store, plan)
     comparison = comparison_with_costs(store, plan, frame)
-    write_tables(comparison, folder, title=plan.description.question, label=f"tab:{plan.study}")
     whole = plan_frame(store, plan, widths=True)
+    facts = _setup(plan, whole)
+    setup = setup_sentence(facts)
+    write_tables(comparison, folder, title=plan.description.question, label=f"tab:{plan.study}", setup=setup)
     write_runs(whole, folder)
     write_extras(store, plan, frame, comparison, folder)
     curves = plan.description.curves
@@ -100,7 +104,7 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     figures = save_figures(
         [*study_figures(frame, comparison), *distance_figures(whole, curves, held)], folder / "figures"
     )
-    provenance = _provenance(plan, whole)
+    provenance = _provenance(plan, whole) | {"setup": facts}
     write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
     return ReportContext(
         study=plan.study,
@@ -114,6 +118,9 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
         figures=figures,
         notices=_notices(plan),
         fairness=_fairness(plan, held),
+        setup=setup,
+        changes=plan.description.changes,
+        left_out=plan.description.left_out,
     )
 
 
@@ -149,6 +156,18 @@ def comparison_with_costs(store: Store, plan: Plan, frame: pd.DataFrame) -> pd.D
         measured = comparison["variant"].map(costs[name])
         comparison[name] = measured.where(measured.notna(), comparison[name]) if name in comparison else measured
     return comparison
+
+
+def _setup(plan: Plan, frame: pd.DataFrame) -> dict[str, Any]:
+    """The planned setup with the device and the number of seeds that the records say; empty in an older store."""
+    if not plan.description.setup:
+        return {}
+    trained = frame[frame["status"].isin(["complete", "diverged"])]
+    devices = sorted(set(trained["device"].dropna()))
+    return plan.description.setup | {
+        "device": f.join_words(devices) or None,
+        "seeds": int(frame["seed"].nunique()),
+    }
 
 
 def _provenance(plan: Plan, frame: pd.DataFrame) -> dict[str, Any]:

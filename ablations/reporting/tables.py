@@ -55,6 +55,13 @@ RUN_COLUMNS = (
     "train_seconds",
     "images_per_second",
     "device",
+    "preset",
+    "epochs",
+    "train_size",
+    "image_size",
+    "batch_size",
+    "learning_rate",
+    "precision",
 )
 CURVE_COLUMNS = ("key", "variant", "seed", "epoch", "train_loss", "val_loss", "val_accuracy")
 COUNTS = (*(column.name for column in COLUMNS if column.whole), "seed", "epoch")
@@ -170,7 +177,7 @@ def curves_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return _whole(pd.DataFrame(rows, columns=list(CURVE_COLUMNS)))
 
 
-def people_table(comparison: pd.DataFrame, *, title: str) -> PeopleTable:
+def people_table(comparison: pd.DataFrame, *, title: str, setup: str = "") -> PeopleTable:
     """Return the comparison as people read it: percent, points, SI prefixes, "not measured", and a caption that says
     what everything means.
 
@@ -185,7 +192,7 @@ def people_table(comparison: pd.DataFrame, *, title: str) -> PeopleTable:
     columns = [column for column in COLUMNS if column.title is not None and _is_shown(column, table)]
     cells = [_cells(column, rows, best) for column in columns]
     return PeopleTable(
-        caption=_caption(table, title, best),
+        caption=_caption(table, title, best, setup),
         columns=tuple(Column(title=column.title or "", numeric=column.numeric) for column in columns),
         rows=tuple(zip(*cells, strict=True)),
     )
@@ -269,16 +276,18 @@ def to_html(table: PeopleTable, *, name: str = "comparison") -> str:
     return render("table.html.jinja", table=table, name=name)
 
 
-def write_tables(comparison: pd.DataFrame, folder: Path, *, title: str, label: str = "tab:comparison") -> PeopleTable:
+def write_tables(
+    comparison: pd.DataFrame, folder: Path, *, title: str, label: str = "tab:comparison", setup: str = ""
+) -> PeopleTable:
     """Write `table.csv`, `.parquet`, `.md`, `.tex` and `.html` into a folder, each whole or not at all; return the
-    table for people.
+    table for people. `setup` is the sentence that says what was trained.
 
     Raises:
         ValueError: the comparison is empty or lacks a column.
         OSError: the folder cannot be written.
     """
     table = table_frame(comparison)
-    people = people_table(comparison, title=title)
+    people = people_table(comparison, title=title, setup=setup)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "table.csv", csv_text(table))
     write_atomically(folder / "table.parquet", table.to_parquet(index=False))
@@ -308,10 +317,10 @@ def csv_text(table: pd.DataFrame) -> str:
     return str(safe.to_csv(index=False, lineterminator="\n"))
 
 
-def _caption(table: pd.DataFrame, title: str, best: set[str]) -> str:
+def _caption(table: pd.DataFrame, title: str, best: set[str], setup: str) -> str:
     measured = table["test_accuracy_ci_low"].notna().any()
     interval = ", ± half the width of its 95 % confidence interval" if measured else ""
-    sentences = [_sentence(_line(title)), data_sentence(table), f"Test accuracy: mean over n seeds{interval}."]
+    sentences = [_sentence(_line(title)), data_sentence(table, setup), f"Test accuracy: mean over n seeds{interval}."]
     base = table.loc[table["verdict"] == "baseline", "variant"]
     if len(table) > len(base) and len(base):
         k = len(table) - len(base)
@@ -349,11 +358,16 @@ def _caption(table: pd.DataFrame, title: str, best: set[str]) -> str:
     return " ".join(sentences)
 
 
-def data_sentence(table: pd.DataFrame) -> str:
-    """Return which data and scale the rows come from, and a warning where the data are synthetic."""
+def data_sentence(table: pd.DataFrame, setup: str = "") -> str:
+    """Return which data the rows come from and what was trained on them (the scale alone where no setup is known), and
+    a warning where the data are synthetic.
+    """
     sets = [_line(d) for d in dict.fromkeys(table["dataset"].dropna())]
     scales = [_line(s) for s in dict.fromkeys(table["scale"].dropna())]
-    text = f"Data: {f.join_words(sets) or 'unknown'}; scale: {f.join_words(scales) or 'unknown'}."
+    text = f"Data: {f.join_words(sets) or 'unknown'}" + (
+        "." if setup else f"; scale: {f.join_words(scales) or 'unknown'}."
+    )
+    text += f" {setup}" if setup else ""
     return text + (
         " Synthetic images: these numbers say nothing about photographs."
         if any("synthetic" in d.lower() for d in sets)

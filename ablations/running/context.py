@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ablations.design.options import Options
+from ablations.design.run_name import free_name
 from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial
 from ablations.execution.backend import Backend, check_backend, open_backend
@@ -101,11 +102,13 @@ def open_context(plan: StudyPlan, *, backend: Backend | None = None, in_process:
         ValueError: the store is damaged or cannot be opened, or the backend is not there.
     """
     options = plan.options
-    require_own_folder(options.out / plan.study.name)
+    run = free_name(plan.run, plan.identity, options.out, is_given=options.name is not None)
+    plan = replace(plan, run=run)
+    require_own_folder(options.out / run)
     with ExitStack() as held:
         log = None
         if options.tensorboard:
-            log = held.enter_context(CurveLog(options.out / "tensorboard" / plan.study.name))
+            log = held.enter_context(CurveLog(options.out / "tensorboard" / run))
         store = Store(options.store_url)
         held.callback(store.close)
         store.check_pages()

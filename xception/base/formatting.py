@@ -21,6 +21,7 @@ __all__ = [
     "milliseconds",
     "p_value",
     "percent",
+    "plural",
     "points",
     "seconds",
     "wrapped",
@@ -179,6 +180,11 @@ def _finite(value: SupportsFloat) -> bool:
         return math.isfinite(float(value))
     except (TypeError, ValueError):  # pandas.NA refuses to become a float
         return False
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 epoch`, `2,000 epochs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def join_words(words: Iterable[str]) -> str:
