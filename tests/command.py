@@ -27,3 +27,9 @@ def call(
     assert done.returncode == expect, f"{args} exits {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+def run_folder(out: Path, study: str) -> Path:
+    """Return the folder of the only run of a study below an output folder."""
+    (found,) = [path for path in out.iterdir() if path.name == study or path.name.startswith(f"{study}-")]
+    return found

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import ablations
-from tests.command import call
+from tests.command import call, run_folder
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_folder_is_whole(out: Path) -> None:
-    folder = out / "residuals"
+    folder = run_folder(out, "residuals")
     names = {p.name for p in folder.iterdir()}
     assert {
         "table.csv",
@@ -39,7 +39,7 @@ def test_the_folder_is_whole(out: Path) -> None:
         "report.html",
         "provenance.json",
     } <= names
-    assert {p.suffix for p in (folder / "figures").iterdir()} == {".png", ".svg"}
+    assert {p.suffix for p in (folder / "figures").iterdir()} == {".png", ".svg", ".pdf"}
     runs, curves = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "curves.csv")
     assert len(runs) == 4
     assert runs["key"].is_unique
@@ -52,7 +52,10 @@ def test_the_folder_is_whole(out: Path) -> None:
 
 
 def test_the_table_agrees_with_the_runs(out: Path) -> None:
-    table, runs = pd.read_csv(out / "residuals" / "table.csv"), pd.read_csv(out / "residuals" / "runs.csv")
+    table, runs = (
+        pd.read_csv(run_folder(out, "residuals") / "table.csv"),
+        pd.read_csv(run_folder(out, "residuals") / "runs.csv"),
+    )
     accuracy = runs.pivot(index="seed", columns="variant", values="test_accuracy")
     baseline = table.loc[table["verdict"] == "baseline", "variant"].item()
     for _, row in table.iterrows():
@@ -63,13 +66,13 @@ def test_the_table_agrees_with_the_runs(out: Path) -> None:
 
 
 def test_a_stored_trial_is_not_trained_again(out: Path) -> None:
-    before = pd.read_csv(out / "residuals" / "runs.csv")
+    before = pd.read_csv(run_folder(out, "residuals") / "runs.csv")
     done = call(
         "run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--out", str(out)
     )
     assert "4 of 4 trials are stored already and are not trained again" in done.stderr
     assert "nothing was trained" in done.stderr
-    pd.testing.assert_frame_equal(before, pd.read_csv(out / "residuals" / "runs.csv"))
+    pd.testing.assert_frame_equal(before, pd.read_csv(run_folder(out, "residuals") / "runs.csv"))
 
 
 def test_a_dry_run_trains_nothing_and_knows_what_is_stored(out: Path, tmp_path: Path) -> None:
@@ -92,7 +95,9 @@ def test_the_report_is_made_from_the_store(out: Path, tmp_path: Path) -> None:
         "--store",
         f"sqlite:///{out}/records.db",
     )
-    assert (tmp_path / "residuals" / "table.csv").read_text() == (out / "residuals" / "table.csv").read_text()
+    assert (run_folder(tmp_path, "residuals") / "table.csv").read_text() == (
+        run_folder(out, "residuals") / "table.csv"
+    ).read_text()
 
 
 def test_records_and_statistics_as_a_library(out: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_process_ends_with_the_line_and_the_status() -> None:
 
 @pytest.mark.parametrize("name", ["table.csv", "provenance.json"])
 def test_results_are_not_written_over(tmp_path: Path, told: Told, name: str) -> None:
-    kept = tmp_path / "out" / "residuals" / name
+    kept = tmp_path / "out" / "residuals-synthetic-smoke" / name
     kept.parent.mkdir(parents=True)
     kept.write_text("mine", encoding="utf-8")
     status, lines = told((*SYNTHETIC, "--out", "out"))

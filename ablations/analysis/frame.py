@@ -36,7 +36,7 @@ COLUMNS = (
     ),
     *("params", "macs", "curves", "train_seconds", "images_per_second", "device", "threads"),
     *("dataset", "scale", "margin", "seeds_mode"),
-    *("run", "preset", "epochs", "train_size", "image_size", "batch_size", "learning_rate", "precision"),
+    *("run", "overrides", "preset", "epochs", "train_size", "image_size", "batch_size", "learning_rate", "precision"),
     *("position", "reference", "levels", "model_json", "recipe_json", "environment", "created_at", "plan"),
 )
 
@@ -126,6 +126,7 @@ def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFram
     rows: list[dict[str, Any]] = []
     for member in members:
         row: dict[str, Any] = {"study": plan.study, "plan": plan.plan, "run": plan.run, **shared, **vars(member)}
+        row["overrides"] = about.setup.get("overrides")
         row |= {"levels": levels.get(member.variant, {}), "reference": references.get(member.variant)}
         record = records.get(member.key)
         if record is None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from xception.base.files import lock_folder, write_atomically
 
-__all__ = ["MANIFEST", "replacing_own_files", "require_own_folder"]
+__all__ = ["MANIFEST", "own_files", "remove_own_files", "replacing_own_files", "require_own_folder"]
 
 MANIFEST = "provenance.json"
 # Files that every run writes; the whole list is known when they are written.
@@ -51,6 +51,24 @@ def require_own_folder(folder: Path) -> None:
         ValueError: it is a file, or holds a file of somebody else's where one of ours would be.
     """
     _require_own(folder, _NAMES)
+
+
+def own_files(folder: Path) -> list[str]:
+    """Return the names of our files in a folder; none where nothing there is ours."""
+    return [name for name in _own(folder) or [] if (folder / name).is_file()]
+
+
+def remove_own_files(folder: Path) -> None:
+    """Remove our files from a folder, and the folders that this leaves empty; whatever else is there stays."""
+    with lock_folder(folder):
+        names = own_files(folder)
+        for name in [*(n for n in names if n != MANIFEST), MANIFEST]:
+            (folder / name).unlink(missing_ok=True)
+    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        with contextlib.suppress(OSError):
+            path.rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _require_own(folder: Path, names: Sequence[str]) -> None:

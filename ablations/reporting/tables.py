@@ -364,6 +364,8 @@ def data_sentence(table: pd.DataFrame, setup: str = "") -> str:
     """
     sets = [_line(d) for d in dict.fromkeys(table["dataset"].dropna())]
     scales = [_line(s) for s in dict.fromkeys(table["scale"].dropna())]
+    if "overrides" in table:
+        scales = [f"{s} with {_line(words)}" if words else s for s in scales for words in table["overrides"].head(1)]
     text = f"Data: {f.join_words(sets) or 'unknown'}" + (
         "." if setup else f"; scale: {f.join_words(scales) or 'unknown'}."
     )

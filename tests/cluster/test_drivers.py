@@ -17,7 +17,7 @@ import pytest
 from ablations.execution.claims import Claims, is_dead
 from ablations.records.passwords import passwords_in, without_password
 from ablations.records.store import Store, StoreError
-from tests.command import ROOT
+from tests.command import ROOT, run_folder
 from tests.servers import Postgres
 
 STUDY = (
@@ -81,7 +81,7 @@ def test_two_drivers_of_one_study_train_each_key_once(url: str, tmp_path: Path, 
     assert len(store.get()) == 6
     assert store.claim_owners() == {}
     store.close()
-    tables = [(tmp_path / name / "residuals" / "runs.csv") for name in "ab"]
+    tables = [(run_folder(tmp_path / name, "residuals") / "runs.csv") for name in "ab"]
     first, second = (pd.read_csv(table) for table in tables)
     pd.testing.assert_frame_equal(first, second)
     for secret in passwords_in(url):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ablations.records.record import Record
 from ablations.records.store import Store
+from tests.command import run_folder
 from tests.faults import driver
 from tests.faults.bench import (
     NUM_TRIALS,
@@ -338,7 +339,7 @@ def nobody_listens(bench: Bench) -> Outcome:
     before = {key for key, record in records_of(folder).items() if record.is_final}
     ablate(*words, expect=0)
     after = records_of(folder)
-    runs = (folder / "residuals" / "provenance.json").read_text()
+    runs = (run_folder(folder, "residuals") / "provenance.json").read_text()
     require(json.loads(runs)["num_trials"] == len(after) == 2, "the continued run is not whole")
     return Outcome(lost=len(before - set(after)), message=f"exit status {process.returncode}, continued to the end")
 

@@ -53,7 +53,7 @@ def test_a_study_from_python(tmp_path: Path) -> None:
     assert list(results.comparison["variant"]) == ["a", "b"]
     assert list(results.frame["status"]) == ["complete", "complete"]
     assert results.comparison["latency_ms"].notna().all()
-    assert results.folder == tmp_path / "own"
+    assert results.folder == tmp_path / "own-synthetic-smoke-epochs=1-train_size=32-seeds=1"
     assert len(pd.read_csv(results.folder / "runs.csv")) == 2
     pd.testing.assert_series_equal(
         ablations.load(tmp_path / "records.db")["test_accuracy"], results.frame["test_accuracy"]

@@ -12,7 +12,7 @@ from ablations.execution.backend import Backend
 from ablations.records.store import Store
 from search.__main__ import main
 from search.benchmark.tabular import Table
-from tests.command import call
+from tests.command import call, run_folder
 from tests.search.simulated import Simulated
 
 SMOKE = ("--scale", "smoke", "--dataset", "synthetic")
@@ -54,10 +54,10 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
     printed = capsys.readouterr().out
     assert "baseline" in printed
     assert printed.count("as the mean of 3 fresh seeds") == 2
-    table = pd.read_csv(tmp_path / "search_table" / "table.csv")
+    table = pd.read_csv(run_folder(tmp_path, "search_table") / "table.csv")
     assert len(table) == 3
     assert (table["n"] == 3).all()
-    runs = pd.read_csv(tmp_path / "search_table" / "runs.csv")
+    runs = pd.read_csv(run_folder(tmp_path, "search_table") / "runs.csv")
     assert set(runs["seed"]) == {20_000, 20_001, 20_002}
     folder = tmp_path / "searches" / "table"
     assert (pd.read_csv(folder / "trials.csv")["status"] == "complete").sum() == 6
