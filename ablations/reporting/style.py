@@ -114,7 +114,6 @@ def context() -> Iterator[None]:
         "figure.facecolor": "white",
         "text.parse_math": False,  # names are names, whatever dollars they hold
         "svg.fonttype": "path",
-        "pdf.fonttype": 42,  # TrueType, embedded: what publishers take
         "svg.hashsalt": "xception",
         "pdf.fonttype": 42,  # TrueType, embedded whole: type 3 is refused by some printers
         "path.simplify": True,
