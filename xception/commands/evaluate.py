@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from xception.base.command_line import parse, refuse
 from xception.commands.predict import KeptArguments, open_network
@@ -65,8 +65,10 @@ def evaluation(network: TrainedNetwork, dataset: str, data_dir: Path | None) -> 
     import torch
 
     from xception.data import find, load
+    from xception.data.layout import Layout
 
-    source = find(dataset, data_dir)
+    channels: Literal[1, 3] = 1 if len(network.statistics.mean) == 1 else 3
+    source = find(dataset, data_dir, Layout(channels=channels))
     names = tuple(source.class_names)
     if names != network.class_names:
         raise ValueError(

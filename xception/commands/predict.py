@@ -135,15 +135,13 @@ def predictions(network: TrainedNetwork, paths: Sequence[Path]) -> list[dict[str
 
 
 def _pixels(path: Path, network: TrainedNetwork) -> Any:
-    from xception.data.images import BrokenImageError, decode
+    from xception.data.images import BrokenImageError, Pixels, decode
 
+    # A photograph is looked at as people see it: upright.
+    how = Pixels(channels=len(network.statistics.mean), upright=True)
     try:
-        pixels = decode(path.read_bytes(), network.image_size)
+        return decode(path.read_bytes(), network.image_size, how)
     except BrokenImageError as error:
         raise ValueError(f"IMAGE: {str(path)!r} cannot be decoded: {error}") from None
     except OSError as error:
         raise ValueError(f"IMAGE: {str(path)!r} cannot be read: {error.strerror}") from None
-    channels = len(network.statistics.mean)
-    if pixels.shape[0] != channels:
-        raise ValueError(f"IMAGE: {str(path)!r} has {pixels.shape[0]} channels; the network takes {channels}")
-    return pixels

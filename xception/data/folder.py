@@ -127,6 +127,7 @@ def open_folder(path: Path, layout: Layout = AS_FOUND, display_names: dict[str, 
         raise DataError(f"folder:{path / train}: 0 classes are not allowed; a folder for each class")
     left_out: Counter[str] = Counter()
     training = Part(path / assigned["train"], tuple(enumerate(classes.values())))
+    _count_hidden(training.path, left_out)
     _require_images(training, left_out)
     parts: list[tuple[SplitName, Part]] = [("train", training)]
     others = [split for split in SPLITS[1:] if split in assigned]
@@ -152,6 +153,7 @@ def _part(path: Path, classes: dict[str, str], left_out: Counter[str]) -> Part:
                 f" {_listed(list(classes.values()))}"
             )
     part = Part(path, tuple((label, own[name]) for name, label in labels.items() if name in own))
+    _count_hidden(path, left_out)
     for _ in part.files(left_out):
         pass
     return part
@@ -230,6 +232,15 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.casefold() in SYSTEM_FOLDERS
 
 
+def _hidden_as(name: str) -> str:
+    """What a hidden or system file or folder is called where such are counted."""
+    return "hidden files and folders" if name.startswith(".") else f"system files and folders {name!r}"
+
+
+def _count_hidden(split: Path, left_out: Counter[str]) -> None:
+    left_out.update(_hidden_as(entry.name) for entry in _entries(split) if _is_hidden(entry.name))
+
+
 def _folders(path: Path) -> list[str]:
     """The folders that can be classes or splits, in the order of their names."""
     return [entry.name for entry in _entries(path) if entry.is_dir() and not _is_hidden(entry.name)]
@@ -263,7 +274,7 @@ def _image_files(
     inner = []
     for entry in _entries(folder):
         if _is_hidden(entry.name):
-            left_out["hidden and system files and folders"] += 1
+            left_out[_hidden_as(entry.name)] += 1
         elif entry.is_dir():
             inner.append(entry.name)
         elif entry.is_file():

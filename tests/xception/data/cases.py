@@ -177,9 +177,9 @@ for system in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", "System Volum
     def _system(folder: Path, system: str = system) -> None:
         source = found(tree(folder, {f"train/{system}/x.png": png(50), f"train/ant/{system}/y.png": png(51)}))
         assert (source.class_names, source.num_train) == (("ant", "bee"), 6)
-        noted(source, "hidden and system files and folders: ")
+        noted(source, f"system files and folders {system!r}: 2 left out")
 
-    case(f"a folder {system}", "ignored", "left out, counted")(_system)
+    case(f"a folder {system}", "ignored", "left out, named and counted")(_system)
 
 
 @case("a folder .ipynb_checkpoints beside the classes and within one", "ignored", "left out, counted")
@@ -187,13 +187,14 @@ def _(folder: Path) -> None:
     files = {"train/.ipynb_checkpoints/0.png": png(50), "train/ant/.ipynb_checkpoints/0.png": png(51)}
     source = found(tree(folder, files))
     assert (source.class_names, source.num_train) == (("ant", "bee"), 6)
+    noted(source, "hidden files and folders: 2 left out")
 
 
 @case("AppleDouble files ._0.png", "ignored", "left out, counted")
 def _(folder: Path) -> None:
     source = found(tree(folder, {"train/ant/._0.png": b"\0\5\x16\7"}))
     assert (source.num_train, summary(source).num_broken) == (6, 0)
-    noted(source, "hidden and system files and folders: 1")
+    noted(source, "hidden files and folders: 1 left out")
 
 
 @case("Thumbs.db and desktop.ini in a class", "ignored")
