@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xception.base.canonical import key_of
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ablations.records.store import Store
     from xception.profile.protocol import LatencyProtocol
 
-__all__ = ["Shape", "find_latency", "latencies_on_one_device", "put_latency"]
+__all__ = ["Shape", "column_key", "find_latency", "latencies_measured_together", "put_column", "put_latency"]
 
 Shape = tuple[int, int, int]
 _KEPT = ("model_key", "input_shape", "status", "reason", "latency_ms", "latency_device")
@@ -51,17 +51,28 @@ def put_latency(
     return values
 
 
-def latencies_on_one_device(
+def column_key(keys: Iterable[str]) -> str:
+    """Return what names the measurement of some networks together, by the keys of their measurements."""
+    return key_of(["latency column", sorted(set(keys))])
+
+
+def put_column(store: Store, keys: Iterable[str], rows: Sequence[Mapping[str, Any]], *, load: float | None) -> None:
+    """Write latencies that one interleaved measurement gave, with the machine's load right after it."""
+    store.put_measurement(column_key(keys), "latency column", {"rows": [dict(row) for row in rows], "load": load})
+
+
+def latencies_measured_together(
     store: Store, networks: Mapping[str, tuple[ModelConfig, Shape]]
 ) -> dict[str, dict[str, Any]]:
-    """Return the latest latency of each network by the default protocol, by name: all on the one device on which most
-    of them were measured (the latest such device where several are equal). Networks not measured there are left out.
+    """Return the latency of each network, by name, from the one interleaved measurement that has most of them (the
+    latest such). Networks that were not part of it are left out: latencies of two measurements do not compare.
+
+    Each has the machine's `load` right after the measurement.
     """
     wanted = {name: (key_of(network), shape) for name, (network, shape) in networks.items()}
-    by_device: dict[str, dict[tuple[str, Shape], dict[str, Any]]] = {}
-    for row in store.measurements("latency"):  # the latest first
-        if row["latency_ms"] is not None:
-            of_device = by_device.setdefault(row["latency_device"], {})
-            of_device.setdefault((row["model_key"], tuple(row["input_shape"])), row)
-    found = [{name: rows[place] for name, place in wanted.items() if place in rows} for rows in by_device.values()]
+    found: list[dict[str, dict[str, Any]]] = []
+    for column in store.measurements("latency column"):  # the latest first
+        rows = {(row["model_key"], tuple(row["input_shape"])): row for row in column["rows"]}
+        own = {name: rows[place] | {"load": column["load"]} for name, place in wanted.items() if place in rows}
+        found.append({name: row for name, row in own.items() if row["latency_ms"] is not None})
     return max(found, key=len, default={})

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ablations.costs.latency_lookup import Shape, latencies_on_one_device, put_latency
+from ablations.costs.latency_lookup import Shape, column_key, latencies_measured_together, put_column, put_latency
 from ablations.design.study import Design
 from ablations.design.trial import Trial, read_trial
 from xception.base.canonical import key_of
@@ -31,6 +31,7 @@ COST_COLUMNS = (
     "latency_ci_low_ms",
     "latency_ci_high_ms",
     "latency_n",
+    "latency_load",
     *_MEMORY,
 )
 
@@ -66,7 +67,7 @@ def measure_costs(
     protocol = LatencyProtocol()
     shapes = {name: _shape(design) for name, design in designs.items()}
     keys = {name: measurement_key(design.model, shapes[name], device, protocol) for name, design in designs.items()}
-    if all(store.measurement(key) is not None for key in keys.values()):
+    if store.measurement(column_key(keys.values())) is not None:
         return
     distinct = {keys[name]: name for name in designs}
     # The budget is no part of the key: it decides how well a median is known, not what is measured.
@@ -74,8 +75,12 @@ def measure_costs(
     rows = measure_latency(
         {name: designs[name].model for name in distinct.values()}, within, input_shape=shapes, device=device
     )
-    for row in rows:
+    stored = [
         put_latency(store, designs[row.name].model, shapes[row.name], row, device=device, protocol=protocol)
+        for row in rows
+    ]
+    environments = [row.environment for row in rows if row.environment is not None]
+    put_column(store, keys.values(), stored, load=environments[0].load_1min if environments else None)
 
 
 @contextmanager
@@ -95,7 +100,9 @@ def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
     first = {member.variant: member.key for member in reversed(plan.members)}
     records = store.get(first.values())
     trials = {variant: read_trial(records[key].trial) for variant, key in first.items() if key in records}
-    latencies = latencies_on_one_device(store, {name: (trial.model, _shape(trial)) for name, trial in trials.items()})
+    latencies = latencies_measured_together(
+        store, {name: (trial.model, _shape(trial)) for name, trial in trials.items()}
+    )
     rows: list[dict[str, Any]] = []
     for variant in first:
         row: dict[str, Any] = {"variant": variant, **dict.fromkeys(COST_COLUMNS)}
@@ -109,6 +116,7 @@ def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
                     "latency_ms": found["latency_ms"],
                     "latency_device": found["latency_device"],
                     "latency_n": found["n"],
+                    "latency_load": found["load"],
                 }
                 row |= {"latency_ci_low_ms": found["low_ms"], "latency_ci_high_ms": found["high_ms"]}
         rows.append(row)

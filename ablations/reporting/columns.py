@@ -65,6 +65,13 @@ def _interval(name: str) -> Callable[[Row], str]:
     return lambda row: f.interval(row[f"{name}_low"], row[f"{name}_high"], signed=True)
 
 
+def _latency(row: Row) -> str:
+    median, low, high = (row.get(name) for name in ("latency_ms", "latency_ci_low_ms", "latency_ci_high_ms"))
+    if not (f.is_number(median) and f.is_number(low) and f.is_number(high)):
+        return f.milliseconds(median)
+    return f"{f.milliseconds(median)} [{f.milliseconds(low)}, {f.milliseconds(high)}]"
+
+
 def _accuracy(row: Row) -> str:
     mean, low, high = (row[f"test_accuracy_{part}"] for part in ("mean", "ci_low", "ci_high"))
     if not f.is_number(low):
@@ -174,10 +181,10 @@ COLUMNS = (
     TableColumn(name="fvcore_total", meaning="fvcore's own sum for one image.", whole=True, measured_later=True),
     TableColumn(
         name="latency_ms",
-        meaning="Median latency of eager float32 inference, batch 1, channels-last.",
+        meaning="Median latency of eager float32 inference, batch 1, channels-last, from one interleaved measurement.",
         unit="ms",
         title="Latency (ms)",
-        show=_one(f.milliseconds, "latency_ms"),
+        show=_latency,
         measured_later=True,
     ),
     TableColumn(name="latency_device", meaning="Device of the latency.", numeric=False, measured_later=True),

@@ -11,6 +11,7 @@ from ablations.reporting import style
 from ablations.reporting.plot_labels import key_note, name_points
 from ablations.reporting.plot_rows import counted, data_note, draw_seeds, marks_note, seeds_note, titled
 from ablations.reporting.style import VERDICT_MARKS
+from ablations.reporting.tables import busy_sentence
 from ablations.statistics.pareto import pareto_front
 from xception.base import formatting as f
 from xception.base.drawing import load_matplotlib
@@ -104,6 +105,12 @@ def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
         axes = figure.subplots()
         small = len(table) > NAMED
         _means(axes, table, x, y, small=small, bars=False)
+        for at, row in enumerate(table.to_dict("records")):
+            low, high = row.get("latency_ci_low_ms"), row.get("latency_ci_high_ms")
+            if low is not None and high is not None and f.is_number(low) and f.is_number(high):
+                axes.plot(
+                    [x[at]] * 2, [float(low), float(high)], color=style.INK, linewidth=0.4 if small else 0.8, zorder=3
+                )
         scaled_axis(axes, x, "x", counts=True)
         scaled_axis(axes, y, "y")
         axes.set_xlabel(COSTS["macs"])
@@ -118,8 +125,9 @@ def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
             key=lambda i: x[i],
         )
         note = (
-            f"{data_note(frame)} Latency: median, eager float32 inference, batch"
-            f" 1{', on ' + devices if devices else ''}. {marks_note(table)}"
+            f"{data_note(frame)} Latency: median and its 95 % interval, eager float32 inference, batch 1,"
+            f" channels-last{', on ' + devices if devices else ''}."
+            f" {' '.join([*busy_sentence(table), marks_note(table)])}"
         )
         return _named(figure, axes, table, x, y, chosen, [], title=titled(frame, "latency against MACs"), note=note)
 

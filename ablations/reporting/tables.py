@@ -27,6 +27,7 @@ __all__ = [
     "Cell",
     "Column",
     "PeopleTable",
+    "busy_sentence",
     "csv_text",
     "curves_frame",
     "people_table",
@@ -65,6 +66,7 @@ RUN_COLUMNS = (
 )
 CURVE_COLUMNS = ("key", "variant", "seed", "epoch", "train_loss", "val_loss", "val_accuracy")
 COUNTS = (*(column.name for column in COLUMNS if column.whole), "seed", "epoch")
+BUSY_LOAD = 2.0  # processes that ran or waited; the measurement itself is one
 LONG_TABLE = 40  # rows; more do not fit on a page
 
 LATEX = {
@@ -352,10 +354,24 @@ def _caption(table: pd.DataFrame, title: str, best: set[str], setup: str) -> str
     devices = sorted({str(d) for d in table["latency_device"].dropna()})
     if table["latency_ms"].notna().any():
         sentences.append(
-            f"Latency: eager float32 inference, batch 1{', on ' + f.join_words(devices) if devices else ''}."
+            "Latency: median and its 95 % interval, eager float32 inference, batch 1, channels-last, all rows measured"
+            f" together{', on ' + f.join_words(devices) if devices else ''}."
         )
+        sentences += busy_sentence(table)
     sentences.append("Params: trainable. MACs: multiply-accumulates of convolutions and linear layers for one image.")
     return " ".join(sentences)
+
+
+def busy_sentence(table: pd.DataFrame) -> list[str]:
+    """Return a warning where the machine did other work while latency was measured; nothing where it did not."""
+    loads = [float(one) for one in table["latency_load"].dropna()] if "latency_load" in table else []
+    load = max(loads, default=0.0)
+    if load < BUSY_LOAD:
+        return []
+    return [
+        f"The machine was busy meanwhile (load {load:.1f}): these latencies are longer than on a quiet machine; compare"
+        " them with one another only."
+    ]
 
 
 def data_sentence(table: pd.DataFrame, setup: str = "") -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ablations.costs.latency_lookup import latencies_on_one_device
+from ablations.costs.latency_lookup import latencies_measured_together
 from ablations.design.study import Design
 from ablations.records.record import Record, chance_accuracy
 from ablations.records.store import Store
@@ -205,7 +205,7 @@ class Table:
         records = store.get(trials)
         shape = (network.in_channels, design.dataset.image_size, design.dataset.image_size)
         networks = {canonical_json(config): (config, shape) for config, _ in trials.values()}
-        latency = {name: row["latency_ms"] for name, row in latencies_on_one_device(store, networks).items()}
+        latency = {name: row["latency_ms"] for name, row in latencies_measured_together(store, networks).items()}
         final = [record for _, record in sorted(records.items()) if record.is_final]
         rows = [_row(record, *trials[record.key], latency=latency) for record in final]
         return cls(

@@ -49,8 +49,8 @@ class LatencyArguments:
     """inference, training."""
     precisions: str = "float32"
     """float32, tf32, bfloat16, float16."""
-    memory_formats: str = "nchw"
-    """nchw, channels_last."""
+    memory_formats: str = "channels_last"
+    """channels_last, which training uses, and nchw."""
     executions: str = "eager"
     """eager, compiled, cuda_graph."""
     threads: int = 1
@@ -83,8 +83,8 @@ class RooflineArguments:
     """Side of the images in pixels; that of each preset without it."""
     precision: str = "float32"
     """float32, tf32, bfloat16 or float16."""
-    memory_format: str = "nchw"
-    """nchw or channels_last."""
+    memory_format: str = "channels_last"
+    """channels_last, which training uses, or nchw."""
     threads: int = 1
     """Threads inside an operator on a CPU."""
     time_budget: float = 10.0

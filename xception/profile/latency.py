@@ -22,8 +22,9 @@ left in the caches is no property of it (left out for calls longer than 0.1 s, w
 On CUDA the time is that between two events on the stream around the calls; the host waits for the device before the
 first event and after the last one and never in between. Batch 1 in eager mode is thus often the time of the host's
 launches, which is what such a user waits for; `cuda_graph` shows the device's own time, with the copy of the input into
-the graph included. On a CPU it is the monotonic clock, with `num_threads` threads inside an operator. float32 means
-float32: TF32 is off unless it is asked for.
+the graph included. On a CPU it is the monotonic clock, with `num_threads` threads inside an operator, and with the
+allocator settings of our workers: freed memory is kept, since mapping it afresh costs up to half of a call, depending
+on what was allocated before. float32 means float32: TF32 is off unless it is asked for.
 
 A combination that a device does not offer comes back as `not measured` with the reason, and a batch that does not fit
 as `does not fit`; the others go on. Measure alone: nothing else of yours may use the device meanwhile, and every
@@ -50,6 +51,7 @@ from xception.profile.memory import predict_memory
 from xception.profile.protocol import LatencyProtocol
 from xception.profile.timing import DoesNotFitError, Stopping, calls_per_sample, summarise, time_in_rounds, warm_up
 from xception.profile.workload import build_call, numerics, running_out_of_memory_is_told
+from xception.train.process import keep_freed_memory
 
 __all__ = ["LatencyProtocol", "Measurement", "check_device", "measure_latency", "measurement_key"]
 
@@ -153,6 +155,8 @@ def measure_latency(
     impossible = protocol.unavailable_on(where.type)
     if impossible is not None:
         return [row.replace(status="not measured", reason=impossible) for row in rows.values()]
+    if where.type == "cpu":
+        keep_freed_memory()
     with numerics(protocol), _on(where):
         variants: dict[str, _Variant] = {}
         for name, model in models.items():

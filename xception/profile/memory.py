@@ -4,6 +4,10 @@ On CUDA it is what PyTorch's allocator had handed out at its highest, in a call 
 there before the model: weights, gradients, optimiser state, activations and the libraries' workspaces. On a CPU, whose
 allocator keeps no record, it is the highest sum of the bytes of all tensors alive at once, followed operator by
 operator: what a kernel allocates for itself and frees before it returns is not in it. `method` says which.
+
+That is little in the channels-last layout, the protocol's default: for inference of 32 images on `cifar_small` it and
+PyTorch's profiler agree to 0.1 %. In NCHW, oneDNN's convolutions copy their inputs and outputs to a layout of their own
+and back, which the profiler sees and this does not: there it is 21 % below.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 MemoryFormat = Literal["nchw", "channels_last"]
 Execution = Literal["eager", "compiled", "cuda_graph"]
 
-_SEMANTICS = 1  # raised when the procedure comes to mean something else: what was stored is then measured again
+_SEMANTICS = 2  # raised when the procedure comes to mean something else: what was stored is then measured again
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -42,7 +42,7 @@ class LatencyProtocol(Config):
     mode: Mode = "inference"
     batch_size: int = 1
     precision: Precision = "float32"
-    memory_format: MemoryFormat = "nchw"
+    memory_format: MemoryFormat = "channels_last"  # what training uses
     execution: Execution = "eager"
     num_threads: int = 1  # of the process: kernels on a CPU, launches on a GPU
     relative_width: float = 0.02  # of the median's interval, at which timing ends
@@ -82,7 +82,7 @@ def protocols(
     modes: Iterable[Mode] = ("inference",),
     batch_sizes: Iterable[int] = (1,),
     precisions: Iterable[Precision] = ("float32",),
-    memory_formats: Iterable[MemoryFormat] = ("nchw",),
+    memory_formats: Iterable[MemoryFormat] = ("channels_last",),
     executions: Iterable[Execution] = ("eager",),
 ) -> list[LatencyProtocol]:
     """Return the base with every combination of the given values, in the order given."""

@@ -1,4 +1,4 @@
-"""Latencies are looked up by network, size, device and protocol; a table has them from one device."""
+"""Latencies are looked up by network, size, device and protocol; a table has them from one measurement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ablations.costs.latency_lookup import find_latency, latencies_on_one_device, put_latency
+from ablations.costs.latency_lookup import find_latency, latencies_measured_together, put_column, put_latency
 from ablations.records.store import Store
 from xception.base.canonical import key_of
 from xception.network import presets
@@ -27,26 +27,41 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def measured(store: Store, network: Any, device: str, ms: float, shape: tuple[int, int, int] = SHAPE) -> None:
-    """Write a latency as another machine would have."""
-    row = {"model_key": key_of(network), "input_shape": list(shape), "latency_ms": ms, "latency_device": device}
-    store.put_measurement(key_of([row, "test"]), "latency", row)
+def together(store: Store, device: str, *measured: tuple[Any, float], shape: tuple[int, int, int] = SHAPE) -> None:
+    """Write the latencies of one measurement as another machine would have."""
+    rows = [
+        {"model_key": key_of(network), "input_shape": list(shape), "latency_ms": ms, "latency_device": device}
+        for network, ms in measured
+    ]
+    put_column(store, [key_of([row, "test"]) for row in rows], rows, load=0.5)
 
 
-def test_a_table_has_the_latencies_of_the_device_that_has_most_of_them(store: Store) -> None:
+def test_a_table_has_the_latencies_of_one_measurement(store: Store) -> None:
     networks = {"one": (ONE, SHAPE), "other": (OTHER, SHAPE)}
-    assert latencies_on_one_device(store, networks) == {}
-    measured(store, ONE, "laptop", 5.0)
-    measured(store, OTHER, "laptop", 6.0)
-    measured(store, ONE, "server", 1.0)
-    measured(store, ONE, "laptop", 99.0, (3, 64, 64))
-    found = latencies_on_one_device(store, networks)
-    assert {name: (row["latency_device"], row["latency_ms"]) for name, row in found.items()} == {
-        "one": ("laptop", 5.0),
-        "other": ("laptop", 6.0),
+    assert latencies_measured_together(store, networks) == {}
+    together(store, "laptop", (ONE, 5.0), (OTHER, 6.0))
+    together(store, "server", (ONE, 1.0))
+    together(store, "laptop", (ONE, 99.0), shape=(3, 64, 64))
+    found = latencies_measured_together(store, networks)
+    assert {name: (row["latency_device"], row["latency_ms"], row["load"]) for name, row in found.items()} == {
+        "one": ("laptop", 5.0, 0.5),
+        "other": ("laptop", 6.0, 0.5),
     }
-    measured(store, OTHER, "server", 2.0)
-    assert {row["latency_device"] for row in latencies_on_one_device(store, networks).values()} == {"server"}
+    # A later study times one of the two again, beside a third: the order within the first table stays.
+    together(store, "laptop", (ONE, 7.0), (presets.get("cifar_base"), 9.0))
+    assert {name: row["latency_ms"] for name, row in latencies_measured_together(store, networks).items()} == {
+        "one": 5.0,
+        "other": 6.0,
+    }
+    together(store, "server", (ONE, 1.0), (OTHER, 2.0))
+    assert {row["latency_device"] for row in latencies_measured_together(store, networks).values()} == {"server"}
+
+
+def test_networks_of_another_measurement_are_left_out(store: Store) -> None:
+    together(store, "laptop", (ONE, 5.0))
+    together(store, "laptop", (OTHER, 6.0))
+    found = latencies_measured_together(store, {"one": (ONE, SHAPE), "other": (OTHER, SHAPE)})
+    assert len(found) == 1
 
 
 def test_the_default_protocol_serves_a_coarser_one_and_not_the_other_way(store: Store) -> None:
@@ -58,7 +73,6 @@ def test_the_default_protocol_serves_a_coarser_one_and_not_the_other_way(store: 
     put_latency(store, ONE, SHAPE, row, device="cpu", protocol=QUICK)
     assert find_latency(store, ONE, SHAPE, device="cpu", protocol=default) is None
     assert find_latency(store, ONE, SHAPE, device="cpu", protocol=QUICK) is not None
-    assert latencies_on_one_device(store, {"one": (ONE, SHAPE)}) == {}
     put_latency(store, OTHER, SHAPE, row, device="cpu", protocol=default)
     assert find_latency(store, OTHER, SHAPE, device="cpu", protocol=QUICK) is not None
     assert find_latency(store, OTHER, (3, 64, 64), device="cpu", protocol=QUICK) is None

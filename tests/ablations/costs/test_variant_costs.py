@@ -26,7 +26,12 @@ def test_networks_are_measured_once(store: Store, tmp_path: Path) -> None:
     measure_costs(plan.designs, store, device="cpu", time_budget_s=0.01)
     before = store.all_measurements()
     kinds = [kind for _, kind, _ in before]
-    assert {kind: kinds.count(kind) for kind in kinds} == {"complexity": 2, "latency": 2, "memory": 2}
+    assert {kind: kinds.count(kind) for kind in kinds} == {
+        "complexity": 2,
+        "latency": 2,
+        "latency column": 1,
+        "memory": 2,
+    }
     assert all(row["n"] >= 20 for row in store.measurements("latency"))
     measure_costs(plan.designs, store, device="cpu", time_budget_s=0.01)
     assert store.all_measurements() == before
