@@ -1,4 +1,4 @@
-"""What a trial will cost: work from closed forms, time from the speed that was measured on this machine."""
+"""What a trial will cost: work from closed forms, time from this machine's measured speed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_speed(folder: Path) -> float | None:
 
 
 def write_speed(folder: Path, *, work: float, work_per_second: float) -> None:
-    """Keep the speed that a run was measured at, unless the one that is kept was measured over far more work."""
+    """Keep a run's measured speed, unless the stored one was measured over far more work."""
     speed, before = _speed(folder)
     if speed is not None and work < before / 4:
         return

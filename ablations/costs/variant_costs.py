@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COST_COLUMNS", "latency_budget", "measure_costs", "stored_costs"]
 
-# Raised where a count comes to mean something else: stored counts are then made again.
+# Raised when a count changes its meaning, so that stored counts are made again.
 _COUNTER_VERSION = 2
 _COUNTED = ("params", "macs", "fvcore_total", "activations")
 _MEMORY = ("inference_memory_bytes", "training_memory_bytes", "memory_method")
@@ -40,8 +40,7 @@ def latency_budget(seconds: float) -> float:
     """Return the seconds that timing all networks of a study may take whose trials kept the machine busy for so many: 1
     %, from 3 to 30.
 
-    Timing ends before where every median is known to 2 %; where it is not, its interval, which the tables show, is
-    wider.
+    Timing ends earlier once every median is known to 2 %; otherwise its interval in the tables is wider.
     """
     return min(max(0.01 * seconds, 3.0), LatencyProtocol().time_budget_s)
 
@@ -49,7 +48,7 @@ def latency_budget(seconds: float) -> float:
 def measure_costs(
     designs: Mapping[str, Design], store: Store, *, device: str, time_budget_s: float | None = None
 ) -> None:
-    """Count and time the networks of some designs where that was not done yet; run it while nothing trains.
+    """Count and time the networks of some designs that the store lacks; call it while nothing trains.
 
     Latency is that of the protocol's default: eager float32 inference of one image, within `time_budget_s` where one is
     given. All networks of the study are timed interleaved, so a missing one has its siblings timed again with it. Peak
@@ -154,17 +153,17 @@ def _memory(design: Design, device: str) -> dict[str, Any]:
         "training_memory_bytes": LatencyProtocol(mode="training", batch_size=design.recipe.batch_size),
     }
     if device == "cpu":
-        told: dict[str, Any] = {
+        measured: dict[str, Any] = {
             name: predict_memory(build(design.model), shape, protocol) for name, protocol in modes.items()
         }
-        return told | {"memory_method": "tensors alive, counted without allocating"}
-    told = {"memory_method": "CUDA allocator"}
+        return measured | {"memory_method": "tensors alive, counted without allocating"}
+    measured = {"memory_method": "CUDA allocator"}
     for name, protocol in modes.items():
         try:
-            told[name] = measure_memory(build(design.model), shape, protocol, device=device).peak_bytes
+            measured[name] = measure_memory(build(design.model), shape, protocol, device=device).peak_bytes
         except DoesNotFitError:
-            told[name] = None
-    return told
+            measured[name] = None
+    return measured
 
 
 def _memory_key(design: Design | Trial) -> str:

@@ -1,7 +1,7 @@
-"""Who trains which key, so that several drivers on one store never train the same trial twice.
+"""Claims of keys, so that several drivers on one store never train the same trial twice.
 
-A claim is a lease in the database: its owner renews it while it lives, and it runs out by itself
-when the owner is lost with its machine. On the same machine a dead owner is seen at once.
+A claim is a lease in the database. Its owner renews it while it runs; the claim expires if the owner's machine is lost.
+On the same machine a dead owner is detected at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.5
 
 
 class Claims:
-    """The claims of this driver on a store; use it in a `with`, at whose end all are given up."""
+    """The claims of this driver on a store; used in a `with`, which gives all of them up at its end."""
 
     def __init__(self, store: Store, lease_seconds: float = LEASE_SECONDS) -> None:
         self.owner = f"{_place()}:{os.getpid()}:{_started(os.getpid())}:{uuid.uuid4().hex[:8]}"
@@ -49,7 +49,7 @@ class Claims:
         self._store.release_claims(self.owner)
 
     def claimed(self, tasks: Iterable[Task]) -> Iterator[Task]:
-        """Yield those tasks that no one else has, each claimed when it is asked for."""
+        """Yield the tasks that no other driver holds; each is claimed when it is requested."""
         self._bury_the_dead()
         for task in tasks:
             if self._claim(task.key) or (lacks_weights(task, self._store) and self._claim(weights_claim(task.key))):
@@ -74,16 +74,16 @@ class Claims:
 
     @property
     def has_lost_some(self) -> bool:
-        """Whether another driver took a claim of ours, which ran out while this process stood still."""
+        """Whether another driver took a claim of ours that expired while this process was stopped."""
         return bool(self._lost)
 
     def forget_lost(self) -> None:
-        """Count the lost claims as given up; what they were for is claimed anew by whoever asks."""
+        """Give up the lost claims; any driver may claim those keys again."""
         self._held -= self._lost
         self._lost = set()
 
     def _claim(self, name: str) -> bool:
-        """Claim a name, unless its owner is known to live on this machine, however long it stood still."""
+        """Claim a name, unless its owner is a live process of this machine, even a stopped one."""
         owner = self._store.claim_owners(expired=True).get(name)
         if owner is not None and is_alive(owner) and int(owner.rsplit(":", 3)[1]) != os.getpid():
             return False
@@ -106,11 +106,11 @@ class Claims:
             try:
                 self._store.renew_claims(self.owner, self._lease_seconds)
                 self._look_for_lost()
-            except StoreError:  # the driver meets the same trouble at its next record; a lost claim costs time alone
+            except StoreError:  # the next record meets the same error; a lost claim only costs time
                 continue
 
     def _look_for_lost(self) -> None:
-        """See which claims others hold by now: a process that was stopped for long wakes up without them."""
+        """Find the claims that others hold now: a process that was stopped for long has lost them."""
         held = set(self._held)
         owners = self._store.claim_owners(expired=True)
         self._lost = {name for name in held & set(self._held) if owners.get(name) != self.owner}
@@ -139,7 +139,7 @@ def _place() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in clock ticks since boot where the system tells; empty where there is no such process."""
+    """When a process started, in clock ticks since boot where /proc has it; empty if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

@@ -45,8 +45,7 @@ class DistributedExecutor:
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until every task has a `Finished`.
 
-        Raises:
-            ValueError: a process failed alone, so that the group cannot go on.
+        Raises: ValueError: a single process failed, so the group cannot continue.
         """
         for task in tasks:
             events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
@@ -62,13 +61,13 @@ class DistributedExecutor:
                     if isinstance(event, Finished):
                         break
             finally:
-                stopping.set()  # after the last event this is without effect
+                stopping.set()  # no effect after the last event
                 thread.join(_STOP_SECONDS)
             if event.record.status == "failed":
                 self._settle(task)
 
     def close(self) -> None:
-        """Let the others end."""
+        """End the other processes."""
         self.group.from_first(lambda: None)
 
     def _carry_out(
@@ -108,7 +107,7 @@ class DistributedExecutor:
 
 
 def follow(device: str) -> None:
-    """Carry out what the first process carries out, until it ends; write nothing."""
+    """Train what the first process trains, until it ends; write nothing."""
     from xception.train.distributed import join
     from xception.train.process import prepare_process
 
@@ -126,7 +125,7 @@ def follow(device: str) -> None:
 
 
 def _use(device: str) -> None:
-    """Make a GPU the current one of this thread."""
+    """Make a GPU this thread's current device."""
     if device != "cpu":
         import torch
 

@@ -1,4 +1,4 @@
-"""Tasks into records: claim, run, write; whoever else works on the same store trains what we do not."""
+"""Claim tasks, run them and write their records; other drivers on the same store train the rest."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LOOK_SECONDS = 1.0
 def execute(
     tasks: Sequence[Task], store: Store, executor: Executor, say: Callable[[str], None] = lambda line: None
 ) -> Iterator[Event]:
-    """Yield what happens until every task has been tried once by us or is final in the store; each record is written
-    before it is yielded.
+    """Yield events until every task has been tried or is already final in the store; each record is written before it
+    is yielded.
 
-    What another driver on the store is training is waited for and yielded as `Finished(elsewhere=True)`;
-    it falls to us where that driver is lost or failed at it.
+    Trials that another driver on the store is training are waited for and yielded as `Finished(elsewhere=True)`. If
+    that driver dies or fails, they are trained here.
     """
     if not tasks:
         return
@@ -33,7 +33,7 @@ def execute(
     for task in tasks:
         if task.trials is not None:  # a record that cannot be understood stops the run before anything is trained
             TrialFolder(task.trials, task.key).read_record()
-    has_told = False
+    has_said = False
     with Claims(store) as claims:
         while pending:
             with closing(_run(executor, claims.claimed(list(pending.values())))) as events:
@@ -44,7 +44,7 @@ def execute(
                         keep_place(task, store)
                         claims.release(event.record.key)
                     yield event
-                    if claims.has_lost_some:  # closing the events ends what runs, which goes on from its checkpoints
+                    if claims.has_lost_some:  # closing the events stops what runs; it resumes later
                         break
             if claims.has_lost_some:
                 say("this process stood still for so long that another run took over some of its trials")
@@ -53,13 +53,13 @@ def execute(
                 if status != "failed" and not lacks_weights(pending[key], store):
                     yield Finished(store.get([key])[key], elsewhere=True)
                     del pending[key]
-            if pending and not has_told:
+            if pending and not has_said:
                 say(f"{len(pending)} trials are being trained by another run on this store; waiting for them")
-                has_told = True
+                has_said = True
             if pending:
                 claims.wait(_LOOK_SECONDS)
 
 
 def _run(executor: Executor, tasks: Iterator[Task]) -> Generator[Event]:
-    """What an executor yields, as something that can be closed whatever the executor returns."""
+    """The executor's events as a generator, so that they can be closed."""
     yield from executor.run(tasks)

@@ -18,10 +18,10 @@ __all__ = ["Executor", "SerialExecutor", "Upcoming"]
 
 
 class Executor(Protocol):
-    """Runs tasks and yields what happens; closing the iterator ends what still runs.
+    """Runs tasks and yields events; closing the iterator stops what still runs.
 
-    A task is taken from the iterable only when there is room for it, so that what is run next can
-    depend on what has finished: a search asks then, and drivers that share a study claim then.
+    A task is taken from the iterable only when there is room for it, so that the next one can depend on finished ones:
+    a search suggests it then, and drivers that share a study claim it then.
     """
 
     abilities: ClassVar[frozenset[str]]
@@ -58,7 +58,7 @@ class SerialExecutor:
 
 
 class Upcoming:
-    """Tasks still to run: those whose worker was lost first, then whatever the iterable gives."""
+    """Tasks to run: those whose worker was lost, then the rest of the iterable."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._tasks = iter(tasks)
@@ -66,15 +66,15 @@ class Upcoming:
         self._waiting: Task | None = None
 
     def take(self) -> Task | None:
-        """Return the next task, or None where there is none now."""
+        """Return the next task, or None if there is none now."""
         return next(iter(self.take_batch(1)), None)
 
     def take_batch(self, limit: int) -> tuple[Task, ...]:
         """Return the next task and those right after it that can be trained with it as one, `limit` in all; nothing
         where there is none.
 
-        What was put back together comes back together. To see whether the next task fits it has to be taken; where not,
-        it waits here.
+        Tasks that were put back together come back together. A task that does not fit the batch is kept for the next
+        one.
         """
         if self._lost:
             return self._lost.popleft()
@@ -88,5 +88,5 @@ class Upcoming:
         return tuple(batch)
 
     def put_back(self, *tasks: Task) -> None:
-        """Let tasks run again, as one and before the others."""
+        """Queue tasks again, as one batch, before all others."""
         self._lost.append(tasks)

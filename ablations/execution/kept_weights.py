@@ -1,4 +1,4 @@
-"""Files of trained networks that other trials begin with: where they are, also where another driver wrote them."""
+"""Where the files of trained networks are that other trials start from, those that another driver wrote included."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def find_weights(key: str, folder: Path, store: Store) -> Path | None:
 
 
 def keep_place(task: Task, store: Store) -> None:
-    """Write to the store where the network of a task is, so that drivers with another output folder find it."""
+    """Record the path of a task's network in the store, so that drivers with another output folder find it."""
     path = task.weights_path
     if path is not None and path.is_file():
         store.put_measurement(weights_claim(task.key), "weights", {"path": str(path.resolve())})
 
 
 def lacks_weights(task: Task, store: Store) -> bool:
-    """Whether a task has to run for its network alone: its record is stored, and the file is nowhere."""
+    """Whether a task has to run only for its network: its record is stored, but the file is gone."""
     if task.keep_weights is None or store.statuses([task.key]).get(task.key) != "complete":
         return False
     return find_weights(task.key, task.keep_weights, store) is None

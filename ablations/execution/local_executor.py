@@ -30,8 +30,8 @@ _PATIENCE_SECONDS = 10.0
 class _Worker:
     process: BaseProcess
     pipe: Connection
-    tasks: dict[str, Task] = field(default_factory=dict)  # those that it has not ended, by key
-    began: float | None = None  # when it had the trial to itself
+    tasks: dict[str, Task] = field(default_factory=dict)  # unfinished ones, by key
+    began: float | None = None  # when the trial started
     heard: float | None = None  # when it last made a step
     killed_for: str | None = None
     is_known: bool = False  # whether it has sent anything
@@ -41,13 +41,13 @@ class _Worker:
 class LocalExecutor:
     """Worker processes on this machine, each with its own interpreter, one task at a time.
 
-    With a `seed_batch` above 1 a worker takes up to so many tasks that differ in their seed alone and trains them as
-    one. Where that fails, for whatever reason, they are tried again in halves, down to single trials, so that one costs
-    only itself. `execution` is the way of a step.
+    With a `seed_batch` above 1 a worker trains up to that many tasks as one if they differ only in their seed. If that
+    fails they are retried in halves, down to single trials, so that one bad trial costs only itself. `execution` says
+    how a step runs.
 
-    `retries` is how often a trial whose worker died, hung, or ran out of memory is begun again, from its last
-    checkpoint, before it is reported as failed. A worker that makes no step for `stall_seconds` counts as hung;
-    `timeout_seconds` limits a trial as a whole. A worker asked to stop has `stop_seconds` to save its state.
+    `retries` is how often a trial whose worker died, hung or ran out of memory is resumed from its last checkpoint
+    before it counts as failed. A worker that makes no step for `stall_seconds` counts as hung; `timeout_seconds` limits
+    a trial as a whole. A worker asked to stop has `stop_seconds` to save its state.
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset({"workers", "trial_timeout", "seed_batch", "compile"})
@@ -73,7 +73,7 @@ class LocalExecutor:
                     return
                 _wait(busy)
                 for worker in busy:
-                    was_alive = worker.process.is_alive()  # asked first: what it sent before it died is read below
+                    was_alive = worker.process.is_alive()  # checked first: what it sent before it died is read below
                     for event in _received(worker):
                         if isinstance(event, Finished):
                             yield self._concluded(event, worker, workers, upcoming)
@@ -107,11 +107,9 @@ class LocalExecutor:
             yield from (Started(task.key) for task in tasks)
 
     def _concluded(self, event: Finished, worker: _Worker, workers: list[_Worker], upcoming: Upcoming) -> Event:
-        """Free the worker; return the trial's end, or a notice where it is tried again."""
+        """Free the worker; return the trial's end, or a notice that it is retried."""
         task = worker.tasks.pop(event.record.key)
-        if (
-            event.record.status == "failed"
-        ):  # what made it fail may be wrong with the process, as after an error of CUDA
+        if event.record.status == "failed":  # the process itself may be broken, as after a CUDA error
             workers.remove(worker)
             _stop([worker], self.stop_seconds)
         if ran_out_of_memory(event.record) and self._is_tried_again(task.key):
@@ -120,10 +118,10 @@ class LocalExecutor:
         return event
 
     def _parted(self, worker: _Worker, reason: str, workers: list[_Worker], upcoming: Upcoming) -> Event:
-        """Free a worker that could not train its tasks as one, and let them be tried again in halves."""
+        """Free a worker that could not train its tasks as one, and retry them in halves."""
         tasks = list(worker.tasks.values())
         worker.tasks = {}
-        if worker in workers:  # as after an error of CUDA, the process may be no good
+        if worker in workers:  # the process itself may be broken, as after a CUDA error
             workers.remove(worker)
             _stop([worker], self.stop_seconds)
         half = (len(tasks) + 1) // 2
@@ -143,7 +141,7 @@ class LocalExecutor:
         elif worker.heard is not None and now - worker.heard > self.stall_seconds:
             worker.killed_for = f"hung: it made no step for {self.stall_seconds:g} s"
         if worker.killed_for:
-            worker.process.kill()  # what hangs may not listen to anything less
+            worker.process.kill()  # a hung process may not react to anything weaker
 
     def _bury(self, worker: _Worker, upcoming: Upcoming) -> Iterator[Event]:
         worker.process.join()
@@ -186,8 +184,8 @@ def _start_worker() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs, os.getpid()), daemon=True)
-    # Ctrl-C reaches the whole group; the parent alone answers it. A new process inherits what is blocked, from its
-    # first instruction.
+    # Ctrl-C reaches the whole process group; only the parent handles it. A new process inherits the blocked signals
+    # from its first instruction.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
@@ -198,10 +196,10 @@ def _start_worker() -> _Worker:
 
 
 def _wait(busy: list[_Worker]) -> None:
-    """Wait until something happens, or it is time to look at the clock.
+    """Wait for a message, a worker's end, or the next check of the clock.
 
-    Where this process itself stood still meanwhile (Ctrl-Z, a suspended machine), its workers did too, and their clocks
-    are put on.
+    If this process was stopped meanwhile (Ctrl-Z, a suspended machine), so were its workers, and their clocks are
+    adjusted.
     """
     began = time.monotonic()
     wait([w.pipe for w in busy] + [w.process.sentinel for w in busy], timeout=PULSE_SECONDS)
@@ -213,7 +211,7 @@ def _wait(busy: list[_Worker]) -> None:
 
 
 def _received(worker: _Worker) -> Iterator[Event | Parted]:
-    """Everything that a worker has sent; what it was sending when it died is lost with it."""
+    """Everything that a worker has sent; a message that was cut off by its death is lost."""
     while worker.tasks:
         try:
             if not worker.pipe.poll():
@@ -221,7 +219,7 @@ def _received(worker: _Worker) -> Iterator[Event | Parted]:
             message: Event | Alive | Parted = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join(timeout=_PATIENCE_SECONDS)
-            if worker.process.is_alive():  # it can tell nothing more
+            if worker.process.is_alive():  # its pipe is broken
                 worker.process.kill()
                 worker.process.join()
             return

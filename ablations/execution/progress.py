@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: a live display on a terminal, plain lines in a log; all on standard error."""
+"""Progress of a run on standard error: a live display on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Label", "Log", "ProgressDisplay"]
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """How a trial is called in the display, and its share of the work in any unit."""
+    """A trial's name in the display, and its share of the work in any unit."""
 
     variant: str
     seed: int
@@ -31,10 +31,10 @@ class Label:
 
 
 class Log(Protocol):
-    """Something that keeps the events of a run, as TensorBoard does."""
+    """Something that records the events of a run, as TensorBoard does."""
 
     def expect(self, labels: dict[str, Label]) -> None:
-        """Learn how trials are called."""
+        """Add the names of trials that are about to run, by key."""
 
     def show(self, event: Event) -> None:
         """Keep one event."""
@@ -51,8 +51,7 @@ class _Running:
 class ProgressDisplay:
     """Shows trials done, running and left, the time left, and the accuracy per variant; use it in a `with`.
 
-    On a terminal it is redrawn in place; elsewhere each finished trial gives one plain line. A `log` is handed every
-    event.
+    On a terminal it is redrawn in place; elsewhere each finished trial prints one line. A `log` gets every event.
     """
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)

@@ -24,8 +24,8 @@ def connect_ray(address: str | None) -> None:
     Raises:
         ValueError: Ray is not installed, or there is no cluster that this version of Ray and Python can join.
     """
-    # Read when Ray is imported. It tells no one that it is used, leaves devices as they are for tasks without GPUs,
-    # starts its own nodes on the loopback, and leaves it to us to say what happens to nodes.
+    # Ray reads these on import: no usage statistics, devices unchanged for tasks without GPUs, own nodes on the
+    # loopback, no log lines of nodes.
     settings = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -33,7 +33,7 @@ def connect_ray(address: str | None) -> None:
     }
     if address is None:
         settings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    elif _has_token():  # which Ray leaves unused where an address is given, though its own head nodes ask for it
+    elif _has_token():  # Ray ignores the token where an address is given, though its own head nodes require it
         settings["RAY_AUTH_MODE"] = "token"
     for name, value in settings.items():
         os.environ.setdefault(name, value)
@@ -57,7 +57,7 @@ def connect_ray(address: str | None) -> None:
             return
         except Exception as error:  # noqa: BLE001 - Ray raises Exception itself, where a node does not start in time
             reason = " ".join(str(error).split())[:300]
-            ray.shutdown()  # of a node that started halfway
+            ray.shutdown()  # a node may have started halfway
             if (
                 address is None and attempt + 1 < _STARTS and "timed out" in reason
             ):  # in 30 s, which a busy machine may exceed
@@ -72,9 +72,7 @@ def connect_ray(address: str | None) -> None:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Put back what this process does on SIGTERM, which Ray takes for itself: the run would end without saving and
-    without a word.
-    """
+    """Restore this process's SIGTERM handler, which Ray replaces: the run would end without saving."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

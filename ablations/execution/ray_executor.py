@@ -2,8 +2,8 @@
 
 A trial is a Ray task that asks for cores and GPUs, or fractions of them, and streams its events back to the driver,
 which alone writes. Data sets are read from the cache of the node; a node that can neither find nor decode one is sent
-the decoded files, once. Checkpoints and weights lie on storage that the nodes share with the driver, or are sent to and
-fro where they do not.
+the decoded files, once. Checkpoints and weights are on storage that the nodes share with the driver, or are sent in
+both directions.
 """
 
 from __future__ import annotations
@@ -47,9 +47,8 @@ _PATIENCE_SECONDS = 300.0
 class RayExecutor:
     """Ray tasks on the cluster that this process is connected to, each with its share of a node.
 
-    `retries` is how often a trial whose worker or node was lost is begun again, from its last checkpoint where it has
-    one. Nodes that do not share the driver's storage send checkpoints back; with `is_storage_shared=False` all of them
-    do.
+    `retries` is how often a trial whose worker or node was lost is resumed from its last checkpoint, if there is one.
+    Nodes that do not share the driver's storage send checkpoints back; with `is_storage_shared=False` all of them do.
 
     Raises:
         ValueError: no node of the cluster is large enough for one trial.
@@ -109,7 +108,7 @@ class RayExecutor:
             _work
         ).options(
             num_returns="streaming",
-            max_retries=0,  # whether it is begun again is for us to say
+            max_retries=0,  # retries are ours
             num_cpus=self.cpus_per_trial,
             num_gpus=self.gpus_per_trial,
             resources=dict(self.resources),
@@ -122,7 +121,7 @@ class RayExecutor:
         return work.remote(task, name, has_files, [self._data.get(_data_key(task)), files])
 
     def _received(self, stream: Any, running: dict[Any, Task], upcoming: Upcoming) -> Iterator[Event]:
-        """Yield what came out of a stream that has something, and take note where it has ended."""
+        """Yield what a ready stream has, and handle its end."""
         import ray
 
         task = running[stream]
@@ -150,7 +149,7 @@ class RayExecutor:
                     yield event
 
     def _send(self, task: Task, missing: Missing, upcoming: Upcoming) -> Iterator[Event]:
-        """Let a task run again with what its machine lacked."""
+        """Queue a task again, with the files that its machine lacked."""
         import ray
 
         if missing.what == "files":
@@ -163,7 +162,7 @@ class RayExecutor:
         yield Notice(task.key, f"its node is sent the {missing.what} ({missing.reason})")
 
     def _bury(self, task: Task, what: str, upcoming: Upcoming) -> Iterator[Event]:
-        """Begin a trial again whose worker was lost, or give it up."""
+        """Retry a trial whose worker was lost, or let it fail."""
         attempts = self._attempts[task.key] = self._attempts.get(task.key, 0) + 1
         if attempts > self.retries:
             yield Finished(failed(task, f"its worker was lost {attempts} times, at last: {what}"))
@@ -174,7 +173,7 @@ class RayExecutor:
         )
 
     def _num_slots(self) -> int:
-        """How many trials the nodes that are there can hold at a time."""
+        """How many trials the present nodes can run at a time."""
         wanted = {"CPU": self.cpus_per_trial, "GPU": self.gpus_per_trial, **self.resources}
         slots = sum(
             int(min(have.get(name, 0.0) / need for name, need in wanted.items() if need) + 1e-9)
@@ -204,7 +203,7 @@ def _work(
 ) -> Iterator[Event | Missing | Files]:
     """The Ray task: carry a trial out in a thread, and stream what happens.
 
-    What was sent comes in a list, so that Ray brings it to a node only when that node asks.
+    Files are in a list, so that Ray sends them to a node only on request.
     """
     data, files = (_fetching(reference) for reference in sent)
     missing = find_data(task.source.seen_by(task.trial.dataset), task.trial.dataset.image_size, data)
@@ -228,7 +227,7 @@ def _work(
 
 
 def _fetching(reference: ray.ObjectRef[Any] | None) -> Callable[[], Any] | None:
-    """How to bring what was sent to this node, where something was."""
+    """A function that fetches what the driver sent, if it sent anything."""
     import ray
 
     return None if reference is None else lambda: ray.get(reference)

@@ -1,6 +1,4 @@
-"""Several trials that differ in their seed alone, carried out as one training; each leaves the record that it would
-leave alone.
-"""
+"""Several trials that differ only in their seed, trained as one; each gets the record that it would get by itself."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ __all__ = ["carry_out_together", "is_joinable"]
 
 
 def is_joinable(task: Task, other: Task) -> bool:
-    """Whether two tasks can be trained as one: they differ in seed and stream alone, and nothing ties members to each
+    """Whether two tasks can be trained as one: they differ only in seed and stream, and members do not depend on each
     other.
     """
     trial, like = task.trial, other.trial.replace(seed=task.trial.seed, stream=task.trial.stream)
@@ -38,11 +36,10 @@ def carry_out_together(
     on_start: Callable[[], None] = lambda: None,
     say: Callable[[str, str], None] = lambda key, line: None,
 ) -> None:
-    """Train joinable tasks at once and pass on the record of each; a trial that was finished already is not trained
-    again.
+    """Train joinable tasks together and pass on the record of each; a finished trial is not trained again.
 
-    The other arguments are those of `ablations.execution.task.carry_out`, where `on_epoch` and `say` are told a trial's
-    key first. What goes wrong is raised, and its cause may be any of the trials.
+    The other arguments are those of `ablations.execution.task.carry_out`; `on_epoch` and `say` get the trial's key
+    first. Errors are raised; any of the trials may have caused them.
 
     Raises:
         TrainingStopped: `on_step` raised it.
@@ -57,7 +54,7 @@ def carry_out_together(
         folders: dict[str, TrialFolder] = {}
         for task in sorted(
             tasks, key=lambda task: task.key
-        ):  # one order in all processes, so that none waits in a circle
+        ):  # the same order in all processes, so that there is no deadlock
             if task.trials is not None:
                 folders[task.key] = TrialFolder(task.trials, task.key)
                 held.enter_context(folders[task.key].hold())

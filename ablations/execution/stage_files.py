@@ -1,8 +1,7 @@
-"""What a trial needs on a machine that does not see the driver's files: decoded data once per machine, checkpoints to
-and fro.
+"""Files for machines that do not share the driver's storage: decoded data once per machine, checkpoints in both
+directions.
 
-Where machines share their storage, nothing is sent: a machine finds out by looking for a mark that the driver left in
-its folder.
+Machines that share the storage get nothing: they find a mark that the driver left in its folder.
 """
 
 from __future__ import annotations
@@ -68,8 +67,8 @@ class Files:
 
 
 def find_data(source: Source, image_size: int, sent: Callable[[], dict[str, Any]] | None) -> str | None:
-    """Make sure that this machine's cache has a data set: from its files, else from what is sent; return why it has
-    not.
+    """Put a data set into this machine's cache, from its files or from what is sent; return the reason if neither
+    works.
 
     `sent` fetches what `data_files` returned, where the driver has sent it.
 
@@ -109,7 +108,7 @@ def data_files(source: Source, image_size: int) -> dict[str, npt.NDArray[np.uint
 
 
 class Mark:
-    """A file that tells a machine whether it sees the driver's folders; use it in a `with`."""
+    """A file by which a machine knows whether it shares the driver's folders; use it in a `with`."""
 
     def __init__(self) -> None:
         self.name = f".mark-{uuid.uuid4().hex}"
@@ -137,8 +136,8 @@ def absolute(task: Task) -> Task:
 
 
 def file_names(task: Task) -> dict[str, Path]:
-    """Return what the driver has for a task, by the names under which it travels: newest checkpoint, record, weights to
-    begin with.
+    """Return the driver's files for a task by the names they are sent under: newest checkpoint, record, weights to
+    start from.
     """
     out: dict[str, Path] = {}
     if task.trials is not None:
@@ -156,7 +155,7 @@ def read_files(task: Task) -> dict[str, bytes]:
 
 
 def keep(task: Task, files: Files) -> None:
-    """Write what came back from a machine into the driver's folders; of checkpoints the last two are kept.
+    """Write files from a machine into the driver's folders; the last two checkpoints are kept.
 
     Raises:
         DataError: a folder cannot be written.
@@ -181,10 +180,10 @@ def keep(task: Task, files: Files) -> None:
 def unpacked(
     task: Task, mark: str | None, sent: Callable[[], Mapping[str, bytes]] | None
 ) -> Iterator[tuple[Task, bool]]:
-    """Give the task with folders that exist here: the driver's own where its mark is seen, else new ones with what was
-    sent.
+    """Yield the task with folders that exist here: the driver's own if they are shared, else new ones with the files
+    that were sent.
 
-    The second value says whether what is written has to be sent back.
+    The second value is whether files have to be sent back.
     """
     if task.trials is None or mark is None or (task.trials / mark).exists():
         yield task, False

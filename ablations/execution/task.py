@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TRIAL_ERRORS", "Task", "carry_out", "failed", "ran_out_of_memory", "reason", "record_of"]
 
-# What a training can end with, so that its trial counts as failed and the others go on.
+# Exceptions that make a trial fail while the others go on.
 TRIAL_ERRORS = (ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError)
 
 _LISTED = 20  # broken images named in a record
@@ -40,9 +40,9 @@ class Task:
     """A trial and where and how it runs: the data's source, the device, the threads of one operator and the way of a
     step.
 
-    `weights` is the file that a transfer begins with; into the folder `keep_weights` the trained network is written,
-    named by key. Below `trials` the trial has a folder of its own, with its checkpoints while it runs and its record
-    for good; without, nothing is kept on disk.
+    `weights` is the file that a transfer starts from. The trained network is written into the folder `keep_weights`,
+    named by key. The trial has a folder of its own below `trials`: checkpoints while it runs, then its record. Without
+    `trials` nothing is kept on disk.
     """
 
     trial: Trial
@@ -76,13 +76,11 @@ def carry_out(
 ) -> Record:
     """Train the task's trial and return its record; an exception becomes a `failed` record with its reason.
 
-    In a `group` of processes all of them carry the trial out together: the first, and the others once it has told them
-    to.
+    All processes of a `group` train the trial together, at the first one's call.
 
-    With a folder the trial continues from its last checkpoint; where it was finished already, by whichever process, its
-    record is returned and nothing is trained. `on_start` is called once no other process has the trial. `on_step` is
-    called often; raising `TrainingStopped` there saves a checkpoint first. `say` is told what people should know, in
-    lines.
+    With a folder the trial continues from its last checkpoint; where any process has finished it, that record is
+    returned and nothing is trained. `on_start` is called once no other process holds the trial. `on_step` is called
+    often; if it raises `TrainingStopped`, a checkpoint is saved first. `say` gets lines for people.
 
     Raises:
         TrainingStopped: `on_step` raised it.
@@ -111,7 +109,7 @@ def _finished(
     say: Callable[[str], None],
     group: Group | None,
 ) -> Record:
-    """The record in the trial's folder, where it is there, else that of a training, which is then put there."""
+    """The record in the trial's folder; without one, train the trial and write its record there."""
     from xception.data import DataError
     from xception.train.checkpoint import CheckpointFolder
 
@@ -167,7 +165,7 @@ def _trained(
 
 
 def record_of(task: Task, result: FitResult, dataset: Dataset) -> Record:
-    """Return the record of a training that ended, and write the trained network where the task wants that.
+    """Return the record of a finished training, and write the trained network if the task asks for it.
 
     Raises:
         DataError: the network cannot be written.
@@ -216,8 +214,8 @@ def record_of(task: Task, result: FitResult, dataset: Dataset) -> Record:
 
 
 def _macs(trial: Trial, result: FitResult) -> int:
-    """Multiply-accumulates of one image: in closed form for networks of ours, which spares a worker the seconds of
-    importing tracers.
+    """Multiply-accumulates of one image: in closed form for networks of ours, since importing tracers takes a worker
+    seconds.
     """
     if isinstance(trial.model, XceptionConfig):
         from xception.network.closed_form import complexity
@@ -231,7 +229,7 @@ def _macs(trial: Trial, result: FitResult) -> int:
 
 
 def _broken(dataset: Dataset) -> dict[str, Any]:
-    """How many image files were left out since they cannot be decoded, and the first of them."""
+    """How many image files were skipped because they cannot be decoded, and the first of them."""
     return (
         {"num_broken_images": dataset.num_broken, "broken_images": list(dataset.broken[:_LISTED])}
         if dataset.num_broken
@@ -254,7 +252,7 @@ def failed(task: Task, reason: str) -> Record:
 
 
 def ran_out_of_memory(record: Record) -> bool:
-    """Whether a trial failed for want of memory, which it may find when it is tried again."""
+    """Whether a trial ran out of memory, so that a retry may succeed."""
     return record.status == "failed" and (record.reason or "").startswith(_OUT_OF_MEMORY)
 
 
@@ -263,8 +261,8 @@ def reason(error: Exception) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1]
     text = " ".join(str(error).split())[:500]
     what = f"{type(error).__name__}: {text} ({place.filename.rpartition('/')[2]}:{place.lineno})"
-    # torch.OutOfMemoryError for CUDA; a RuntimeError of the CPU's allocator, or of oneDNN, which finds no room for its
-    # buffers; MemoryError of Python; ENOMEM of the system.
+    # torch.OutOfMemoryError for CUDA; a RuntimeError where the CPU's allocator or oneDNN runs out of memory; Python's
+    # MemoryError; the system's ENOMEM.
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     is_memory = is_memory or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     is_memory = is_memory or (isinstance(error, RuntimeError) and any(words in text for words in _NO_MEMORY))
@@ -277,8 +275,8 @@ def environment() -> dict[str, Any]:
 
     return {
         "python": platform.python_version(),
-        "torch": str(torch.__version__),  # itself a TorchVersion, whose reader would have to import torch
-        "torchvision": metadata.version("torchvision"),  # importing it for its number takes a second
+        "torch": str(torch.__version__),  # a TorchVersion, which only a process with torch can unpickle
+        "torchvision": metadata.version("torchvision"),  # importing it for its version takes a second
         "platform": platform.platform(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }

@@ -24,7 +24,7 @@ class CurveLog:
     """
 
     def __init__(self, folder: Path) -> None:
-        if find_spec("tensorboard") is None:  # told before anything is trained
+        if find_spec("tensorboard") is None:  # refused before anything is trained
             raise ValueError("--tensorboard: needs the package tensorboard; install the extra `tensorboard`")
         self.folder = folder
         self._labels: dict[str, Label] = {}
@@ -38,11 +38,11 @@ class CurveLog:
             self._close(key)
 
     def expect(self, labels: dict[str, Label]) -> None:
-        """Learn how trials are called."""
+        """Add the names of trials that are about to run, by key."""
         self._labels |= labels
 
     def show(self, event: Event) -> None:
-        """Write what an event tells."""
+        """Write an event."""
         if isinstance(event, Epoch):
             for name in ("train_loss", "val_loss", "val_accuracy"):
                 self._writer(event.key).add_scalar(name, event.row[name], event.row["epoch"])

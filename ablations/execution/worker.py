@@ -26,29 +26,29 @@ PULSE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Alive:
-    """A worker's sign of life: it has the trial to itself, and then, again and again, that steps are being made."""
+    """A worker's heartbeat: the trial has started, or its training makes steps."""
 
     is_training: bool
 
 
 @dataclass(frozen=True)
 class Parted:
-    """A worker's word that it could not train several tasks as one."""
+    """A worker could not train several tasks as one."""
 
     reason: str
 
 
 class _Pulse:
-    """In a worker: tells the parent that steps are made, and ends the training when the process is asked to stop."""
+    """Sends heartbeats from a worker to its parent, and ends the training when the process is asked to stop."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
-        self._told_at = -math.inf
+        self._sent_at = -math.inf
         self._is_training = False
         self.is_asked_to_stop = False
 
     def rest(self) -> None:
-        self._told_at, self._is_training = -math.inf, False
+        self._sent_at, self._is_training = -math.inf, False
 
     def on_step(self) -> None:
         self._is_training = True
@@ -57,8 +57,8 @@ class _Pulse:
 
             raise TrainingStopped
         now = time.monotonic()
-        if now - self._told_at >= PULSE_SECONDS:
-            self._told_at = now
+        if now - self._sent_at >= PULSE_SECONDS:
+            self._sent_at = now
             self._pipe.send(Alive(is_training=True))
 
     def on_terminate(self, number: int, frame: FrameType | None) -> None:
@@ -68,16 +68,16 @@ class _Pulse:
 
 
 def work(pipe: Connection, parent: int) -> None:
-    """A worker's life: take a task, carry it out, send what happens, until told to stop."""
+    """Take tasks from the pipe, carry them out and send events, until the parent says stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
     pulse = _Pulse(pipe)
     signal.signal(signal.SIGTERM, pulse.on_terminate)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone, and all is on disk
-        _work_until_told(pipe, pulse)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+        _work_until_stopped(pipe, pulse)
 
 
-def _work_until_told(pipe: Connection, pulse: _Pulse) -> None:
+def _work_until_stopped(pipe: Connection, pulse: _Pulse) -> None:
     from xception.train.checkpoint import TrainingStopped
     from xception.train.process import prepare_process
 
@@ -92,7 +92,7 @@ def _work_until_told(pipe: Connection, pulse: _Pulse) -> None:
         try:
             _carry_out_all(tasks, pipe, pulse)
         except TrainingStopped:
-            os._exit(128 + signal.SIGTERM)  # all is on disk, and no one waits for a tidy end
+            os._exit(128 + signal.SIGTERM)  # everything is on disk; a slower exit gains nothing
         pulse.rest()
 
 

@@ -37,13 +37,13 @@ class ClaimTable(OpenDatabase):
         return self.write(claim)
 
     def renew_claims(self, owner: str, seconds: float) -> None:
-        """Let all claims of an owner last for a time from now."""
+        """Extend all claims of an owner to a time from now."""
         self.change(
             sa.update(schema.claims).where(schema.claims.c.owner == owner).values(until=self._clock() + seconds)
         )
 
     def release_claims(self, owner: str, key: str | None = None) -> None:
-        """Give up an owner's claim of a key, or all of the owner's claims."""
+        """Release an owner's claim of a key, or all of its claims."""
         statement = sa.delete(schema.claims).where(schema.claims.c.owner == owner)
         self.change(statement if key is None else statement.where(schema.claims.c.key == key))
 

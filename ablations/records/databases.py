@@ -1,4 +1,4 @@
-"""Connections to a database, and which of its errors pass by themselves."""
+"""Connections to a database, and which of its errors are temporary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["connect", "file_of", "parse_url", "will_pass"]
 
 
 def parse_url(text: str) -> sa.URL:
-    """Return a database URL; all that follows `sqlite:///` is a path, whatever signs are in it.
+    """Return a database URL; everything after `sqlite:///` is a path, whatever characters it has.
 
     Raises:
         ValueError: it is none, or the path is not text that files are named with.
@@ -50,8 +50,8 @@ def connect(url: sa.URL, patience_seconds: float) -> sa.Engine:
 
 
 def will_pass(error: Exception) -> bool:
-    """Whether an error of PostgreSQL is that of a server that restarts or is full, or of two transactions that met;
-    never so for SQLite.
+    """Whether an error is temporary: a PostgreSQL server that restarts or is full, or two conflicting transactions.
+    SQLite has none.
     """
     if not isinstance(error, DBAPIError) or error.orig is None or not hasattr(error.orig, "sqlstate"):
         return False
@@ -65,13 +65,13 @@ def will_pass(error: Exception) -> bool:
 def _sqlite_engine(url: sa.URL, lock_seconds: float) -> sa.Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    # Transactions are begun by us: the driver would begin them at the first write, too late to wait for a lock.
+    # We begin transactions ourselves: the driver would begin them at the first write, too late to wait for a lock.
     engine = sa.create_engine(url, connect_args={"timeout": lock_seconds, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")
     def settle(connection: Any, _record: Any) -> None:
         deadline = time.monotonic() + lock_seconds
-        while True:  # changing the journal's mode does not wait for others by itself
+        while True:  # changing the journal mode does not wait for locks
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
                 break

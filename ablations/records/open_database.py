@@ -1,5 +1,5 @@
-"""A database in use: its URL, transactions that are repeated where a server went away, errors in one line without any
-password.
+"""An open database: its URL, transactions that are retried when the server goes away, one-line errors without
+passwords.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ __all__ = ["REBUILD", "OpenDatabase", "StoreError", "now"]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-# What SQLite says of a file that is not as it was written.
+# SQLite's messages about a damaged file.
 _DAMAGE = ("malformed", "disk I/O error", "Could not decode to UTF-8")
-# Kinds of "disk I/O error" that are the disk's and leave what is in the file as it was: a limit, no space, no right to
-# write.
+# Disk I/O errors that leave the file intact: a limit, no space, no permission to write.
 _NOT_WRITTEN = re.compile("SQLITE_IOERR_(WRITE|FSYNC|DIR_FSYNC|TRUNCATE|SHM|LOCK|DELETE)")
 REBUILD = "move it aside and make it again with: python -m ablations rebuild --trials OUT/trials --store URL"
 
@@ -41,7 +40,7 @@ class StoreError(ValueError):
 class OpenDatabase:
     """One database of ours; its tables are made on first use.
 
-    A server that goes away while the store is in use is waited for, `patience_seconds` at most.
+    If the server goes away, operations wait for it, `patience_seconds` at most.
 
     Raises:
         StoreError: the URL is not understood, or the database cannot be opened or is not ours.
@@ -88,15 +87,15 @@ class OpenDatabase:
         self._is_open = True
 
     def close(self) -> None:
-        """Give the database's connections back."""
+        """Close the database's connections."""
         self._engine.dispose()
 
     def create_tables(self, metadata: sa.MetaData) -> None:
-        """Make another package's tables where they are missing; their names begin with `xception_` too."""
+        """Create another package's tables if they are missing; their names begin with `xception_` too."""
         self.write(lambda connection: schema.create_all(connection, metadata))
 
     def write(self, action: Callable[[sa.Connection], T]) -> T:
-        """Run an action in one transaction; it may be run again where the connection is lost."""
+        """Run an action in one transaction; it is retried if the connection is lost."""
 
         def transaction() -> T:
             with self.writer.begin() as connection:
@@ -128,14 +127,13 @@ class OpenDatabase:
     def run(self, action: Callable[[], T]) -> T:
         """Run an action; a database error becomes a StoreError in one line that shows no password.
 
-        All actions may be run again: what a lost connection may or may not have written is written once more, to the
-        same end.
+        All actions can be repeated: what a lost connection may have written is written again, with the same result.
         """
         deadline, delay = None, 0.05
         while True:
             try:
                 return action()
-            except (DBAPIError, sqlite3.Error) as error:  # the latter while a connection is made
+            except (DBAPIError, sqlite3.Error) as error:  # the latter while connecting
                 now = time.monotonic()
                 if self._is_open and will_pass(error) and (deadline is None or now < deadline):
                     if deadline is None:

@@ -1,5 +1,5 @@
-"""A record: what came of one trial, complete in itself and independent of any study; and a plan, which says what a
-study needs.
+"""A record: the outcome of one trial, complete in itself and independent of any study. A plan: the trials that a study
+needs.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ _NEEDED = tuple(f.name for f in fields(Record) if f.default is MISSING and f.def
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One trial's place in a plan."""
+    """One trial of a plan: its variant, seed and key."""
 
     variant: str
     seed: int
@@ -179,13 +179,13 @@ class Description:
     def from_values(cls, values: Mapping[str, Any]) -> Self:
         """Return the description that a store keeps; what a later version added is left out."""
         known = {f.name for f in fields(cls)}
-        old = {"reference": values["source"]} if "source" in values else {}  # named so before
+        old = {"reference": values["source"]} if "source" in values else {}  # its former name
         return cls(**old | {name: value for name, value in values.items() if name in known})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A study as it was asked for once: its trials and what people are told of it."""
+    """A stored study plan: its trials, and what reports say of it."""
 
     plan: str
     study: str

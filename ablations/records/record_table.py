@@ -24,12 +24,12 @@ class RecordTable(OpenDatabase):
     """The table of records."""
 
     def put(self, record: Record) -> bool:
-        """Write one record in one transaction; return False where a final one stood already, which stays."""
+        """Write one record in one transaction; return False if a final one exists, which stays."""
         return bool(self.put_all([record]))
 
     def put_all(self, records: Iterable[Record]) -> set[str]:
-        """Write records, a thousand to a transaction; return the keys of those that came in, where no final one stood
-        already.
+        """Write records, a thousand per transaction; return the keys of those that were written. A final record is
+        never replaced.
         """
         rows = map(_row, records)
         came: set[str] = set()
@@ -53,7 +53,7 @@ class RecordTable(OpenDatabase):
         return out
 
     def records(self) -> Iterator[Record]:
-        """Yield all records by key, a thousand in memory at a time; those written meanwhile may come or not."""
+        """Yield all records by key, a thousand in memory at a time; those written meanwhile may be included or not."""
         last = ""
         query = sa.select(schema.records).order_by(schema.records.c.key).limit(_CHUNK)
         while rows := self.rows(query.where(schema.records.c.key > last)):
@@ -89,7 +89,7 @@ class RecordTable(OpenDatabase):
                 column.name: insert.excluded[column.name] for column in schema.records.columns if column.name != "key"
             },
             where=schema.records.c.status == "failed",
-        ).returning(schema.records.c.key)  # a row count is not told of such a statement on PostgreSQL
+        ).returning(schema.records.c.key)  # PostgreSQL reports no row count for such a statement
 
 
 def _row(record: Record) -> dict[str, Any]:

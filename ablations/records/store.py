@@ -23,14 +23,14 @@ __all__ = ["SCHEMA", "Store", "StoreError"]
 class Store(RecordTable, PlanTable, ClaimTable, MeasurementTable):
     """The records, plans, claims and measurements under one database URL; tables are made on first use.
 
-    A server that goes away while the store is in use is waited for, `patience_seconds` at most.
+    If the server goes away, operations wait for it, `patience_seconds` at most.
 
     Raises:
         StoreError: the URL is not understood, or the database cannot be opened or is not ours.
     """
 
     def check(self) -> int:
-        """Hold the database, and every record in it, against what was written; return the number of records.
+        """Check the database and every record's digest; return the number of records.
 
         Raises:
             StoreError: something is damaged; the message says how to make the store again.
@@ -39,8 +39,8 @@ class Store(RecordTable, PlanTable, ClaimTable, MeasurementTable):
         return sum(1 for _ in self.records())
 
     def check_pages(self) -> None:
-        """Hold the pages and indices of an SQLite file against each other: a damaged index would hide records, which
-        were trained again.
+        """Check the pages and indices of an SQLite file: a damaged index would hide records, which would be trained
+        again.
 
         Raises:
             StoreError: something is damaged; the message says how to make the store again.

@@ -24,8 +24,8 @@ _SHOW_CURSOR = "\x1b[?25h"
 def interruptible(words: Sequence[str]) -> Iterator[None]:
     """Let a signal raise KeyboardInterrupt in the block, and exit with status 130 and the command that continues.
 
-    `words` are the command line as it was typed. Whatever comes after the first signal ends the process without a word
-    more: its workers go with it, and what was finished is stored.
+    `words` are the command line as it was typed. A second signal ends the process at once, with its workers; finished
+    trials are stored.
     """
     command = shlex.join(["python", *(without_password(word) for word in words)])
     ending = f"Interrupted; what was finished is stored. Continue with: {command}\n"
