@@ -196,11 +196,25 @@ def check_command(content: bytes) -> None:
 
 
 def parquet_files() -> list[bytes]:
+    """Plain numbers, classes described by the schema, text, and rows without bytes."""
     image_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     cells = [{"bytes": _image(i), "path": f"{i}.png"} for i in range(4)]
-    out = io.BytesIO()
-    pq.write_table(pa.table({"image": pa.array(cells, image_type), "label": [0, 1, 0, 1]}), out)
-    return [out.getvalue()]
+    features = {"photo": {"_type": "Image"}, "kind": {"_type": "ClassLabel", "names": ["ant", "bee"]}}
+    described = pa.table({"photo": pa.array(cells, image_type), "kind": [0, 1, 0, 1]})
+    described = described.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    paths = [{"bytes": None, "path": f"{i}.png"} for i in range(4)]
+    tables = [
+        pa.table({"image": pa.array(cells, image_type), "label": [0, 1, 0, 1]}),
+        described,
+        pa.table({"image": [cell["bytes"] for cell in cells], "label": ["ant", "bee", "ant", "bee"]}),
+        pa.table({"image": pa.array(paths, image_type), "label": [True, False, True, False]}),
+    ]
+    out = []
+    for table in tables:
+        file = io.BytesIO()
+        pq.write_table(table, file)
+        out.append(file.getvalue())
+    return out
 
 
 def check_parquet(content: bytes) -> None:
@@ -210,6 +224,28 @@ def check_parquet(content: bytes) -> None:
         for name in ("train", "test"):
             Path(folder, f"{name}-00000-of-00001.parquet").write_bytes(content)
         clean(lambda: find(f"parquet:{folder}", None))
+        clean(lambda: find(f"parquet:{folder}/test-00000-of-00001.parquet", None))
+
+
+def annotation_files() -> list[bytes]:
+    return [b"a.png\tant\t0\t0\t7\t7\nb.png\tbee\t0\t0\t7\t7\n"]
+
+
+def check_annotations(content: bytes) -> None:
+    """Tiny ImageNet's file beside two images, whose folder is called what the content spells out."""
+    from xception.data import find
+    from xception.data.layout import Layout
+
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+        folder = Path(name)
+        for place in ("train/ant", "train/bee", "val/images"):
+            (folder / place).mkdir(parents=True)
+            for number, file in enumerate(("a.png", "b.png")):
+                (folder / place / file).write_bytes(_image(number))
+        (folder / "val" / "val_annotations.txt").write_bytes(content)
+        clean(lambda: find(f"folder:{folder}", None))
+        text = content.decode("latin1")
+        clean(lambda: find(f"folder:{folder}", None, Layout(splits=Layout.parse_splits(text))))
 
 
 def _image(seed: int, kind: str = "PNG") -> bytes:
@@ -219,14 +255,31 @@ def _image(seed: int, kind: str = "PNG") -> bytes:
 
 
 def image_files() -> list[bytes]:
-    return [_image(0, kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")]
+    """Images of every format, turned ones, and ones of 16 bits a pixel."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    deep = Image.fromarray((np.arange(64).reshape(8, 8) * 60).astype(np.uint16))
+    more = []
+    for image, kind, options in (
+        (Image.new("RGB", (8, 6)), "JPEG", {"exif": exif.tobytes()}),
+        (Image.new("RGB", (8, 6)), "PNG", {"exif": exif.tobytes()}),
+        (deep, "PNG", {}),
+        (deep, "TIFF", {}),
+    ):
+        out = io.BytesIO()
+        image.save(out, kind, **options)
+        more.append(out.getvalue())
+    return [_image(0, kind) for kind in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF")] + more
 
 
 def check_image(content: bytes) -> None:
-    from xception.data.images import BrokenImageError, decode, quiet
+    from xception.data.images import BrokenImageError, Pixels, decode, is_turned, measure_depth, quiet
 
     with quiet():
         clean(lambda: decode(content, 8), BrokenImageError)
+        clean(lambda: decode(content, 8, Pixels(channels=1, upright=True, deep_bits=12)), BrokenImageError)
+        clean(lambda: is_turned(content))
+        clean(lambda: measure_depth(content))
 
 
 def checkpoint_files() -> list[bytes]:
@@ -271,10 +324,11 @@ class Target:
 
 
 TARGETS = {
-    "config JSON": Target(config_files, check_config, 0.22, config_inputs),
+    "config JSON": Target(config_files, check_config, 0.20, config_inputs),
     "records": Target(record_files, check_record, 0.14),
     "command lines": Target(command_files, check_command, 0.02, command_inputs),
     "Parquet": Target(parquet_files, check_parquet, 0.08),
+    "annotations": Target(annotation_files, check_annotations, 0.02),
     "images": Target(image_files, check_image, 0.18),
     "checkpoints": Target(checkpoint_files, check_checkpoint, 0.18),
     "CIFAR pickles": Target(pickle_files, check_pickle, 0.18),

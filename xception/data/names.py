@@ -63,8 +63,8 @@ def forms() -> list[str]:
 @functools.cache
 def sources() -> tuple[DataSource, ...]:
     """Return all sources, in the order of their modules' names."""
-    folder = str(Path(__file__).parent)
-    names = sorted(module.name for module in pkgutil.iter_modules([folder]) if module.name.endswith("_source"))
-    found = tuple(importlib.import_module(f"{__package__}.{name}").SOURCE for name in names)
+    folders = importlib.import_module("xception.data").__path__
+    names = sorted(module.name for module in pkgutil.iter_modules(folders) if module.name.endswith("_source"))
+    found = tuple(importlib.import_module(f"xception.data.{name}").SOURCE for name in names)
     assert all(isinstance(source, DataSource) for source in found)
     return found

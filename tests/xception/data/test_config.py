@@ -21,6 +21,18 @@ def test_what_is_neutral_is_not_in_the_key() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
+    [("channels", 1), ("orientation", "applied"), ("deep_bits", 12), ("validation", "separate")],
+)
+def test_what_changes_pixels_or_splits_is_in_the_key(field: str, value: Any) -> None:
+    plain = DatasetConfig(fingerprint=FINGERPRINT, image_size=32, val_size=1000)
+    changed = plain.replace(**{field: value})
+    assert f'"{field}":' not in canonical_json(plain)
+    assert f'"{field}":' in canonical_json(changed)
+    assert from_json(DatasetConfig, canonical_json(changed)) == changed
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
     [
         ("fingerprint", "x"),
         ("fingerprint", FINGERPRINT.upper()),
@@ -30,6 +42,12 @@ def test_what_is_neutral_is_not_in_the_key() -> None:
         ("train_size", 0),
         ("test_size", 0),
         ("train_size", 1.5),
+        ("channels", 2),
+        ("channels", True),
+        ("orientation", "upright"),
+        ("deep_bits", 0),
+        ("deep_bits", 33),
+        ("validation", "none"),
     ],
 )
 def test_data_out_of_range(field: str, value: Any) -> None:

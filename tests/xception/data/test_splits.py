@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.xception.data.data_builders import parquet_folder
+from tests.xception.data.data_builders import examples, parquet_folder, write_parquet
 from xception.data import DataError, Dataset, Images, find, load, split
 from xception.data.splits import permutation
 
@@ -30,6 +30,23 @@ def test_validation_is_the_same_whatever_the_training_size(dataset: Dataset) -> 
     assert index(small.train) == index(whole.train)[:20]
     assert sorted(index(whole.train) + index(whole.val)) == list(range(60))
     assert (len(whole.train), len(whole.val), len(whole.test), len(small.train)) == (50, 10, 12, 20)
+
+
+def test_a_validation_split_of_its_own_leaves_the_training_set_whole(tmp_path: Path) -> None:
+    folder = parquet_folder(tmp_path / "set", num_train=60, num_test=12)
+    write_parquet(folder / "validation-00000-of-00001.parquet", examples(9, 5))
+    dataset = load(find(f"parquet:{folder}"), 8)
+    config = dataset.source.config(val_size=6, train_size=60)
+    assert dataset.val is not None
+    parts = [split(dataset, config, seed) for seed in (0, 1)]
+    assert [len(part) for part in (parts[0].train, parts[0].val, parts[0].test)] == [60, 6, 12]
+    assert parts[0].val.storage.data_ptr() == dataset.val.storage.data_ptr()
+    assert index(parts[0].val) == index(parts[1].val)
+    assert sorted(index(parts[0].train)) == list(range(60))
+    held_out = split(dataset, config.replace(validation="held_out", train_size=54), seed=0)
+    assert held_out.val.storage.data_ptr() == dataset.train.storage.data_ptr()
+    with pytest.raises(DataError, match="the validation set has 9 images"):
+        split(dataset, config.replace(val_size=10), seed=0)
 
 
 def test_a_seed_draws_the_split_and_another_draws_another(dataset: Dataset) -> None:
