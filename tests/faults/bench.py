@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import random
 import subprocess
@@ -77,7 +78,7 @@ class Bench:
         ]
 
     @cached_property
-    def reference(self) -> dict[str, tuple[dict[str, Any], bytes]]:
+    def reference(self) -> dict[str, tuple[dict[str, Any], Any]]:
         """Records without clocks, and weights, of all trials as nothing disturbed them."""
         from ablations.execution.executor import SerialExecutor
 
@@ -85,17 +86,23 @@ class Bench:
         records = finished(SerialExecutor().run(self.tasks(folder)))
         require(all(record.status == "complete" for record in records.values()), "an undisturbed trial is not complete")
         return {
-            key: (bits(record), (folder / "weights" / f"{key}.safetensors").read_bytes())
+            key: (bits(record), weights_in(folder / "weights" / f"{key}.safetensors"))
             for key, record in records.items()
         }
 
     def num_equal(self, folder: Path, records: dict[str, Record]) -> int:
         """How many of the trials have the record and the weights of the undisturbed ones, bit for bit."""
         weights = {key: folder / "weights" / f"{key}.safetensors" for key in records}
-        return sum(
-            (bits(record), weights[key].read_bytes() if weights[key].is_file() else b"") == self.reference[key]
-            for key, record in records.items()
-        )
+        return sum((bits(record), weights_in(weights[key])) == self.reference[key] for key, record in records.items())
+
+
+def weights_in(path: Path) -> tuple[Any, bytes] | None:
+    """What a file of weights says and holds, whatever the order of its header's entries; None where there is none."""
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    return json.loads(content[8:end]), content[end:]
 
 
 def require(condition: bool, text: str) -> None:

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -182,6 +183,18 @@ def other_threads(bench: Bench) -> Outcome:
     finally:
         torch.set_num_threads(before)
     require(result.changed == {"threads": [before, before + 1]}, f"not flagged: {result.changed}")
+    return Outcome(message=lines[0])
+
+
+def other_cpu(bench: Bench) -> Outcome:
+    """Continued on a CPU with other vector units, as AVX2 after AVX-512."""
+    path = bench.new_folder()
+    stopped(path)
+    lines: list[str] = []
+    before = torch.backends.cpu.get_cpu_capability()
+    with mock.patch("torch.backends.cpu.get_cpu_capability", return_value="ANOTHER"):
+        result = train(CheckpointFolder(path=path, semantics=1, say=lines.append))
+    require(result.changed == {"cpu_capability": [before, "ANOTHER"]}, f"not flagged: {result.changed}")
     return Outcome(message=lines[0])
 
 

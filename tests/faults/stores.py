@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import select
 import signal
@@ -13,12 +15,16 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from ablations.records.record import Record
+from ablations.execution.execute import execute
+from ablations.execution.executor import SerialExecutor
+from ablations.records.record import Record, record_to_plain
 from ablations.records.store import Store, StoreError
 from ablations.records.transfer_records import rebuild
 from ablations.records.trial_folder import TrialFolder
 from tests.faults.bench import Bench, Outcome, forked, require, small_disk
-from tests.trials import small_trial
+from tests.trials import small_task, small_trial
+from xception.base.errors import DataError
+from xception.base.files import write_json
 
 
 @cache
@@ -243,3 +249,62 @@ def migrated(bench: Bench) -> Outcome:
         found = store.get()
     equal = all(found[record(seed).key] == record(seed) for seed in range(50))
     return Outcome(lost=50 - len(found), bit_equal=int(equal), message="brought forward")
+
+
+def record_of_other_version(bench: Bench, change: Callable[[dict[str, object]], object]) -> Outcome:
+    """A record file with other fields is read as far as it is understood, and the trial is not trained again."""
+    folder = bench.new_folder()
+    plain = record_to_plain(record(0))
+    change(plain)
+    trial = TrialFolder(folder / "trials", record(0).key)
+    trial.path.mkdir(parents=True)
+    write_json(trial.path / "record.json", plain)
+    lines: list[str] = []
+    read = trial.read_record(lines.append)
+    require(read is not None and read.test_accuracy == record(0).test_accuracy, "the record is not read")
+    require(len(lines) == 1 and "of another version" in lines[0] and "damaged" not in lines[0], f"said: {lines}")
+    with closing(Store(url(folder))) as store:
+        copied = rebuild(folder / "trials", store, lines.append)
+    return Outcome(lost=1 - copied.new, message=lines[0].replace(str(folder), "OUT"))
+
+
+def record_of_later_version(bench: Bench) -> Outcome:
+    return record_of_other_version(bench, lambda plain: plain.update(energy_joules=3.0))
+
+
+def record_of_earlier_version(bench: Bench) -> Outcome:
+    return record_of_other_version(bench, lambda plain: plain.pop("macs"))
+
+
+def record_not_understood(bench: Bench) -> Outcome:
+    """A record file that is whole and cannot be understood stops the run by its name; nothing is trained again."""
+    folder = bench.new_folder()
+    task = replace(small_task(0), trials=folder / "trials")
+    trial = TrialFolder(folder / "trials", task.key)
+    trial.path.mkdir(parents=True)
+    write_json(trial.path / "record.json", record_to_plain(record(0)) | {"status": "finished"})
+    trained: list[object] = []
+    with closing(Store(url(folder))) as store:
+        try:
+            trained = list(execute([task], store, SerialExecutor()))
+        except DataError as error:
+            message = str(error).replace(str(folder), "OUT")
+        else:
+            message = "it was trained again"
+        require("cannot be understood" in message and not store.get(), message)
+    return Outcome(duplicated=len(trained), message=message)
+
+
+def nothing_to_rebuild(bench: Bench) -> Outcome:
+    from ablations.__main__ import main
+
+    folder = bench.new_folder()
+    (folder / "trials").mkdir()
+    err = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
+            main(["rebuild", "--store", url(folder), "--trials", str(folder / "trials")])
+    except SystemExit as end:
+        require(end.code == 2, f"status {end.code}")
+    require("no record was found" in err.getvalue(), err.getvalue())
+    return Outcome(message=err.getvalue().strip().replace(str(folder), "OUT"))
