@@ -56,23 +56,47 @@ def finished(events: Iterable[Event]) -> dict[str, Record]:
     return {record.key: record for record in records}
 
 
-class Silent:
-    """A display that shows nothing."""
+class RecordingDisplay:
+    """A display that shows nothing and keeps what it was given, in the order that the product promises."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.labels: dict[str, Label] = {}
+        self.known: list[tuple[str, float]] = []
+        self.events: list[Event] = []
+        self.is_shown = False
 
     def __enter__(self) -> Self:
+        assert not self.is_shown, "it is shown twice"
+        self.is_shown = True
         return self
 
     def __exit__(self, *_: object) -> None:
-        return None
+        assert self.is_shown, "it was not shown"
+        self.is_shown = False
 
     def know(self, results: Iterable[tuple[str, float]]) -> None:
-        assert all(0 <= accuracy <= 1 for _, accuracy in results)
+        """Add accuracies that are stored already; they are fractions."""
+        self.known += results
+        assert all(0 <= accuracy <= 1 for _, accuracy in self.known), self.known
 
     def say(self, line: str) -> None:
-        assert line
+        """Add a line, which is one line and not empty."""
+        assert line.strip(), "an empty line"
+        assert "\n" not in line, line
+        self.lines.append(line)
 
     def expect(self, labels: dict[str, Label]) -> None:
-        assert all(label.cost > 0 for label in labels.values())
+        """Add trials that are about to run; each is work."""
+        assert all(label.cost > 0 for label in labels.values()), labels
+        self.labels |= labels
 
-    def show(self, event: object) -> None:
-        assert event
+    def show(self, event: Event) -> None:
+        """Add an event of a trial that was announced."""
+        key = event.record.key if isinstance(event, Finished) else event.key
+        assert key in self.labels, f"an event of a trial that was not announced: {event}"
+        self.events.append(event)
+
+    def finished(self) -> list[str]:
+        """The keys that ended, in their order."""
+        return [event.record.key for event in self.events if isinstance(event, Finished)]

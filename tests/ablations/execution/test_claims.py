@@ -120,7 +120,7 @@ def test_tuning_leaves_to_others_what_they_train(store: Store, tmp_path: Path) -
     from ablations.running.context import Context
     from ablations.running.tuning import tune
     from ablations.studies import get_study
-    from tests.trials import Silent
+    from tests.trials import RecordingDisplay
 
     options = Options(scale="smoke", dataset="synthetic", out=tmp_path)
     plan = plan_study(get_study("residuals"), options)
@@ -134,7 +134,7 @@ def test_tuning_leaves_to_others_what_they_train(store: Store, tmp_path: Path) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "claim", claim)
         backend = Backend(executor=executor, device="cpu", own_device="cpu")
-        tuned = tune(Context(plan=plan, store=store, backend=backend, display=Silent()), num_trials=1)
+        tuned = tune(Context(plan=plan, store=store, backend=backend, display=RecordingDisplay()), num_trials=1)
     assert set(executor.keys) == set(tuned.trials["key"]) == set(keys)
     assert store.claim_owners() == {}
 

@@ -20,7 +20,7 @@ from ablations.reporting.extras import write_extras
 from ablations.reporting.results_folder import comparison_with_costs
 from ablations.running.context import Context
 from ablations.running.training import train
-from tests.trials import Silent
+from tests.trials import RecordingDisplay
 
 pytestmark = pytest.mark.long
 
@@ -49,7 +49,7 @@ def store(out: Path) -> Iterator[Store]:
 def test_a_study_runs(name: str, store: Store, out: Path) -> None:
     plan = plan_study(studies.get_study(name), Options(out=out, **SMALLER))  # type: ignore[arg-type]
     backend = Backend(executor=SerialExecutor(), device="cpu", own_device="cpu")
-    outcome = train(Context(plan=plan, store=store, backend=backend, display=Silent()))
+    outcome = train(Context(plan=plan, store=store, backend=backend, display=RecordingDisplay()))
     assert outcome.num_failed == 0
     frame = plan_frame(store, outcome.plan)
     records = frame.set_index("variant")

@@ -1,0 +1,83 @@
+"""Tuning: an equal budget for every variant, the fixed recipe first, the best by validation accuracy kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ablations.design.options import Options
+from ablations.design.study_plan import plan_study
+from ablations.design.trial import Trial
+from ablations.execution.backend import Backend
+from ablations.records.store import Store
+from ablations.running.context import Context
+from ablations.running.tuning import TUNING_SEED, tune
+from ablations.studies import get_study
+from tests.search.simulated import Simulated
+from tests.trials import RecordingDisplay
+
+NUM_TRIALS = 6
+
+
+def accuracy(trial: Trial) -> float:
+    """Best at twice the fixed learning rate with residual connections, at half of it without."""
+    rate = trial.recipe.optimizer.learning_rate / FIXED
+    best = 0.5 if trial.model.residual.kind == "none" else 2.0  # type: ignore[union-attr]
+    return 0.8 - 0.1 * abs(math.log2(rate / best))
+
+
+PLAN = plan_study(get_study("residuals"), Options(scale="smoke", dataset="synthetic"))
+FIXED = next(iter(PLAN.designs.values())).recipe.optimizer.learning_rate
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(f"sqlite:///{tmp_path / 'records.db'}")
+    yield opened
+    opened.close()
+
+
+def context(store: Store, executor: Simulated) -> Context:
+    backend = Backend(executor=executor, device="cpu", own_device="cpu")
+    return Context(plan=PLAN, store=store, backend=backend, display=RecordingDisplay())
+
+
+def test_every_variant_has_the_same_budget_and_ends_at_its_own_best_recipe(store: Store) -> None:
+    executor = Simulated(accuracy)
+    opened = context(store, executor)
+    tuned = tune(opened, NUM_TRIALS)
+    trials = tuned.trials
+    assert trials.groupby("variant").size().to_dict() == dict.fromkeys(PLAN.designs, NUM_TRIALS)
+    first = trials[trials["trial"] == 0]
+    assert first["learning_rate"].to_list() == pytest.approx([FIXED] * len(PLAN.designs))
+    for name, rows in trials.groupby("variant"):
+        best = rows.sort_values("val_accuracy", ascending=False).iloc[0]
+        assert tuned.recipes[str(name)].optimizer.learning_rate == best["learning_rate"]
+        assert best["val_accuracy"] >= rows["val_accuracy"].iloc[0]
+    planned = tuned.plan(PLAN)
+    assert planned.study.name == "residuals@tuned"
+    assert {name: design.recipe for name, design in planned.designs.items()} == tuned.recipes
+    assert all(PLAN.designs[name].model == design.model for name, design in planned.designs.items())
+    # Each training was announced, and none has a seed of the comparison.
+    assert isinstance(opened.display, RecordingDisplay)
+    assert opened.display.finished() == executor.trained
+    assert {label.seed for label in opened.display.labels.values()} == {TUNING_SEED}
+
+
+def test_tuning_again_trains_nothing_and_comes_to_the_same(store: Store) -> None:
+    first = tune(context(store, Simulated(accuracy)), NUM_TRIALS)
+    again = Simulated(accuracy)
+    second = tune(context(store, again), NUM_TRIALS)
+    assert again.trained == []
+    assert first.recipes == second.recipes
+    assert first.trials.equals(second.trials)
+
+
+def test_the_fixed_recipe_wins_where_no_other_is_better(store: Store) -> None:
+    fixed = {design.trial(TUNING_SEED).key for design in PLAN.designs.values()}
+    opened = context(store, Simulated(lambda trial: 0.5 if trial.key in fixed else 0.0))
+    tuned = tune(opened, 3)
+    assert [recipe.optimizer.learning_rate for recipe in tuned.recipes.values()] == pytest.approx([FIXED, FIXED])
