@@ -1,4 +1,4 @@
-"""Running the command line as a user does, in a process of its own."""
+"""Running the command line as a user does: in a process of its own, or in this one where a process is not the point."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+class Printed(NamedTuple):
+    """What a command wrote to standard output and to standard error."""
+
+    out: str
+    err: str
+
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,3 +44,17 @@ def run_folder(out: Path, study: str) -> Path:
     """Return the folder of the only run of a study below an output folder."""
     (found,) = [path for path in out.iterdir() if path.name == study or path.name.startswith(f"{study}-")]
     return found
+
+
+def call_here(capsys: pytest.CaptureFixture[str], *args: str, expect: int = 0) -> Printed:
+    """Run `run_ablation.py ARGS` in this process and return what it printed; fail the test on another exit status."""
+    import run_ablation
+
+    capsys.readouterr()
+    try:
+        status = run_ablation.main(list(args))
+    except SystemExit as end:
+        status = int(str(end.code))
+    printed = Printed(*capsys.readouterr())
+    assert status == expect, f"{args} exits {status}\n{printed.out}\n{printed.err}"
+    return printed

@@ -10,16 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import ablations
-from tests.command import call, run_folder
+from tests.command import call, call_here, run_folder
+
+SMOKE = ("--study", "residuals", "--scale", "smoke", "--dataset", "synthetic")
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished residual study at smoke scale on the embedded data."""
     folder = tmp_path_factory.mktemp("out")
-    done = call(
-        "run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--out", str(folder)
-    )
+    done = call("run_ablation.py", *SMOKE, "--out", str(folder))
     assert "synthetic" in done.stderr.splitlines()[0]
     assert "4 trials trained" in done.stderr
     assert "| with residuals" in done.stdout
@@ -65,39 +65,36 @@ def test_the_table_agrees_with_the_runs(out: Path) -> None:
             assert row["delta_mean"] == pytest.approx((accuracy[row["variant"]] - accuracy[baseline]).mean(), abs=1e-12)
 
 
-def test_a_stored_trial_is_not_trained_again(out: Path) -> None:
+def test_a_stored_trial_is_not_trained_again(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = pd.read_csv(run_folder(out, "residuals") / "runs.csv")
-    done = call(
-        "run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--out", str(out)
-    )
-    assert "4 of 4 trials are stored already and are not trained again" in done.stderr
-    assert "nothing was trained" in done.stderr
+    printed = call_here(capsys, *SMOKE, "--out", str(out)).err
+    assert "4 of 4 trials are stored already and are not trained again" in printed
+    assert "nothing was trained" in printed
     pd.testing.assert_frame_equal(before, pd.read_csv(run_folder(out, "residuals") / "runs.csv"))
 
 
-def test_a_dry_run_trains_nothing_and_knows_what_is_stored(out: Path, tmp_path: Path) -> None:
-    arguments = ("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--dry-run")
-    assert call(*arguments, "--out", str(tmp_path)).stdout.count("to train") == 4
+def test_a_dry_run_trains_nothing_and_knows_what_is_stored(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call_here(capsys, *SMOKE, "--dry-run", "--out", str(tmp_path)).out.count("to train") == 4
     assert not list(tmp_path.rglob("*.db"))
-    more = call(*arguments, "--out", str(out), "--seeds", "3")
-    assert more.stdout.count("to train") == 2
-    assert more.stdout.count("complete") == 4
+    more = call_here(capsys, *SMOKE, "--dry-run", "--out", str(out), "--seeds", "3").out
+    assert more.count("to train") == 2
+    assert more.count("complete") == 4
 
 
-def test_the_report_is_made_from_the_store(out: Path, tmp_path: Path) -> None:
-    call(
-        "run_ablation.py",
-        "--report",
-        "--study",
-        "residuals",
-        "--out",
-        str(tmp_path),
-        "--store",
-        f"sqlite:///{out}/records.db",
-    )
-    assert (run_folder(tmp_path, "residuals") / "table.csv").read_text() == (
-        run_folder(out, "residuals") / "table.csv"
-    ).read_text()
+@pytest.mark.parametrize("study", [("--study", "residuals"), ()], ids=["one study", "all studies"])
+def test_the_report_is_made_from_the_store(
+    out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], study: tuple[str, ...]
+) -> None:
+    store = f"sqlite:///{out}/records.db"
+    printed = call_here(capsys, "--report", *study, "--out", str(tmp_path), "--store", store)
+    table = run_folder(tmp_path, "residuals") / "table.csv"
+    assert table.read_text() == (run_folder(out, "residuals") / "table.csv").read_text()
+    if not study:  # one page about the whole store, beside the folders of its studies
+        page = (tmp_path / "report.html").read_text()
+        assert "residual" in page
+    assert "trained" not in printed.err
 
 
 def test_records_and_statistics_as_a_library(out: Path) -> None:
@@ -111,12 +108,12 @@ def test_records_and_statistics_as_a_library(out: Path) -> None:
 def test_a_slice_of_real_cifar10(real_data: Path, tmp_path: Path) -> None:
     source = tmp_path / "slice"
     source.mkdir()
-    for split, num in (("train", 600), ("test", 200)):
+    for split, num in (("train", 300), ("test", 100)):
         table = pq.read_table(real_data / "cifar10" / f"{split}-00000-of-00001.parquet").slice(0, num)
         pq.write_table(table, source / f"{split}-00000-of-00001.parquet")
     where = ("--dataset", f"parquet:{source}", "--out", str(tmp_path / "out"))
-    done = call("run_ablation.py", "--study", "norm_placement", "--scale", "smoke", *where)
-    assert "10 trials trained" in done.stderr
-    runs = pd.read_csv(tmp_path / "out" / "norm_placement" / "runs.csv")
-    assert len(runs) == 10
+    done = call("run_ablation.py", "--study", "residuals", "--scale", "smoke", *where)
+    assert "4 trials trained" in done.stderr
+    runs = pd.read_csv(run_folder(tmp_path / "out", "residuals") / "runs.csv")
+    assert len(runs) == 4
     assert set(runs["status"]) == {"complete"}

@@ -36,7 +36,7 @@ def tasks() -> list[Task]:
 
 
 def with_group_norm(task: Task) -> Task:
-    model = task.trial.model.replace(norm=NormConfig(kind="group", groups=4))  # type: ignore[call-arg]
+    model = task.trial.model.replace(norm=NormConfig(kind="group", groups=4))
     trial: Trial = dataclasses.replace(task.trial, model=model)
     return dataclasses.replace(task, trial=trial)
 
