@@ -10,7 +10,7 @@ from pathlib import Path
 from ablations.design.trial import Trial
 from xception.base.files import write_atomically
 from xception.data.source import Source
-from xception.network.config import ModelConfig, XceptionConfig
+from xception.network.config import ModelConfig, TorchvisionConfig, XceptionConfig
 
 __all__ = ["duration", "estimate_seconds", "read_speed", "training_work", "trial_work", "write_speed"]
 
@@ -34,12 +34,27 @@ _TRAINING = 3  # forward and backward cost about three forward passes
 def _forward_work(model: ModelConfig, image_size: int) -> float:
     """The work of one forward pass: exact counts for networks of ours, in proportion to the area for torchvision's."""
     if not isinstance(model, XceptionConfig):
+        if not isinstance(model, TorchvisionConfig) or model.name not in _TORCHVISION_MACS:
+            return _counted_macs(model, image_size)
         macs, size = _TORCHVISION_MACS[model.name]
         return macs * (_CIFAR_STEM if model.stem == "cifar" else 1) * (image_size / size) ** 2
     from xception.network.closed_form import complexity
 
     counted = complexity(model, image_size)
     return float(counted.macs + _MACS_PER_ACTIVATION * counted.activations)
+
+
+def _counted_macs(model: ModelConfig, image_size: int) -> float:
+    """The multiply-accumulates of a forward pass of any network, counted on the meta device."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from xception.network.model import build
+
+    network = build(model).eval().to("meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.empty(1, model.in_channels, image_size, image_size, device="meta"))
+    return float(counter.get_total_flops()) / 2
 
 
 def training_work(trial: Trial, source: Source) -> float:

@@ -29,6 +29,27 @@ def draw(model: nn.Module, seed: int = 0) -> None:
             value.copy_(drawn)
 
 
+@torch.no_grad()
+def settle(model: nn.Module, x: Tensor, seed: int = 2) -> None:
+    """Draw batch norms' statistics around those of images, so that logits stay of order 1 and depend on the input."""
+    generator = torch.Generator().manual_seed(seed)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    model.double().train()(x)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_var.mul_(torch.rand(norm.running_var.shape, generator=generator) + 0.5)
+        norm.running_mean.add_(torch.randn(norm.running_mean.shape, generator=generator) * 0.2)
+    logits = model.eval()(x)
+    classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    classifier.weight.div_(logits.abs().max())
+    classifier.bias.mul_(0.01)
+
+
 def images(size: int, seed: int = 1) -> Tensor:
     """Two images of smooth blobs and noise, (2, 3, size, size), in float64."""
     generator = torch.Generator().manual_seed(seed)

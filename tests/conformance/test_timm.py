@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tests.conformance.peers import draw, images, relative_error, spread
+from tests.conformance.peers import draw, images, relative_error, settle, spread
 from tests.networks import xception_preset
 from xception.network.model import Xception
 from xception.network.weights import convert, load_pretrained
@@ -22,16 +22,20 @@ PEERS = {
     "aligned41": "xception41",
     "aligned65": "xception65",
     "aligned71": "xception71",
+    "aligned41p": "xception41p",
+    "aligned65p": "xception65p",
 }
 
 
 @pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.long if name == "aligned65" else ()) for name in PEERS]
+    scope="module", params=[pytest.param(name, marks=pytest.mark.long if "65" in name else ()) for name in PEERS]
 )
 def pair(request: pytest.FixtureRequest) -> tuple[Xception, nn.Module]:
     """Ours and theirs with the same drawn weights."""
     theirs = timm.create_model(PEERS[request.param], pretrained=False)
     draw(theirs)
+    if request.param.endswith("p"):
+        settle(theirs, images(64))
     ours = Xception(xception_preset(request.param))
     ours.load_state_dict(convert(theirs.state_dict(), ours), strict=False)
     return ours.double().eval(), theirs.double().eval()
@@ -53,6 +57,48 @@ def test_same_logits(pair: tuple[Xception, nn.Module], size: int) -> None:
 @pytest.mark.long
 def test_same_logits_at_own_size(pair: tuple[Xception, nn.Module]) -> None:
     check(pair, 299)
+
+
+@pytest.mark.parametrize("output_stride", [16, 8])
+@pytest.mark.parametrize(
+    "name", ["aligned41", *(pytest.param(n, marks=pytest.mark.long) for n in ("aligned65", "aligned71", "aligned41p"))]
+)
+def test_same_logits_at_other_output_strides(name: str, output_stride: int) -> None:
+    theirs = timm.create_model(PEERS[name], pretrained=False, output_stride=output_stride)
+    draw(theirs)
+    settle(theirs, images(33))
+    plain = xception_preset(name)
+    ours, without = Xception(plain.replace(output_stride=output_stride)), Xception(plain)
+    for model in (ours, without):
+        model.load_state_dict(convert(theirs.state_dict(), model), strict=False)
+    for each in (ours, without, theirs):
+        each.double().eval()
+    check((ours, theirs), 33)
+    x = images(33)
+    with torch.inference_mode():
+        assert theirs(x).abs().max() < 100
+        assert ours.forward_features(x)["final"].stride == output_stride
+        assert relative_error(without(x), theirs(x)) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [("residual.tap", "input"), ("norm.epsilon", 1e-1)],
+)
+def test_what_makes_a_preactivated_network_what_it_is(path: str, value: object) -> None:
+    """Negative controls: without any one of its choices the logits are others."""
+    theirs = timm.create_model("xception41p", pretrained=False)
+    draw(theirs)
+    settle(theirs, images(48))
+    config = xception_preset("aligned41p")
+    right, wrong = Xception(config), Xception(config.replace_at(path, value))
+    right.load_state_dict(convert(theirs.state_dict(), right), strict=False)
+    wrong.load_state_dict(right.state_dict(), strict=False)
+    wrong, theirs = wrong.double().eval(), theirs.double().eval()
+    x = images(48)
+    with torch.inference_mode():
+        assert theirs(x).abs().max() < 100
+        assert relative_error(wrong(x), theirs(x)) > 1e-3
 
 
 def test_same_logits_from_a_file(tmp_path: Path) -> None:

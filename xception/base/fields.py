@@ -299,10 +299,11 @@ def _limits(field: Field) -> str:
 
 @functools.cache
 def _attribute_docstrings(owner: Any) -> dict[str, str]:
-    """The string that stands behind each field of a class in its source."""
+    """The string that stands behind each field of a class, its own or inherited, in the source."""
+    inherited = owner.__mro__[1]
+    out = dict(_attribute_docstrings(inherited)) if hasattr(inherited, "__dataclass_fields__") else {}
     body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
     assert isinstance(body, ast.ClassDef)
-    out: dict[str, str] = {}
     for field, following in zip(body.body, body.body[1:], strict=False):
         is_field = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
         is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)

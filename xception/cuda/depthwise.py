@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["BACKENDS", "TILES", "available", "depthwise"]
+__all__ = ["BACKENDS", "TILES", "Backend", "available", "depthwise"]
 
 # Positions × channels that one program of ours computes.
 TILES = {"triton_16x64": (16, 64), "triton_32x32": (32, 32), "triton_64x16": (64, 16)}
@@ -36,6 +37,17 @@ def depthwise(x: Tensor, weight: Tensor, *, stride: int, padding: int, dilation:
         dtype = torch.get_autocast_dtype(device)
         x, weight = x.to(dtype), weight.to(dtype)
     return cast(Tensor, _depthwise(x, weight, stride, padding, dilation, backend))
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A backend by name, as a layer calls it."""
+
+    name: str
+
+    def __call__(self, x: Tensor, weight: Tensor, *, stride: int, padding: int, dilation: int) -> Tensor:
+        """Convolve each channel of (N, C, H, W) with its own kernel (C, 1, k, k)."""
+        return depthwise(x, weight, stride=stride, padding=padding, dilation=dilation, backend=self.name)
 
 
 @torch.library.custom_op(

@@ -1,4 +1,5 @@
-"""Parameters and multiply-accumulates of a network in closed form: arithmetic on the plan, without a tensor.
+"""Parameters and multiply-accumulates of a network in closed form: arithmetic on the network graph, without a
+tensor.
 
 A walk carries the shape (channels, height, width) through `xception.network.graph.network(config)` and describes each
 layer that it passes. MACs are those of convolutions and linear layers, biases left out; FLOPs are twice that.
@@ -14,10 +15,13 @@ from xception.network.graph import network
 from xception.network.nodes import (
     Activate,
     AntiAliasedPool,
+    ChannelConvolution,
+    ChannelScale,
     Convolution,
     Dropout,
     FixedMap,
     Flatten,
+    Gate,
     GlobalPool,
     Linear,
     Node,
@@ -25,10 +29,13 @@ from xception.network.nodes import (
     Pool,
     Residual,
     Sequence,
+    Slices,
+    Squeeze,
     Towers,
+    spatial_size,
 )
 
-__all__ = ["Complexity", "Layer", "complexity", "last_map_size", "spatial_size"]
+__all__ = ["Complexity", "Layer", "complexity"]
 
 Shape = tuple[int, ...]
 
@@ -37,7 +44,7 @@ Shape = tuple[int, ...]
 class Layer:
     """One layer as the walk met it: dotted name, kind, shapes without the batch, parameters, MACs.
 
-    `kind` is one of depthwise, pointwise, regular, linear, norm, activation, pool, blur, join and shape.
+    `kind` is one of depthwise, pointwise, regular, linear, norm, activation, pool, blur, join, scale and shape.
     """
 
     name: str
@@ -76,29 +83,6 @@ def complexity(config: XceptionConfig, input_size: int | None = None) -> Complex
     )
 
 
-def last_map_size(config: XceptionConfig, input_size: int) -> int:
-    """The side, in pixels, of the last map before the head, from the strides alone.
-
-    Raises:
-        ValueError: the image is too small for the stem.
-    """
-    size = input_size
-    for kernel_size, stride, padded in config.stem.convolutions():
-        size = spatial_size(size, kernel_size, stride, padding="symmetric" if padded else "valid")
-        if size < 1:
-            raise ValueError(f"input_size: {input_size} is not allowed; the stem leaves nothing of such an image")
-    for module in config.modules():
-        size = spatial_size(size, 3, module.stride)
-    return size
-
-
-def spatial_size(size: int, kernel_size: int, stride: int = 1, dilation: int = 1, padding: str = "symmetric") -> int:
-    """The side of a map after a convolution or pooling, in pixels; `same` and `symmetric` give ⌈size / stride⌉."""
-    if padding == "valid":
-        return (size - dilation * (kernel_size - 1) - 1) // stride + 1
-    return -(-size // stride)
-
-
 def _walk(node: Node, name: str, shape: Shape) -> tuple[Shape, list[Layer]]:
     """The shape after the node, and the layers met inside."""
     if isinstance(node, Sequence):
@@ -111,8 +95,22 @@ def _walk(node: Node, name: str, shape: Shape) -> tuple[Shape, list[Layer]]:
         walked = [_walk(child, f"{name}.{child_name}", shape) for child_name, child in node.children]
         joined = (sum(out[0] for out, _ in walked), *walked[0][0][1:])
         return joined, [layer for _, inner in walked for layer in inner]
+    if isinstance(node, Slices):
+        parts = [
+            _walk(child, f"{name}.{child_name}", (size, *shape[1:]))
+            for (child_name, child), size in zip(node.children, node.sizes, strict=True)
+        ]
+        whole = (sum(out[0] for out, _ in parts), *parts[0][0][1:])
+        return whole, [layer for _, inner in parts for layer in inner]
+    if isinstance(node, Gate):
+        layers = _walk(node.gate, f"{name}.gate", shape)[1]
+        return shape, [*layers, Layer(name, "join", shape, shape)]
     if isinstance(node, Residual):
+        before: list[Layer] = []
+        if node.before is not None:
+            shape, before = _walk(node.before, f"{name}.before", shape)
         out, layers = _walk(node.branch, f"{name}.branch", shape)
+        layers = before + layers
         if node.shortcut is not None:
             layers += _walk(node.shortcut, f"{name}.shortcut", shape)[1]
         layers.append(Layer(name, "join", out, out))
@@ -127,14 +125,17 @@ def _layer(node: Node, name: str, shape: Shape) -> Layer:
     channels = shape[0]
     match node:
         case Convolution():
-            sides = (spatial_size(s, node.kernel_size, node.stride, node.dilation, node.padding) for s in shape[1:])
+            sides = (
+                spatial_size(side, kernel, node.stride, node.dilation, node.padding)
+                for side, kernel in zip(shape[1:], node.kernel, strict=True)
+            )
             out = (node.out_channels, *(_checked(side, name) for side in sides))
-            weights = node.out_channels * (node.in_channels // node.groups) * node.kernel_size**2
+            weights = node.out_channels * (node.in_channels // node.groups) * math.prod(node.kernel)
             kind = (
                 "depthwise"
                 if node.groups == node.in_channels > 1
                 else "pointwise"
-                if node.kernel_size == 1
+                if node.kernel == (1, 1)
                 else "regular"
             )
             return Layer(name, kind, shape, out, weights + node.out_channels * node.bias, weights * math.prod(out[1:]))
@@ -144,12 +145,20 @@ def _layer(node: Node, name: str, shape: Shape) -> Layer:
         case Norm():
             return Layer(name, "norm", shape, shape, 2 * node.channels)
         case Activate():
-            return Layer(name, "activation", shape, shape)
+            return Layer(name, "activation", shape, shape, node.kind == "prelu")
         case Pool():
-            return Layer(name, "pool", shape, (channels, *(spatial_size(s, 3, node.stride) for s in shape[1:])))
+            return Layer(
+                name, "pool", shape, (channels, *(spatial_size(s, node.kernel_size, node.stride) for s in shape[1:]))
+            )
         case AntiAliasedPool():
             out = (channels, *(spatial_size(s, 3, 2) for s in shape[1:]))
             return Layer(name, "blur", shape, out, 0, 9 * math.prod(out))
+        case Squeeze():
+            return Layer(name, "pool", shape, (channels, 1, 1))
+        case ChannelConvolution():
+            return Layer(name, "regular", shape, shape, node.kernel_size, node.kernel_size * channels)
+        case ChannelScale():
+            return Layer(name, "scale", shape, shape, node.channels)
         case GlobalPool():
             return Layer(name, "pool", shape, (channels,))
         case FixedMap():

@@ -1,4 +1,4 @@
-"""The parts of an Xception's config: stem, flows, head, operator, norm, shortcuts, each with the rules of its own
+"""The parts of an Xception's config: stem, flows, head, norm, shortcuts, attention, each with the rules of its own
 fields.
 
 One rule holds throughout: a field that would have no effect beside the others must stay at its default.
@@ -6,79 +6,40 @@ One rule holds throughout: a field that would have no effect beside the others m
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
-from xception.base.canonical import Config, IdleFieldError
+from xception.base.canonical import Config
+from xception.network.config_rules import (
+    Activation,
+    MaybeActivation,
+    need_at_least,
+    need_positive,
+    need_probability,
+    refuse_idle,
+)
+from xception.network.operator_config import OperatorConfig
 
 __all__ = [
     "FIXED_MAP_POOLS",
-    "TOWERS",
-    "Activation",
+    "AttentionConfig",
     "Downsampling",
     "EntryFlowConfig",
     "ExitFlowConfig",
     "HeadConfig",
     "Initialisation",
-    "MaybeActivation",
     "MiddleFlowConfig",
     "NormConfig",
-    "OperatorConfig",
     "ResidualConfig",
     "ResidualKind",
     "StemConfig",
-    "need_at_least",
-    "need_positive",
-    "need_probability",
-    "refuse_idle",
 ]
 
-Activation = Literal["relu", "relu6", "leaky_relu", "elu", "silu", "gelu", "hard_swish", "mish"]
-MaybeActivation = Literal["none", "relu", "relu6", "leaky_relu", "elu", "silu", "gelu", "hard_swish", "mish"]
 ResidualKind = Literal["projection", "identity", "none"]
 Downsampling = Literal["max_pool", "strided", "average_pool", "anti_aliased"]
 Initialisation = Literal[
     "he_normal", "he_normal_fan_out", "he_uniform", "glorot_uniform", "glorot_normal", "orthogonal", "truncated_normal"
 ]
-TOWERS = {"inception": 4, "simplified_inception": 3}
 FIXED_MAP_POOLS = ("global_depthwise", "flatten")
-
-
-def refuse_idle(config: Config, names: tuple[str, ...], reason: str) -> None:
-    """Raise IdleFieldError for the first named field that is not at its default."""
-    for field in dataclasses.fields(config):  # type: ignore[arg-type]
-        value: Any = getattr(config, field.name)
-        if field.name in names and value != field.default:
-            raise IdleFieldError(
-                f"{type(config).__name__}.{field.name}: {value!r} has no effect {reason}; leave it at"
-                f" {field.default!r}",
-                path=field.name,
-                value=field.default,
-            )
-
-
-# No machine holds a wider layer, and with more layers a network is counted for minutes.
-MOST = 2**20
-_MOST_LAYERS = {"modules": 1000, "convolutions": 100}
-
-
-def need_at_least(config: Config, name: str, least: int) -> None:
-    value, most = getattr(config, name), _MOST_LAYERS.get(name, MOST)
-    if not least <= value <= most:
-        raise ValueError(f"{type(config).__name__}.{name}: {value!r} is not allowed; at least {least}, at most {most}")
-
-
-def need_positive(config: Config, name: str) -> None:
-    values = getattr(config, name)
-    if not 1 <= min(values, default=1) <= max(values, default=1) <= MOST:
-        raise ValueError(f"{type(config).__name__}.{name}: {values!r} is not allowed; each at least 1, at most {MOST}")
-
-
-def need_probability(config: Config, name: str) -> None:
-    if not 0 <= getattr(config, name) < 1:
-        raise ValueError(
-            f"{type(config).__name__}.{name}: {getattr(config, name)!r} is not allowed; at least 0 and below 1"
-        )
 
 
 class StemConfig(Config):
@@ -115,8 +76,11 @@ class StemConfig(Config):
 
 
 class EntryFlowConfig(Config):
-    """The entry flow: one module per width, all its convolutions of that width; `residual` None means that of the
-    network.
+    """The entry flow: one module per width, all its convolutions of that width.
+
+    Where `residual`, `operator`, `activation` and `stochastic_depth` are None, they are those of the network.
+    `operator` and `activation` may also be one for each module. `stochastic_depth` is the probability of every module
+    of the flow.
     """
 
     widths: tuple[int, ...] = (128, 256, 728)
@@ -127,6 +91,12 @@ class EntryFlowConfig(Config):
     """Convolutions in a module."""
     residual: ResidualKind | None = None
     """Shortcuts of this flow; None: those of the network."""
+    operator: OperatorConfig | tuple[OperatorConfig, ...] | None = None
+    """Convolution of this flow, one for all or one for each module; None: that of the network."""
+    activation: Activation | tuple[Activation, ...] | None = None
+    """Activation of this flow, one for all or one for each module; None: that of the network."""
+    stochastic_depth: float | None = None
+    """Probability of dropping a branch of this flow; None: as in the whole network."""
 
     def validate(self) -> None:
         """Check that there is one stride per width."""
@@ -141,10 +111,14 @@ class EntryFlowConfig(Config):
                 f"EntryFlowConfig.strides: {self.strides!r} is not allowed; one of 1, 2 for each of {len(self.widths)}"
                 " widths"
             )
+        _check_own(self, len(self.widths))
 
 
 class MiddleFlowConfig(Config):
-    """The middle flow: equal modules; `width` None keeps the width that comes in, `modules=0` removes the flow."""
+    """The middle flow: equal modules; `width` None keeps the width that comes in, `modules=0` removes the flow.
+
+    The other fields are as in `EntryFlowConfig`.
+    """
 
     modules: int = 8
     """Number of modules; 0 removes the flow."""
@@ -154,6 +128,12 @@ class MiddleFlowConfig(Config):
     """Channels of the modules; None: those that come in."""
     residual: ResidualKind | None = None
     """Shortcuts of this flow; None: those of the network."""
+    operator: OperatorConfig | tuple[OperatorConfig, ...] | None = None
+    """Convolution of this flow, one for all or one for each module; None: that of the network."""
+    activation: Activation | tuple[Activation, ...] | None = None
+    """Activation of this flow, one for all or one for each module; None: that of the network."""
+    stochastic_depth: float | None = None
+    """Probability of dropping a branch of this flow; None: as in the whole network."""
 
     def validate(self) -> None:
         """Check counts, and that a removed flow has no settings."""
@@ -162,7 +142,10 @@ class MiddleFlowConfig(Config):
         if self.width is not None:
             need_at_least(self, "width", 1)
         if self.modules == 0:
-            refuse_idle(self, ("convolutions", "width", "residual"), "with modules=0")
+            own = ("convolutions", "width", "residual", "operator", "activation", "stochastic_depth")
+            refuse_idle(self, own, "with modules=0")
+        else:
+            _check_own(self, self.modules)
 
 
 class ExitFlowConfig(Config):
@@ -170,7 +153,9 @@ class ExitFlowConfig(Config):
     shortcut.
 
     With one convolution the module widens at once. `tail_intermediate_activation` is what lies between the tail's
-    depthwise and pointwise convolutions, where it is not that of the network (the aligned Xceptions).
+    depthwise and pointwise convolutions, where it is not that of the network (the aligned Xceptions). `operator` and
+    `activation` are those of module and tail, where they are not those of the network; `stochastic_depth` is the
+    module's.
     """
 
     width: int = 1024
@@ -185,6 +170,12 @@ class ExitFlowConfig(Config):
     """Activation between the tail's depthwise and pointwise convolutions; None: that of the network."""
     residual: ResidualKind | None = None
     """Shortcuts of this flow; None: those of the network."""
+    operator: OperatorConfig | None = None
+    """Convolution of this flow; None: that of the network."""
+    activation: Activation | None = None
+    """Activation of this flow; None: that of the network."""
+    stochastic_depth: float | None = None
+    """Probability of dropping a branch of this flow; None: as in the whole network."""
 
     def validate(self) -> None:
         """Check widths, and that the tail's settings have a tail."""
@@ -193,6 +184,7 @@ class ExitFlowConfig(Config):
         need_at_least(self, "convolutions", 1)
         if not self.tail_widths:
             refuse_idle(self, ("tail_intermediate_activation",), "with tail_widths=()")
+        _check_own(self, 1)
 
 
 class HeadConfig(Config):
@@ -216,79 +208,6 @@ class HeadConfig(Config):
         need_probability(self, "dropout")
 
 
-class OperatorConfig(Config):
-    """The convolution of every module and of the exit flow's tail.
-
-    - `separable`: depthwise, then pointwise (the paper's);
-    - `pointwise_depthwise`: pointwise, then depthwise (the order within an Inception module; the extreme of Figure 4);
-    - `segmented`: a 1×1, then spatial convolutions over `segments` equal channel segments (Figure 3); 1 is a regular
-      one;
-    - `regular`: one spatial convolution over all channels;
-    - `inception`: towers 1×1, 1×1→k×k, 1×1→k×k→k×k and average pool→1×1, a quarter of the channels each (Figure 1);
-    - `simplified_inception`: three towers 1×1→k×k, a third of the channels each (Figure 2).
-
-    `intermediate_activation` lies between the convolutions of one operator (Figure 10).
-
-    `tower_activation` and `tower_norm` say what follows each convolution inside a tower. None follows
-    `intermediate_activation` and the norm's placement `each_convolution`, so by default towers are linear. In the
-    papers a norm and a ReLU follow every convolution (Szegedy et al. 2016, arXiv:1512.00567, section 6; Chollet 2017,
-    section 1.2): `tower_norm=True, tower_activation="relu"`. The last convolution of each tower is followed by the norm
-    and the activation of the unit, which see the towers joined. In both forms all towers are equally wide, where those
-    of the papers differ from module to module.
-    """
-
-    kind: Literal["separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception"] = (
-        "separable"
-    )
-    """The convolution in the place of the separable one."""
-    kernel_size: int = 3
-    """Side of the spatial kernels."""
-    dilation: int = 1
-    """Distance between the taps of a spatial kernel."""
-    depth_multiplier: int = 1
-    """Depthwise outputs for each input channel."""
-    segments: int = 1
-    """Channel segments with a spatial convolution of their own."""
-    intermediate_activation: MaybeActivation = "none"
-    """Activation between the convolutions of one operator."""
-    tower_activation: MaybeActivation | None = None
-    """Activation after each convolution inside a tower; None: the intermediate activation."""
-    tower_norm: bool | None = None
-    """Whether a norm follows each convolution inside a tower; None: as the norm's placement has it."""
-
-    @property
-    def inner_activation(self) -> MaybeActivation:
-        """What lies between the convolutions of one operator."""
-        return self.intermediate_activation if self.tower_activation is None else self.tower_activation
-
-    def validate(self) -> None:
-        """Check sizes, and that each setting has an effect on this kind."""
-        need_at_least(self, "kernel_size", 1)
-        need_at_least(self, "dilation", 1)
-        need_at_least(self, "depth_multiplier", 1)
-        need_at_least(self, "segments", 1)
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"OperatorConfig.kernel_size: {self.kernel_size} is not allowed; an odd number")
-        if self.kernel_size == 1:
-            refuse_idle(self, ("dilation",), "with kernel_size=1")
-        if self.kind != "separable":
-            refuse_idle(
-                self,
-                ("depth_multiplier",),
-                f"with kind={self.kind!r}: it multiplies the depthwise output of 'separable'",
-            )
-        if self.kind != "segmented":
-            refuse_idle(self, ("segments",), f"with kind={self.kind!r}")
-        if self.kind == "regular":
-            refuse_idle(self, ("intermediate_activation",), "with kind='regular': there is nothing between")
-        if self.kind not in TOWERS:
-            refuse_idle(self, ("tower_activation", "tower_norm"), f"with kind={self.kind!r}: it has no towers")
-        if self.tower_activation == self.intermediate_activation:
-            refuse_idle(self, ("tower_activation",), "where intermediate_activation is the same")
-        if self.tower_activation is not None:
-            refuse_idle(self, ("intermediate_activation",), f"with tower_activation={self.tower_activation!r}")
-
-
 class NormConfig(Config):
     """Normalisation and where it stands.
 
@@ -297,7 +216,8 @@ class NormConfig(Config):
 
     - `after_convolution`: the paper's;
     - `each_convolution`: also between the convolutions of one operator (the aligned Xceptions);
-    - `before_activation`: pre-activation, normalise → activate → convolve, shortcuts unnormalised;
+    - `before_activation`: pre-activation, normalise → activate → convolve, shortcuts unnormalised; `last` says whether
+      a norm follows the last module;
     - `after_activation`: activate → normalise → convolve, shortcuts unnormalised;
     - `after_sum`: as the paper's, but a module's last norm follows the residual sum.
     """
@@ -314,6 +234,8 @@ class NormConfig(Config):
         "after_convolution", "each_convolution", "before_activation", "after_activation", "after_sum"
     ] = "after_convolution"
     """Where norms stand in a module."""
+    last: bool = True
+    """Whether a pre-activated network has a norm after its last module."""
 
     def validate(self) -> None:
         """Check ranges, and that each setting has an effect on this kind."""
@@ -327,7 +249,9 @@ class NormConfig(Config):
         if self.kind != "group":
             refuse_idle(self, ("groups",), f"with kind={self.kind!r}")
         if self.kind == "none":
-            refuse_idle(self, ("epsilon", "placement"), "with kind='none'")
+            refuse_idle(self, ("epsilon", "placement", "last"), "with kind='none'")
+        if self.placement != "before_activation":
+            refuse_idle(self, ("last",), f"with placement={self.placement!r}")
 
 
 class ResidualConfig(Config):
@@ -338,6 +262,13 @@ class ResidualConfig(Config):
     for an example; it grows linearly from the first module (Huang et al. 2016, arXiv:1603.09382). `zero_init` begins
     each branch's last norm at scale 0, so that the network begins as its shortcuts (Goyal et al. 2017,
     arXiv:1706.02677).
+
+    `tap` says what shortcuts see: the module's input, or that input after the norm and the activation with which the
+    branch begins (He et al. 2016, arXiv:1603.05027, Figure 4; timm's xception41p). `norm` and `bias` are those of
+    projections; None follows the placement of norms, with a bias only where the network has no norm. `pooling` lets a
+    projection of stride 2 pool first and then convolve with stride 1 (He et al. 2019, arXiv:1812.01187, ResNet-D).
+    `layer_scale` is where a learned factor per channel at the end of each branch begins; 0 leaves it out (Touvron et
+    al. 2021, arXiv:2103.17239).
     """
 
     kind: ResidualKind = "projection"
@@ -346,7 +277,57 @@ class ResidualConfig(Config):
     """Probability of dropping the last module's branch, smaller for those before."""
     zero_init: bool = False
     """Whether each branch's last norm begins at scale 0."""
+    tap: Literal["input", "activated"] = "input"
+    """What shortcuts see: a module's input, or that input after the branch's first norm and activation."""
+    norm: bool | None = None
+    """Whether a norm follows a projection; None: as the norm's placement has it."""
+    bias: bool | None = None
+    """Whether a projection has a bias; None: where the network has no norm."""
+    pooling: Literal["none", "average", "max"] = "none"
+    """How a projection of stride 2 pools before it convolves."""
+    layer_scale: float = 0.0
+    """Where a learned factor per channel at the end of a branch begins; 0: none."""
 
     def validate(self) -> None:
-        """Check the probability."""
+        """Check the probability and the first factor."""
         need_probability(self, "stochastic_depth")
+        if not 0 <= self.layer_scale <= 1:
+            raise ValueError(f"ResidualConfig.layer_scale: {self.layer_scale!r} is not allowed; 0 (none) to 1")
+
+
+class AttentionConfig(Config):
+    """Attention over channels at the end of every module's branch.
+
+    `se` is squeeze-and-excitation: average, 1×1 convolution to a `reduction`-th of the channels, ReLU, 1×1 convolution
+    back, sigmoid (Hu et al. 2018, arXiv:1709.01507). `eca` slides one kernel over the averages; its size is the odd
+    number that follows from the channels (Wang et al. 2020, arXiv:1910.03151).
+    """
+
+    kind: Literal["none", "se", "eca"] = "none"
+    """Attention over channels at the end of each branch."""
+    reduction: int = 16
+    """Channels over hidden channels of squeeze-and-excitation."""
+
+    def validate(self) -> None:
+        """Check the reduction and that it has an effect."""
+        need_at_least(self, "reduction", 1)
+        if self.kind != "se":
+            refuse_idle(self, ("reduction",), f"with kind={self.kind!r}")
+
+
+def _check_own(flow: EntryFlowConfig | MiddleFlowConfig | ExitFlowConfig, modules: int) -> None:
+    """Check what a flow has of its own: one value for each module, not all the same, or one for all."""
+    for name in ("operator", "activation"):
+        value = getattr(flow, name)
+        if isinstance(value, tuple):
+            if len(value) != modules:
+                raise ValueError(
+                    f"{type(flow).__name__}.{name}: {len(value)} values are not allowed; one for each of {modules}"
+                    " modules, or one for all"
+                )
+            if len(set(value)) == 1:
+                raise ValueError(
+                    f"{type(flow).__name__}.{name}: the same value for each module is not allowed; one for all"
+                )
+    if flow.stochastic_depth is not None:
+        need_probability(flow, "stochastic_depth")

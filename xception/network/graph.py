@@ -1,36 +1,41 @@
-"""The network as plain data: what a config comes to, layer by layer, before any tensor exists.
+"""The network graph: the layers that a config comes to, as plain data, before any tensor exists.
 
 `network(config)` is the one description that the torch network is built from (`xception.network.blocks`), that
-parameters and MACs are counted on in closed form (`xception.network.closed_form`), and on which two configs can be seen
-to be one network. A node is a layer (convolution, norm, ...) or one of three ways to join nodes: `Sequence`, `Towers`,
-`Residual`. Names of children become the names of parameters; they do not depend on which other layers a variant has.
+parameters and MACs are counted on in closed form (`xception.network.closed_form`), and that shows whether two configs
+are one network. A node is a layer (convolution, norm, ...) or joins nodes (`xception.network.nodes`). The names of
+children become the names of parameters; they do not depend on which other layers a variant has.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from xception.network.config import ModuleShape, XceptionConfig
+from xception.network.config import ModuleShape, OperatorConfig, XceptionConfig
 from xception.network.config_parts import FIXED_MAP_POOLS
+from xception.network.gates import gate
 from xception.network.nodes import (
     Activate,
     AntiAliasedPool,
+    ChannelScale,
     Convolution,
     Dropout,
     FixedMap,
     Flatten,
+    Gate,
     GlobalPool,
     Linear,
     Named,
     Node,
+    Norm,
     Pool,
     Residual,
     Sequence,
+    Slices,
     Towers,
 )
-from xception.network.operators import norm_node, operator
+from xception.network.operators import OPERATORS, Surroundings
 
-__all__ = ["network"]
+__all__ = ["network", "operator_node"]
 
 
 def network(config: XceptionConfig) -> Sequence:
@@ -50,36 +55,65 @@ def network(config: XceptionConfig) -> Sequence:
     return Sequence((whole[0], *safe, *whole[1:]))
 
 
+def operator_node(
+    config: XceptionConfig,
+    own: OperatorConfig,
+    channels: int,
+    width: int,
+    stride: int,
+    *,
+    activation: str | None = None,
+    between: str | None = None,
+    dilation: int = 1,
+) -> Node:
+    """A convolution operator from `channels` to `width` in this network.
+
+    `activation` and `between` are given where they are not those of network and operator; `dilation` multiplies that
+    of the operator.
+    """
+    inside = config.norm.placement == "each_convolution" if own.tower_norm is None else own.tower_norm
+    surroundings = Surroundings(
+        kernel_size=own.kernel_size,
+        dilation=own.dilation * dilation,
+        depth_multiplier=own.depth_multiplier,
+        segments=own.segments,
+        expansion=own.expansion,
+        mixed_kernels=own.mixed_kernels,
+        asymmetric=own.asymmetric,
+        between=own.inner_activation if between is None else between,
+        normed_between=inside,
+        activation=config.activation if activation is None else activation,
+        norm=_norm(config, channels) if config.norm.kind != "none" else None,
+        padding=config.padding,
+        divisor=config.channel_divisor,
+    )
+    return OPERATORS[own.kind].build(surroundings, channels, width, stride)
+
+
 def _trunk(config: XceptionConfig) -> Sequence:
     """Everything before the head."""
-    stem = _stem(config)
     pre_activation = config.norm.placement == "before_activation"
     activated = not pre_activation
     flows: dict[str, list[Named]] = {"entry": [], "middle": [], "exit": []}
     modules = config.modules()
-    for i, shape in enumerate(modules):
+    for shape in modules:
         flow, _, name = shape.name.partition(".")
-        flows[flow].append(
-            (name, _module(config, shape, activated, config.residual.stochastic_depth * (i + 1) / len(modules)))
-        )
+        flows[flow].append((name, _module(config, shape)))
         activated = False
     if config.exit is not None and config.exit.tail_widths:
-        tail = _tail(config, modules[-1].out_channels)
-        flows["exit"].append(("tail", tail))
+        flows["exit"].append(("tail", _tail(config, modules[-1].out_channels)))
         activated = not pre_activation
     final: tuple[Named, ...] = ()
     if not activated:
-        norms = (
-            (("norm", norm_node(config, config.trunk_channels)),)
-            if pre_activation and config.norm.kind != "none"
-            else ()
-        )
+        normed = pre_activation and config.norm.kind != "none" and config.norm.last
+        norms = (("norm", _norm(config, config.trunk_channels)),) if normed else ()
         final = (*norms, ("activation", Activate(config.activation)))
     parts = [(name, Sequence(tuple(children))) for name, children in flows.items()]
-    return Sequence((("stem", stem), *parts, ("final", Sequence(final))))
+    return Sequence((("stem", _stem(config)), *parts, ("final", Sequence(final))))
 
 
 def _stem(config: XceptionConfig) -> Sequence:
+    placement = config.norm.placement
     units: list[Named] = []
     channels = config.in_channels
     for i, (nominal, (kernel_size, stride, padded)) in enumerate(
@@ -87,80 +121,93 @@ def _stem(config: XceptionConfig) -> Sequence:
     ):
         width = config.channels(nominal)
         padding = "valid" if not padded else config.padding if stride > 1 else "symmetric"
-        convolution = Convolution(
-            channels, width, kernel_size, stride, bias=config.norm.kind == "none", padding=padding
-        )
-        if config.norm.placement == "before_activation":
-            unit = (
-                _unit(config, convolution, channels, width, order="NAC")
-                if i
-                else Sequence((("convolution", convolution),))
-            )
-        else:
-            unit = _unit(
-                config,
-                convolution,
-                channels,
-                width,
-                order="CAN" if config.norm.placement == "after_activation" else "CNA",
-            )
-        units.append((str(i), unit))
+        biased = config.norm.kind == "none"
+        convolution = Convolution(channels, width, kernel_size, stride, bias=biased, padding=padding)
+        before = "NAC" if i else "C"
+        order = {"before_activation": before, "after_activation": "CAN"}.get(placement, "CNA")
+        units.append((str(i), _unit(config, convolution, channels, width, order, config.activation)))
         channels = width
     return Sequence(tuple(units))
 
 
-def _module(config: XceptionConfig, shape: ModuleShape, activated: bool, drop_path: float) -> Sequence | Residual:
-    """One module; `activated` says that its input already is, so that the first unit begins with its convolution."""
-    placement = config.norm.placement
+def _module(config: XceptionConfig, shape: ModuleShape) -> Sequence | Residual:
+    """One module. Where its input is activated already, the first unit begins with its convolution."""
+    placement, residual = config.norm.placement, config.residual
     order = {"before_activation": "NAC", "after_activation": "ANC"}.get(placement, "ACN")
     channels, last = shape.in_channels, len(shape.widths) - 1
-    normed_sum = placement == "after_sum" and shape.shortcut != "none"
+    has_shortcut = shape.shortcut != "none"
+    normed_sum = placement == "after_sum" and has_shortcut
     units: list[Named] = []
+    before: Sequence | None = None
     for i, width in enumerate(shape.widths):
         stride = shape.stride if i == last and config.downsampling == "strided" else 1
-        convolution = operator(config, channels, width, stride)
+        convolution = operator_node(
+            config, shape.operator, channels, width, stride, activation=shape.activation, dilation=shape.dilation
+        )
         steps = order
-        if i == 0 and activated:
-            steps = steps[steps.index("C") :]
+        if i == 0 and (shape.activated or (residual.tap == "activated" and has_shortcut)):
+            first, steps = steps[: steps.index("C")], steps[steps.index("C") :]
+            before = None if shape.activated else _unit(config, None, channels, channels, first, shape.activation)
         if i == last and normed_sum:
             steps = steps.replace("N", "")
-        zero_init = i == last and config.residual.zero_init and shape.shortcut != "none"
-        units.append((str(i), _unit(config, convolution, channels, width, steps, zero_init)))
+        zero_init = i == last and residual.zero_init and has_shortcut
+        units.append((str(i), _unit(config, convolution, channels, width, steps, shape.activation, zero_init)))
         channels = width
     if shape.stride > 1 and config.downsampling != "strided":
         units.append(("pool", _downsampling(config, channels, shape.stride)))
+    if config.attention.kind != "none":
+        units.append(("attention", gate(config.attention, channels)))
+    if residual.layer_scale and has_shortcut:
+        units.append(("layer_scale", ChannelScale(channels, residual.layer_scale)))
     branch = Sequence(tuple(units))
-    if shape.shortcut == "none":
+    if not has_shortcut:
         return Sequence((("branch", branch),))
-    norm = norm_node(config, channels) if normed_sum and config.norm.kind != "none" else None
-    return Residual(branch, _shortcut(config, shape), drop_path, norm)
+    norm = _norm(config, channels) if normed_sum and config.norm.kind != "none" else None
+    return Residual(branch, _shortcut(config, shape), shape.drop_path, norm, before)
 
 
 def _shortcut(config: XceptionConfig, shape: ModuleShape) -> Sequence | None:
     if shape.shortcut == "identity":
         return None
-    bare = config.norm.kind == "none" or config.norm.placement in ("before_activation", "after_activation")
-    convolution = Convolution(
-        shape.in_channels, shape.out_channels, 1, shape.stride, bias=config.norm.kind == "none", padding="valid"
-    )
-    norms = () if bare else (("norm", norm_node(config, shape.out_channels)),)
-    return Sequence((("convolution", convolution), *norms))
+    residual, stride = config.residual, shape.stride
+    children: list[Named] = []
+    if residual.pooling != "none" and stride > 1:
+        children.append(("pool", Pool(residual.pooling, stride, config.padding, config.pool_size)))
+        stride = 1
+    biased = config.norm.kind == "none" if residual.bias is None else residual.bias
+    convolution = Convolution(shape.in_channels, shape.out_channels, 1, stride, bias=biased, padding="valid")
+    children.append(("convolution", convolution))
+    if config.shortcut_norm:
+        children.append(("norm", _norm(config, shape.out_channels)))
+    return Sequence(tuple(children))
 
 
 def _downsampling(config: XceptionConfig, channels: int, stride: int) -> Node:
     if config.downsampling == "anti_aliased":
         return AntiAliasedPool(channels, config.padding)
-    return Pool("max" if config.downsampling == "max_pool" else "average", stride, config.padding)
+    kind = "max" if config.downsampling == "max_pool" else "average"
+    return Pool(kind, stride, config.padding, config.pool_size)
 
 
 def _tail(config: XceptionConfig, channels: int) -> Sequence:
     assert config.exit is not None
     order = {"before_activation": "NAC", "after_activation": "CAN"}.get(config.norm.placement, "CNA")
+    activation, dilation = config.tail_activation, config.tail_dilation
+    between = config.exit.tail_intermediate_activation
     units: list[Named] = []
     for i, nominal in enumerate(config.exit.tail_widths):
         width = config.channels(nominal)
-        convolution = operator(config, channels, width, 1, config.exit.tail_intermediate_activation)
-        units.append((str(i), _unit(config, convolution, channels, width, order)))
+        convolution = operator_node(
+            config,
+            config.tail_operator,
+            channels,
+            width,
+            1,
+            activation=activation,
+            between=between,
+            dilation=dilation,
+        )
+        units.append((str(i), _unit(config, convolution, channels, width, order, activation)))
         channels = width
     return Sequence(tuple(units))
 
@@ -170,9 +217,7 @@ def _head(config: XceptionConfig) -> Sequence:
     children: list[Named] = []
     features = channels
     if config.input_size is not None:
-        from xception.network.closed_form import last_map_size
-
-        size = last_map_size(config, config.input_size)
+        size = config.last_map_size(config.input_size)
         children.append(("map", FixedMap(size, config.input_size)))
         if config.head.pool == "global_depthwise":
             children.append(("depthwise", Convolution(channels, channels, size, groups=channels, padding="valid")))
@@ -192,19 +237,32 @@ def _head(config: XceptionConfig) -> Sequence:
 
 
 def _unit(
-    config: XceptionConfig, convolution: Node, channels: int, width: int, order: str, zero_init: bool = False
+    config: XceptionConfig,
+    convolution: Node | None,
+    channels: int,
+    width: int,
+    order: str,
+    activation: str,
+    zero_init: bool = False,
 ) -> Sequence:
     """Activation (A), convolution (C) and norm (N) in an order, such as "ACN" for the paper's modules."""
     children: list[Named] = []
     for i, step in enumerate(order):
         if step == "A":
-            children.append(("activation", Activate(config.activation)))
+            children.append(("activation", Activate(activation)))
         elif step == "C":
+            assert convolution is not None
             children.append(("convolution", convolution))
         elif config.norm.kind != "none":
-            before = i < order.index("C")
-            children.append(("norm", norm_node(config, channels if before else width, zero_init)))
+            before = i < order.find("C")
+            children.append(("norm", _norm(config, channels if before else width, zero_init)))
     return Sequence(tuple(children))
+
+
+def _norm(config: XceptionConfig, channels: int, zero_init: bool = False) -> Norm:
+    """The config's norm over `channels`; `zero_init` says that its scale begins at 0."""
+    norm = config.norm
+    return Norm(norm.kind, channels, norm.epsilon, norm.momentum, norm.groups, zero_init)
 
 
 def _in_place(node: Node, fresh: bool = False) -> tuple[Node, bool]:
@@ -222,12 +280,19 @@ def _in_place(node: Node, fresh: bool = False) -> tuple[Node, bool]:
             changed, fresh = _in_place(child, fresh)
             children.append((name, changed))
         return Sequence(tuple(children)), fresh
-    if isinstance(node, Towers):
-        return Towers(tuple((name, _in_place(child)[0]) for name, child in node.children)), True
+    if isinstance(node, Towers | Slices):
+        inner = tuple((name, _in_place(child)[0]) for name, child in node.children)
+        return dataclasses.replace(node, children=inner), True
+    if isinstance(node, Gate):
+        inside = _in_place(node.gate)[0]
+        assert isinstance(inside, Sequence)
+        return Gate(inside), True
     if isinstance(node, Residual):
         branch = _in_place(node.branch)[0]
+        before = _in_place(node.before)[0] if node.before is not None else None
         assert isinstance(branch, Sequence)
-        return dataclasses.replace(node, branch=branch), False
+        assert before is None or isinstance(before, Sequence)
+        return dataclasses.replace(node, branch=branch, before=before), False
     return node, fresh if isinstance(node, FixedMap | Flatten | Dropout) else True
 
 

@@ -9,23 +9,31 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from xception.network.config import Initialisation
+from xception.network.config_parts import Initialisation
 
 __all__ = ["global_seed", "initialise"]
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, scheme: Initialisation, seed: int, stream: int = 0) -> None:
+def initialise(model: nn.Module, scheme: Initialisation | Literal["own"], seed: int, stream: int = 0) -> None:
     """Give every parameter its initial value, and norms fresh running statistics; torch's global generator is not
     touched.
 
-    Weights of two and more dimensions follow the scheme; norm scales become 1 (0 where a branch is to begin at 0), all
-    other vectors 0. Values are drawn on the CPU in float32 and then moved, so every device gets the same.
+    Weights of two and more dimensions follow the scheme; norm scales become 1 (0 where a branch is to begin at 0), the
+    factors of a layer with an `initial_value` that value, all other vectors 0. The scheme `own` is that of the library
+    that the network comes from. Values are drawn on the CPU in float32 and then moved, so every device gets the same.
     """
+    if scheme == "own":
+        draw: Callable[[int], dict[str, Tensor]] = model.own_initial_values  # type: ignore[assignment]
+        if all(parameter.device.type != "meta" for parameter in model.parameters()):
+            model.load_state_dict(draw(_seed(seed, stream, "own")))
+        return
     for prefix, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._NormBase):
             module.reset_running_stats()
@@ -36,7 +44,7 @@ def initialise(model: nn.Module, scheme: Initialisation, seed: int, stream: int 
                 parameter.copy_(_drawn(parameter.shape, scheme, _generator(seed, stream, f"{prefix}.{name}")))
             else:
                 is_scale = name == "weight" and not getattr(module, "zero_init", False)
-                parameter.fill_(1.0 if is_scale else 0.0)
+                parameter.fill_(getattr(module, "initial_value", 1.0 if is_scale else 0.0))
 
 
 def global_seed() -> int:
@@ -46,8 +54,12 @@ def global_seed() -> int:
 
 def _generator(seed: int, stream: int, name: str) -> torch.Generator:
     """A generator that depends on nothing but its arguments."""
+    return torch.Generator("cpu").manual_seed(_seed(seed, stream, name))
+
+
+def _seed(seed: int, stream: int, name: str) -> int:
     digest = hashlib.sha256(f"{seed}\n{stream}\n{name}".encode()).digest()
-    return torch.Generator("cpu").manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def _drawn(shape: torch.Size, scheme: Initialisation, generator: torch.Generator) -> Tensor:

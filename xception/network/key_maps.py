@@ -51,7 +51,14 @@ def timm_legacy_name(name: str, config: XceptionConfig) -> str | None:
 
 
 def timm_aligned_name(name: str, config: XceptionConfig) -> str | None:
-    """Our name in timm's `xception41`, `xception65` and `xception71`."""
+    """Our name in timm's `xception41`, `xception65` and `xception71`, or in its `xception41p` and `xception65p`."""
+    preactivated = config.norm.placement == "before_activation"
+    if preactivated and (match := re.fullmatch(r"stem\.(\d)\.(convolution|norm)\.(\w+)", name)):
+        # theirs normalise after the first convolution, and the second is bare; ours normalise before the second
+        if match[2] == "norm":
+            return f"stem.{int(match[1]) - 1}.bn.{match[3]}"
+        bare = int(match[1]) == len(config.stem.widths) - 1
+        return f"stem.{match[1]}.{'' if bare else 'conv.'}{match[3]}"
     if match := re.fullmatch(r"stem\.(\d)\.(convolution|norm)\.(\w+)", name):
         return f"stem.{match[1]}.{'conv' if match[2] == 'convolution' else 'bn'}.{match[3]}"
     if match := re.fullmatch(r"head\.classifier\.(\w+)", name):
@@ -61,6 +68,8 @@ def timm_aligned_name(name: str, config: XceptionConfig) -> str | None:
         index, rest = len(config.modules()), f"branch.{match[1]}"
     if index is None:
         return None
+    if preactivated:
+        return _preactivated_block_name(index, rest)
     if match := re.fullmatch(r"shortcut\.(convolution|norm)\.(\w+)", rest):
         return f"blocks.{index}.shortcut.{'conv' if match[1] == 'convolution' else 'bn'}.{match[2]}"
     inner = {
@@ -69,6 +78,17 @@ def timm_aligned_name(name: str, config: XceptionConfig) -> str | None:
         "convolution.pointwise": "conv_pw",
         "norm": "bn_pw",
     }
+    if (match := re.fullmatch(r"branch\.(\d)\.(.+)\.(\w+)", rest)) and match[2] in inner:
+        return f"blocks.{index}.stack.conv{int(match[1]) + 1}.{inner[match[2]]}.{match[3]}"
+    return None
+
+
+def _preactivated_block_name(index: int, rest: str) -> str | None:
+    if match := re.fullmatch(r"(?:before|branch\.0)\.norm\.(\w+)", rest):
+        return f"blocks.{index}.norm.{match[1]}"
+    if match := re.fullmatch(r"shortcut\.convolution\.(\w+)", rest):
+        return f"blocks.{index}.shortcut.{match[1]}"
+    inner = {"convolution.depthwise": "conv_dw", "convolution.pointwise": "conv_pw", "norm": "norm"}
     if (match := re.fullmatch(r"branch\.(\d)\.(.+)\.(\w+)", rest)) and match[2] in inner:
         return f"blocks.{index}.stack.conv{int(match[1]) + 1}.{inner[match[2]]}.{match[3]}"
     return None

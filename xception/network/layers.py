@@ -1,4 +1,4 @@
-"""The layers of the plan as torch modules, each a thin one over torch's own.
+"""The layers of the network graph as torch modules, each a thin one over torch's own.
 
 Padding `same` is that of Keras: ⌈size / stride⌉ positions, the odd pixel of padding at the bottom and at the right.
 """
@@ -6,7 +6,7 @@ Padding `same` is that of Keras: ⌈size / stride⌉ positions, the odd pixel of
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +17,38 @@ from xception.network import nodes
 __all__ = [
     "ACTIVATIONS",
     "AntiAliasedPool2d",
+    "ChannelConv",
+    "ChannelScale",
+    "DepthwiseBackend",
+    "DepthwiseConv2d",
     "DropPath",
     "Dropout",
     "FixedMap",
     "GlobalPool",
+    "PReLU",
     "SameConv2d",
     "SamePool2d",
+    "Squeeze",
 ]
+
+
+class PReLU(nn.Module):
+    """A leaky ReLU whose slope is learned, one for the whole layer, beginning at 0.25 (He et al. 2015,
+    arXiv:1502.01852).
+
+    The slope is no `weight`, so that it has no weight decay.
+    """
+
+    initial_value = 0.25
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.full((1,), self.initial_value))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map any shape to the same shape."""
+        return F.prelu(x, self.slope.to(x.dtype))
+
 
 # In place where torch computes the gradient from the result, so that nothing is copied.
 ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
@@ -35,6 +60,10 @@ ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
     "gelu": lambda in_place: nn.GELU(),
     "hard_swish": lambda in_place: nn.Hardswish(),
     "mish": lambda in_place: nn.Mish(),
+    "selu": lambda in_place: nn.SELU(inplace=in_place),
+    "prelu": lambda in_place: PReLU(),
+    "linear": lambda in_place: nn.Identity(),
+    "sigmoid": lambda in_place: nn.Sigmoid(),
 }
 
 
@@ -44,11 +73,13 @@ def same_padding(size: int, kernel_size: int, stride: int, dilation: int = 1) ->
     return total // 2, total - total // 2
 
 
-def padding_of(x: Tensor, kernel_size: int, stride: int, dilation: int = 1) -> list[int]:
-    """Padding of (N, C, H, W) in the order of `torch.nn.functional.pad`: left, right, top, bottom."""
+def padding_of(x: Tensor, kernel: tuple[int, ...], stride: int, dilation: int = 1) -> list[int]:
+    """Padding of (N, C, H, W) in the order of `torch.nn.functional.pad`: left, right, top, bottom; `kernel` is height
+    and width.
+    """
     return [
-        *same_padding(x.shape[3], kernel_size, stride, dilation),
-        *same_padding(x.shape[2], kernel_size, stride, dilation),
+        *same_padding(x.shape[3], kernel[1], stride, dilation),
+        *same_padding(x.shape[2], kernel[0], stride, dilation),
     ]
 
 
@@ -57,26 +88,24 @@ class SameConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', ⌈H/stride⌉, ⌈W/stride⌉)."""
-        pads = padding_of(input, self.kernel_size[0], self.stride[0], self.dilation[0])
+        pads = padding_of(input, self.kernel_size, self.stride[0], self.dilation[0])
         return F.conv2d(F.pad(input, pads), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
 class SamePool2d(nn.Module):
-    """A 3×3 pooling with Keras's `same` padding; the padding never wins a maximum and never enters an average."""
+    """A pooling with Keras's `same` padding; the padding never wins a maximum and never enters an average."""
 
-    def __init__(self, kind: str, stride: int) -> None:
+    def __init__(self, kind: str, stride: int, kernel_size: int = 3) -> None:
         super().__init__()
-        self.stride = stride
-        self.pool: Callable[..., Tensor] = (
-            F.max_pool2d if kind == "max" else partial(F.avg_pool2d, count_include_pad=False)
-        )
+        self.kind, self.stride, self.kernel_size = kind, stride, kernel_size
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        # With stride 2 an odd side is padded by one pixel on both sides, an even one by one after it, which is what
-        # ceil_mode does.
-        pads = tuple(same_padding(size, 3, self.stride)[0] for size in x.shape[2:])
-        return self.pool(x, 3, self.stride, pads, ceil_mode=True)
+        # Where more is padded after a side than before it, ceil_mode pads what is missing.
+        pads = tuple(same_padding(size, self.kernel_size, self.stride)[0] for size in x.shape[2:])
+        if self.kind == "max":
+            return F.max_pool2d(x, self.kernel_size, self.stride, pads, ceil_mode=True)
+        return F.avg_pool2d(x, self.kernel_size, self.stride, pads, ceil_mode=True, count_include_pad=False)
 
 
 class AntiAliasedPool2d(nn.Module):
@@ -95,7 +124,7 @@ class AntiAliasedPool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, ⌈H/2⌉, ⌈W/2⌉)."""
-        pads = padding_of(x, 3, 2) if self.same else [1, 1, 1, 1]
+        pads = padding_of(x, (3, 3), 2) if self.same else [1, 1, 1, 1]
         peaks = F.max_pool2d(x, 3, 1, 1)
         return F.conv2d(F.pad(peaks, pads, mode="replicate"), self.blur, stride=2, groups=self.channels)
 
@@ -159,18 +188,44 @@ class GlobalPool(nn.Module):
 
     def __init__(self, kind: str) -> None:
         super().__init__()
-        # the average as an operator of its own, which is how counters know it
-        self.reduce: Callable[[Tensor], Tensor] = (
-            partial(F.adaptive_avg_pool2d, output_size=1) if kind == "average" else _maximum
-        )
+        self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C)."""
-        return self.reduce(x).flatten(1)
+        # The average is an operator of its own, which is how counters know it.
+        return F.adaptive_avg_pool2d(x, 1).flatten(1) if self.kind == "average" else x.amax((2, 3))
 
 
-def _maximum(x: Tensor) -> Tensor:
-    return x.amax((2, 3))
+class Squeeze(nn.Module):
+    """Averages each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C, 1, 1)."""
+        return F.adaptive_avg_pool2d(x, 1)
+
+
+class ChannelConv(nn.Conv1d):
+    """One kernel that slides over the channels, padded with zeros."""
+
+    def __init__(self, kernel_size: int) -> None:
+        super().__init__(1, 1, kernel_size, padding=kernel_size // 2, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (N, C, 1, 1) to the same shape."""
+        return super().forward(input.flatten(1).unsqueeze(1)).transpose(1, 2).unsqueeze(-1)
+
+
+class ChannelScale(nn.Module):
+    """A learned factor per channel; it is no `weight`, so that it has no weight decay."""
+
+    def __init__(self, channels: int, initial: float) -> None:
+        super().__init__()
+        self.initial_value = initial
+        self.scale = nn.Parameter(torch.full((channels,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        return x * self.scale[:, None, None].to(x.dtype)
 
 
 class SubsampledPointwise(nn.Conv2d):
@@ -186,17 +241,23 @@ class SubsampledPointwise(nn.Conv2d):
         return F.conv2d(input[:, :, ::down, ::right], self.weight, self.bias, groups=self.groups)
 
 
-class DepthwiseConv2d(nn.Conv2d):
-    """A convolution of each channel with a kernel of its own; `backend` None leaves the way to PyTorch
-    (`xception.depthwise`).
-    """
+class DepthwiseBackend(Protocol):
+    """A way to convolve each channel of (N, C, H, W) with its own kernel (C, 1, k, k), as `xception.cuda` has some."""
 
-    backend: str | None = None
+    def __call__(self, x: Tensor, weight: Tensor, *, stride: int, padding: int, dilation: int) -> Tensor:
+        """Return (N, C, H', W')."""
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution of each channel with a kernel of its own; `backend` None leaves the way to PyTorch."""
+
+    backend: DepthwiseBackend | None = None
 
     def forward(self, input: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, H', W')."""
         if self.backend is None:
             return super().forward(input)
+        assert not isinstance(self.padding, str)
         return with_backend(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.backend)
 
     def _get_name(self) -> str:
@@ -208,34 +269,30 @@ def with_backend(
     weight: Tensor,
     bias: Tensor | None,
     stride: tuple[int, ...],
-    padding: tuple[int, ...] | str,
+    padding: tuple[int, ...],
     dilation: tuple[int, ...],
-    backend: str,
+    backend: DepthwiseBackend,
 ) -> Tensor:
-    """Convolve each channel of (N, C, H, W) with its own kernel (C, 1, k, k) by one of the backends of
-    `xception.depthwise`.
-    """
-    from xception.cuda.depthwise import depthwise
-
-    assert not isinstance(padding, str)
-    out = depthwise(x, weight, stride=stride[0], padding=padding[0], dilation=dilation[0], backend=backend)
+    """Convolve each channel of (N, C, H, W) with its own kernel (C, 1, k, k) by a backend that was chosen for it."""
+    out = backend(x, weight, stride=stride[0], padding=padding[0], dilation=dilation[0])
     return out if bias is None else out + bias[:, None, None].to(out.dtype)
 
 
 def convolution(node: nodes.Convolution) -> nn.Conv2d:
     """Build a convolution."""
     kind = SameConv2d if node.padding == "same" else nn.Conv2d
-    if node.padding != "same" and node.groups == node.in_channels == node.out_channels > 1:
+    height, width = node.kernel
+    if node.padding != "same" and height == width and node.groups == node.in_channels == node.out_channels > 1:
         kind = DepthwiseConv2d
-    if node.kernel_size == 1 and node.stride > 1 and node.in_channels % 8 and node.padding != "same":
+    if node.kernel == (1, 1) and node.stride > 1 and node.in_channels % 8 and node.padding != "same":
         kind = SubsampledPointwise
-    padding = node.dilation * (node.kernel_size - 1) // 2 if node.padding == "symmetric" else 0
+    down, right = (node.dilation * (side - 1) // 2 if node.padding == "symmetric" else 0 for side in node.kernel)
     return kind(
         node.in_channels,
         node.out_channels,
-        node.kernel_size,
+        node.kernel,
         node.stride,
-        padding,
+        (down, right),
         node.dilation,
         node.groups,
         node.bias,
@@ -259,11 +316,11 @@ def activation(node: nodes.Activate) -> nn.Module:
 
 
 def pool(node: nodes.Pool) -> nn.Module:
-    """Build a 3×3 pooling."""
+    """Build a pooling."""
+    size, pad = node.kernel_size, (node.kernel_size - 1) // 2
     if node.padding == "same":
-        return SamePool2d(node.kind, node.stride)
-    return (
-        nn.MaxPool2d(3, node.stride, 1)
-        if node.kind == "max"
-        else nn.AvgPool2d(3, node.stride, 1, count_include_pad=False)
-    )
+        return SamePool2d(node.kind, node.stride, size)
+    ceil = size % 2 == 0
+    if node.kind == "max":
+        return nn.MaxPool2d(size, node.stride, pad, ceil_mode=ceil)
+    return nn.AvgPool2d(size, node.stride, pad, ceil_mode=ceil, count_include_pad=False)

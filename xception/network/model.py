@@ -12,7 +12,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from xception.network.blocks import Chain
-from xception.network.config import ModelConfig, TorchvisionConfig, XceptionConfig
+from xception.network.config import ModelConfig, TimmConfig, TorchvisionConfig, XceptionConfig
 from xception.network.graph import network
 from xception.network.initialisation import global_seed, initialise
 
@@ -95,11 +95,13 @@ class Xception(nn.Module):
 
 
 def build(config: ModelConfig) -> nn.Module:
-    """Build the network that a model config describes, ours or torchvision's."""
-    if isinstance(config, TorchvisionConfig):
-        from xception.network import torchvision_models
+    """Build the network that a model config describes: ours, torchvision's or timm's."""
+    if isinstance(config, TorchvisionConfig | TimmConfig):
+        from xception.network import public_models
 
-        return torchvision_models.build(config)
+        if isinstance(config, TorchvisionConfig):
+            return public_models.build_torchvision(config)
+        return public_models.build_timm(config)
     return Xception(config)
 
 

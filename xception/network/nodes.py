@@ -1,16 +1,24 @@
-"""What a plan is made of: layers, and three ways to join them (`Sequence`, `Towers`, `Residual`)."""
+"""What a network graph is made of: layers, and the ways to join them.
+
+`Sequence` puts nodes one after the other, `Towers` side by side, `Slices` side by side on slices of the channels;
+`Residual` adds a shortcut, `Gate` multiplies by one.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 
 __all__ = [
     "Activate",
     "AntiAliasedPool",
+    "ChannelConvolution",
+    "ChannelScale",
     "Convolution",
     "Dropout",
     "FixedMap",
     "Flatten",
+    "Gate",
     "GlobalPool",
     "Layer",
     "Linear",
@@ -20,13 +28,16 @@ __all__ = [
     "Pool",
     "Residual",
     "Sequence",
+    "Slices",
+    "Squeeze",
     "Towers",
+    "spatial_size",
 ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Convolution:
-    """A square convolution; `padding` is `symmetric`, `same` or `valid`."""
+    """A convolution, square unless `kernel_width` is given; `padding` is `symmetric`, `same` or `valid`."""
 
     in_channels: int
     out_channels: int
@@ -36,6 +47,12 @@ class Convolution:
     groups: int = 1
     bias: bool = False
     padding: str = "symmetric"
+    kernel_width: int | None = None
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Height and width of the kernel, in pixels."""
+        return self.kernel_size, self.kernel_size if self.kernel_width is None else self.kernel_width
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +77,12 @@ class Activate:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """A 3×3 pooling, `max` or `average`; the average leaves padding out."""
+    """A square pooling, `max` or `average`; the average leaves padding out."""
 
     kind: str
     stride: int
     padding: str
+    kernel_size: int = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +98,28 @@ class GlobalPool:
     """Pooling of the whole map, `average` or `max`, to (N, C)."""
 
     kind: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Squeeze:
+    """The average of each channel, (N, C, H, W) to (N, C, 1, 1)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelConvolution:
+    """One kernel that slides over the channels of a map (N, C, 1, 1), without bias (Wang et al. 2020,
+    arXiv:1910.03151).
+    """
+
+    kernel_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ChannelScale:
+    """A learned factor per channel that begins at `initial` (LayerScale, Touvron et al. 2021, arXiv:2103.17239)."""
+
+    channels: int
+    initial: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,17 +171,54 @@ class Towers:
 
 
 @dataclasses.dataclass(frozen=True)
+class Slices:
+    """Named children side by side, each on the next `sizes[i]` channels, their outputs joined along the channels."""
+
+    children: tuple[tuple[str, Node], ...]
+    sizes: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """The input times what the children make of it, a factor per channel."""
+
+    gate: Sequence
+
+
+@dataclasses.dataclass(frozen=True)
 class Residual:
     """A branch and its shortcut (None is the identity), added, then perhaps normalised; `drop_path` is a
-    probability.
+    probability. What stands `before` is seen by both.
     """
 
     branch: Sequence
     shortcut: Sequence | None
     drop_path: float
     norm: Norm | None
+    before: Sequence | None = None
 
 
-Layer = Convolution | Norm | Activate | Pool | AntiAliasedPool | GlobalPool | FixedMap | Flatten | Dropout | Linear
-Node = Layer | Sequence | Towers | Residual
+Layer = (
+    Convolution
+    | Norm
+    | Activate
+    | Pool
+    | AntiAliasedPool
+    | GlobalPool
+    | Squeeze
+    | ChannelConvolution
+    | ChannelScale
+    | FixedMap
+    | Flatten
+    | Dropout
+    | Linear
+)
+Node = Layer | Sequence | Towers | Slices | Gate | Residual
 Named = tuple[str, Node]
+
+
+def spatial_size(size: int, kernel_size: int, stride: int = 1, dilation: int = 1, padding: str = "symmetric") -> int:
+    """The side of a map after a convolution or pooling, in pixels; `same` and `symmetric` give ⌈size / stride⌉."""
+    if padding == "valid":
+        return (size - dilation * (kernel_size - 1) - 1) // stride + 1
+    return math.ceil(size / stride)

@@ -2,13 +2,15 @@
 images.
 
 Sources: Chollet 2017 (arXiv:1610.02357); keras.applications.Xception; timm's legacy_xception; the aligned Xceptions of
-DeepLabv3+ (Chen et al. 2018, arXiv:1802.02611) as in timm's xception41, xception65 and xception71.
+DeepLabv3+ (Chen et al. 2018, arXiv:1802.02611) as in timm's xception41, xception65 and xception71, and with
+pre-activation as in its xception41p and xception65p.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args, get_type_hints
+from importlib import metadata
+from typing import Any, get_args, get_type_hints
 
 from xception.base.suggestions import did_you_mean
 from xception.network.config import (
@@ -18,14 +20,18 @@ from xception.network.config import (
     MiddleFlowConfig,
     ModelConfig,
     NormConfig,
+    ResidualConfig,
     StemConfig,
+    TimmConfig,
     TorchvisionConfig,
     XceptionConfig,
 )
 
 __all__ = ["get", "input_size", "names", "torchvision_names"]
 
-PREFIX = "torchvision:"
+PREFIX, TIMM = "torchvision:", "timm:"
+# Networks of convolutions, for which our schemes of initial values are meant; the others begin as torchvision's own.
+_DRAWN_BY_US = ("vgg16", "resnet18", "resnet50", "resnet152", "inception_v3")
 
 
 def names() -> tuple[str, ...]:
@@ -39,17 +45,31 @@ def torchvision_names() -> tuple[str, ...]:
 
 
 def get(name: str) -> ModelConfig:
-    """Return the config of a preset.
+    """Return the config of a preset: one of ours, `torchvision:NAME` or `timm:NAME`.
 
     Raises:
-        ValueError: there is no such preset.
+        ValueError: there is no such preset, or timm is not installed.
     """
     if name in _PRESETS:
         return _PRESETS[name]()
     if name in torchvision_names():
-        return TorchvisionConfig(name=name.removeprefix(PREFIX))  # type: ignore[arg-type]
-    known = (*names(), *torchvision_names())
-    raise ValueError(f"preset: {name!r} is not allowed; allowed: {', '.join(known)}{did_you_mean(name, known)}")
+        theirs: Any = name.removeprefix(PREFIX)
+        return TorchvisionConfig(name=theirs, initialisation="he_normal_fan_out" if theirs in _DRAWN_BY_US else "own")
+    if name.startswith(TIMM):
+        return TimmConfig(name=name.removeprefix(TIMM), version=_timm_version(name))
+    if name.startswith(PREFIX):
+        allowed = f"a classifier of torchvision, such as {PREFIX}resnet18"
+    else:
+        allowed = f"allowed: {', '.join(names())}, torchvision:NAME such as torchvision:vgg16, timm:NAME"
+    near = did_you_mean(name, (*names(), *torchvision_names()))
+    raise ValueError(f"preset: {name!r} is not allowed; {allowed}{near}")
+
+
+def _timm_version(name: str) -> str:
+    try:
+        return metadata.version("timm")
+    except metadata.PackageNotFoundError:
+        raise ValueError(f"preset: {name!r} needs the package timm; it comes with the extra 'timm'") from None
 
 
 def input_size(name: str) -> int:
@@ -58,9 +78,21 @@ def input_size(name: str) -> int:
     Raises:
         ValueError: there is no such preset.
     """
-    if isinstance(get(name), TorchvisionConfig):
-        return 299 if name == f"{PREFIX}inception_v3" else 224
+    config = get(name)
+    if isinstance(config, TimmConfig):
+        return _timm_input_size(config)
+    if isinstance(config, TorchvisionConfig):
+        return 299 if config.name == "inception_v3" else 224
     return 32 if name.startswith("cifar_") else 299
+
+
+def _timm_input_size(config: TimmConfig) -> int:
+    import timm
+
+    if not timm.is_model(config.name):
+        raise ValueError(f"preset: '{TIMM}{config.name}' is not allowed; a network of timm {config.version}")
+    published = timm.models.get_pretrained_cfg(config.name)
+    return int(published.input_size[-1]) if published is not None and published.input_size else 224
 
 
 def _keras() -> XceptionConfig:
@@ -92,6 +124,17 @@ def _aligned(entry: EntryFlowConfig, num_middle: int) -> XceptionConfig:
     )
 
 
+def _preactivated(num_middle: int, epsilon: float) -> XceptionConfig:
+    """An aligned Xception with pre-activation: shortcuts see the activated input, nothing normalises the last map."""
+    aligned = _aligned(EntryFlowConfig(convolutions=3), num_middle)
+    assert aligned.exit is not None
+    return aligned.replace(
+        exit=aligned.exit.replace(tail_intermediate_activation=None),
+        norm=NormConfig(placement="before_activation", last=False, epsilon=epsilon),
+        residual=ResidualConfig(tap="activated"),
+    )
+
+
 def _cifar(stem: int, entry: tuple[int, int], num_middle: int, exit: int, tail: tuple[int, ...]) -> XceptionConfig:
     """A network for 32×32 images: full resolution in the stem, then one stride of 2 per entry module and one in the
     exit flow.
@@ -115,6 +158,8 @@ _PRESETS: dict[str, Callable[[], XceptionConfig]] = {
     "aligned71": lambda: _aligned(
         EntryFlowConfig(widths=(128, 256, 256, 728, 728), strides=(2, 1, 2, 1, 2), convolutions=3), 16
     ),
+    "aligned41p": lambda: _preactivated(8, 1e-5),
+    "aligned65p": lambda: _preactivated(16, 1e-3),
     "cifar_tiny": lambda: _cifar(16, (32, 64), 4, 128, (192,)),
     "cifar_small": lambda: _cifar(32, (64, 96), 4, 256, (320,)),
     "cifar_base": lambda: _cifar(64, (128, 256), 8, 768, (1024,)),

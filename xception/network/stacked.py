@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xception.network import layers
-from xception.network.blocks import Chain, ResidualSum, TowerJoin
+from xception.network.blocks import Chain, ChannelGate, ResidualSum, SliceJoin, TowerJoin
 from xception.network.model import Xception
 
-__all__ = ["is_stackable", "stack", "use_generators"]
+__all__ = ["StackedConv2d", "stack", "use_generators"]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -40,11 +40,6 @@ def stack(models: Sequence[nn.Module]) -> nn.Module:
     return _stacked(list(models))
 
 
-def is_stackable(model: nn.Module) -> bool:
-    """Whether networks of this architecture can be stacked: all of ours can, torchvision's cannot."""
-    return all(type(module) in _STACKERS for module in model.modules())
-
-
 def use_generators(network: nn.Module, generators: Sequence[torch.Generator]) -> None:
     """Let each member of a stacked network draw from a generator of its own, which the network keeps and the caller
     seeds.
@@ -60,7 +55,7 @@ class StackedConv2d(nn.Module):
     A depthwise one has a `backend` as a single network's has.
     """
 
-    backend: str | None = None
+    backend: layers.DepthwiseBackend | None = None
 
     def __init__(self, members: Sequence[nn.Conv2d]) -> None:
         super().__init__()
@@ -89,7 +84,10 @@ class StackedConv2d(nn.Module):
                 x, self.weight.flatten(0, 1), bias, self.stride, padding, self.dilation, self.backend
             )
         if self.pads_same:
-            x, padding = F.pad(x, layers.padding_of(x, self.weight.shape[-1], self.stride[0], self.dilation[0])), (0, 0)
+            x, padding = (
+                F.pad(x, layers.padding_of(x, self.weight.shape[-2:], self.stride[0], self.dilation[0])),
+                (0, 0),
+            )
         return F.conv2d(x, self.weight.flatten(0, 1), bias, self.stride, padding, self.dilation, self.groups)
 
 
@@ -167,6 +165,62 @@ class StackedTowers(nn.Module):
         maps = [tower(x).permute(0, 2, 3, 1) for tower in self.children()]  # channels last, as they are in memory
         joined = torch.cat([m.reshape(*m.shape[:3], self.num_members, -1) for m in maps], dim=-1)
         return joined.flatten(3).permute(0, 3, 1, 2)
+
+
+class StackedSlices(nn.Module):
+    """Children on slices of each member's channels; the outputs of a member are joined before the next member's."""
+
+    def __init__(self, members: Sequence[SliceJoin]) -> None:
+        super().__init__()
+        self.num_members, self.sizes = len(members), members[0].sizes
+        for name, parts in _children(members).items():
+            self.add_module(name, _stacked(parts))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, members × C, H, W) to (N, members × C', H', W')."""
+        parts = torch.split(_by_member(x, self.num_members), list(self.sizes), dim=2)
+        maps = [child(part.flatten(1, 2)) for child, part in zip(self.children(), parts, strict=True)]
+        return torch.cat([_by_member(m, self.num_members) for m in maps], dim=2).flatten(1, 2)
+
+
+class StackedChannelConv(nn.Module):
+    """Kernels of several members, each over its member's channels."""
+
+    def __init__(self, members: Sequence[layers.ChannelConv]) -> None:
+        super().__init__()
+        self.num_members = len(members)
+        self.weight = _joined([member.weight for member in members])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, members × C, 1, 1) to the same shape."""
+        each = _by_member(x.flatten(1), self.num_members)
+        padding = self.weight.shape[-1] // 2
+        out = F.conv1d(each, self.weight.flatten(0, 1), padding=padding, groups=self.num_members)
+        return out.flatten(1)[:, :, None, None]
+
+
+class StackedChannelScale(nn.Module):
+    """Factors per channel of several members."""
+
+    def __init__(self, members: Sequence[layers.ChannelScale]) -> None:
+        super().__init__()
+        self.scale = _joined([member.scale for member in members])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, members × C, H, W) to the same shape."""
+        return x * self.scale.flatten()[:, None, None].to(x.dtype)
+
+
+class StackedPReLU(nn.Module):
+    """Learned slopes of several members, one for all channels of a member."""
+
+    def __init__(self, members: Sequence[layers.PReLU]) -> None:
+        super().__init__()
+        self.slope = _joined([member.slope for member in members])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, members × C, ...) to the same shape."""
+        return F.prelu(x, self.slope.to(x.dtype).expand(-1, x.shape[1] // len(self.slope)).flatten())
 
 
 class _Drop(nn.Module):
@@ -255,6 +309,11 @@ def _members(x: Tensor, num_members: int) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(-1, num_members, x.shape[1] // num_members).transpose(0, 1)
 
 
+def _by_member(x: Tensor, num_members: int) -> Tensor:
+    """A map (N, members × C, ...) as (N, members, C, ...)."""
+    return x.reshape(x.shape[0], num_members, -1, *x.shape[2:])
+
+
 def _joined(parameters: Sequence[Tensor]) -> nn.Parameter:
     """Copies of parameters along a new first dimension, each in its own memory layout."""
     first = parameters[0].detach()
@@ -301,7 +360,7 @@ def _container(members: Sequence[M]) -> M:
 def _anti_aliased(members: Sequence[layers.AntiAliasedPool2d]) -> nn.Module:
     first = members[0]
     pool = layers.AntiAliasedPool2d(first.channels * len(members), "same" if first.same else "symmetric")
-    return pool.to(first.blur.device)
+    return pool.to(first.blur)
 
 
 _STACKERS: dict[type[nn.Module], Callable[[list[Any]], nn.Module]] = {
@@ -310,13 +369,17 @@ _STACKERS: dict[type[nn.Module], Callable[[list[Any]], nn.Module]] = {
     nn.GroupNorm: StackedGroupNorm,
     nn.Linear: StackedLinear,
     TowerJoin: StackedTowers,
+    SliceJoin: StackedSlices,
+    layers.ChannelConv: StackedChannelConv,
+    layers.ChannelScale: StackedChannelScale,
     layers.AntiAliasedPool2d: _anti_aliased,
     layers.DropPath: lambda members: StackedDropPath(len(members), members[0].probability),
     layers.Dropout: lambda members: StackedDropout(len(members), members[0].p),
-    **dict.fromkeys((Xception, Chain, ResidualSum), _container),
+    **dict.fromkeys((Xception, Chain, ChannelGate, ResidualSum), _container),
     **dict.fromkeys((type(make(False)) for make in layers.ACTIVATIONS.values()), _shared),
     **dict.fromkeys(
-        (nn.MaxPool2d, nn.AvgPool2d, layers.SamePool2d, layers.GlobalPool, layers.FixedMap, nn.Flatten, nn.Identity),
+        (nn.MaxPool2d, nn.AvgPool2d, layers.SamePool2d, layers.GlobalPool, layers.Squeeze, layers.FixedMap, nn.Flatten),
         _shared,
     ),
+    layers.PReLU: StackedPReLU,
 }

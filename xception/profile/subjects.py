@@ -62,7 +62,8 @@ def read_subjects(
     if config is not None:
         read = read_config(config, option)
         own = read.input_size if isinstance(read, XceptionConfig) else None
-        small = read.stem.kind == "cifar" if isinstance(read, XceptionConfig) else read.stem == "cifar"
+        stem = read.stem.kind if isinstance(read, XceptionConfig) else getattr(read, "stem", None)
+        small = stem == "cifar"
         found.append((config.stem, read, own or (32 if small else 299)))
     twice = {name for name, _, _ in found if [n for n, _, _ in found].count(name) > 1}
     if twice:

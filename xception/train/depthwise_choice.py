@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from xception.base.canonical import Config, canonical_json
 from xception.base.files import cache_dir, lock, read_json, write_json
-from xception.cuda.depthwise import available, depthwise
+from xception.cuda.depthwise import Backend, available, depthwise
 from xception.network.layers import DepthwiseConv2d
 from xception.network.stacked import StackedConv2d
 
@@ -84,7 +84,7 @@ def choose_backends(
         chosen[str(shape)] = min(backends, key=lambda backend: row[backend])
         module = network.get_submodule(name)
         assert isinstance(module, DepthwiseConv2d | StackedConv2d)
-        module.backend = chosen[str(shape)]
+        module.backend = Backend(chosen[str(shape)])
     return chosen
 
 

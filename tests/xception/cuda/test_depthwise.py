@@ -16,7 +16,7 @@ from torch import nn
 
 import xception.train.depthwise_choice as choice
 from xception import Xception
-from xception.cuda.depthwise import BACKENDS, TILES, available, depthwise
+from xception.cuda.depthwise import BACKENDS, TILES, Backend, available, depthwise
 from xception.network import presets
 from xception.network.config import XceptionConfig
 from xception.network.layers import DepthwiseConv2d
@@ -111,7 +111,9 @@ def test_each_shape_gets_the_quickest_and_is_measured_once(network: nn.Module, t
     chosen = choose_backends(network, images, torch.float32, backends=("cudnn", "native"), path=path, measured_by=table)
     assert len(table.asked) == 2 * len(set(shapes.values())) == 2 * len(chosen)
     for name, module in modules(network).items():
-        assert module.backend == ("native" if shapes[name].height <= 8 else "cudnn") == chosen[str(shapes[name])]
+        backend = "native" if shapes[name].height <= 8 else "cudnn"
+        assert module.backend == Backend(backend)
+        assert chosen[str(shapes[name])] == backend
     assert set(chosen.values()) == {"cudnn", "native"}
     assert network.training
     again = choose_backends(network, images, torch.float32, backends=("cudnn", "native"), path=path, measured_by=table)
@@ -140,7 +142,7 @@ def test_networks_compute_the_same_under_a_chosen_backend(network: nn.Module) ->
         expected = net(given)
         assert modules(net).keys() == modules(network).keys()
         for module in modules(net).values():
-            module.backend = "native"
+            module.backend = Backend("native")
         torch.testing.assert_close(net(given), expected, rtol=1e-4, atol=1e-5)
 
 

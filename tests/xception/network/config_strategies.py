@@ -21,12 +21,12 @@ from xception.network.config import (
     StemConfig,
     XceptionConfig,
 )
-from xception.network.config_parts import TOWERS
+from xception.network.config_rules import MaybeActivation
+from xception.network.operators import OPERATORS
 
 INPUT_SIZE = 32
-OPERATORS = ["separable", "pointwise_depthwise", "segmented", "regular", "inception", "simplified_inception"]
 PLACEMENTS = ["after_convolution", "each_convolution", "before_activation", "after_activation", "after_sum"]
-maybe_activation = st.sampled_from(["none", *get_args(Activation)])
+maybe_activation = st.sampled_from(get_args(MaybeActivation))
 
 
 @st.composite
@@ -34,7 +34,7 @@ def configs(draw: st.DrawFn) -> XceptionConfig:
     """A valid config whose network is small and takes images of 32×32 pixels."""
     operator = draw(_operators())
     norm = draw(_norms(operator))
-    if operator.kind in TOWERS and norm.kind != "none" and draw(st.booleans()):
+    if "tower_norm" in operator.operator.reads and norm.kind != "none" and draw(st.booleans()):
         operator = operator.replace(tower_norm=norm.placement != "each_convolution")
     unit = 4 * operator.segments * (norm.groups if norm.kind == "group" else 1)
     widths = st.integers(1, 3).map(lambda n: n * unit)
@@ -62,6 +62,21 @@ def configs(draw: st.DrawFn) -> XceptionConfig:
     extras = {
         "residual.stochastic_depth": draw(st.sampled_from([0.0, 0.3])),
         "residual.zero_init": draw(st.booleans()),
+        "residual.tap": draw(st.sampled_from(["input", "activated"])),
+        "residual.norm": draw(st.sampled_from([None, True, False])),
+        "residual.bias": draw(st.sampled_from([None, True, False])),
+        "residual.pooling": draw(st.sampled_from(["none", "average", "max"])),
+        "residual.layer_scale": draw(st.sampled_from([0.0, 0.1])),
+        "attention.kind": draw(st.sampled_from(["none", "se", "eca"])),
+        "attention.reduction": draw(st.sampled_from([16, 2])),
+        "pool_size": draw(st.sampled_from([3, 3, 2, 5])),
+        "output_stride": draw(st.sampled_from([None, 2, 4, 8])),
+        **{
+            f"{flow}.{name}": draw(values)
+            for flow in ("entry", "middle", "exit")
+            if fields[flow] is not None
+            for name, values in _OF_A_FLOW.items()
+        },
         "width_multiplier": draw(st.sampled_from([1.0, 0.7, 1.3])),
     }
     for path, value in extras.items():
@@ -74,6 +89,21 @@ def configs(draw: st.DrawFn) -> XceptionConfig:
         except ValueError:  # the last map is 1×1
             config = config.replace_at("head.pool", "max")
     return config
+
+
+_OF_A_FLOW: dict[str, st.SearchStrategy[Any]] = {
+    "stochastic_depth": st.sampled_from([None, None, 0.0, 0.2]),
+    "activation": st.sampled_from([None, None, "gelu", ("gelu", "relu"), "linear"]),
+    "operator": st.sampled_from(
+        [
+            *(None, None, None, None),
+            OperatorConfig(kind="regular"),
+            OperatorConfig(kind="inverted_bottleneck", kernel_size=5),
+            OperatorConfig(dilation=2),
+            (OperatorConfig(), OperatorConfig(kernel_size=5)),
+        ]
+    ),
+}
 
 
 def accepted(config: XceptionConfig, path: str, value: Any) -> XceptionConfig:
@@ -106,16 +136,26 @@ def settle(fields: dict[str, Any]) -> XceptionConfig:
 
 @st.composite
 def _operators(draw: st.DrawFn) -> OperatorConfig:
-    kind: Any = draw(st.sampled_from(OPERATORS))
+    kind: Any = draw(st.sampled_from(list(OPERATORS)))
     kernel_size = draw(st.sampled_from([3, 3, 5, 1]))
-    between: Any = draw(maybe_activation) if kind != "regular" else "none"
-    own = draw(st.none() | st.sampled_from(get_args(Activation))) if kind in TOWERS else None
+    reads = OPERATORS[kind].reads
+    if "kernel_size" not in reads:
+        kernel_size = 3
+    between: Any = draw(maybe_activation) if "intermediate_activation" in reads else "none"
+    own = (
+        draw(st.none() | maybe_activation.filter(lambda a: a != "none"))
+        if "tower_activation" in OPERATORS[kind].reads
+        else None
+    )
     return OperatorConfig(
         kind=kind,
         kernel_size=kernel_size,
         dilation=draw(st.sampled_from([1, 2])) if kernel_size > 1 else 1,
         depth_multiplier=draw(st.sampled_from([1, 2])) if kind == "separable" else 1,
         segments=draw(st.sampled_from([1, 2, 4])) if kind == "segmented" else 1,
+        expansion=draw(st.sampled_from([2, 4])) if kind == "inverted_bottleneck" else 4,
+        mixed_kernels=draw(st.sampled_from([(3, 5, 7), (5, 3)])) if kind == "mixed_separable" else (3, 5, 7),
+        asymmetric=draw(st.booleans()) if "asymmetric" in reads and kernel_size > 1 else False,
         intermediate_activation=between if own is None else "none",
         tower_activation=own,
     )
@@ -127,7 +167,7 @@ def _norms(draw: st.DrawFn, operator: OperatorConfig) -> NormConfig:
     if kind == "none":
         return NormConfig(kind="none")
     placement: Any = draw(st.sampled_from(PLACEMENTS))
-    if placement == "each_convolution" and operator.kind == "regular":
+    if placement == "each_convolution" and not operator.operator.between:
         placement = "after_convolution"
     return NormConfig(
         kind=kind,
@@ -135,6 +175,7 @@ def _norms(draw: st.DrawFn, operator: OperatorConfig) -> NormConfig:
         momentum=draw(st.sampled_from([0.1, 0.01])) if kind == "batch" else 0.1,
         groups=draw(st.sampled_from([2, 4])) if kind == "group" else 8,
         placement=placement,
+        last=draw(st.booleans()) if placement == "before_activation" else True,
     )
 
 
@@ -169,7 +210,7 @@ def _middles(draw: st.DrawFn, widths: st.SearchStrategy[int]) -> MiddleFlowConfi
 @st.composite
 def _exits(draw: st.DrawFn, widths: st.SearchStrategy[int], operator: OperatorConfig) -> ExitFlowConfig:
     tail = tuple(draw(st.lists(widths, max_size=2)))
-    own = draw(st.none() | maybe_activation) if tail and operator.kind != "regular" else None
+    own = draw(st.none() | maybe_activation) if tail and operator.operator.between else None
     return ExitFlowConfig(
         width=draw(widths),
         stride=draw(st.sampled_from([1, 2])),

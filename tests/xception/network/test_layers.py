@@ -15,6 +15,7 @@ from torch import Tensor
 from tests.networks import part
 from xception.network.blocks import build
 from xception.network.config import EntryFlowConfig, ExitFlowConfig, OperatorConfig, StemConfig, XceptionConfig
+from xception.network.graph import operator_node
 from xception.network.layers import (
     AntiAliasedPool2d,
     DropPath,
@@ -25,7 +26,6 @@ from xception.network.layers import (
     same_padding,
 )
 from xception.network.nodes import Convolution, Norm, Sequence
-from xception.network.operators import operator
 
 pytestmark = pytest.mark.numeric
 
@@ -106,7 +106,7 @@ def test_a_head_for_one_map_refuses_others() -> None:
 
 def operator_module(config: XceptionConfig, channels: int = 12, width: int = 12, stride: int = 1) -> torch.nn.Module:
     torch.manual_seed(0)
-    return build(operator(config, channels, width, stride)).double()
+    return build(operator_node(config, config.operator, channels, width, stride)).double()
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -124,11 +124,13 @@ def test_simplified_inception_is_three_segments(stride: int) -> None:
 def test_the_spectrum_ends_in_pointwise_then_depthwise() -> None:
     """Figure 4: one segment per channel."""
     extreme = operator_module(config(kind="pointwise_depthwise"))
-    plan = operator(config(kind="segmented", segments=6), 12, 12, 1)
-    assert isinstance(plan, Sequence)
-    assert dict(plan.children)["spatial"] == Convolution(12, 12, 3, groups=6)
+    segmented = config(kind="segmented", segments=6)
+    graph = operator_node(segmented, segmented.operator, 12, 12, 1)
+    assert isinstance(graph, Sequence)
+    assert dict(graph.children)["spatial"] == Convolution(12, 12, 3, groups=6)
     assert (part(extreme, "pointwise").groups, part(extreme, "depthwise").groups) == (1, 12)
-    full = operator(config(kind="segmented", segments=4), 12, 4, 1)
+    quarters = config(kind="segmented", segments=4)
+    full = operator_node(quarters, quarters.operator, 12, 4, 1)
     assert isinstance(full, Sequence)
     spatial = dict(full.children)["spatial"]
     assert isinstance(spatial, Convolution)

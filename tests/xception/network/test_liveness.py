@@ -5,7 +5,7 @@ begins.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 import torch
@@ -13,9 +13,11 @@ import torch
 from xception.base.canonical import Config, key_of
 from xception.network import presets
 from xception.network.config import (
+    Activation,
     EntryFlowConfig,
     ExitFlowConfig,
     MiddleFlowConfig,
+    OperatorConfig,
     StemConfig,
     TorchvisionConfig,
     XceptionConfig,
@@ -38,6 +40,10 @@ BASES = {
     "patchify": SMALL.replace_at("stem.kind", "patchify"),
     "inception": SMALL.replace_at("operator.kind", "inception"),
     "segmented": SMALL.replace_at("operator.kind", "segmented"),
+    "bottleneck": SMALL.replace_at("operator.kind", "inverted_bottleneck"),
+    "mixed": SMALL.replace_at("operator.kind", "mixed_separable"),
+    "attentive": SMALL.replace_at("attention.kind", "se"),
+    "preactivated": SMALL.replace_at("norm.placement", "before_activation"),
     "group": SMALL.replace_at("norm.kind", "group"),
     "flatten": SMALL.replace_at("head.pool", "flatten").replace(input_size=32),
 }
@@ -93,11 +99,53 @@ CHANGES = [
     ("small", "norm.placement", "before_activation"),
     ("small", "norm.placement", "after_activation"),
     ("small", "norm.placement", "after_sum"),
-    *[("small", "activation", kind) for kind in ("relu6", "leaky_relu", "elu", "silu", "gelu", "hard_swish", "mish")],
+    *[("small", "activation", kind) for kind in (*get_args(Activation)[1:],)],
     ("small", "residual.kind", "none"),
     ("small", "residual.kind", "identity"),
     ("small", "residual.stochastic_depth", 0.5),
     ("small", "residual.zero_init", True),
+    ("small", "residual.tap", "activated"),
+    ("preactivated", "residual.tap", "activated"),
+    ("small", "residual.norm", False),
+    ("preactivated", "residual.norm", True),
+    ("preactivated", "residual.bias", True),
+    ("small", "residual.pooling", "average"),
+    ("small", "residual.pooling", "max"),
+    ("small", "residual.layer_scale", 0.1),
+    ("small", "attention.kind", "se"),
+    ("small", "attention.kind", "eca"),
+    ("attentive", "attention.reduction", 4),
+    ("small", "output_stride", 2),
+    ("small", "output_stride", 4),
+    ("small", "pool_size", 2),
+    ("small", "pool_size", 5),
+    ("preactivated", "norm.last", False),
+    ("small", "operator.kind", "inverted_bottleneck"),
+    ("small", "operator.kind", "mixed_separable"),
+    ("bottleneck", "operator.expansion", 2),
+    ("mixed", "operator.mixed_kernels", (3, 5)),
+    ("small", "operator.asymmetric", True),
+    ("inception", "operator.asymmetric", True),
+    *[
+        (base, f"{flow}.{name}", value)
+        for base in ("small", "preactivated")
+        for flow in ("entry", "middle", "exit")
+        for name, value in (
+            ("operator", OperatorConfig(kernel_size=5)),
+            ("operator", OperatorConfig(dilation=2)),
+            ("operator", OperatorConfig(kind="regular")),
+            ("activation", "gelu"),
+            ("stochastic_depth", 0.5),
+        )
+    ],
+    *[
+        ("small", f"{flow}.{name}", value)
+        for flow in ("entry", "middle")
+        for name, value in (
+            ("operator", (OperatorConfig(), OperatorConfig(kernel_size=5))),
+            ("activation", ("relu", "elu")),
+        )
+    ],
     ("small", "downsampling", "strided"),
     ("small", "downsampling", "average_pool"),
     ("small", "downsampling", "anti_aliased"),

@@ -13,10 +13,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.xception.network.config_strategies import INPUT_SIZE, accepted, configs
 from xception.base.canonical import Config, canonical_json, from_json, key_of
-from xception.network.closed_form import complexity, last_map_size
+from xception.network.closed_form import complexity
 from xception.network.config import XceptionConfig
 from xception.network.graph import network
 from xception.network.model import Xception
+from xception.network.stacked import stack
 
 pytestmark = pytest.mark.numeric
 
@@ -75,7 +76,7 @@ def check_counts(config: XceptionConfig) -> None:
         model(images(config, 1, "meta"))
     assert 2 * counted.macs == flops.get_total_flops()
     features = model.forward_features(images(config, 1, "meta"))
-    assert features["final"].map.shape[2] == last_map_size(config, INPUT_SIZE)
+    assert features["final"].map.shape[2] == config.last_map_size(INPUT_SIZE)
     for feature in features.values():
         assert feature.map.shape[1:] in {layer.out_shape for layer in counted.layers}
 
@@ -101,11 +102,29 @@ def check_no_idle_field(config: XceptionConfig) -> None:
             assert network(other) != here, f"{path}={config.at(path)!r} has no effect"
 
 
-CHECKS = [check_trains, check_counts, check_remembered, check_no_idle_field]
+def check_stacks(config: XceptionConfig) -> None:
+    """A stack of two networks computes what each does, on images of its own."""
+    members = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        members.append(Xception(config).double().eval())
+        for parameter in members[-1].parameters():
+            parameter.data += 0.1 * torch.randn(parameter.shape, dtype=torch.float64)
+    given = [images(config).double(), images(config).double().flip(0) * 2]
+    both = stack(members).eval()(torch.cat(given, dim=1).contiguous(memory_format=torch.channels_last))
+    alone = torch.cat([member(x) for member, x in zip(members, given, strict=True)], dim=1)
+    torch.testing.assert_close(both, alone, rtol=1e-6, atol=1e-9)
+
+
+CHECKS = [check_trains, check_counts, check_remembered, check_no_idle_field, check_stacks]
 
 
 @pytest.mark.parametrize(
-    ("check", "count"), [(check_trains, 15), (check_counts, 15), (check_remembered, 40), (check_no_idle_field, 40)]
+    ("check", "count"),
+    [
+        *((check_trains, 15), (check_counts, 15), (check_stacks, 15)),
+        *((check_remembered, 40), (check_no_idle_field, 40)),
+    ],
 )
 def test_random_config(check: Callable[[XceptionConfig], None], count: int) -> None:
     settings(quick, max_examples=count)(given(configs())(check))()

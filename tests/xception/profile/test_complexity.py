@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from xception.network import closed_form, presets
 from xception.network.config import (
+    AttentionConfig,
     EntryFlowConfig,
     ExitFlowConfig,
     HeadConfig,
@@ -25,6 +26,7 @@ from xception.network.config import (
     XceptionConfig,
 )
 from xception.network.model import Xception, build
+from xception.network.operators import OPERATORS
 from xception.profile.complexity import complexity
 
 ROLES = ("stem", "depthwise", "pointwise", "regular", "norm", "head", "linear", "other")
@@ -139,7 +141,7 @@ def test_torchvision_networks_are_counted(config: ModelConfig) -> None:
         )  # as torchvision's documentation says: 11.7 M, 1.81 G
 
 
-OPERATORS = ("separable", "pointwise_depthwise", "regular", "inception", "simplified_inception")
+KINDS = tuple(OPERATORS)
 
 
 def random_config(draw: random.Random) -> XceptionConfig:
@@ -154,9 +156,10 @@ def random_config(draw: random.Random) -> XceptionConfig:
                 middle=MiddleFlowConfig(modules=draw.randint(1, 2), convolutions=draw.randint(1, 3)),
                 exit=draw.choice((None, ExitFlowConfig(width=32, tail_widths=(40,)))),
                 head=HeadConfig(pool=draw.choice(("average", "max")), hidden=draw.choice(((), (12,)))),
-                operator=OperatorConfig().replace(kind=draw.choice(OPERATORS)),
+                operator=OperatorConfig(kind=draw.choice(KINDS)),
                 norm=NormConfig(kind=draw.choice(("batch", "group", "layer"))),
                 residual=ResidualConfig(kind=draw.choice(("projection", "identity", "none"))),
+                attention=AttentionConfig(kind=draw.choice(("none", "se", "eca"))),
                 downsampling=draw.choice(("max_pool", "strided", "average_pool", "anti_aliased")),
                 padding=draw.choice(("symmetric", "same")),
             )
