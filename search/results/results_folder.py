@@ -234,6 +234,7 @@ def _provenance(search: Search, winners: Sequence[Row], command: str) -> dict[st
         "search": definition.key,
         "dataset": plan.source.title,
         "fingerprint": plan.source.fingerprint,
+        "data": [summary.as_plain() for summary in plan.base.summaries],
         "scale": plan.base.scale.name,
         "sampler": definition.sampler,
         "pruner": definition.pruner,

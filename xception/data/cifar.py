@@ -183,7 +183,7 @@ def read_pickle(raw: bytes, name: str) -> Any:
 
 @dataclass
 class _Array:
-    """What a pickle says of a numpy array, as it was written: arguments and state."""
+    """What a pickle holds of a numpy array, as it was written: arguments and state."""
 
     arguments: tuple[Any, ...] = ()
     state: Any = None
@@ -204,12 +204,12 @@ class _Array:
 
 @dataclass
 class _Kind:
-    """What a pickle says of a numpy dtype."""
+    """What a pickle holds of a numpy dtype."""
 
     arguments: tuple[Any, ...] = field(default=())
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and alignment say nothing about single bytes."""
+        """Byte order and alignment do not matter for single bytes."""
 
 
 def _encode(text: Any, encoding: Any) -> bytes:

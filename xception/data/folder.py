@@ -282,7 +282,7 @@ def _image_files(
             if suffix in SUFFIXES:
                 yield folder / entry.name
             elif suffix in OTHER_SUFFIXES:
-                left_out[f"images of a format that is not read here, {suffix}"] += 1
+                left_out[f"images with a suffix that is not read here, {suffix}"] += 1
         elif entry.is_symlink():
             left_out["links to nothing"] += 1
     for name in inner:

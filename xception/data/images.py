@@ -33,7 +33,7 @@ __all__ = [
     "read_picture",
 ]
 
-DECODER_VERSION = 1  # raised when the same file comes to give other pixels
+DECODER_VERSION = 1  # raised when the same file gives other pixels
 # Only formats that are data through and through: Pillow hands EPS, for one, to an interpreter.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 128 * 1024 * 1024

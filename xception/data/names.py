@@ -1,4 +1,8 @@
-"""A data set's name to the data: every module `*_source.py` beside this one is a source, found by its place."""
+"""A data set's name to the data.
+
+To add a source, write a module `NAME_source.py` beside this one that exports `SOURCE`: a `DataSource` with its names
+and a function that finds the data. It is found by its place; nothing else changes.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +55,9 @@ def find_default(data_dir: str | Path | None = None, layout: Layout = AS_FOUND) 
     try:
         return find("cifar10", data_dir, layout), None
     except DownloadError as error:
-        notice = f"CIFAR-10 is neither on disk nor to be had ({error}): the embedded synthetic set is used instead."
+        notice = (
+            f"CIFAR-10 is not on disk and cannot be downloaded ({error}): the embedded synthetic set is used instead."
+        )
         return find("synthetic", layout=layout), notice
 
 

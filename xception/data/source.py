@@ -36,7 +36,7 @@ __all__ = [
 SplitName = Literal["train", "test", "val"]
 TRAIN_AND_TEST: tuple[SplitName, ...] = ("train", "test")
 SPLITS: tuple[SplitName, ...] = ("train", "test", "val")  # val: only where a data set has one of its own
-FACTS_VERSION = 2  # raised when facts come to mean something else
+FACTS_VERSION = 2  # raised when the meaning of a fact changes
 NUM_HEADERS = 99  # images whose size is looked up to name the native one
 MAX_CLASSES = 100_000
 

@@ -1,4 +1,4 @@
-"""The embedded data set: ten classes of a colour and a shape, made from a seed, with a knob for how far the two are
+"""The embedded data set: ten classes of a colour and a shape, made from a seed; kappa sets how far the two are
 entangled.
 
 Each image holds one pattern, the outer product of a colour (one of ten axes in RGB) and a shape (one of ten Walsh
@@ -6,9 +6,9 @@ functions of 12 × 12 pixels), at a random place, with a random sign, on a rando
 follows from the pair (colour, shape) by an idempotent Latin square: ten by ten, each class once in a row and once in a
 column, class k at (k, k).
 
-- kappa 0: only the pairs (k, k) occur. Colour alone tells the class, and so does shape alone.
+- kappa 0: only the pairs (k, k) occur. The class follows from the colour alone, and from the shape alone.
 - kappa 1: all hundred pairs occur equally often. Every statistic of the colour alone, or of the shape alone, is the
-  same in each class: only the pairing tells classes apart.
+  same in each class: only the pairing distinguishes classes.
 - in between: that fraction of each class's images is drawn the second way. The rule from pair to class never changes.
 
 The random sign makes every class's mean image the same flat gray, so a linear model of the pixels finds next to nothing
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_KAPPA", "SyntheticReader", "find_synthetic", "generate", "latin_square"]
 
-VERSION = 2  # raised where the same parameters come to give other images
+VERSION = 2  # raised when the same parameters give other images
 NUM_CLASSES, SIDE, PATTERN = 10, 32, 12
 SIZES: dict[SplitName, int] = {"train": 12_000, "test": 2_000}
 DEFAULT_KAPPA = 0.5
@@ -71,7 +71,7 @@ class SyntheticReader:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Numbers: what tells the classes apart has no name in a word."""
+        """Numbers: the patterns have no names."""
         return tuple(f"pattern {k}" for k in range(NUM_CLASSES))
 
     def stamp(self) -> str:

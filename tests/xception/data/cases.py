@@ -210,8 +210,8 @@ def _(folder: Path) -> None:
 @case("some images of a format that is not read (.avif, .jxl)", "a warning", "left out, counted by format")
 def _(folder: Path) -> None:
     source = found(tree(folder, {"train/ant/a.avif": b"x", "train/bee/b.avif": b"x", "test/bee/c.jxl": b"x"}))
-    noted(source, "not read here, .avif: 2")
-    noted(source, "not read here, .jxl: 1")
+    noted(source, "suffix that is not read here, .avif: 2 left out")
+    noted(source, "suffix that is not read here, .jxl: 1 left out")
 
 
 @case("images in folders below the class folder", "read")

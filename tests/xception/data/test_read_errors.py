@@ -6,6 +6,7 @@ import contextlib
 import errno
 import io
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,15 +102,32 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: py
         find(f"folder:{folder}")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
-def test_chmod_000_on_a_class_folder_is_refused(tmp_path: Path) -> None:
-    folder = image_folder(tmp_path / "set")
-    (folder / "train" / "ant").chmod(0)
+@pytest.fixture
+def ordinary_user() -> Iterator[Path]:
+    """A folder of an ordinary user, as whom the test runs: the superuser may read everything."""
+    with tempfile.TemporaryDirectory() as name:
+        own = os.geteuid()
+        os.chmod(name, 0o777)
+        if own == 0:
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(own)
+
+
+@pytest.mark.parametrize("place", ["train/ant", "test/bee", "train/cat/002.png"])
+def test_chmod_000_is_refused(ordinary_user: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    monkeypatch.setenv("XCEPTION_CACHE", str(ordinary_user / "cache"))
+    folder = image_folder(ordinary_user / "set")
+    place = place.replace("002", sorted((folder / "train" / "cat").iterdir())[0].stem)
+    mode = (folder / place).stat().st_mode
+    (folder / place).chmod(0)
     try:
-        with pytest.raises(DataError, match="permission denied"):
+        with pytest.raises(DataError, match=r"cannot be read \(permission denied\)"):
             find(f"folder:{folder}")
     finally:
-        (folder / "train" / "ant").chmod(0o755)
+        (folder / place).chmod(mode)
 
 
 def test_messages_never_show_an_address() -> None:
