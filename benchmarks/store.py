@@ -31,7 +31,7 @@ from ablations.analysis.frame import load
 from ablations.design.trial import SEMANTICS, Trial
 from ablations.records.record import Description, Member, Plan, Record
 from ablations.records.store import Store
-from ablations.reporting.tables import people_table, table_frame
+from ablations.reporting.tables import display_table, table_frame
 from benchmarks.loops import model_config
 from xception.base.command_line import parse
 from xception.data.config import DatasetConfig
@@ -160,7 +160,7 @@ def measure(num: int, folder: str) -> dict[str, Any]:
 def table_of(store: Store, study: str) -> str:
     """Return a study's table for people, from the store."""
     comparison = compare(load(store, study))
-    people_table(comparison, title=study)
+    display_table(comparison, title=study)
     return table_frame(comparison).to_csv()
 
 

@@ -30,7 +30,7 @@ def report(*, study: str | None, out: Path, store: str | None) -> int:
         if not plans:
             raise ValueError(f"--store: {opened.name} holds no study yet; run one first")
         for plan in plans:
-            print(f"Results: {write_results(opened, plan, out)}", file=sys.stderr)
+            print(f"Results: {write_results(opened, plan, out).folder}", file=sys.stderr)
         if study is None:
             print(f"All studies: {write_overview(opened, plans, out)}", file=sys.stderr)
     finally:

@@ -39,10 +39,10 @@ def _conclude(plan: StudyPlan, outcome: Outcome, again: str) -> int:
         f"{trained if training.num_trained else 'nothing was trained'}, {training.num_stored} were stored already",
         file=sys.stderr,
     )
-    print((outcome.folder / "table.md").read_text(encoding="utf-8"))
+    print((outcome.results.folder / "table.md").read_text(encoding="utf-8"))
     if plan.options.tune:
-        print((outcome.folder / "side_by_side.md").read_text(encoding="utf-8"))
-    print(f"Results: {outcome.folder}", file=sys.stderr)
+        print((outcome.results.folder / "side_by_side.md").read_text(encoding="utf-8"))
+    print(f"Results: {outcome.results.folder}", file=sys.stderr)
     if training.num_failed:
         print(f"{training.num_failed} trials failed; try them again with: {again}", file=sys.stderr)
         return SOME_FAILED

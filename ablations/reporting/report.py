@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.analysis.families import page_comparisons
 from ablations.reporting.plot_rows import references
-from ablations.reporting.tables import Cell, Column, PeopleTable, data_sentence, people_table
+from ablations.reporting.tables import Cell, Column, DisplayTable, data_sentence, display_table
 from ablations.reporting.templates import read, render
 from xception.base import formatting as f
 from xception.base.files import write_atomically
@@ -91,7 +91,7 @@ def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: s
     write_atomically(path, _page(title=name, studies=studies, overviews=overviews))
 
 
-def _page(*, title: str, studies: list[dict[str, Any]], overviews: Sequence[PeopleTable]) -> str:
+def _page(*, title: str, studies: list[dict[str, Any]], overviews: Sequence[DisplayTable]) -> str:
     script, styles = read("report.js"), read("report.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return render(
@@ -135,7 +135,7 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
             for v in VERDICTS
             if any(one["verdict"] == v for one in verdicts)
         ],
-        "table": people_table(comparison, title=context.question, setup=context.setup),
+        "table": display_table(comparison, title=context.question, setup=context.setup),
         "more": _more_table(comparison),
         "figures": [_figure(figure) for figure in context.figures],
         "seeds": _seed_table(frame),
@@ -163,7 +163,7 @@ def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, 
     }
 
 
-def _more_table(comparison: pd.DataFrame) -> PeopleTable:
+def _more_table(comparison: pd.DataFrame) -> DisplayTable:
     """What is reported beside the verdicts: the interval for new test images, improvement by runs, success rates."""
     rows = []
     for row in comparison.to_dict("records"):
@@ -185,7 +185,7 @@ def _more_table(comparison: pd.DataFrame) -> PeopleTable:
         "Probability of improvement (%)",
         "Runs that trained (%)",
     )
-    return PeopleTable(
+    return DisplayTable(
         caption="The verdicts hold for this test set; the wider interval holds for test sets drawn like it. Probability"
         " of improvement: the share of all pairs of runs in which the variant beats the baseline. Runs that trained:"
         " neither diverged nor ended at chance, with a 95 % interval.",
@@ -199,7 +199,7 @@ def _figure(figure: SavedFigure) -> dict[str, str]:
     return {"alt": figure.alt, "kind": kind, "data": base64.b64encode(path.read_bytes()).decode()}
 
 
-def _changes_table(context: ReportContext, baselines: Mapping[str, str]) -> PeopleTable | None:
+def _changes_table(context: ReportContext, baselines: Mapping[str, str]) -> DisplayTable | None:
     """The fields that each variant changes against its baseline; None where an older version stored the plan."""
     if not context.changes and not context.left_out:
         return None
@@ -213,7 +213,7 @@ def _changes_table(context: ReportContext, baselines: Mapping[str, str]) -> Peop
         for variant, reason in context.left_out.items()
     ]
     several = len(set(baselines.values())) > 1
-    return PeopleTable(
+    return DisplayTable(
         caption="What each variant changes: field, value of "
         + ("its baseline" if several else f"the baseline, {next(iter(baselines.values()), 'none')}")
         + ", and its own value. Everything else is equal.",
@@ -222,7 +222,7 @@ def _changes_table(context: ReportContext, baselines: Mapping[str, str]) -> Peop
     )
 
 
-def _seed_table(frame: pd.DataFrame) -> PeopleTable:
+def _seed_table(frame: pd.DataFrame) -> DisplayTable:
     """Every seed's test accuracy, a column per seed; what is not complete says what it is."""
     seeds = sorted({int(s) for s in frame["seed"]})
     rows = []
@@ -242,10 +242,10 @@ def _seed_table(frame: pd.DataFrame) -> PeopleTable:
     caption = f"Test accuracy (%) of every trial. {data_sentence(frame)}"
     if (frame["status"] == "diverged").any():
         caption += " Diverged trials are in no mean."
-    return PeopleTable(caption=caption, columns=columns, rows=tuple(rows))
+    return DisplayTable(caption=caption, columns=columns, rows=tuple(rows))
 
 
-def _fairness_table(frame: pd.DataFrame, comparison: pd.DataFrame, baselines: Mapping[str, str]) -> PeopleTable:
+def _fairness_table(frame: pd.DataFrame, comparison: pd.DataFrame, baselines: Mapping[str, str]) -> DisplayTable:
     """What each variant was given and cost, beside the baseline."""
     recipes = _recipes(frame)
     by_name = {str(row["variant"]): row for row in comparison.to_dict("records")}
@@ -276,7 +276,7 @@ def _fairness_table(frame: pd.DataFrame, comparison: pd.DataFrame, baselines: Ma
         Column(title="Matched to baseline in", numeric=False),
         Column(title="Recipe", numeric=False),
     )
-    return PeopleTable(caption="What each variant was given, beside the baseline.", columns=columns, rows=tuple(rows))
+    return DisplayTable(caption="What each variant was given, beside the baseline.", columns=columns, rows=tuple(rows))
 
 
 def _ratio(value: object, base: object) -> Cell:
@@ -323,7 +323,7 @@ def _missing(frame: pd.DataFrame) -> list[tuple[str, str]]:
     ]
 
 
-def _overview(contexts: Sequence[ReportContext]) -> PeopleTable:
+def _overview(contexts: Sequence[ReportContext]) -> DisplayTable:
     rows = []
     for number, context in enumerate(contexts, 1):
         counts = context.comparison["verdict"].value_counts()
@@ -340,14 +340,14 @@ def _overview(contexts: Sequence[ReportContext]) -> PeopleTable:
             )
         )
     titles = ("Study", "Question", "Verdicts", "Data", "Trials ended")
-    return PeopleTable(
+    return DisplayTable(
         caption="All studies in this store.",
         columns=tuple(Column(title=t, numeric=False) for t in titles),
         rows=tuple(rows),
     )
 
 
-def page_table(together: pd.DataFrame) -> PeopleTable:
+def page_table(together: pd.DataFrame) -> DisplayTable:
     """Return the comparisons of a page as people read them, with intervals that hold over all of the page."""
     titles = ("Study", "Variant", "Baseline", "n", "Δ (pp)", "95 % interval (pp)", "90 % interval (pp)", "p", "Verdict")
     rows = []
@@ -364,7 +364,7 @@ def page_table(together: pd.DataFrame) -> PeopleTable:
             )
         )
     sizes = f.join_words(str(size) for size in dict.fromkeys(together["family"]))
-    return PeopleTable(
+    return DisplayTable(
         caption="Studies that share a baseline, read together: intervals and verdicts hold over all comparisons of this"
         f" page with that baseline ({sizes}). The tables of the studies hold for each study by itself.",
         columns=tuple(Column(title=t, numeric=t not in (*titles[:3], "Verdict")) for t in titles),

@@ -21,7 +21,8 @@ from ablations.reporting.extras import write_extras
 from ablations.reporting.figures import distance_figures, save_figures, study_figures
 from ablations.reporting.own_files import replacing_own_files
 from ablations.reporting.report import ReportContext, write_report, write_store_report
-from ablations.reporting.side_by_side import people_side_by_side, side_by_side
+from ablations.reporting.results import Results
+from ablations.reporting.side_by_side import display_side_by_side, side_by_side
 from ablations.reporting.tables import csv_text, write_runs, write_tables
 from xception.base import formatting as f
 from xception.base.files import write_atomically
@@ -49,8 +50,8 @@ _PACKAGES = (
 )
 
 
-def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.DataFrame] | None = None) -> Path:
-    """Write tables, runs, curves, figures, report and provenance of a plan; return the folder `<out>/<run>`.
+def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.DataFrame] | None = None) -> Results:
+    """Write tables, runs, curves, figures, report and provenance of a plan into the folder `<out>/<run>`.
 
     Our own files are replaced once all new ones are whole; whatever else is in the folder stays. `tuned` is the plan of
     the same study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side
@@ -69,12 +70,12 @@ def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.
             write_atomically(made / "tuned" / "tuning.csv", csv_text(trials))
             both = side_by_side(contexts[0].comparison, contexts[1].comparison, trials)
             write_atomically(made / "side_by_side.csv", csv_text(both))
-            write_atomically(made / "side_by_side.md", people_side_by_side(both) + "\n")
+            write_atomically(made / "side_by_side.md", display_side_by_side(both) + "\n")
         if len(contexts) == 1:
             write_report(contexts[0], made / "report.html")
         else:
             write_store_report(contexts, made / "report.html", name=f"{plan.study}, at one recipe and at tuned ones")
-    return folder
+    return Results(folder=folder, frame=contexts[0].frame, comparison=contexts[0].comparison)
 
 
 def write_overview(store: Store, plans: Sequence[Plan], out: Path) -> Path:
@@ -91,15 +92,16 @@ def write_overview(store: Store, plans: Sequence[Plan], out: Path) -> Path:
 
 def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     """Write one plan's tables, runs, curves, figures and provenance; return what its page is made of."""
-    frame = plan_frame(store, plan)
-    comparison = comparison_with_costs(store, plan, frame)
+    curves = plan.description.curves
     whole = plan_frame(store, plan, widths=True)
+    widths = {name for curve in curves for name in curve["widths"]}
+    frame = whole[~whole["variant"].isin(widths)].reset_index(drop=True)
+    comparison = comparison_with_costs(store, plan, frame)
     facts = _setup(plan, whole)
     setup = setup_sentence(facts)
     write_tables(comparison, folder, title=plan.description.question, label=f"tab:{plan.study}", setup=setup)
     write_runs(whole, folder)
     write_extras(store, plan, frame, comparison, folder)
-    curves = plan.description.curves
     held = write_distances(whole, curves, folder) if curves else None
     figures = save_figures(
         [*study_figures(frame, comparison), *distance_figures(whole, curves, held)], folder / "figures"

@@ -12,7 +12,7 @@ from ablations.analysis.frame import plan_frame
 from ablations.design.setup import setup_sentence
 from ablations.reporting import style
 from ablations.reporting.own_files import replacing_own_files
-from ablations.reporting.tables import Cell, Column, PeopleTable, csv_text, to_html, to_latex, to_markdown
+from ablations.reporting.tables import Cell, Column, DisplayTable, csv_text, to_html, to_latex, to_markdown
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 
@@ -99,7 +99,7 @@ def write_comparison_of_runs(store: Store, plans: Sequence[Plan], folder: Path, 
     return table
 
 
-def _people(table: pd.DataFrame, plans: Sequence[Plan]) -> PeopleTable:
+def _people(table: pd.DataFrame, plans: Sequence[Plan]) -> DisplayTable:
     rows = []
     for row in table.to_dict("records"):
         is_base = row["verdict"] == "baseline"
@@ -123,7 +123,7 @@ def _people(table: pd.DataFrame, plans: Sequence[Plan]) -> PeopleTable:
     titles = ("Variant", "Run", "n", "Test accuracy (%)", "Δ (pp)", "95 % interval of Δ (pp)", "Verdict")
     words = ("Variant", "Run", "Verdict")
     setups = [f"{plan.run}: {setup_sentence(plan.description.setup) or 'setup not stored'}" for plan in plans]
-    return PeopleTable(
+    return DisplayTable(
         caption="Runs beside each other; each effect is against the baseline of its own run, and its interval holds"
         f" over the comparisons of that run. {' '.join(setups)}",
         columns=tuple(Column(title=title, numeric=title not in words) for title in titles),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from xception.base import formatting as f
 
-__all__ = ["people_side_by_side", "side_by_side"]
+__all__ = ["display_side_by_side", "side_by_side"]
 
 _COMPARED = ("n", "test_accuracy_mean", "delta_mean", "delta_ci_low", "delta_ci_high", "p_adjusted", "verdict")
 
@@ -31,7 +31,7 @@ def side_by_side(fixed: pd.DataFrame, tuned: pd.DataFrame, trials: pd.DataFrame)
     return parts[0].join(parts[1]).join(found).reset_index()
 
 
-def people_side_by_side(table: pd.DataFrame) -> str:
+def display_side_by_side(table: pd.DataFrame) -> str:
     """Return the table as Markdown, in percent and percentage points."""
     rows = [
         {

@@ -1,7 +1,7 @@
 """One comparison as CSV, Parquet, Markdown, LaTeX and HTML, and the trials behind it as `runs.csv` and `curves.csv`.
 
 Files for programs hold plain numbers and fractions; tables for people hold percent, points and SI prefixes, made once
-(`people_table`) and then written in three languages: LaTeX by pandas' Styler (booktabs), Markdown by tabulate, HTML
+(`display_table`) and then written in three languages: LaTeX by pandas' Styler (booktabs), Markdown by tabulate, HTML
 by a template. What a column is stands in `columns.py`; a cell is bold only where the statistics bear it out.
 """
 
@@ -26,11 +26,11 @@ __all__ = [
     "TABLE_COLUMNS",
     "Cell",
     "Column",
-    "PeopleTable",
+    "DisplayTable",
     "busy_sentence",
     "csv_text",
     "curves_frame",
-    "people_table",
+    "display_table",
     "runs_frame",
     "table_frame",
     "to_html",
@@ -130,7 +130,7 @@ class Cell:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeopleTable:
+class DisplayTable:
     """A table made for people, before it is written in one language or another."""
 
     caption: str
@@ -179,7 +179,7 @@ def curves_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return _whole(pd.DataFrame(rows, columns=list(CURVE_COLUMNS)))
 
 
-def people_table(comparison: pd.DataFrame, *, title: str, setup: str = "") -> PeopleTable:
+def display_table(comparison: pd.DataFrame, *, title: str, setup: str = "") -> DisplayTable:
     """Return the comparison as people read it: percent, points, SI prefixes, "not measured", and a caption that says
     what everything means.
 
@@ -193,7 +193,7 @@ def people_table(comparison: pd.DataFrame, *, title: str, setup: str = "") -> Pe
     best = {str(row["variant"]) for row in rows if f.is_number(row.get("is_best")) and row["is_best"]}
     columns = [column for column in COLUMNS if column.title is not None and _is_shown(column, table)]
     cells = [_cells(column, rows, best) for column in columns]
-    return PeopleTable(
+    return DisplayTable(
         caption=_caption(table, title, best, setup),
         columns=tuple(Column(title=column.title or "", numeric=column.numeric) for column in columns),
         rows=tuple(zip(*cells, strict=True)),
@@ -221,7 +221,7 @@ def _cells(column: TableColumn, rows: Sequence[Mapping[Any, Any]], best: set[str
     return [Cell(text=t, order=o, bold=b) for t, o, b in zip(shown, orders, bold, strict=True)]
 
 
-def to_markdown(table: PeopleTable) -> str:
+def to_markdown(table: DisplayTable) -> str:
     """Return the table in GitHub's Markdown, the caption below it; nothing in a name is read as markup."""
     from tabulate import tabulate
 
@@ -236,7 +236,7 @@ def to_markdown(table: PeopleTable) -> str:
     return f"{body}\n\n{_markdown(table.caption)}\n"
 
 
-def to_latex(table: PeopleTable, *, label: str) -> str:
+def to_latex(table: DisplayTable, *, label: str) -> str:
     r"""Return a LaTeX file that compiles by itself and can be taken into a paper by `\input` as it is.
 
     A paper needs booktabs and graphicx, and longtable for more than 40 variants.
@@ -271,7 +271,7 @@ def to_latex(table: PeopleTable, *, label: str) -> str:
     return LATEX_BEFORE + body + LATEX_AFTER
 
 
-def to_html(table: PeopleTable, *, name: str = "comparison") -> str:
+def to_html(table: DisplayTable, *, name: str = "comparison") -> str:
     """Return a `<table>` with scopes and a caption; `name` begins the ids in it. The text of every cell is escaped."""
     from ablations.reporting.templates import render
 
@@ -280,7 +280,7 @@ def to_html(table: PeopleTable, *, name: str = "comparison") -> str:
 
 def write_tables(
     comparison: pd.DataFrame, folder: Path, *, title: str, label: str = "tab:comparison", setup: str = ""
-) -> PeopleTable:
+) -> DisplayTable:
     """Write `table.csv`, `.parquet`, `.md`, `.tex` and `.html` into a folder, each whole or not at all; return the
     table for people. `setup` is the sentence that says what was trained.
 
@@ -289,7 +289,7 @@ def write_tables(
         OSError: the folder cannot be written.
     """
     table = table_frame(comparison)
-    people = people_table(comparison, title=title, setup=setup)
+    people = display_table(comparison, title=title, setup=setup)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "table.csv", csv_text(table))
     write_atomically(folder / "table.parquet", table.to_parquet(index=False))

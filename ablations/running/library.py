@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.design.options import Options
 from ablations.design.study import Study
+from ablations.reporting.results import Results
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ablations.execution.backend import Backend
 
 __all__ = ["Results", "run"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """What a run left: its folder, the frame of its records, and the comparison with costs, one row per variant."""
-
-    folder: Path
-    frame: pd.DataFrame
-    comparison: pd.DataFrame
 
 
 def run(
@@ -43,7 +31,6 @@ def run(
     """
     from ablations.design.study_plan import plan_study
     from ablations.execution.local_executor import refuse_unguarded_main
-    from ablations.reporting.results_folder import comparison_with_costs
     from ablations.running.context import check_options, open_context
     from ablations.running.run_study import first_line, run_study
     from ablations.studies import get_study
@@ -56,11 +43,11 @@ def run(
         for line in first_line(plan).splitlines():
             context.display.say(line)
         outcome = run_study(context)
-        comparison = comparison_with_costs(context.store, outcome.plan, outcome.frame)
+    results = outcome.results
     if outcome.training.num_failed:
-        reasons = list(outcome.frame.loc[outcome.frame["status"] == "failed", "reason"]) or ["no record"]
+        reasons = list(results.frame.loc[results.frame["status"] == "failed", "reason"]) or ["no record"]
         raise RuntimeError(
-            f"{outcome.training.num_failed} trials failed, the first with: {reasons[0]}; the"
-            f" others are in {outcome.folder}"
+            f"{outcome.training.num_failed} trials failed, the first with: {reasons[0]}; the others are in"
+            f" {results.folder}"
         )
-    return Results(folder=outcome.folder, frame=outcome.frame, comparison=comparison)
+    return results

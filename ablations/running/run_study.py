@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.analysis.frame import plan_frame
 from ablations.costs.training_cost import write_speed
 from ablations.costs.variant_costs import latency_budget, measure_costs
 from ablations.design.study_plan import StudyPlan
 from ablations.records.record import Plan
 from ablations.records.store import Store
+from ablations.reporting.results import Results
 from ablations.running.context import Context
 from ablations.running.training import Training, train
 
@@ -28,17 +27,11 @@ __all__ = ["Outcome", "first_line", "run_study", "train_and_measure"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run left: the plan as it stands in the store, the frame of its records, and the folder of results."""
+    """What a run left: what was trained, in how many seconds, and the results."""
 
     training: Training
     seconds: float
-    frame: pd.DataFrame
-    folder: Path
-
-    @property
-    def plan(self) -> Plan:
-        """The plan with the seeds that were trained."""
-        return self.training.plan
+    results: Results
 
 
 def run_study(context: Context) -> Outcome:
@@ -50,8 +43,8 @@ def run_study(context: Context) -> Outcome:
     from ablations.reporting.results_folder import write_results
 
     measure_extras(plan, store, device=context.backend.own_device)
-    folder = write_results(store, training.plan, context.options.out, tuned=tuned)
-    return Outcome(training=training, seconds=seconds, frame=plan_frame(store, training.plan), folder=folder)
+    written = write_results(store, training.plan, context.options.out, tuned=tuned)
+    return Outcome(training=training, seconds=seconds, results=written)
 
 
 def train_and_measure(context: Context) -> Training:

@@ -173,7 +173,7 @@ def _conclude(search: Search, context: Context, options: SearchOptions, command:
             f"Training the best {len(chosen)} again beside the baseline, with {num_seeds} fresh seeds", file=sys.stderr
         )
         outcome = run_study(context.with_plan(confirmation, ProgressDisplay()))
-        results = outcome.folder
+        results = outcome.results.folder
         print((results / "table.md").read_text(encoding="utf-8"))
         for line in write_confirmation(folder, search, chosen, confirmation, context.store):
             print(line)

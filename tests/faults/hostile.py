@@ -173,7 +173,7 @@ def cache_damaged(bench: Bench) -> Outcome:
 def hostile_names(bench: Bench) -> Outcome:
     """Names of variants that would be markup, LaTeX or a formula, in all tables that are written."""
     from ablations.analysis.comparison import compare
-    from ablations.reporting.tables import people_table, to_html, write_runs, write_tables
+    from ablations.reporting.tables import display_table, to_html, write_runs, write_tables
     from tests.frames import HOSTILE, records
 
     folder = bench.new_folder()
@@ -181,7 +181,7 @@ def hostile_names(bench: Bench) -> Outcome:
     comparison = compare(frame)
     write_tables(comparison, folder, title="<b>title</b> & $x$")
     write_runs(frame, folder)
-    html = to_html(people_table(comparison, title="<b>title</b>"))
+    html = to_html(display_table(comparison, title="<b>title</b>"))
     require("<script>" not in html and "<img" not in html and "<b>" not in html, "markup of a name reached the page")
     latex = (folder / "table.tex").read_text()
     require(re.search(r"(?<!\\)[$&]\s*line", latex) is None and "\\#1" in latex, "a name is LaTeX in the table")

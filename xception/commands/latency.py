@@ -130,7 +130,7 @@ def latency(args: Sequence[str] | None = None) -> int:
         print(json.dumps(rows, indent=2))
     else:
         print(_latency_table(rows))
-        print(_told(environment))
+        print(_environment_line(environment))
     return 0
 
 
@@ -197,7 +197,7 @@ def roofline(args: Sequence[str] | None = None) -> int:
         f"the product is the lower one from {ceilings.ridge:.3g} MACs per byte on"
     )
     print(_roofline_table(frame, kinds))
-    print(_told(environment))
+    print(_environment_line(environment))
     return 0
 
 
@@ -378,7 +378,7 @@ def _aligned(header: Sequence[str], body: Iterable[Sequence[str]], *, left: int)
     return "\n".join(lines)
 
 
-def _told(environment: Environment | None) -> str:
+def _environment_line(environment: Environment | None) -> str:
     if environment is None:
         return "nothing was measured"
     words = [f"{name} {value}" for name, value in dataclasses.asdict(environment).items() if value is not None]

@@ -265,7 +265,7 @@ def test_a_curve_that_is_not_trained_yet_gives_no_numbers(tmp_path: Path) -> Non
     store = Store(f"sqlite:///{tmp_path / 'records.db'}")
     stored = planned.stored_plan()
     store.put_plan(stored)
-    folder = write_results(store, stored, tmp_path)
+    folder = write_results(store, stored, tmp_path).folder
     store.close()
     told = pd.read_csv(folder / "distances.csv")
     assert told["n"].tolist() == [0]

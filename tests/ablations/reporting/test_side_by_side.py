@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from ablations.analysis.comparison import compare
-from ablations.reporting.side_by_side import people_side_by_side, side_by_side
+from ablations.reporting.side_by_side import display_side_by_side, side_by_side
 from tests import frames
 
 
@@ -28,7 +28,7 @@ def test_both_comparisons_stand_in_one_row() -> None:
     assert table.loc["none", "tuned_delta_mean"] == tuned["delta_mean"][1]
     assert list(table["learning_rate"]) == [0.1, 0.05]  # of equals the earlier trial
     assert list(table["tuning_trials"]) == [2, 2]
-    text = people_side_by_side(table.reset_index())
+    text = display_side_by_side(table.reset_index())
     assert text.count("baseline") == 2
     assert f"{100 * fixed['test_accuracy_mean'][0]:.2f}" in text
     assert pytest.approx(fixed["delta_mean"][1], abs=0.02) == -0.05

@@ -109,13 +109,13 @@ def test_a_comparison_without_a_column_is_refused() -> None:
     with pytest.raises(ValueError, match="verdict"):
         tables.table_frame(COMPARISON.drop(columns="verdict"))
     with pytest.raises(ValueError, match="no variants"):
-        tables.people_table(COMPARISON.iloc[:0], title="x")
+        tables.display_table(COMPARISON.iloc[:0], title="x")
 
 
 def test_what_is_measured_elsewhere_may_be_missing() -> None:
     table = tables.table_frame(COMPARISON.drop(columns=["latency_ms", "latency_device", "fvcore_total"]))
     assert table["latency_ms"].isna().all()
-    assert "not measured" in tables.to_markdown(tables.people_table(table, title="x"))
+    assert "not measured" in tables.to_markdown(tables.display_table(table, title="x"))
 
 
 def test_runs_and_curves_have_one_row_per_trial_and_epoch() -> None:
@@ -141,7 +141,7 @@ def test_runs_and_curves_have_one_row_per_trial_and_epoch() -> None:
 def test_bold_is_what_paired_contrasts_call_best(effects: list[float], best: list[str]) -> None:
     table = frames.comparison(frames.records(effects=effects))
     assert table.loc[table["is_best"], "variant"].tolist() == best
-    people = tables.people_table(table, title="x")
+    people = tables.display_table(table, title="x")
     bold = {row[0].text for row in people.rows if any(cell.bold for cell in row)}
     assert bold == set(best)
     assert ("Bold:" in people.caption) == bool(best)
@@ -168,7 +168,7 @@ def test_every_column_is_one_entry() -> None:
 
 
 def test_people_see_both_intervals() -> None:
-    text = tables.to_markdown(tables.people_table(COMPARISON, title="x"))
+    text = tables.to_markdown(tables.display_table(COMPARISON, title="x"))
     row = COMPARISON.iloc[1]
     for name in ("delta_ci", "equivalence_ci"):
         assert formatting.interval(row[f"{name}_low"], row[f"{name}_high"], signed=True) in text
@@ -176,16 +176,16 @@ def test_people_see_both_intervals() -> None:
 
 def test_an_unstable_variant_has_its_success_rate_and_second_line() -> None:
     table = frames.comparison(frames.cases()["half_finished"])
-    people = tables.people_table(table, title="x")
+    people = tables.display_table(table, title="x")
     titles = [column.title for column in people.columns]
     cells = dict(zip(titles, [cell.text for cell in people.rows[1]], strict=True))
     assert cells["Success (%)"].endswith("80 [28, 99]")
     assert cells["Δ with diverged at chance (pp)"].startswith("−")
-    assert "Success (%)" not in [c.title for c in tables.people_table(COMPARISON, title="x").columns]
+    assert "Success (%)" not in [c.title for c in tables.display_table(COMPARISON, title="x").columns]
 
 
 def test_the_caption_says_what_all_means() -> None:
-    caption = tables.people_table(COMPARISON, title="Does it help?").caption
+    caption = tables.display_table(COMPARISON, title="Does it help?").caption
     for part in (
         "Does it help? ",
         "CIFAR-10 (JPEG)",
@@ -197,13 +197,13 @@ def test_the_caption_says_what_all_means() -> None:
     ):
         assert part in caption
     assert "Synthetic" not in caption
-    synthetic = tables.people_table(COMPARISON.assign(dataset="synthetic shapes"), title="x").caption
+    synthetic = tables.display_table(COMPARISON.assign(dataset="synthetic shapes"), title="x").caption
     assert "say nothing about photographs" in synthetic
 
 
 def test_an_interval_that_is_not_centred_is_written_out() -> None:
     table = COMPARISON.assign(test_accuracy_ci_low=COMPARISON["test_accuracy_ci_low"] - 0.01)
-    people = tables.people_table(table, title="x")
+    people = tables.display_table(table, title="x")
     assert "±" not in people.rows[0][2].text
     assert "[" in people.rows[0][2].text
 
@@ -222,7 +222,7 @@ class _Page(html.parser.HTMLParser):
 
 
 def test_names_are_never_markup() -> None:
-    people = tables.people_table(frames.comparison(frames.cases()["hostile"]), title="<i>t</i> & $")
+    people = tables.display_table(frames.comparison(frames.cases()["hostile"]), title="<i>t</i> & $")
     page = _Page()
     page.feed(tables.to_html(people))
     assert set(page.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td", "strong"}
@@ -277,7 +277,7 @@ def test_latex_compiles_alone_and_inside_a_paper(name: str, tmp_path: Path) -> N
     frame = (
         frames.cases()[name] if name != "two_hundred" else frames.records([f"variant_{i}" for i in range(60)], seeds=1)
     )
-    people = tables.people_table(frames.comparison(frame), title="100% of $ & #")
+    people = tables.display_table(frames.comparison(frame), title="100% of $ & #")
     (tmp_path / "table.tex").write_text(tables.to_latex(people, label="tab:a_b{"), encoding="utf-8")
     (tmp_path / "paper.tex").write_text(
         "\\documentclass{article}\\usepackage{booktabs,graphicx,longtable}\\begin{document}Before.\\input{table.tex}After.\\end{document}"
