@@ -21,7 +21,7 @@ from ablations.execution.kept_weights import find_weights
 from ablations.execution.task import Task, failed
 from ablations.records.store import Store
 from tests.faults.bench import Bench, Outcome, forked, require, weights_in
-from tests.trials import Silent, small_task
+from tests.trials import RecordingDisplay, small_task
 
 _ELSEWHERE = "elsewhere:boot:1:2:3:abc"
 
@@ -118,7 +118,7 @@ def tuning(bench: Bench) -> Outcome:
         options = Options(scale="smoke", dataset="synthetic", epochs=1, train_size=32, out=out)
         plan = plan_study(get_study("residuals"), options)
         backend = Backend(executor=Logging(folder / "log"), device="cpu", own_device="cpu")
-        tune(Context(plan=plan, store=store, backend=backend, display=Silent()), num_trials=1)
+        tune(Context(plan=plan, store=store, backend=backend, display=RecordingDisplay()), num_trials=1)
 
     keys = together(folder, drive)
     return counted(keys, set(keys), f"{len(keys)} trainings for {len(set(keys))} tries")

@@ -65,7 +65,7 @@ def trained(out: Path, executor: Simulated) -> tuple[Training, pd.DataFrame, Pat
     with open_context(plan_study(STUDY, options), backend=backend) as context:
         training = train(context)
         frame = plan_frame(context.store, training.plan)
-        folder = write_results(context.store, training.plan, out)
+        folder = write_results(context.store, training.plan, out).folder
     return training, ablations.compare(frame), folder
 
 
