@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from xception.base.files import refuse_windows
 
-__all__ = ["connect", "file_of", "parse_url", "will_pass"]
+__all__ = ["connect", "file_of", "is_read_only", "parse_url", "will_pass"]
 
 
 def parse_url(text: str) -> sa.URL:
@@ -36,6 +37,13 @@ def file_of(url: str) -> Path | None:
     return None if path == url else Path(path)
 
 
+def is_read_only(url: sa.URL) -> bool:
+    """Return whether an SQLite file is there and this process may read it but not write it: another user's, say."""
+    if url.get_backend_name() != "sqlite" or not url.database or not Path(url.database).is_file():
+        return False
+    return not (os.access(url.database, os.W_OK) and os.access(Path(url.database).absolute().parent, os.W_OK | os.X_OK))
+
+
 def connect(url: sa.URL, patience_seconds: float) -> sa.Engine:
     """Return the engine for an SQLite or PostgreSQL URL; what it runs with the option `xception_writes` may write.
 
@@ -44,6 +52,8 @@ def connect(url: sa.URL, patience_seconds: float) -> sa.Engine:
         ModuleNotFoundError: the database's driver is not installed.
     """
     refuse_windows()
+    if is_read_only(url):
+        return _read_only_engine(Path(str(url.database)).absolute())
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, min(patience_seconds, 60.0))
     return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
@@ -60,6 +70,17 @@ def will_pass(error: Exception) -> bool:
         return error.connection_invalidated or isinstance(error, OperationalError)
     # Classes 08 and 57P: connection and server; 40: serialisation and deadlock; 53300: no connection free.
     return state[:2] in ("08", "40") or state in ("57P01", "57P02", "57P03", "53300")
+
+
+def _read_only_engine(path: Path) -> sa.Engine:
+    """The engine for an SQLite file that cannot be written, nor its folder."""
+    # Without a log beside it nobody is writing; SQLite would want to make one even to read.
+    constant = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+    return sa.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=ro{constant}", uri=True, check_same_thread=False),
+        poolclass=sa.pool.QueuePool,
+    )
 
 
 def _sqlite_engine(url: sa.URL, lock_seconds: float) -> sa.Engine:

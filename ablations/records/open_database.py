@@ -5,6 +5,7 @@ passwords.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sqlite3
 import time
@@ -17,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from ablations.records import schema
-from ablations.records.databases import connect, parse_url, will_pass
+from ablations.records.databases import connect, is_read_only, parse_url, will_pass
 from ablations.records.passwords import passwords_in, without_password
 from ablations.records.schema import SCHEMA
 
@@ -31,6 +32,10 @@ _DAMAGE = ("malformed", "disk I/O error", "Could not decode to UTF-8")
 # Disk I/O errors that leave the file intact: a limit, no space, no permission to write.
 _NOT_WRITTEN = re.compile("SQLITE_IOERR_(WRITE|FSYNC|DIR_FSYNC|TRUNCATE|SHM|LOCK|DELETE)")
 REBUILD = "move it aside and make it again with: python -m ablations rebuild --trials OUT/trials --store URL"
+
+_REMOVED = (
+    "what was finished is in the folders of its trials: python -m ablations rebuild --trials OUT/trials --store URL"
+)
 
 
 class StoreError(ValueError):
@@ -68,6 +73,7 @@ class OpenDatabase:
         if self.url.drivername == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")
         self.name = without_password(url)
+        self._is_read_only = is_read_only(self.url)
         self.insert = sqlite.insert if backend == "sqlite" else postgresql.insert
         try:
             self._engine = connect(self.url, patience_seconds)
@@ -85,6 +91,7 @@ class OpenDatabase:
             self._engine.dispose()
             raise
         self._is_open = True
+        self._file = self._identity()
 
     def close(self) -> None:
         """Close the database's connections."""
@@ -98,6 +105,7 @@ class OpenDatabase:
         """Run an action in one transaction; it is retried if the connection is lost."""
 
         def transaction() -> T:
+            self._require_same_file()
             with self.writer.begin() as connection:
                 return action(connection)
 
@@ -116,7 +124,31 @@ class OpenDatabase:
 
         return self.run(read)
 
+    def _identity(self) -> tuple[int, int] | None:
+        """What tells an SQLite file from another under the same name; None for a server or where there is none."""
+        if self.url.get_backend_name() != "sqlite" or self.url.database in (None, "", ":memory:"):
+            return None
+        try:
+            status = os.stat(str(self.url.database))
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _require_same_file(self) -> None:
+        """Look whether the file is the one that was opened: SQLite would go on writing into a file that was removed."""
+        if self._identity() != self._file:
+            raise StoreError(f"--store: {self.name} was removed or replaced while it was in use; {_REMOVED}")
+
     def _create(self) -> None:
+        if self._is_read_only:
+            with self._engine.connect() as connection:
+                version = connection.execute(sa.select(schema.schema_versions.c.version)).scalar()
+            if version != SCHEMA:
+                raise StoreError(
+                    f"--store: {self.name} has schema version {version} and cannot be written; this program reads"
+                    f" version {SCHEMA}, and brings versions from 1 forward where it may write"
+                )
+            return
         with self.writer.begin() as connection:
             newer = schema.bring_forward(connection)
             if newer is not None:

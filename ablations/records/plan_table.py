@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,20 +20,17 @@ class PlanTable(OpenDatabase):
 
     def put_plan(self, plan: Plan) -> None:
         """Write a plan and its members; the same plan asked for again becomes the latest of its study."""
-        row = {
-            "plan": plan.plan,
-            "study": plan.study,
-            "planned_at": plan.planned_at or now(),
-            "options": json.dumps(plan.description.values()),
-        }
-        insert = self.insert(schema.plans).values(row)
-        replaced = insert.on_conflict_do_update(
-            index_elements=[schema.plans.c.plan],
-            set_={"planned_at": insert.excluded.planned_at, "options": insert.excluded.options},
-        )
+        row = {"plan": plan.plan, "study": plan.study, "options": json.dumps(plan.description.values())}
+        latest = sa.select(sa.func.max(schema.plans.c.planned_at))
         members = [{"plan": plan.plan, **vars(m)} for m in plan.members]
 
         def put(connection: sa.Connection) -> None:
+            planned_at = plan.planned_at or _after(connection.execute(latest).scalar())
+            insert = self.insert(schema.plans).values(**row, planned_at=planned_at)
+            replaced = insert.on_conflict_do_update(
+                index_elements=[schema.plans.c.plan],
+                set_={"planned_at": insert.excluded.planned_at, "options": insert.excluded.options},
+            )
             connection.execute(replaced)
             connection.execute(sa.delete(schema.members).where(schema.members.c.plan == plan.plan))
             if members:
@@ -57,3 +55,10 @@ class PlanTable(OpenDatabase):
             members=members,
             planned_at=row["planned_at"],
         )
+
+
+def _after(latest: str | None) -> str:
+    """The time now, or right after the latest plan where a clock that was ahead wrote that one."""
+    if latest is None or latest < now():
+        return now()
+    return (datetime.fromisoformat(latest) + timedelta(microseconds=1)).isoformat(timespec="microseconds")

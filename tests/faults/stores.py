@@ -12,16 +12,19 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 from ablations.execution.execute import execute
 from ablations.execution.executor import SerialExecutor
-from ablations.records.record import Record, record_to_plain
+from ablations.records.record import Description, Plan, Record, record_to_plain
 from ablations.records.store import Store, StoreError
-from ablations.records.transfer_records import rebuild
+from ablations.records.transfer_records import export_file, rebuild
 from ablations.records.trial_folder import TrialFolder
 from tests.faults.bench import Bench, Outcome, forked, require, small_disk
+from tests.faults.places import as_nobody
 from tests.trials import small_task, small_trial
 from xception.base.errors import DataError
 from xception.base.files import write_json
@@ -308,3 +311,68 @@ def nothing_to_rebuild(bench: Bench) -> Outcome:
         require(end.code == 2, f"status {end.code}")
     require("no record was found" in err.getvalue(), err.getvalue())
     return Outcome(message=err.getvalue().strip().replace(str(folder), "OUT"))
+
+
+def clock_ahead(bench: Bench) -> Outcome:
+    """A plan was written while the clock was a day ahead; the one that is written after it is the latest."""
+    folder = bench.new_folder()
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="microseconds")
+    with closing(Store(url(folder))) as store:
+        with mock.patch("ablations.records.plan_table.now", return_value=tomorrow):
+            store.put_plan(plan("first"))
+        for name in ("second", "third"):
+            store.put_plan(plan(name))
+        order = [found.plan for found in store.plans("study")]
+    require(order == ["third", "second", "first"], f"the order is {order}")
+    return Outcome(injected=2, message="the plan that was written last is the latest")
+
+
+def plan(name: str) -> Plan:
+    description = Description.from_values({"question": "?", "dataset": "x", "scale": "quick", "margin": 0.01})
+    return Plan(plan=name, study="study", description=description, members=())
+
+
+def removed(bench: Bench) -> Outcome:
+    """The database is removed, or another put in its place, while a run uses it."""
+    folder, line = bench.new_folder(), ""
+    for other in (False, True):
+        filled(folder, 2)
+        with closing(Store(url(folder))) as store:
+            for path in folder.glob("records.db*"):
+                path.unlink()
+            if other:
+                filled(folder, 1)
+            try:
+                store.put(record(3))
+            except StoreError as error:
+                line = str(error).replace(str(folder), "OUT")
+        require("was removed or replaced" in line, f"not noticed: {line}")
+        for path in folder.glob("records.db*"):
+            path.unlink()
+    return Outcome(injected=2, message=line)
+
+
+def read_only(bench: Bench) -> Outcome:
+    """The store of another user, in a folder that cannot be written: checked, exported and loaded."""
+    folder = bench.new_folder()
+    bench.folder.chmod(0o755)
+    filled(folder, 5)
+    folder.chmod(0o555)
+    target = bench.new_folder()
+    target.chmod(0o777)
+
+    def work() -> None:
+        with closing(Store(url(folder))) as store:
+            require(store.check() == 5 and len(store.get()) == 5, "records are missing")
+            require(export_file(store, target / "records.jsonl") == 5, "not exported")
+            try:
+                store.put(record(9))
+            except StoreError:
+                return
+        raise AssertionError("it was written")
+
+    try:
+        require(as_nobody(work) == 0, "it cannot be read")
+    finally:
+        folder.chmod(0o755)
+    return Outcome(message="read as a whole; writing is refused")
