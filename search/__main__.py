@@ -36,7 +36,7 @@ class ReplayArguments:
 
     table: Path
     """Parquet file that `exhaust` wrote."""
-    samplers: str = "random,qmc,tpe,gp,nsga2,nsga3,evolution,local,hyperband"
+    samplers: str = "random,qmc,tpe,gp,nsga2,nsga3,evolution,local,predictor,hyperband,asha"
     """Search methods to compare, separated by commas."""
     trials: int = 40
     """Trials of each search."""

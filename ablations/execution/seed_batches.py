@@ -24,6 +24,8 @@ def is_joinable(task: Task, other: Task) -> bool:
         return False
     if trial.recipe.precision == "float16" or trial.recipe.batch_norm_shares > 1:
         return False
+    if task.keep_state_at is not None or trial.recipe.continues is not None:
+        return False  # a state that others continue from is that of one training
     return trial == like and dataclasses.replace(other, trial=trial) == task
 
 

@@ -42,7 +42,8 @@ class Task:
 
     `weights` is the file that a transfer starts from. The trained network is written into the folder `keep_weights`,
     named by key. The trial has a folder of its own below `trials`: checkpoints while it runs, then its record. Without
-    `trials` nothing is kept on disk.
+    `trials` nothing is kept on disk. The state after the epoch `keep_state_at` is kept there too, for trials
+    that continue this one.
     """
 
     trial: Trial
@@ -53,6 +54,7 @@ class Task:
     weights: Path | None = None
     keep_weights: Path | None = None
     trials: Path | None = None
+    keep_state_at: int | None = None
 
     @property
     def key(self) -> str:
@@ -138,14 +140,23 @@ def _trained(
     group: Group | None,
 ) -> Record:
     from xception.data import load
+    from xception.train.checkpoint import CheckpointFolder
     from xception.train.distributed import ALONE
-    from xception.train.loop import fit
+    from xception.train.loop import KeptState, fit
 
     group = group or ALONE
     if group.rank == 0:
         group.from_first(lambda: task)  # the others wait for it
     trial = task.trial
     dataset = load(task.source.seen_by(trial.dataset), trial.dataset.image_size)
+
+    def states(key: str) -> CheckpointFolder | None:
+        """The folder in which a trial keeps the state that others continue from."""
+        if task.trials is None:
+            return None
+        return CheckpointFolder(path=task.trials / key / "state", semantics=trial.semantics, say=say)
+
+    own = None if task.keep_state_at is None else states(task.key)
     result = fit(
         model=trial.model,
         recipe=trial.recipe,
@@ -156,6 +167,8 @@ def _trained(
         device=task.device,
         weights=task.weights,
         checkpoints=checkpoints,
+        parent=None if trial.recipe.continues is None else states(trial.recipe.continues.parent),
+        keep=None if own is None or task.keep_state_at is None else KeptState(folder=own, epoch=task.keep_state_at),
         group=group,
         on_epoch=on_epoch,
         on_step=on_step,

@@ -1,10 +1,11 @@
-"""Search methods compared on a table: the same code as a real search's, with training replaced by looking up.
+"""Search methods compared on a table: real searches, pruners among them, whose trainings are looked up.
 
 Each search sees the validation accuracy of one seed of a network, drawn once, as a search on a budget does, or the mean
-over its seeds, as one with so many seeds per candidate does; its regret is how far the mean
-test accuracy of what it would pick lies below that of the best network. The simulated clock adds up the training times
-that were measured. A network that is suggested again is, as in a real search, neither paid for nor counted: the sampler
-is told what is known of it.
+over its seeds, as one with so many seeds per candidate does. The truth about a network is the mean test accuracy over
+the seeds that the search does not see (over all where it sees their mean, or where there is one alone); the regret of a
+search is how far that of its pick lies below the best. A search of the whole table that sees one seed has a regret too:
+it is the floor, shown beside every method. Methods are compared by paired differences to random search. The simulated
+clock adds up the training times that were measured.
 """
 
 from __future__ import annotations
@@ -20,28 +21,30 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from search.benchmark.tabular import Table
-from search.design.definition import COUNTED, FREE_DRAW, MOST_REJECTIONS, POPULATED, SAMPLERS, SEMANTICS, Definition
+from ablations.design.trial import Trial
+from search.benchmark.simulation import simulate
+from search.benchmark.tabular import Measured, Table
+from search.design.definition import POPULATED, RUNG_PRUNERS, SAMPLERS, SEMANTICS, Definition
 from search.design.space import Value, Values
-from search.engine.index import Index
-from search.engine.ledger import Row
-from search.engine.samplers import check_sampler, trial_seed
+from search.engine.samplers import check_sampler
+from xception.base.canonical import canonical_json
 
 __all__ = [
     "METHODS",
     "Run",
     "check_methods",
     "compare_methods",
+    "exhaustive_regret",
     "mean_interval",
-    "ranks",
     "regret_at",
     "replay",
     "runs_frame",
     "summary",
 ]
 
-METHODS = (*SAMPLERS, "hyperband")
-_ETA = 3  # Hyperband's reduction factor
+# Pruners are those of searches with random candidates.
+METHODS = (*SAMPLERS, *RUNG_PRUNERS)
+BASELINE = "random"
 Array = NDArray[np.float64]
 
 
@@ -53,6 +56,7 @@ class Run:
 
     method: str
     repeat: int
+    table: str = ""
     spent: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     val_regret: list[float] = field(default_factory=list)
@@ -77,8 +81,7 @@ def check_methods(methods: Sequence[str], table: Table) -> None:
             f"--samplers: {','.join(methods)!r} is not allowed; each at most once, from {', '.join(METHODS)}"
         )
     for method in methods:
-        if method != "hyperband":
-            check_sampler(_definition(table, method, 0), table.space)
+        check_sampler(_definition(table, method, 0), table.space)
 
 
 def replay(
@@ -93,16 +96,24 @@ def replay(
     """Return one search of that many trials, simulated on the table; with `all_seeds` it sees the mean over a network's
     seeds.
 
-    `objectives` are val_accuracy and, beside it, macs or params; Hyperband knows the first alone.
+    `trials` are whole trainings; rungs of a pruner cost their share. `objectives` are val_accuracy and, beside it, macs
+    or params.
     """
     began = time.perf_counter()
-    run = _Simulation(table, method, seed, all_seeds=all_seeds)
-    if method == "hyperband":
-        _hyperband(table, run, trials)
-    else:
-        _ask_and_tell(table, run, _definition(table, method, seed, objectives), trials)
-    run.run.wall_seconds = time.perf_counter() - began
-    return run.run
+    view = _View(table, method, seed, all_seeds=all_seeds)
+    rows = simulate(
+        table, _definition(table, method, seed, objectives), view.look_up, budget=float(trials), on_result=view.take
+    )
+    view.run.own_seconds = sum(row.sampler_seconds or 0.0 for row in rows)
+    view.run.wall_seconds = time.perf_counter() - began
+    return view.run
+
+
+def exhaustive_regret(table: Table, seed: int) -> float:
+    """Return the regret of a search that sees every network with the seeds of one repeat: what their noise leaves."""
+    view = _View(table, "exhaustive", seed, all_seeds=False)
+    best = max(table.grid, key=lambda values: view.seen(values).val_accuracy)
+    return view.best_test - view.truth(best)[1]
 
 
 def compare_methods(
@@ -152,34 +163,38 @@ def regret_at(run: Run, places: Array, *, over: str, kind: str = "test_regret") 
     return np.where(places > axis[-1] + 1e-9, math.nan, out) if over == "seconds" else out
 
 
-def summary(runs: Sequence[Run], trials: int) -> pd.DataFrame:
-    """Return one row per method: the regrets after all trials with 95 % t intervals over repeats, the mean rank, and
-    times.
+def summary(runs: Sequence[Run], trials: int, floors: Sequence[float] = ()) -> pd.DataFrame:
+    """Return one row per method: regrets after all trials with 95 % t intervals over repeats, by how much the regret
+    lies below random search's (paired), how much of it is above the floor of each repeat, and times.
+
+    Runs on several tables are in one sequence; a repeat of one of them is a repeat.
     """
-    rank, low, high = ranks(runs, trials)
+    place = np.array([float(trials)])
+    by_method = _by_method(runs)
+    final = {
+        method: {(run.table, run.repeat): float(regret_at(run, place, over="spent")[0]) for run in own}
+        for method, own in by_method.items()
+    }
     rows = []
-    for i, (method, own) in enumerate(_by_method(runs).items()):
+    for method, own in by_method.items():
         row: dict[str, object] = {"method": method, "repeats": len(own), "trials": trials}
         for kind in ("test_regret", "val_regret"):
-            values = np.array([regret_at(run, np.array([float(trials)]), over="spent", kind=kind)[0] for run in own])
+            values = np.array([regret_at(run, place, over="spent", kind=kind)[0] for run in own])
             row |= dict(zip((kind, f"{kind}_ci_low", f"{kind}_ci_high"), mean_interval(values), strict=True))
-        row |= {"mean_rank": rank[i], "mean_rank_ci_low": low[i], "mean_rank_ci_high": high[i]}
+        if BASELINE in final and method != BASELINE:
+            shared = [key for key in final[method] if key in final[BASELINE]]
+            less = np.array([final[BASELINE][key] - final[method][key] for key in shared])
+            names = ("lower_than_random", "lower_than_random_ci_low", "lower_than_random_ci_high")
+            row |= dict(zip(names, mean_interval(less), strict=True))
+        if len(floors):
+            row["floor"] = float(np.mean(floors))
         row["hours"] = float(np.mean([run.seconds[-1] for run in own])) / 3600
+        row["trainings"] = float(np.mean([run.spent[-1] for run in own]))
+        row["networks"] = float(np.mean([len({frozenset(v.items()) for v in run.evaluated}) for run in own]))
         row["own_ms_per_trial"] = 1e3 * float(np.mean([run.own_seconds / len(run.spent) for run in own]))
         row["trials_per_second"] = sum(len(run.spent) for run in own) / sum(run.wall_seconds for run in own)
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def ranks(runs: Sequence[Run], trials: int) -> tuple[Array, Array, Array]:
-    """Return the mean rank of each method by regret after all trials (1 is best, ties share), with 95 % t intervals
-    over repeats.
-    """
-    place = np.array([float(trials)])
-    table = np.array([[regret_at(run, place, over="spent")[0] for run in own] for own in _by_method(runs).values()])
-    ranked = stats.rankdata(table, axis=0)
-    triples = np.array([mean_interval(row) for row in ranked])
-    return triples[:, 0], triples[:, 1], triples[:, 2]
 
 
 def mean_interval(values: Array) -> tuple[float, float, float]:
@@ -191,101 +206,72 @@ def mean_interval(values: Array) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-class _Simulation:
-    """What a method sees, what it costs, and how good its pick is."""
+class _View:
+    """What a search sees of a table, what that costs, and how good its pick is by what it does not see."""
 
     def __init__(self, table: Table, method: str, seed: int, *, all_seeds: bool) -> None:
-        self.table, self.run = table, Run(method, seed)
+        self.table, self.run = table, Run(method, seed, table=table.name)
+        self._all_seeds = all_seeds
         generator = random.Random(seed)
-        self._seed_of = {
-            frozenset(values.items()): None if all_seeds else generator.choice(table.seeds(values))
-            for values in table.grid
-        }
-        means = [table.at(values) for values in table.grid]
-        self._best_val, self._best_test = max(m.val_accuracy for m in means), max(m.test_accuracy for m in means)
-        self._paid: dict[frozenset[tuple[str, Value]], float] = {}
+        # In the order of the grid: repeat r of every method sees the same seed of a network.
+        self._seed_of = {_place(values): generator.choice(table.seeds(values)) for values in table.grid}
+        self._values_of = {table.model_of(values): values for values in table.grid}
+        truths = [self.truth(values) for values in table.grid]
+        self.best_val, self.best_test = max(t[0] for t in truths), max(t[1] for t in truths)
         self._pick: tuple[int, float, Values] | None = None
 
-    def evaluate(self, values: Values, epoch: int | None = None) -> float:
-        """Return the validation accuracy of a network, up to an epoch; pay for what was not paid for."""
-        place = frozenset(values.items())
-        seen = self.table.at(values, self._seed_of[place], epoch)
-        paid = self._paid.get(place, 0.0)
-        clock = self.run.seconds[-1] if self.run.seconds else 0.0
-        self.run.seconds.append(clock + max(seen.train_seconds - paid, 0.0))
-        self._paid[place] = max(paid, seen.train_seconds)
-        rank = (epoch or 10**9, seen.val_accuracy)
+    def seen(self, values: Values, epochs: int | None = None) -> Measured:
+        """Return what the search sees of a network, trained for so many epochs or whole."""
+        return self.table.trained(values, None if self._all_seeds else self._seed_of[_place(values)], epochs)
+
+    def truth(self, values: Values) -> tuple[float, float]:
+        """Return the validation and the test accuracy of a network by the seeds that are not seen."""
+        hidden = [seed for seed in self.table.seeds(values) if seed != self._seed_of[_place(values)]]
+        if self._all_seeds or not hidden:
+            mean = self.table.at(values)
+            return mean.val_accuracy, mean.test_accuracy
+        found = [self.table.at(values, seed) for seed in hidden]
+        return float(np.mean([m.val_accuracy for m in found])), float(np.mean([m.test_accuracy for m in found]))
+
+    def look_up(self, trial: Trial) -> tuple[float, float]:
+        """Return the validation accuracy of a trial, and the seconds that it takes."""
+        seen = self.seen(self._values_of[canonical_json(trial.model)], trial.recipe.epochs)
+        return seen.val_accuracy, seen.train_seconds
+
+    def take(self, trial: Trial, accuracy: float, seconds: float, spent: float) -> None:
+        """Take in a result of the search: pay for it, and see what it would pick."""
+        values = self._values_of[canonical_json(trial.model)]
+        run = self.run
+        share = 1.0 if trial.recipe.continues is None else 1 - trial.recipe.continues.epoch / trial.recipe.epochs
+        clock = run.seconds[-1] if run.seconds else 0.0
+        run.seconds.append(clock + share * seconds)
+        rank = (trial.recipe.epochs, accuracy)
         if self._pick is None or rank > self._pick[:2]:
             self._pick = (*rank, values)
-        mean = self.table.at(self._pick[2])
-        self.run.val_regret.append(self._best_val - mean.val_accuracy)
-        self.run.test_regret.append(self._best_test - mean.test_accuracy)
-        self.run.evaluated.append(values)
-        self.run.picked.append(self._pick[2])
-        return seen.val_accuracy
+        val, test = self.truth(self._pick[2])
+        run.val_regret.append(self.best_val - val)
+        run.test_regret.append(self.best_test - test)
+        run.spent.append(spent)
+        run.evaluated.append(values)
+        run.picked.append(self._pick[2])
 
 
-def _definition(table: Table, sampler: str, seed: int, objectives: tuple[str, ...] = ("val_accuracy",)) -> Definition:
-    population = 10 if sampler in POPULATED else Definition.population
+def _place(values: Values) -> frozenset[tuple[str, Value]]:
+    return frozenset(values.items())
+
+
+def _definition(table: Table, method: str, seed: int, objectives: tuple[str, ...] = ("val_accuracy",)) -> Definition:
+    sampler, pruner = (BASELINE, method) if method in RUNG_PRUNERS else (method, "none")
     return Definition(
         space=table.space.name,
         design=table.design,
         sampler=sampler,
+        pruner=pruner,
         objectives=objectives,
         seed=seed,
-        population=population,
+        population=10 if sampler in POPULATED else Definition.population,
         semantics=SEMANTICS,
     )
-
-
-def _ask_and_tell(table: Table, simulation: _Simulation, definition: Definition, trials: int) -> None:
-    index, run = Index(definition, table.space), simulation.run
-    first: dict[frozenset[tuple[str, Value]], int] = {}  # the suggestion that a network was trained for
-    number = repeats = 0
-    while len(first) < min(trials, len(table.grid)) and repeats < MOST_REJECTIONS:
-        given = table.space.draw(random.Random(trial_seed(definition.seed, number))) if repeats >= FREE_DRAW else None
-        asked = index.ask(given)
-        run.own_seconds += asked.sampler_seconds
-        twin = first.setdefault(frozenset(asked.values.items()), number)
-        if twin != number:
-            repeats += 1
-            index.tell(Row(number=number, state="duplicate", params=asked.values, model="", twin=twin))
-        else:
-            repeats = 0
-            known = {name: float(getattr(table.at(asked.values), name)) for name in COUNTED}
-            known["val_accuracy"] = simulation.evaluate(asked.values)
-            run.spent.append(float(len(first)))
-            values = tuple(known[name] for name in definition.objectives)
-            index.tell(Row(number=number, state="complete", params=asked.values, model="", values=values))
-        number += 1
-
-
-def _hyperband(table: Table, simulation: _Simulation, trials: int) -> None:
-    """Li et al. 2018 (arXiv:1603.06560), Algorithm 1, over and over until the budget of whole trainings is spent."""
-    generator = random.Random(f"hyperband {simulation.run.repeat}")
-    most = len(table.at(table.grid[0]).val_curve)
-    brackets = int(math.log(most, _ETA) + 1e-9)
-    spent: dict[frozenset[tuple[str, Value]], float] = {}
-    total = 0.0
-    while True:
-        for s in range(brackets, -1, -1):
-            candidates = [table.space.draw(generator) for _ in range(math.ceil((brackets + 1) / (s + 1) * _ETA**s))]
-            for i in range(s + 1):
-                epochs = max(1, int(most * float(_ETA) ** (i - s) + 1e-9))
-                scores = []
-                for values in candidates:
-                    place = frozenset(values.items())
-                    extra = max(epochs - spent.get(place, 0.0), 0.0) / most
-                    if total + extra > trials + 1e-9:
-                        return
-                    if extra == 0 and len(simulation.run.spent) > 50 * trials:  # the whole table is paid for
-                        return
-                    total += extra
-                    spent[place] = max(spent.get(place, 0.0), float(epochs))
-                    scores.append(simulation.evaluate(values, None if epochs == most else epochs))
-                    simulation.run.spent.append(total)
-                order = sorted(range(len(candidates)), key=lambda j: -scores[j])
-                candidates = [candidates[j] for j in order[: max(1, len(candidates) // _ETA)]]
 
 
 def _by_method(runs: Sequence[Run]) -> dict[str, list[Run]]:

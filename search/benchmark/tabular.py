@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,17 @@ class Table:
         self.grid = list(self.space.grid())
         self._model_of = {_place(values): canonical_json(self.space.config(network, values)) for values in self.grid}
         self._rows: dict[str, list[dict[str, Any]]] = {}
-        for row in frame.sort_values(["model", "seed"]).to_dict("records"):
-            self._rows.setdefault(row["model"], []).append({str(k): v for k, v in row.items()})
+        self._rung_rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        self._longer_rows: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        epochs = design.recipe.epochs
+        for found in frame.sort_values(["model", "seed"]).to_dict("records"):
+            row = {str(k): v for k, v in found.items()}
+            length = int(row.get("epochs", epochs))
+            if length == epochs:
+                self._rows.setdefault(row["model"], []).append(row)
+            else:
+                other = self._rung_rows if length < epochs else self._longer_rows
+                other.setdefault((row["model"], length), []).append(row)
         missing = [model for model in self._model_of.values() if model not in self._rows]
         if missing:
             lacking = f"{len(missing)} of {len(self._model_of)} networks of {space}"
@@ -110,6 +119,37 @@ class Table:
     def at(self, values: Mapping[str, Value], seed: int | None = None, epoch: int | None = None) -> Measured:
         """Return what was measured of the network at some values of the space's dimensions, as `query` does."""
         return self._measured(self._model_of[_place(values)], seed, epoch)
+
+    def model_of(self, values: Mapping[str, Value]) -> str:
+        """Return the canonical JSON of the network at some values."""
+        return self._model_of[_place(values)]
+
+    @property
+    def name(self) -> str:
+        """What tells the table from others: its space and what its networks were trained on."""
+        return " ".join([self.space.name, *(str(self.about[n]) for n in ("dataset", "training") if n in self.about)])
+
+    def trained(self, values: Mapping[str, Value], seed: int | None, epochs: int | None = None) -> Measured:
+        """Return what a training of so many epochs gave, the whole one without; where the table has none of that
+        length, the whole one's validation accuracy after as many.
+        """
+        whole = self.at(values, seed)
+        if epochs is None or epochs >= len(whole.val_curve):
+            return whole
+        own = [
+            row
+            for row in self._rung_rows.get((self.model_of(values), epochs), ())
+            if seed is None or row["seed"] == seed
+        ]
+        if not own:
+            return self.at(values, seed, epochs)
+        return replace(
+            whole,
+            val_accuracy=_mean(own, "val_accuracy"),
+            test_accuracy=_mean(own, "test_accuracy"),
+            train_seconds=_quickest(own),
+            num_seeds=len(own),
+        )
 
     def seeds(self, values: Mapping[str, Value]) -> list[int]:
         """Return the seeds that the network at some values was trained with."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +15,7 @@ from ablations.reporting.tables import csv_text
 from ablations.running.context import require_writable
 from search.benchmark.figures import regret_plot
 from search.benchmark.importance import functional_anova
-from search.benchmark.replay import check_methods, compare_methods, runs_frame, summary
+from search.benchmark.replay import check_methods, compare_methods, exhaustive_regret, runs_frame, summary
 from search.benchmark.tabular import Table
 from search.results.plots import importance_plot
 from xception.base.files import write_atomically
@@ -38,7 +40,8 @@ def replay(path: Path, methods: Sequence[str], *, trials: int, repeats: int, see
     )
     folder = out / "replay"
     folder.mkdir(exist_ok=True)
-    result = summary(runs, trials).sort_values("mean_rank", ignore_index=True)
+    floors = [exhaustive_regret(table, seed + repeat) for repeat in range(repeats)]
+    result = summary(runs, trials, floors).sort_values("test_regret", ignore_index=True)
     write_atomically(folder / "summary.csv", csv_text(result))
     write_atomically(folder / "regrets.csv", csv_text(runs_frame(runs)))
     shares = functional_anova(table.grid, [table.at(values).val_accuracy for values in table.grid])
@@ -49,9 +52,7 @@ def replay(path: Path, methods: Sequence[str], *, trials: int, repeats: int, see
     note = f"{len(table.grid)} networks of the space {table.space.name}, all of them trained ({about})."
     regret = regret_plot(runs, trials, title=f"Search methods on {table.space.name}", note=note)
     rows = result.to_dict("records")
-    spoken = "; ".join(
-        f"{row['method']}: regret {100 * row['test_regret']:.2f} pp, mean rank {row['mean_rank']:.1f}" for row in rows
-    )
+    spoken = "; ".join(f"{row['method']}: regret {100 * row['test_regret']:.2f} pp" for row in rows)
     what = f"What matters in {table.space.name}"
     method = (
         "Exact functional ANOVA of the mean over seeds; the rest to 1 are interactions of three and more, and noise."
@@ -71,15 +72,18 @@ def replay(path: Path, methods: Sequence[str], *, trials: int, repeats: int, see
 
 def _shown(result: pd.DataFrame) -> str:
     """The table for people."""
-    lines = ["method        regret (pp)            mean rank           own ms/trial  trials/s"]
+    lines = ["method        regret (pp)            lower than random (pp)  trainings  networks  own ms/trial  trials/s"]
     for row in result.to_dict("records"):
-        regret = (
-            f"{100 * row['test_regret']:.2f} [{100 * row['test_regret_ci_low']:.2f},"
-            f" {100 * row['test_regret_ci_high']:.2f}]"
-        )
-        rank = f"{row['mean_rank']:.2f} [{row['mean_rank_ci_low']:.2f}, {row['mean_rank_ci_high']:.2f}]"
+        less = "" if math.isnan(row.get("lower_than_random", math.nan)) else _interval(row, "lower_than_random")
         lines.append(
-            f"{row['method']:<12}  {regret:<21}  {rank:<18}  {row['own_ms_per_trial']:>12.2f} "
-            f" {row['trials_per_second']:>8.0f}"
+            f"{row['method']:<12}  {_interval(row, 'test_regret'):<21}  {less:<22}  {row['trainings']:>9.1f}"
+            f"  {row['networks']:>8.1f}  {row['own_ms_per_trial']:>12.2f}  {row['trials_per_second']:>8.0f}"
         )
+    floor = 100 * result["floor"].iloc[0]
+    lines.append(f"{'floor':<12}  {floor:.2f} pp: a search that sees every network once, with one seed")
     return "\n".join(lines)
+
+
+def _interval(row: Mapping[Hashable, Any], name: str) -> str:
+    low, high = 100 * row[f"{name}_ci_low"], 100 * row[f"{name}_ci_high"]
+    return f"{100 * row[name]:.2f} [{low:.2f}, {high:.2f}]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ablations.costs.training_cost import duration
@@ -17,11 +18,14 @@ from ablations.running.context import Context, check_options, open_context
 from ablations.running.run_study import run_study
 from search.design.definition import PROXIES, SEMANTICS, Definition
 from search.design.options import SearchOptions, names_in
+from search.design.restriction import parse_pairs
 from search.engine.drivers import only_driver
-from search.engine.optimize import Scores, Search
-from search.engine.optuna_file import check_optuna_file
+from search.engine.optimize import Search
+from search.engine.optuna_file import OptunaFile
 from search.engine.search_plan import BASELINE, SearchPlan, base_network, plan_base, plan_search, require_feasible
+from search.engine.suggestions import Scores
 from search.results.confirm import confirmation_plan, winners
+from search.results.origins import origins
 from search.results.results_folder import correlations, search_folder, write_confirmation, write_search
 from search.spaces import get_space
 from xception.base.canonical import canonical_json
@@ -44,6 +48,11 @@ def run_search(options: SearchOptions, command: str) -> int:
     for name, value, least in (*counts, ("--confirm-seeds", options.confirm_seeds, 2)):
         if value is not None and value < least:
             raise ValueError(f"{name}: {value} is not allowed; {least} or more")
+    if options.confirm == 0 and options.confirm_seeds is not None:
+        raise ValueError(
+            f"--confirm-seeds: {options.confirm_seeds} has no effect with --confirm 0; leave it out, or --confirm 1"
+            " or more"
+        )
     for proxy in names_in(options.proxies):
         if proxy not in PROXIES:
             raise ValueError(f"--proxies: {proxy!r} is not known; allowed: {', '.join(PROXIES)}")
@@ -51,9 +60,10 @@ def run_search(options: SearchOptions, command: str) -> int:
     check_options(asked)
     plan = _plan(options, asked)
     require_own_folder(search_folder(plan))
-    with open_context(plan.base) as context, only_driver(context.store, plan.definition.key):
+    with open_context(plan.base) as context, _alone(context.store, plan.definition):
+        file = None
         if options.optuna_db is not None:
-            check_optuna_file(options.optuna_db, context.store.url)
+            file = OptunaFile(options.optuna_db, plan.definition, plan.space, context.store.url)
         print(_first_line(plan), file=sys.stderr)
         search = Search(
             plan,
@@ -63,12 +73,23 @@ def run_search(options: SearchOptions, command: str) -> int:
             workers=context.backend.num_workers,
             scores=_scores(options, plan, context.store),
             say=lambda line: print(line, file=sys.stderr),
+            watch=file or (lambda row: None),
         )
         began = time.monotonic()
+        if file is not None:
+            for row in search.rows:
+                file(row, search.ledger.times()[row.number])
         search.run(context.backend.executor, num_trials)
+        if file is not None:
+            file.close(search.rows, search.ledger.times())
         print(_told(search, time.monotonic() - began), file=sys.stderr)
         _require_some(search)
         return _conclude(search, context, options, command)
+
+
+def _alone(store: Store, definition: Definition) -> AbstractContextManager[None]:
+    """Several drivers share a search, but one that measures: nothing may train meanwhile."""
+    return only_driver(store, definition.key) if definition.measured else nullcontext()
 
 
 def _plan(options: SearchOptions, asked: Options) -> SearchPlan:
@@ -78,7 +99,9 @@ def _plan(options: SearchOptions, asked: Options) -> SearchPlan:
     design = base.designs[BASELINE]
     base_network(design)
     definition = Definition(
-        space=options.space,
+        space=space.name,
+        fixed=parse_pairs("--fix", options.fix),
+        priors=parse_pairs("--prior", options.prior),
         design=design,
         sampler=options.sampler,
         pruner=options.pruner,
@@ -92,14 +115,14 @@ def _plan(options: SearchOptions, asked: Options) -> SearchPlan:
         filter=options.filter,
         semantics=SEMANTICS,
     )
-    plan = plan_search(definition, base)
+    plan = plan_search(definition, base, space)
     require_feasible(plan)
     return plan
 
 
 def _scores(options: SearchOptions, plan: SearchPlan, store: Store) -> Scores | None:
     """The proxies that are asked for; without one torch stays out of this process."""
-    used = [name for name in (options.warm_start, options.filter) if name]
+    used = [name for name in (options.warm_start, options.filter) if name in PROXIES]
     names = tuple(dict.fromkeys([*names_in(options.proxies), *used]))
     if not names:
         return None
@@ -120,14 +143,19 @@ def _first_line(plan: SearchPlan) -> str:
 
 def _told(search: Search, seconds: float) -> str:
     states = search.states
-    turned = (
-        ", ".join(f"{states[s]} {s}" for s in ("infeasible", "dominated", "filtered", "duplicate") if states[s])
-        or "none"
-    )
-    return (
+    turned = ", ".join(f"{states[s]} {s}" for s in ("infeasible", "dominated", "filtered") if states[s]) or "none"
+    lines = [
         f"{states['complete']} candidates complete, {states['pruned']} stopped early, {states['failed']} failed; "
-        f"{search.num_trained} trials trained in {duration(seconds)}; suggestions turned away before training: {turned}"
-    )
+        f"{search.num_trained} trials trained in {duration(seconds)}, which cost {search.trainings:.1f} whole"
+        " trainings; "
+        f"suggestions turned away before training: {turned}"
+    ]
+    if search.num_measured:
+        lines.append(f"{search.num_measured} networks measured in {duration(search.measure_seconds)}")
+    found = origins(search.rows, search.plan.definition)
+    if found is not None:
+        lines.append(found.sentence)
+    return "\n".join(lines)
 
 
 def _require_some(search: Search) -> None:
@@ -164,8 +192,6 @@ def _conclude(search: Search, context: Context, options: SearchOptions, command:
             f" {_correlation(row)}"
         )
         print(told, file=sys.stderr)
-    if options.optuna_db is not None:
-        search.index.write(options.optuna_db)
     if chosen:
         num_seeds = options.confirm_seeds or max(plan.base.scale.num_seeds, 2)
         confirmation = confirmation_plan(plan, chosen, num_seeds=num_seeds, command=command)

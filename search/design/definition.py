@@ -20,8 +20,10 @@ __all__ = [
     "MOST_REJECTIONS",
     "OBJECTIVES",
     "POPULATED",
+    "PREDICTOR",
     "PROXIES",
     "PRUNERS",
+    "RUNG_PRUNERS",
     "SAMPLERS",
     "SEMANTICS",
     "Definition",
@@ -35,32 +37,38 @@ COSTS = (*COUNTED, *MEASURED)
 OBJECTIVES = ("val_accuracy", *COSTS)
 MAXIMISED = ("val_accuracy",)
 LIMITS = COSTS
-SAMPLERS = ("random", "qmc", "tpe", "gp", "nsga2", "nsga3", "cmaes", "evolution", "local")
+SAMPLERS = ("random", "qmc", "tpe", "gp", "nsga2", "nsga3", "cmaes", "evolution", "local", "predictor")
 POPULATED = ("nsga2", "nsga3", "evolution", "local")
-PRUNERS = ("none", "hyperband", "asha", "median", "wilcoxon")
+# Of these the first three train a candidate for more and more epochs, each rung continued from the one below.
+PRUNERS = ("hyperband", "asha", "median", "wilcoxon", "none")
+RUNG_PRUNERS = ("hyperband", "asha", "median")
+PREDICTOR = "predictor"
 PROXIES = ("grad_norm", "synflow", "naswot")
 
-# Suggestions in a row that were all turned away: what is left of the space is not worth looking for.
+# Suggestions in a row that were all turned away by dominance, a proxy or what was measured: the search ends.
 MOST_REJECTIONS = 1000
 # After so many, a sampler may be at a point that it does not leave by itself: what follows is drawn at random until one
 # is taken.
 FREE_DRAW = 10
 
 # Raised where the same definition and records come to give other suggestions.
-SEMANTICS = 2
+SEMANTICS = 3
 _PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 class Definition(Config):
     """Space, network to begin with, sampler and rules of a search.
 
+    `fixed` are fields with their values, `priors` dimensions with `VALUE:PROBABILITY`, both as they were written.
     `limits` are upper bounds on costs by name. `accuracy_at_most` is a validation accuracy that no candidate can
     exceed: whoever is dominated even so is not trained. `warm_start` names a proxy by which the first candidates are
-    chosen from a random pool, `filter` one by which candidates below the lower quarter of what was trained so far are
-    turned away.
+    chosen from a random pool, `filter` a proxy or the predictor, by which candidates below the lower quarter of what
+    was trained so far are turned away.
     """
 
     space: str
+    fixed: tuple[tuple[str, str], ...] = ()
+    priors: tuple[tuple[str, str], ...] = ()
     design: Design
     sampler: str = "tpe"
     pruner: str = "none"
@@ -98,26 +106,28 @@ class Definition(Config):
                 raise ValueError(f"{name}: {value} is not allowed; {least} or more")
         if not 0 < self.accuracy_at_most <= 1:
             raise ValueError(f"--accuracy-at-most: {self.accuracy_at_most} is not allowed; above 0, at most 1")
-        for option, proxy in (("--warm-start", self.warm_start), ("--filter", self.filter)):
-            if proxy is not None:
-                _need_one_of(option, proxy, PROXIES)
+        if self.warm_start is not None:
+            _need_one_of("--warm-start", self.warm_start, PROXIES)
+        if self.filter is not None:
+            _need_one_of("--filter", self.filter, (*PROXIES, PREDICTOR))
         self._validate_pruner()
         self._refuse_idle()
         if self.sampler == "cmaes" and len(self.objectives) > 1:
             raise ValueError(
                 "--sampler: 'cmaes' is not allowed with several objectives; tpe, gp, nsga2, nsga3, evolution or random"
             )
-        if self.sampler == "cmaes" and self.limits:
+        if self.sampler == "cmaes" and self.measured:
             raise ValueError(
-                "--sampler: 'cmaes' is not allowed with constraints, which it does not use; tpe, gp or nsga2"
+                "--sampler: 'cmaes' is not allowed with limits that are measured, which it does not use; tpe, gp or"
+                " nsga2"
             )
 
     def _validate_pruner(self) -> None:
         if self.pruner == "none":
             return
-        if len(self.objectives) > 1:
-            raise ValueError(f"--pruner: {self.pruner!r} is not allowed with several objectives; none")
-        if self.objectives != ("val_accuracy",):
+        if len(self.objectives) > 1 and self.pruner != "asha":
+            raise ValueError(f"--pruner: {self.pruner!r} is not allowed with several objectives; asha or none")
+        if not self.is_trained:
             raise ValueError(f"--pruner: {self.pruner!r} has no effect where nothing is trained; none")
         if self.pruner == "wilcoxon" and self.seeds_per_candidate < 5:
             raise ValueError(
@@ -136,6 +146,13 @@ class Definition(Config):
             raise ValueError(
                 f"--population: {self.population} has no effect with --sampler {self.sampler}; leave it out, or use "
                 f"{', '.join(POPULATED)}"
+            )
+        if self.sampler == PREDICTOR and not self.is_trained:
+            raise ValueError("--sampler: 'predictor' has nothing to learn from where nothing is trained; tpe or nsga2")
+        if self.seeds_per_candidate > 1 and self.pruner in RUNG_PRUNERS:
+            raise ValueError(
+                f"--seeds-per-candidate: {self.seeds_per_candidate} is not allowed with --pruner {self.pruner}, which"
+                " continues one training; 1, or --pruner wilcoxon or none"
             )
         if self.accuracy_at_most < 1 and not (self.is_trained and len(self.objectives) > 1):
             raise ValueError(

@@ -18,7 +18,12 @@ class SearchOptions(RunOptions):
     """What can be asked of a search."""
 
     space: str | None = None
-    """Name of a space; see --list."""
+    """Name of a space (see --list), or a Python file that exports SPACE."""
+    fix: tuple[str, ...] = ()
+    """FIELD=VALUE that all candidates share, such as model.residual.kind=projection; may be repeated."""
+    prior: tuple[str, ...] = ()
+    """DIMENSION=VALUE:PROBABILITY, such as operator.kernel_size=3:0.7: where the first suggestions and random ones
+    look; may be repeated."""
     trials: int | None = None
     """Candidates to evaluate, those of an earlier run of the same search included; what is turned away before training
     does not count."""
@@ -26,17 +31,19 @@ class SearchOptions(RunOptions):
     """Any of val_accuracy, macs, params, latency_ms (measured here, alone) and memory_mib (peak of inference),
     separated by commas."""
     sampler: str = "tpe"
-    """random, qmc, tpe, gp, nsga2, nsga3, cmaes, evolution (regularised) or local."""
+    """random, qmc, tpe, gp, nsga2, nsga3, cmaes, evolution (regularised), local or predictor (a Gaussian process over
+    dimensions and size)."""
     pruner: str = "none"
-    """With val_accuracy alone: hyperband, asha or median over trainings of fewer epochs, or wilcoxon over seeds."""
+    """asha (with any objectives), hyperband or median (with val_accuracy alone): rungs of more and more epochs, each
+    continued from the one below; or wilcoxon, over seeds."""
     max_macs: str | None = None
-    """Turn away networks with more multiply-accumulates, such as 20M; they are not built."""
+    """Multiply-accumulates at most, such as 20M; larger networks are narrowed until they fit."""
     max_params: str | None = None
-    """Turn away networks with more parameters, such as 300k; they are not built."""
+    """Parameters at most, such as 300k; larger networks are narrowed until they fit."""
     max_latency_ms: float | None = None
-    """Turn away networks that are slower on this device; they are not trained."""
+    """Latency at most on this device; slower networks are narrowed, and not trained where that is not enough."""
     max_memory_mib: float | None = None
-    """Turn away networks whose inference needs more memory; they are not trained."""
+    """Memory of inference at most; larger networks are narrowed, and not trained where that is not enough."""
     accuracy_at_most: float = 1.0
     """A validation accuracy that no candidate can exceed. Candidates that would be dominated even at this accuracy are
     skipped; at 1 none are."""
@@ -51,13 +58,14 @@ class SearchOptions(RunOptions):
     warm_start: str | None = None
     """Begin with the best of a random pool by this proxy."""
     filter: str | None = None
-    """Turn away candidates below the lower quarter of those trained so far by this proxy."""
+    """Turn away candidates below the lower quarter of those trained so far by this proxy, or by the predictor."""
     confirm: int = 3
     """How many winners are trained again with fresh seeds beside the network that the search began with; 0 for none."""
     confirm_seeds: int | None = None
     """Fresh seeds of each, instead of the scale's number of seeds."""
     optuna_db: Path | None = None
-    """Write the search as an Optuna study into this SQLite file, for its dashboard."""
+    """Write the search as an Optuna study into this SQLite file while it runs, for its dashboard; other studies in it
+    stay."""
 
     @property
     def limits(self) -> tuple[tuple[str, float], ...]:

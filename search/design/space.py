@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from optuna import Trial
     from optuna.distributions import BaseDistribution
 
-__all__ = ["Choice", "Dimension", "Integer", "Real", "Space", "Value", "Values", "When", "changed", "scaled"]
+__all__ = ["Choice", "Dimension", "Integer", "Prior", "Real", "Space", "Value", "Values", "When", "changed", "scaled"]
 
 Value = bool | int | float | str
 Values = dict[str, Value]
+# Values with their probabilities; what is left to 1 is shared evenly by the values that are not named.
+Prior = tuple[tuple[Value, float], ...]
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class Integer:
     low: int
     high: int
     when: tuple[When, ...] = ()
+    prior: Prior = ()
+
+    def __post_init__(self) -> None:
+        _check_prior(self.name, self.prior, self.values or ())
 
     @property
     def values(self) -> tuple[Value, ...] | None:
@@ -51,7 +57,7 @@ class Integer:
 
     def at(self, unit: float) -> Value:
         """Return the value at a place in [0, 1)."""
-        return self.low + int(unit * (self.high - self.low + 1))
+        return _value_at(unit, self.values or (), self.prior)
 
     def suggest(self, trial: Trial) -> Value:
         """Ask an Optuna trial for a value."""
@@ -103,6 +109,10 @@ class Choice:
     name: str
     options: tuple[Value, ...]
     when: tuple[When, ...] = ()
+    prior: Prior = ()
+
+    def __post_init__(self) -> None:
+        _check_prior(self.name, self.prior, self.options)
 
     @property
     def values(self) -> tuple[Value, ...] | None:
@@ -111,7 +121,7 @@ class Choice:
 
     def at(self, unit: float) -> Value:
         """Return the value at a place in [0, 1)."""
-        return self.options[int(unit * len(self.options))]
+        return _value_at(unit, self.options, self.prior)
 
     def suggest(self, trial: Trial) -> Value:
         """Ask an Optuna trial for a value."""
@@ -159,13 +169,20 @@ class Space:
     @property
     def digest(self) -> str:
         """What two definitions of a space share where the same values mean the same network."""
-        rows = [[type(d).__name__, *_plain(vars(d))] for d in self.dimensions]
+        # A prior says where to look first, not what a value means.
+        known = [{name: value for name, value in vars(d).items() if name != "prior"} for d in self.dimensions]
+        rows = [[type(d).__name__, *_plain(values)] for d, values in zip(self.dimensions, known, strict=True)]
         return key_of([self.version, rows, _plain(dict(self.limits))])
 
     @property
     def is_conditional(self) -> bool:
         """Whether some dimension does not always take part."""
         return any(d.when for d in self.dimensions)
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether some dimension has a prior."""
+        return any(getattr(d, "prior", ()) for d in self.dimensions)
 
     @property
     def is_numeric(self) -> bool:
@@ -250,6 +267,34 @@ def changed(base: XceptionConfig, changes: Mapping[str, Any]) -> XceptionConfig:
             place = place.setdefault(parent, {})
         place[name] = list(value) if isinstance(value, tuple) else value
     return from_plain(XceptionConfig, plain)
+
+
+def _value_at(unit: float, values: tuple[Value, ...], prior: Prior) -> Value:
+    """The value at a place in [0, 1) where each value takes up as much of it as it is probable."""
+    if not prior:
+        return values[int(unit * len(values))]
+    named = dict(prior)
+    rest = (1 - sum(named.values())) / max(len(values) - len(named), 1)
+    for value in values:
+        unit -= named.get(value, rest)
+        if unit < 0:
+            return value
+    return max(values, key=lambda value: named.get(value, rest))  # sums of fractions may fall short of 1
+
+
+def _check_prior(name: str, prior: Prior, values: tuple[Value, ...]) -> None:
+    named = dict(prior)
+    unknown = [value for value in named if value not in values]
+    if unknown or len(named) != len(prior):
+        allowed = f"each of {', '.join(map(str, values))} at most once"
+        raise ValueError(f"{name}: a prior over {', '.join(str(v) for v, _ in prior)} is not allowed; {allowed}")
+    total = sum(named.values())
+    is_whole = abs(total - 1) < 1e-9 if len(named) == len(values) else total < 1
+    if prior and (min(named.values()) <= 0 or not is_whole):
+        raise ValueError(
+            f"{name}: a prior of {', '.join(f'{p:g}' for p in named.values())} is not allowed; probabilities above 0"
+            " that come to less than 1, or to 1 where all values are named"
+        )
 
 
 def _others(dimension: Dimension, value: Value) -> list[Value]:

@@ -1,4 +1,4 @@
-"""One driver at a time asks and tells a search: the ledger has one order of suggestions."""
+"""One driver at a time where a search measures latency or memory: nothing may train meanwhile."""
 
 from __future__ import annotations
 

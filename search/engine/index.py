@@ -8,22 +8,23 @@ again.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.storages import InMemoryStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from search.design.definition import Definition
 from search.design.space import Space, Values
 from search.engine.evolution import FromValues
 from search.engine.ledger import Row
-from search.engine.optuna_file import update_study
-from search.engine.samplers import make_pruner, make_sampler
+from search.engine.optuna_file import study_name
+from search.engine.samplers import Propose, make_pruner, make_sampler
 
 __all__ = ["Asked", "Index"]
 
@@ -41,16 +42,32 @@ class Asked:
     sampler_seconds: float
 
 
+class _Storage(InMemoryStorage):
+    """Optuna's storage in memory, in which a suggestion can be changed before it is told."""
+
+    def replace_params(self, number: int, params: Values, distributions: dict[str, BaseDistribution]) -> None:
+        """Give a running trial other values."""
+        trial = copy.copy(self._get_trial(number))
+        trial.params, trial.distributions = dict(params), dict(distributions)
+        self._set_trial(number, trial)
+
+
 class Index:
     """The Optuna study of a search, at the state that the ledger's rows give."""
 
-    def __init__(self, definition: Definition, space: Space, rows: Sequence[Row] = ()) -> None:
+    def __init__(
+        self,
+        definition: Definition,
+        space: Space,
+        rows: Sequence[Row] = (),
+        costs: Propose = lambda values: {},
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._definition, self._space = definition, space
-        self._storage = InMemoryStorage()
+        self._definition, self._space, self._costs = definition, space, costs
+        self._storage = _Storage()
         self.study = optuna.create_study(
             storage=self._storage,
-            study_name=f"{definition.space} {definition.key[:12]}",
+            study_name=study_name(definition),
             directions=["maximize" if sign < 0 else "minimize" for sign in definition.signs],
             pruner=make_pruner(definition),
         )
@@ -58,7 +75,16 @@ class Index:
         self._distributions = {d.name: d.distribution() for d in space.dimensions}
         self._rows: list[Row] = []
         for row in rows:
-            self._replay(row) if definition.sampler == "cmaes" else self._restore(row)
+            self.take(row)
+
+    @property
+    def num_rows(self) -> int:
+        """How many suggestions are in."""
+        return len(self._rows)
+
+    def take(self, row: Row) -> None:
+        """Take in a suggestion that the ledger has."""
+        self._replay(row) if self._forgets else self._restore(row)
 
     def ask(self, values: Values | None = None) -> Asked:
         """Return the next suggestion: the sampler's, or the values that are given."""
@@ -66,7 +92,7 @@ class Index:
         before = self._storage.get_study_system_attrs(self._id)
         began = time.perf_counter()
         if values is None:
-            self.study.sampler = make_sampler(self._definition, self._space, number)
+            self.study.sampler = make_sampler(self._definition, self._space, number, self._costs)
         else:
             given = values
             self.study.sampler = FromValues(lambda study, trial: given)
@@ -81,6 +107,11 @@ class Index:
             search_attributes={} if self._forgets else {k: v for k, v in after.items() if before.get(k) is not v},
             sampler_seconds=seconds,
         )
+
+    def change(self, number: int, values: Values) -> None:
+        """Give a suggestion other values than its sampler's; what the sampler keeps with it stays."""
+        self._storage.replace_params(number, values, {name: self._distributions[name] for name in values})
+        self._rows[number] = replace(self._rows[number], params=values)
 
     def constrain(self, number: int, excess: dict[str, float]) -> None:
         """Say by how much a suggestion exceeds each limit, as a fraction; negative within it."""
@@ -99,6 +130,10 @@ class Index:
         self.study.tell(row.number, values, state)
         return {k: v for k, v in self._attributes(row.number).items() if "relative_params" not in k}
 
+    def is_told(self, number: int) -> bool:
+        """Whether what came of a suggestion was told."""
+        return self._storage.get_trial(number).state.is_finished()
+
     def worst(self, known: Sequence[float | None]) -> tuple[float, ...]:
         """Return values with the worst seen so far where none is known, for samplers that learn from values alone."""
         seen = [row.values for row in self._rows if row.state == "complete"]
@@ -108,17 +143,6 @@ class Index:
             worst = (max(column) if sign > 0 else min(column)) if column else 0.0
             out.append(worst if value is None else value)
         return tuple(out)
-
-    def write(self, path: Path) -> None:
-        """Add the study to an SQLite file that Optuna and its dashboard read, or bring it up to date there.
-
-        Raises:
-            ValueError: the file is another one, or cannot be written.
-        """
-        trials = self.study.get_trials(deepcopy=False)
-        finished = [(trial.number, _plain(trial)) for trial in trials if trial.state.is_finished()]
-        names = self._definition.objectives
-        update_study(path, self.study, finished, search=self._definition.key, names=names)
 
     @property
     def _forgets(self) -> bool:
@@ -133,13 +157,9 @@ class Index:
     def _outcome(self, row: Row) -> tuple[TrialState, list[float] | None]:
         if row.told:
             return TrialState.COMPLETE, list(row.told)
-        origin = self._rows[row.twin] if row.twin is not None else row
-        if origin.told:
-            return TrialState.COMPLETE, list(origin.told)
-        if origin.state == "complete":
-            return TrialState.COMPLETE, [value for value in origin.values if value is not None]
-        failed = origin.state in ("failed", "asked")  # a twin may still be trained by another worker
-        return (TrialState.FAIL if failed else TrialState.PRUNED), None
+        if row.state == "complete":
+            return TrialState.COMPLETE, [value for value in row.values if value is not None]
+        return (TrialState.FAIL if row.state in ("failed", "asked") else TrialState.PRUNED), None
 
     def _restore(self, row: Row) -> None:
         """Put a row into the study as it was."""
@@ -166,25 +186,11 @@ class Index:
         """Ask for a row again, so that the sampler keeps what it kept; with several workers the ledger's values replace
         the suggestion.
         """
-        asked = self.ask(row.params if row.given else None)
-        for name, value in row.params.items():
-            if asked.values[name] != value:
-                distribution = self._distributions[name]
-                self._storage.set_trial_param(row.number, name, distribution.to_internal_repr(value), distribution)
+        asked = self.ask(None if row.origin == "sampler" or row.changes else row.params)
+        if asked.values != row.params:
+            self.change(row.number, row.params)
         self._rows[row.number] = row
         for step, value in row.steps:
             self._storage.set_trial_intermediate_value(row.number, step, value)
         if row.state != "asked":
             self.tell(row)
-
-
-def _plain(trial: FrozenTrial) -> FrozenTrial:
-    """A trial without what only its sampler reads, but for the constraints."""
-    return optuna.trial.create_trial(
-        state=trial.state,
-        values=trial.values,
-        params=trial.params,
-        distributions=trial.distributions,
-        intermediate_values=trial.intermediate_values,
-        system_attrs={name: value for name, value in trial.system_attrs.items() if name.startswith(_CONSTRAINT)},
-    )

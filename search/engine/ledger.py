@@ -18,14 +18,16 @@ from search.design.definition import Definition
 from search.design.space import Values
 from xception.base.canonical import canonical_json
 
-__all__ = ["FINAL", "Ledger", "Row", "State"]
+__all__ = ["FINAL", "Ledger", "Origin", "Row", "State"]
 
-# `asked`: suggested, and not finished yet. The others are final:
-# `complete`: evaluated. `pruned`: stopped by the pruner. `failed`: a training failed. Not trained: `infeasible` (beyond
-# a limit), `dominated` (whatever accuracy it may reach), `filtered` (by a proxy), `duplicate` (the network of an
-# earlier suggestion).
-State = Literal["asked", "complete", "pruned", "failed", "infeasible", "dominated", "filtered", "duplicate"]
+# `asked`: suggested, and not finished yet. The others are final: `complete`: evaluated. `pruned`: stopped by the
+# pruner, which may go on with it later. `failed`: a training failed. Not trained: `infeasible` (beyond a limit that is
+# measured), `dominated` (whatever accuracy it may reach), `filtered` (by a proxy or the predictor).
+State = Literal["asked", "complete", "pruned", "failed", "infeasible", "dominated", "filtered"]
 FINAL = tuple(state for state in get_args(State) if state != "asked")
+
+# Where values come from: `proxy` and `prior` choose the first, `drawn` are random ones in place of the sampler's.
+Origin = Literal["sampler", "proxy", "prior", "drawn"]
 
 _metadata = sa.MetaData()
 _searches = sa.Table(
@@ -70,8 +72,9 @@ class Row:
     proxies: dict[str, float] = field(default_factory=dict)
     steps: tuple[tuple[int, float], ...] = ()
     told: tuple[float, ...] = ()  # what the sampler was told where that is not `values`
-    given: bool = False  # not the sampler's: chosen by a proxy, or drawn because the sampler found nothing new
-    twin: int | None = None  # the earlier suggestion that a duplicate repeats
+    origin: Origin = "sampler"
+    changes: int = 0  # dimensions that differ from what the sampler asked for, as that was known or beyond a limit
+    trainings: float = 0.0  # spent, in whole ones
     trial_attributes: dict[str, Any] = field(default_factory=dict)
     search_attributes: dict[str, Any] = field(default_factory=dict)
     sampler_seconds: float | None = None
@@ -115,15 +118,15 @@ class Ledger:
             }
             store.write(lambda connection: connection.execute(sa.insert(_searches).values(**row, begun_at=_now())))
 
-    def rows(self) -> list[Row]:
-        """Return all suggestions by number.
+    def rows(self, since: int = 0) -> list[Row]:
+        """Return the suggestions from a number on, in order.
 
         Raises:
             StoreError: a number is missing.
         """
-        query = sa.select(_trials).where(_trials.c.search == self.search).order_by(_trials.c.number)
-        rows = [_row(found) for found in self._store.rows(query)]
-        for number, row in enumerate(rows):
+        query = sa.select(_trials).where(_trials.c.search == self.search, _trials.c.number >= since)
+        rows = [_row(found) for found in self._store.rows(query.order_by(_trials.c.number))]
+        for number, row in enumerate(rows, since):
             if row.number != number:
                 raise StoreError(
                     f"--store: {self._store.name} lacks suggestion {number} of a search; give another --seed to begin"
@@ -131,29 +134,41 @@ class Ledger:
                 )
         return rows
 
-    def add(self, *rows: Row) -> None:
-        """Write new suggestions, all or none."""
+    def times(self) -> dict[int, tuple[datetime, datetime | None]]:
+        """Return when each suggestion was asked for, and when it was told what came of it, by number."""
+        columns = sa.select(_trials.c.number, _trials.c.asked_at, _trials.c.told_at)
+        found = self._store.rows(columns.where(_trials.c.search == self.search))
+        return {
+            row["number"]: (
+                datetime.fromisoformat(row["asked_at"]),
+                None if row["told_at"] is None else datetime.fromisoformat(row["told_at"]),
+            )
+            for row in found
+        }
+
+    def add(self, row: Row) -> bool:
+        """Write a new suggestion; return False where another driver has taken its number."""
         now = _now()
-        values = [
-            {"search": self.search, "number": row.number, **_content(row), "asked_at": now, "told_at": now}
-            for row in rows
-        ]
-        for value in values:
-            value["told_at"] = None if value["state"] == "asked" else now
+        values = {"search": self.search, "number": row.number, **_content(row), "asked_at": now}
+        values["told_at"] = None if row.state == "asked" else now
+        place = (_trials.c.search == self.search) & (_trials.c.number == row.number)
 
-        def write(connection: sa.Connection) -> None:
-            for row in rows:
-                connection.execute(
-                    sa.delete(_trials).where(_trials.c.search == self.search, _trials.c.number == row.number)
-                )
-            connection.execute(sa.insert(_trials), values)
+        def write(connection: sa.Connection) -> bool:
+            try:
+                with connection.begin_nested():
+                    connection.execute(sa.insert(_trials), values)
+            except sa.exc.IntegrityError:
+                there = connection.execute(sa.select(_trials.c.content).where(place)).scalar_one()
+                return bool(there == values["content"])  # then it is ours, and the answer to writing it was lost
+            return True
 
-        self._store.write(write)
+        return self._store.write(write)
 
     def finish(self, row: Row) -> None:
-        """Write what came of a suggestion."""
+        """Write what came of a suggestion, or that it goes on."""
         place = (_trials.c.search == self.search) & (_trials.c.number == row.number)
-        statement = sa.update(_trials).where(place).values(**_content(row), told_at=_now())
+        told = None if row.state == "asked" else _now()
+        statement = sa.update(_trials).where(place).values(**_content(row), told_at=told)
         self._store.write(lambda connection: connection.execute(statement))
 
 
@@ -162,7 +177,7 @@ def _content(row: Row) -> dict[str, Any]:
     content = {
         name: value
         for name, value in known.items()
-        if value is not None and value is not False and value not in ({}, ())
+        if value is not None and value not in ({}, (), 0) and (name, value) != ("origin", "sampler")
     }
     return {"state": row.state, "content": json.dumps(content)}
 

@@ -5,22 +5,38 @@ from __future__ import annotations
 import os
 import sqlite3
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import optuna
 import sqlalchemy as sa
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
+from search.design.definition import Definition
+from search.design.space import Space
+from search.engine.ledger import Row
 from xception.base.files import lock_folder
 
-__all__ = ["check_optuna_file", "update_study"]
+__all__ = ["OptunaFile", "check_optuna_file", "study_name"]
 
 _TABLES = {"alembic_version", "studies", "trials", "version_info"}
 _NUMBER, _SEARCH = "suggestion", "search"
+_STATES = {
+    "asked": TrialState.RUNNING,
+    "complete": TrialState.COMPLETE,
+    "failed": TrialState.FAIL,
+    "pruned": TrialState.PRUNED,
+    "infeasible": TrialState.PRUNED,
+    "dominated": TrialState.PRUNED,
+    "filtered": TrialState.PRUNED,
+}
+Times = tuple[datetime, datetime | None]
 
 
 def check_optuna_file(path: Path, store: sa.URL | None = None) -> None:
@@ -51,35 +67,106 @@ def check_optuna_file(path: Path, store: sa.URL | None = None) -> None:
         raise ValueError(f"--optuna-db: {path}: {' '.join(str(error).split())[:200]}; {allowed}") from None
 
 
-def update_study(
-    path: Path, study: optuna.Study, trials: Sequence[tuple[int, FrozenTrial]], *, search: str, names: Sequence[str]
-) -> None:
-    """Add a study to a database, or those of its trials that are not there yet; nothing else in the file is changed.
+class OptunaFile:
+    """A search in a database, written suggestion by suggestion: its dashboard shows the search while it runs.
 
-    `trials` are finished ones with the numbers of their suggestions, which they keep as an attribute.
+    Call it with every row that is written. Trials have the times of the suggestions and, as attributes, the
+    suggestion's number, the trials' keys, costs and state; a candidate that may still go on is a running one. Nothing
+    else in the file is changed.
 
     Raises:
         ValueError: the file is none that may be written.
     """
-    check_optuna_file(path)
-    with lock_folder(path.parent):
-        storage = _open(path)
-        written = optuna.create_study(
-            storage=storage, study_name=study.study_name, directions=study.directions, load_if_exists=True
+
+    def __init__(self, path: Path, definition: Definition, space: Space, store: sa.URL | None = None) -> None:
+        check_optuna_file(path, store)
+        self._path, self._distributions = path, {d.name: d.distribution() for d in space.dimensions}
+        self._is_promoting = definition.pruner == "asha"
+        self._names = definition.objectives
+        with lock_folder(path.parent):
+            self._storage = _open(path)
+            name = study_name(definition)
+            directions = [StudyDirection.MAXIMIZE if sign < 0 else StudyDirection.MINIMIZE for sign in definition.signs]
+            study = optuna.create_study(
+                storage=self._storage, study_name=name, directions=directions, load_if_exists=True
+            )
+            if study.user_attrs.get(_SEARCH) != definition.key and study.get_trials(
+                deepcopy=False
+            ):  # an earlier version's
+                optuna.delete_study(study_name=name, storage=self._storage)
+                study = optuna.create_study(storage=self._storage, study_name=name, directions=directions)
+            study.set_user_attr(_SEARCH, definition.key)
+            with warnings.catch_warnings():  # names only make the dashboard readable
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                study.set_metric_names(list(definition.objectives))
+        self._id = self._storage.get_study_id_from_name(name)
+
+    def __call__(self, row: Row, times: Times | None = None) -> None:
+        """Write a suggestion, or what came of it."""
+        with lock_folder(self._path.parent):
+            known = {
+                trial.user_attrs.get(_NUMBER): trial for trial in self._storage.get_all_trials(self._id, deepcopy=False)
+            }
+            self._write(row, known.get(row.number), times or (datetime.now(UTC), None))
+
+    def close(self, rows: Sequence[Row], times: Mapping[int, Times]) -> None:
+        """Bring the whole search up to date, so that no candidate waits any more, and let the file go."""
+        self._is_promoting = False
+        for row in rows:
+            self(row, times.get(row.number))
+        self._storage.engine.dispose()
+
+    def _write(self, row: Row, known: FrozenTrial | None, times: Times) -> None:
+        state = _STATES[row.state]
+        if self._is_promoting and row.state == "pruned":
+            state = TrialState.RUNNING
+        values = None
+        if state == TrialState.COMPLETE:
+            values = [float(value) for value in row.values if value is not None]
+        elif state == TrialState.PRUNED and row.steps and len(self._names) == 1:
+            values = [row.steps[-1][1]]
+        if known is None:
+            self._storage.create_new_trial(self._id, self._template(row, state, values, times))
+        elif not known.state.is_finished():
+            for step, value in row.steps:
+                self._storage.set_trial_intermediate_value(known._trial_id, step, value)
+            for name, attribute in _attributes(row).items():
+                self._storage.set_trial_user_attr(known._trial_id, name, attribute)
+            if state.is_finished():
+                self._storage.set_trial_state_values(known._trial_id, state, values)
+
+    def _template(self, row: Row, state: TrialState, values: list[float] | None, times: Times) -> FrozenTrial:
+        trial = optuna.trial.create_trial(
+            state=state,
+            values=values,
+            params=row.params,
+            distributions={name: self._distributions[name] for name in row.params},
+            intermediate_values=dict(row.steps),
+            user_attrs=_attributes(row),
+            system_attrs={f"constraints:{name}": value for name, value in row.excess.items()},
         )
-        if written.user_attrs.get(_SEARCH) != search and written.get_trials(deepcopy=False):  # of an earlier version
-            optuna.delete_study(study_name=study.study_name, storage=storage)
-            written = optuna.create_study(storage=storage, study_name=study.study_name, directions=study.directions)
-        written.set_user_attr(_SEARCH, search)
-        with warnings.catch_warnings():  # names only make the dashboard readable
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            written.set_metric_names(list(names))
-        known = {trial.user_attrs.get(_NUMBER) for trial in written.get_trials(deepcopy=False)}
-        for number, trial in trials:
-            if number not in known:
-                trial.set_user_attr(_NUMBER, number)
-                written.add_trial(trial)
-        storage.engine.dispose()
+        # Optuna's times are local ones without a zone.
+        began, ended = (None if time is None else time.astimezone().replace(tzinfo=None) for time in times)
+        trial.datetime_start = began
+        trial.datetime_complete = (ended or datetime.now()) if state.is_finished() else None
+        return trial
+
+
+def study_name(definition: Definition) -> str:
+    """Return what a search is called in an Optuna database."""
+    return f"{definition.space} {definition.key[:12]}"
+
+
+def _attributes(row: Row) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        _NUMBER: row.number,
+        "key": " ".join(row.keys),
+        "status": row.state,
+        "origin": row.origin,
+        "trainings": row.trainings,
+        **row.costs,
+    }
+    return attributes if row.reason is None else attributes | {"reason": row.reason}
 
 
 def _open(path: Path) -> RDBStorage:

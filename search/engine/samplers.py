@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import random
 import warnings
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from search.design.definition import Definition
 from search.design.space import Space, Values
+from search.engine.rungs import REDUCTION, rungs
 
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["check_sampler", "make_pruner", "make_sampler", "quasi_random", "rungs", "trial_seed"]
+__all__ = ["Propose", "check_sampler", "make_pruner", "make_sampler", "quasi_random", "trial_seed"]
 
-_REDUCTION = 3  # of epochs from one rung to the one below
+# What is counted of the network at some values; None where it is beyond a limit.
+Propose = Callable[[Values], Mapping[str, float] | None]
 
 
 def trial_seed(seed: int, number: int) -> int:
@@ -40,7 +44,9 @@ def check_sampler(definition: Definition, space: Space) -> None:
         raise ValueError("--sampler: 'cmaes' needs the package cmaes; install it, or use tpe, gp or nsga2")
 
 
-def make_sampler(definition: Definition, space: Space, number: int) -> optuna.samplers.BaseSampler:
+def make_sampler(
+    definition: Definition, space: Space, number: int, costs: Propose = lambda values: {}
+) -> optuna.samplers.BaseSampler:
     """Return the sampler of one suggestion; nothing of it is kept between suggestions."""
     import optuna
     from optuna import samplers
@@ -50,7 +56,7 @@ def make_sampler(definition: Definition, space: Space, number: int) -> optuna.sa
     seed = trial_seed(definition.seed, number)
     match definition.sampler:
         case "random":
-            return samplers.RandomSampler(seed=seed)
+            return FromValues(lambda study, trial: space.draw(random.Random(seed)))
         case "qmc":
             return FromValues(lambda study, trial: quasi_random(space, definition.seed, number))
         case "tpe":
@@ -69,6 +75,10 @@ def make_sampler(definition: Definition, space: Space, number: int) -> optuna.sa
             return FromValues(
                 Evolution(space, seed, population=definition.population, sample=max(2, definition.population // 4))
             )
+        case "predictor":
+            from search.engine.predictor import Proposer
+
+            return FromValues(Proposer(definition, space, seed, costs))
         case _:
             return FromValues(LocalSearch(space, seed, starts=max(2, definition.population // 4)))
 
@@ -86,13 +96,6 @@ def quasi_random(space: Space, seed: int, number: int) -> Values:
     return space.choose(lambda dimension: dimension.at(places[dimension.name]))
 
 
-def rungs(epochs: int) -> tuple[int, ...]:
-    """Return the epochs that a candidate is trained for, one training after the other, while a pruner looks on."""
-    lowest = max(1, epochs // _REDUCTION**2)
-    below = [lowest * _REDUCTION**k for k in range(3) if 2 * lowest * _REDUCTION**k <= epochs]
-    return (*below, epochs)
-
-
 def make_pruner(definition: Definition) -> optuna.pruners.BasePruner:
     """Return the pruner; its steps are epochs of whole trainings, or seeds for the Wilcoxon test."""
     import optuna
@@ -101,14 +104,12 @@ def make_pruner(definition: Definition) -> optuna.pruners.BasePruner:
     steps = rungs(definition.design.recipe.epochs)
     match definition.pruner:
         case "hyperband":
-            return pruners.HyperbandPruner(min_resource=steps[0], max_resource=steps[-1], reduction_factor=_REDUCTION)
-        case "asha":
-            return pruners.SuccessiveHalvingPruner(min_resource=steps[0], reduction_factor=_REDUCTION)
+            return pruners.HyperbandPruner(min_resource=steps[0], max_resource=steps[-1], reduction_factor=REDUCTION)
         case "median":
             return pruners.MedianPruner()
         case "wilcoxon":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 return pruners.WilcoxonPruner()
-        case _:
+        case _:  # successive halving promotes by itself (`search.engine.rungs`)
             return pruners.NopPruner()

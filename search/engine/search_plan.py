@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import math
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +16,21 @@ from ablations.design.options import Options
 from ablations.design.study import Design, Study, Variant
 from ablations.design.study_plan import StudyPlan, plan_study
 from ablations.design.trial import Trial
-from search.design.definition import COUNTED, Definition
+from search.design.definition import COUNTED, RUNG_PRUNERS, Definition
+from search.design.restriction import fixed, with_priors
 from search.design.space import Space, Values
+from search.engine.rungs import with_stable_rate
 from search.engine.samplers import check_sampler
+from search.engine.solving import counted, solved
 from search.spaces import get_space
+from xception.base.formatting import count
 from xception.data.source import Source
-from xception.network.closed_form import complexity
 from xception.network.config import XceptionConfig
 
 __all__ = ["BASELINE", "SearchPlan", "base_network", "plan_base", "plan_search", "require_feasible", "warm_start"]
 
 BASELINE = "baseline"
-_TRIES = 1000
+_TRIES = 200
 _POOL, _KEPT = 64, 8  # networks that a warm start scores, and those that it begins with
 
 
@@ -40,6 +46,20 @@ class SearchPlan:
     def design(self) -> Design:
         """What every candidate is trained as, but for its network."""
         return self.definition.design
+
+    @property
+    def name(self) -> str:
+        """The space and what is not as usual, as the name of a folder."""
+        asked, usual = self.definition, {f.name: f.default for f in dataclasses.fields(Definition)}
+        parts = [asked.space]
+        parts += [f"{name}-{value}" for name, value in asked.fixed]
+        parts += [getattr(asked, name) for name in ("sampler", "pruner") if getattr(asked, name) != usual[name]]
+        parts += [name for name in asked.objectives if asked.objectives != usual["objectives"]]
+        parts += [f"max_{name}-{count(value).replace(' ', '')}" for name, value in asked.limits]
+        for name in ("seed", "seeds_per_candidate", "population", "accuracy_at_most", "warm_start", "filter"):
+            if getattr(asked, name) != usual[name]:
+                parts.append(f"{name}-{getattr(asked, name)}")
+        return re.sub(r"[^A-Za-z0-9_.=+-]+", "_", "-".join(parts))[:100]
 
     @property
     def network(self) -> XceptionConfig:
@@ -61,27 +81,31 @@ class SearchPlan:
         """Channels, height and width of an input."""
         return (self.network.in_channels, self.design.dataset.image_size, self.design.dataset.image_size)
 
-    def candidate(self, network: XceptionConfig, epochs: int | None = None) -> Design:
-        """Return the design of a candidate, for fewer epochs where they are given."""
-        design = self.design.replace(model=network)
-        return design if epochs in (None, design.recipe.epochs) else design.replace_at("recipe.epochs", epochs)
-
-    def trial(self, network: XceptionConfig, seed: int, epochs: int | None = None) -> Trial:
+    def trial(self, network: XceptionConfig, seed: int) -> Trial:
         """Return one training of a candidate; seeds are those of ablations, so that either finds the other's
         records.
         """
-        return self.candidate(network, epochs).trial(seed)
+        return self.design.replace(model=network).trial(seed)
 
-    @property
+    @functools.cached_property
     def limits(self) -> dict[str, tuple[float, float]]:
         """The least and the most of every limited cost."""
-        counted = complexity(self.network, self.shape[1])
-        own = {"macs": counted.macs, "params": counted.params}
+        own = counted(self.network, self.shape[1])
         out = {name: (own[name] * low, own[name] * high) for name, (low, high) in self.space.limits.items()}
         for name, most in self.definition.limits:
             low, high = out.get(name, (0.0, most))
             out[name] = (low, min(high, most))
         return out
+
+    def network_at(self, values: Values) -> tuple[XceptionConfig, dict[str, float]]:
+        """Return the network at some values, at the width that keeps the limits where one does, and what is counted of
+        it.
+
+        Raises:
+            ValueError: the images are too small for it.
+        """
+        network = solved(self.space.config(self.network, values), self.limits, self.shape[1])
+        return network, counted(network, self.shape[1])
 
     def excess(self, costs: dict[str, float]) -> dict[str, float]:
         """Return by how much known costs exceed their limits, as a fraction; negative within them."""
@@ -122,13 +146,18 @@ def base_network(design: Design) -> XceptionConfig:
     return design.model
 
 
-def plan_search(definition: Definition, base: StudyPlan) -> SearchPlan:
-    """Return the plan of a search.
+def plan_search(definition: Definition, base: StudyPlan, space: Space | None = None) -> SearchPlan:
+    """Return the plan of a search; a space that is not found by its name is given.
 
     Raises:
         ValueError: the sampler cannot search the space, or no network of it keeps the limits.
     """
-    space = get_space(definition.space)
+    if definition.pruner in RUNG_PRUNERS:
+        definition = definition.replace(design=with_stable_rate(definition.design))
+    space = space or get_space(definition.space)
+    space = fixed(with_priors(space, definition.priors), definition.fixed, base_network(definition.design))
+    if not space.dimensions:
+        raise ValueError(f"--fix: nothing of {definition.space} is left to search; fix fewer dimensions")
     check_sampler(definition, space)
     plan = SearchPlan(definition=definition, space=space, base=base)
     low = {name: bounds for name, bounds in plan.limits.items() if bounds[0] > bounds[1]}
@@ -147,7 +176,7 @@ def require_feasible(plan: SearchPlan) -> None:
     if not limits:
         return
     closest, reason = math.inf, ""
-    for _, costs in itertools.islice(random_networks(plan), _TRIES):
+    for _, _, costs in itertools.islice(random_networks(plan), _TRIES):
         excess = plan.excess(costs)
         worst = max(excess, key=lambda name: excess[name])
         if excess[worst] <= 0:
@@ -160,26 +189,26 @@ def require_feasible(plan: SearchPlan) -> None:
     raise ValueError(f"{options}: none of {_TRIES:,} random networks of {plan.space.name} keeps the limits; {reason}")
 
 
-def random_networks(plan: SearchPlan) -> Iterator[tuple[Values, dict[str, float]]]:
-    """Yield random values and what is counted of their networks, without end; those that cannot take the images are
-    passed over.
+def random_networks(plan: SearchPlan) -> Iterator[tuple[Values, XceptionConfig, dict[str, float]]]:
+    """Yield random values, their networks and what is counted of them, without end; those that cannot take the images
+    are passed over.
     """
     generator = random.Random(plan.definition.seed)
     while True:
         values = plan.space.draw(generator)
         try:
-            counted = complexity(plan.space.config(plan.network, values), plan.shape[1])
+            network, costs = plan.network_at(values)
         except ValueError:
             continue
-        yield values, {"macs": float(counted.macs), "params": float(counted.params)}
+        yield values, network, costs
 
 
 def warm_start(plan: SearchPlan, score: Callable[[XceptionConfig], float]) -> list[Values]:
     """Return the values of the best networks of a random pool within the limits, by a score."""
     pool: dict[XceptionConfig, Values] = {}
-    for values, costs in itertools.islice(random_networks(plan), _TRIES):
+    for values, network, costs in itertools.islice(random_networks(plan), _TRIES):
         if all(excess <= 0 for excess in plan.excess(costs).values()):
-            pool.setdefault(plan.space.config(plan.network, values), values)
+            pool.setdefault(network, values)
         if len(pool) == _POOL:
             break
     ranked = sorted(pool, key=lambda network: -score(network))

@@ -77,7 +77,7 @@ def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int
     )
     asked = f"Are the best {len(chosen)} of the search" if len(chosen) > 1 else "Is the best of the search"
     study = Study(
-        name=f"search_{plan.space.name}",
+        name=f"search_{plan.name}",
         question=f"{plan.space.question} {asked} better than the network that it began with?",
         variants=(Variant(name=BASELINE), *variants),
         baseline=BASELINE,

@@ -20,8 +20,9 @@ from ablations.statistics.pareto import front
 from search.benchmark.importance import ped_anova
 from search.design.definition import MAXIMISED
 from search.engine.ledger import FINAL, Row
-from search.engine.optimize import Search, accuracy_of
+from search.engine.optimize import Search
 from search.engine.proxies import rank_correlation
+from search.engine.running import accuracy_of
 from search.engine.search_plan import SearchPlan
 from search.results.confirm import FixedPlan, losses
 from search.results.plots import front_over_time, history_plot, hypervolume_plot, importance_plot
@@ -50,16 +51,16 @@ def trials_frame(search: Search) -> pd.DataFrame:
                 **known,
                 **{dimension.name: row.params.get(dimension.name) for dimension in search.plan.space.dimensions},
                 **row.proxies,
-                "same_as": row.twin,
-                "is_given": row.given,
+                "origin": row.origin,
+                "changes": row.changes,
+                "trainings": row.trainings,
                 "sampler_seconds": row.sampler_seconds,
                 "reason": row.reason,
                 "keys": " ".join(row.keys),
                 "model": row.model,
             }
         )
-    frame = pd.DataFrame(rows)
-    return frame.astype({"same_as": "Int64"}) if len(frame) else frame
+    return pd.DataFrame(rows)
 
 
 def front_rows(search: Search) -> list[Row]:
@@ -88,9 +89,9 @@ def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Pat
 
 
 def search_folder(plan: SearchPlan) -> Path:
-    """Return `<out>/searches/<space>`, or `<out>/searches/<space>-<key>` where the former is another search's."""
-    folder = plan.out / "searches" / plan.space.name
-    own = folder.with_name(f"{plan.space.name}-{plan.definition.key[:8]}")
+    """Return `<out>/searches/<name>`, or `<out>/searches/<name>-<key>` where the former is another search's."""
+    folder = plan.out / "searches" / plan.name
+    own = folder.with_name(f"{plan.name}-{plan.definition.key[:8]}")
     if own.exists() or _search_in(folder) not in (None, plan.definition.key):
         return own
     return folder

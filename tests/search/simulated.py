@@ -67,6 +67,7 @@ def record_of(trial: Trial, accuracy: float, *, test_accuracy: float = 0.5, stat
         device="simulated",
         created_at="2026-01-01T00:00:00.000000+00:00",
         reason=None if ended else "simulated",
+        environment={} if trial.recipe.continues is None else {"continued_from_epoch": trial.recipe.continues.epoch},
     )
 
 

@@ -27,7 +27,7 @@ def quality(values: Values) -> float:
 
 def make_table(folder: Path, *, noise: float = 0.005, seeds: int = 3, epochs: int = 9) -> Table:
     """Return a table of the space `table` at smoke scale."""
-    space, design = get_space("table"), make_plan(folder, "table").design
+    space, design = get_space("table"), make_plan(folder, "table", epochs=epochs).design
     return Table(
         make_frame(design, noise=noise, seeds=seeds, epochs=epochs),
         space="table",

@@ -26,7 +26,7 @@ from xception.train.execution import QUICK, Execution
 from xception.train.recipe import Recipe
 from xception.train.trainer import Diverged, Trainer
 
-__all__ = ["FitResult", "TrainingStopped", "fit"]
+__all__ = ["FitResult", "KeptState", "TrainingStopped", "fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,14 @@ class FitResult:
     model: nn.Module = field(repr=False, compare=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeptState:
+    """Where the state after an epoch is kept."""
+
+    folder: CheckpointFolder
+    epoch: int
+
+
 def fit(
     *,
     model: ModelConfig,
@@ -69,6 +77,8 @@ def fit(
     device: str | torch.device = "cpu",
     weights: Path | None = None,
     checkpoints: CheckpointFolder | None = None,
+    parent: CheckpointFolder | None = None,
+    keep: KeptState | None = None,
     group: Group = ALONE,
     on_epoch: Callable[[dict[str, Any]], None] = lambda row: None,
     on_step: Callable[[], None] = lambda: None,
@@ -81,6 +91,9 @@ def fit(
 
     `weights` is the file that a recipe with `transfer` begins with. All processes of a `group` call this alike, the
     first with the checkpoints.
+
+    `parent` is the folder with the state that a recipe with `continues` goes on from. `keep` says where, and after
+    which epoch, the state is kept for a training that continues this one.
 
     With `checkpoints` the training continues from what its folder holds. `on_step` is called after each step and each
     evaluated batch; raising `TrainingStopped` there saves the state and ends the training. `execution` says how a step
@@ -107,10 +120,12 @@ def fit(
         execution,
     )
     trainer.resume()
-    return finish(trainer, on_epoch)
+    if parent is not None and trainer.num_steps_done == 0:
+        trainer.continue_from(parent)
+    return finish(trainer, on_epoch, keep)
 
 
-def finish(trainer: Trainer, on_epoch: Callable[[dict[str, Any]], None]) -> FitResult:
+def finish(trainer: Trainer, on_epoch: Callable[[dict[str, Any]], None], keep: KeptState | None = None) -> FitResult:
     """Train from where a training stands to its end.
 
     Raises:
@@ -120,6 +135,8 @@ def finish(trainer: Trainer, on_epoch: Callable[[dict[str, Any]], None]) -> FitR
     test: Evaluation | None = None
     try:
         while trainer.epoch < trainer.recipe.epochs:
+            if keep is not None and trainer.epoch == keep.epoch and trainer.step == 0:
+                trainer.save(keep.folder)
             on_epoch(trainer.run_epoch())
         test = trainer.evaluate(trainer.own_test, trainer.test)
     except Diverged as diverged:
@@ -155,7 +172,9 @@ def result_of(trainer: Trainer, reason: str | None, test: Evaluation | None) -> 
         images_per_second=trainer.num_steps_done * trainer.recipe.batch_size / seconds if seconds else 0.0,
         device=trainer.conditions["device"],
         changed=trainer.changed,
-        how=trainer.compute.how | trainer.how,
+        how=trainer.compute.how
+        | trainer.how
+        | ({} if trainer.continued_from is None else {"continued_from_epoch": trainer.continued_from}),
         model=trainer.model,
     )
 

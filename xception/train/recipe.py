@@ -17,6 +17,7 @@ __all__ = [
     "SGD",
     "AdamW",
     "Constant",
+    "Continues",
     "Cosine",
     "Exponential",
     "OneCycle",
@@ -24,6 +25,7 @@ __all__ = [
     "RMSprop",
     "Recipe",
     "Schedule",
+    "Stable",
     "Transfer",
 ]
 
@@ -155,6 +157,44 @@ class Exponential(Config):
         return float(self.rate ** (step // (self.every_epochs * steps_per_epoch)))
 
 
+class Stable(Config):
+    """Linear rise over some epochs, a constant rate, and a linear fall over the last epochs (warm-up, stable, decay).
+
+    Until the fall begins, nothing depends on how many epochs there are: a training can be continued from there by a
+    longer one, which comes to the same as the longer one from its start.
+    """
+
+    decay_epochs: int
+    warmup_epochs: float = 0.5
+
+    def validate(self) -> None:
+        _require(self.decay_epochs >= 1, "Stable.decay_epochs", self.decay_epochs, "1 or more")
+        _require(self.warmup_epochs >= 0, "Stable.warmup_epochs", self.warmup_epochs, "0 or more")
+
+    def factor(self, step: int, num_steps: int, steps_per_epoch: int) -> float:
+        """Return the multiple of the peak rate at a step, counted from 0."""
+        fall = self.decay_epochs * steps_per_epoch
+        rise = self.warmup_epochs * steps_per_epoch
+        up = min(1.0, (step + 1) / rise) if rise else 1.0
+        return min(up, (num_steps - step) / (fall + 1), 1.0)
+
+
+class Continues(Config):
+    """A training that goes on from the state that another one, its parent, had after some epochs, before its rate fell.
+
+    It gives the same bits as the whole training from its start, which is what is done where the parent's state is not
+    at hand.
+    """
+
+    parent: str
+    epoch: int
+
+    def validate(self) -> None:
+        fits = re.fullmatch(r"[0-9a-f]{64}", self.parent) is not None
+        _require(fits, "Continues.parent", self.parent, "a trial's key: 64 hexadecimal digits")
+        _require(self.epoch >= 1, "Continues.epoch", self.epoch, "1 or more")
+
+
 class Transfer(Config):
     """Training that begins with the weights of another network, whose head is replaced.
 
@@ -195,7 +235,7 @@ class Transfer(Config):
 
 
 Optimizer = SGD | RMSprop | AdamW
-Schedule = OneCycle | Cosine | Exponential | Constant
+Schedule = OneCycle | Cosine | Exponential | Constant | Stable
 
 
 class Recipe(Config):
@@ -230,6 +270,8 @@ class Recipe(Config):
     """What convolutions and products compute in; weights, norms' statistics and the loss stay float32."""
     transfer: Transfer | None = None
     """Begin with another network's weights; None begins with random ones."""
+    continues: Continues | None = None
+    """Go on from the state of a shorter training with the schedule Stable; None begins anew."""
 
     def validate(self) -> None:
         _require(self.epochs >= 1, "Recipe.epochs", self.epochs, "1 or more")
@@ -252,6 +294,18 @@ class Recipe(Config):
                 "Transfer.thaw_epoch",
                 self.transfer.thaw_epoch,
                 f"below the {self.epochs} epochs of the recipe",
+            )
+        stable = self.epochs - self.schedule.decay_epochs if isinstance(self.schedule, Stable) else 0
+        if isinstance(self.schedule, Stable):
+            _require(
+                stable >= 0, "Stable.decay_epochs", self.schedule.decay_epochs, f"at most the {self.epochs} epochs"
+            )
+        if self.continues is not None:
+            _require(
+                self.continues.epoch <= stable,
+                "Continues.epoch",
+                self.continues.epoch,
+                f"only with the schedule Stable, and at most the {max(stable, 0)} epochs before its rate falls",
             )
         _require(
             not (self.decay == "all" and self.optimizer.weight_decay == 0),

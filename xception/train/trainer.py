@@ -155,6 +155,7 @@ class Trainer:
             "members": 1,
         }
         self.changed: dict[str, list[Any]] = {}
+        self.continued_from: int | None = None  # the epoch at which a parent's state was taken over
 
     @property
     def num_steps_done(self) -> int:
@@ -278,9 +279,10 @@ class Trainer:
 
     # The way to disk and back
 
-    def save(self) -> None:
-        """Write a checkpoint, where there is a folder for it."""
-        if self.checkpoints is None:
+    def save(self, to: CheckpointFolder | None = None) -> None:
+        """Write a checkpoint, into the training's own folder unless another is given, where there is one."""
+        folder = to or self.checkpoints
+        if folder is None:
             return
         state = {
             "format": _CHECKPOINT_FORMAT,
@@ -294,9 +296,11 @@ class Trainer:
             "num_updates": self.average.num_updates if self.average else 0,
             "scaler": self.compute.scaler.state_dict(),
         }
+        if self.continued_from is not None:
+            state["continued_from"] = self.continued_from
         tensors = self._fixed_tensors()
         tensors |= {f"optimiser.{name}": value for name, value in optimiser_state(self.optimiser).items()}
-        self.checkpoints.save(self.num_steps_done, tensors, state)
+        folder.save(self.num_steps_done, tensors, state)
 
     def resume(self) -> None:
         """Continue from the newest checkpoint that is whole, where there is one.
@@ -306,8 +310,23 @@ class Trainer:
         """
         checkpoints = self.checkpoints
         found = self.group.from_first(lambda: None if checkpoints is None else checkpoints.newest(self._complaint))
-        if found is None:
-            return
+        if found is not None:
+            self._take_over(found)
+
+    def continue_from(self, parent: CheckpointFolder) -> None:
+        """Take over the state that the recipe's parent kept; where it is not at hand, begin at the start.
+
+        Raises:
+            CheckpointError: it belongs to another training than the recipe's parent.
+        """
+        continues = self.recipe.continues
+        found = self.group.from_first(lambda: parent.newest(self._parents_complaint))
+        if found is not None and continues is not None and found.state["epoch"] == continues.epoch:
+            self._take_over(found)
+            self.continued_from = continues.epoch
+
+    def _take_over(self, found: Checkpoint) -> None:
+        checkpoints = self.checkpoints
         with torch.no_grad():
             for name, tensor in self._fixed_tensors().items():
                 tensor.copy_(found.tensors[name])
@@ -318,7 +337,7 @@ class Trainer:
             self.average.num_updates = found.state["num_updates"]
         self.epoch, self.step, self.curves = found.state["epoch"], found.state["step"], found.state["curves"]
         self.stopwatch.seconds = found.state["train_seconds"]
-        self.changed = found.state["changed"]
+        self.changed, self.continued_from = found.state["changed"], found.state.get("continued_from")
         for name, now in self.conditions.items():
             before = found.state["conditions"].get(name, _FORMERLY.get(name))
             is_unknown = name not in found.state["conditions"] and name not in _FORMERLY
@@ -335,6 +354,18 @@ class Trainer:
         if state.get("format") != _CHECKPOINT_FORMAT:
             return f"its format is {state.get('format')!r}, and {_CHECKPOINT_FORMAT} is read"
         differences = difference(state.get("training"), self.identity)
+        return self._held(checkpoint, differences)
+
+    def _parents_complaint(self, checkpoint: Checkpoint) -> str | None:
+        """Why a parent's state cannot be continued, or None: it may differ in how many epochs there are."""
+        if checkpoint.state.get("format") != _CHECKPOINT_FORMAT:
+            return f"its format is {checkpoint.state.get('format')!r}, and {_CHECKPOINT_FORMAT} is read"
+        allowed = ("recipe.epochs ", "recipe.schedule.decay_epochs ", "recipe.continues ", "recipe.continues.")
+        differences = difference(checkpoint.state.get("training"), self.identity)
+        return self._held(checkpoint, [line for line in differences if not line.startswith(allowed)])
+
+    def _held(self, checkpoint: Checkpoint, differences: list[str]) -> str | None:
+        """Why the tensors of a checkpoint do not fit, or None; differences between the trainings are refused."""
         if differences:
             raise CheckpointError(
                 f"{str(checkpoint.path.parent)!r}: its checkpoint is of another training ({'; '.join(differences)}); "

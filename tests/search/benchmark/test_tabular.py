@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ablations.design.trial import Trial
 from ablations.records.store import Store
 from search.benchmark.importance import functional_anova
 from search.benchmark.replay import (
     METHODS,
     Run,
+    _View,
     check_methods,
     compare_methods,
+    exhaustive_regret,
     mean_interval,
-    ranks,
     regret_at,
     replay,
     summary,
@@ -28,9 +30,9 @@ from search.benchmark.tabular import Table
 from search.commands.replay import replay as replay_command
 from search.design.space import Values
 from search.engine.search_plan import base_network
-from tests.search.simulated import accuracy_of, make_plan, record_of
+from tests.search.simulated import Simulated, accuracy_of, make_plan, record_of, run_search
 from tests.search.tables import make_table, quality
-from xception.base.canonical import from_json
+from xception.base.canonical import canonical_json, from_json
 from xception.network.config import XceptionConfig
 
 NOT_ALL = "table: 1 of 72 networks of table have no finished trial"
@@ -105,13 +107,34 @@ def test_table_of_another_space_or_file_is_refused(tmp_path: Path) -> None:
 def test_replayed_search_pays_and_picks_honestly(tmp_path: Path, method: str) -> None:
     table = make_table(tmp_path)
     run = replay(table, method, trials=12, seed=3)
-    best = max(table.at(v).test_accuracy for v in table.grid)
+    view = _View(table, method, 3, all_seeds=False)
     for picked, regret in zip(run.picked, run.test_regret, strict=True):
-        assert regret == pytest.approx(best - table.at(picked).test_accuracy)
+        assert regret == pytest.approx(view.best_test - view.truth(picked)[1])
     assert run.spent[-1] <= 12 + 1e-9
     assert all(a <= b for a, b in itertools.pairwise(run.seconds))
     assert run.picked == replay(table, method, trials=12, seed=3).picked
     assert run.picked != replay(table, method, trials=12, seed=4).picked
+
+
+def test_truth_is_by_seeds_that_the_search_does_not_see(tmp_path: Path) -> None:
+    table = make_table(tmp_path)
+    view = _View(table, "random", 0, all_seeds=False)
+    values = table.grid[5]
+    seen = view.seen(values).val_accuracy
+    own = {seed: table.at(values, seed) for seed in range(3)}
+    hidden = [found for found in own.values() if found.val_accuracy != seen]
+    assert len(hidden) == 2
+    assert view.truth(values)[1] == pytest.approx(np.mean([found.test_accuracy for found in hidden]))
+
+
+def test_the_floor_is_the_regret_of_a_search_that_sees_all(tmp_path: Path) -> None:
+    assert exhaustive_regret(make_table(tmp_path, noise=0.0), 0) == pytest.approx(0)
+    noisy = make_table(tmp_path / "noisy", noise=0.05)
+    floors = [exhaustive_regret(noisy, seed) for seed in range(10)]
+    assert min(floors) >= 0
+    assert np.mean(floors) > 0.01
+    run = replay(noisy, "random", trials=72, seed=4)
+    assert run.test_regret[-1] == pytest.approx(floors[4])
 
 
 def test_clock_pays_for_each_network_once(tmp_path: Path) -> None:
@@ -120,6 +143,23 @@ def test_clock_pays_for_each_network_once(tmp_path: Path) -> None:
     run = replay(table, "random", trials=400, seed=0)
     assert run.seconds[-1] == pytest.approx(whole)
     assert run.spent == [float(n + 1) for n in range(len(table.grid))]
+
+
+@pytest.mark.parametrize("pruner", ["asha", "hyperband", "median"])
+def test_pruners_are_those_of_real_searches(tmp_path: Path, pruner: str) -> None:
+    """Replayed on a table, a search with a pruner does what it does with the same accuracies elsewhere."""
+    table = make_table(tmp_path, seeds=1, noise=0.01)
+    run = replay(table, pruner, trials=100, seed=2)
+    plan = make_plan(tmp_path / "real", "table", epochs=9, sampler="random", pruner=pruner, seed=2)
+    by_model = {table.model_of(values): values for values in table.grid}
+
+    def seen(trial: Trial) -> float:
+        return table.trained(by_model[canonical_json(trial.model)], 0, trial.recipe.epochs).val_accuracy
+
+    search = run_search(plan, len(table.grid), Simulated(seen))
+    assert run.spent[-1] == pytest.approx(search.trainings)
+    assert search.states["pruned"] > 20
+    assert search.trainings < 72
 
 
 @pytest.mark.parametrize("method", ["tpe", "nsga2", "evolution", "local", "qmc"])
@@ -165,21 +205,20 @@ def test_regret_at_places() -> None:
     )
 
 
-def test_summary_ranks_methods(tmp_path: Path) -> None:
+def test_summary_compares_in_pairs(tmp_path: Path) -> None:
     table = make_table(tmp_path)
     runs = compare_methods(table, ("random", "local"), trials=10, repeats=4)
-    better = [
-        replace(run, method="oracle", test_regret=[0.0] * len(run.test_regret))
+    shifted = [
+        replace(run, method="oracle", test_regret=[regret - 0.25 for regret in run.test_regret])
         for run in runs
         if run.method == "random"
     ]
-    rows = summary([*runs, *better], 10).set_index("method")
-    assert rows.loc["oracle", "test_regret"] == 0
-    assert rows.loc["oracle", "mean_rank"] == rows["mean_rank"].min()
-    assert rows["mean_rank"].sum() == pytest.approx(6)
-    rank, low, high = ranks([*runs, *better], 10)
-    assert (low <= rank).all()
-    assert (rank <= high).all()
+    rows = summary([*runs, *shifted], 10, [0.02, 0.04]).set_index("method")
+    assert rows.loc["oracle", "lower_than_random"] == pytest.approx(0.25)
+    assert rows.loc["oracle", "lower_than_random_ci_low"] == pytest.approx(0.25)  # although repeats differ
+    assert np.isnan(rows["lower_than_random"].to_dict()["random"])
+    assert (rows["floor"] == 0.03).all()
+    assert (rows["trainings"] == 10).all()
 
 
 def test_mean_interval_is_that_of_t() -> None:

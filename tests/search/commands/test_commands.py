@@ -12,9 +12,15 @@ from ablations.execution.backend import Backend
 from ablations.records.store import Store
 from search.__main__ import main
 from search.benchmark.tabular import Table
+from search.engine.measure import Measured
+from search.engine.search_plan import SearchPlan
+from search.engine.solving import counted
 from tests.command import call, run_folder
 from tests.search.simulated import Simulated
+from xception.base.canonical import canonical_json
+from xception.network.config import XceptionConfig
 
+ONE = ("--space", "table", "--trials", "1")
 SMOKE = ("--scale", "smoke", "--dataset", "synthetic")
 
 
@@ -59,7 +65,7 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
     assert (table["n"] == 3).all()
     runs = pd.read_csv(run_folder(tmp_path, "search_table") / "runs.csv")
     assert set(runs["seed"]) == {20_000, 20_001, 20_002}
-    folder = tmp_path / "searches" / "table"
+    folder = tmp_path / "searches" / "table-val_accuracy-macs-max_macs-20M"
     assert (pd.read_csv(folder / "trials.csv")["status"] == "complete").sum() == 6
     again = pd.read_csv(folder / "confirmation.csv")
     assert set(runs["val_accuracy"].groupby(runs["variant"]).mean().round(9)) >= set(
@@ -101,10 +107,12 @@ def test_exhaust_writes_a_table_and_goes_on_where_it_was(
 def test_limit_that_no_measured_network_keeps_ends_in_one_line(
     simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "search.engine.optimize.measured_costs", lambda names, network, *args, **kwargs: {"latency_ms": 2.0}
-    )
-    monkeypatch.setattr("search.engine.optimize.MOST_MEASURED_REJECTIONS", 7)
+    def measure(plan: SearchPlan, network: XceptionConfig, *, store: Store, device: str) -> Measured:
+        costs = counted(network, 32) | {"latency_ms": 2.0}
+        return Measured(model=canonical_json(network), costs=costs, reason=None, seconds=0.0, num_measured=0)
+
+    monkeypatch.setattr("search.engine.suggestions.measured_costs", measure)
+    monkeypatch.setattr("search.engine.suggestions.MOST_MEASURED_REJECTIONS", 7)
     words = [
         "--space",
         "table",
@@ -131,7 +139,7 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--space", "nowhere", "--trials", "1"], "--space: 'nowhere' is not known; allowed: middle_flow"),
+        (["--space", "nowhere", "--trials", "1"], "--space: 'nowhere' is not known; allowed: family"),
         (["--trials", "1"], "--space: missing"),
         (["--space", "table"], "--trials: missing"),
         (["--space", "table", "--trials", "0"], "--trials: 0 is not allowed; 1 or more"),
@@ -139,7 +147,7 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
         (["--space", "table", "--trials", "1", "--sampler", "best"], "--sampler: 'best' is not known"),
         (["--space", "table", "--trials", "1", "--pruner", "best"], "--pruner: 'best' is not known"),
         (
-            ["--space", "table", "--trials", "1", "--pruner", "asha", "--objectives", "val_accuracy,macs"],
+            ["--space", "table", "--trials", "1", "--pruner", "median", "--objectives", "val_accuracy,macs"],
             "not allowed with several",
         ),
         (
@@ -155,6 +163,13 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
         (["--space", "table", "--trials", "1", "--preset", "torchvision:resnet18"], "a search varies networks of ours"),
         (["--space", "table", "--trials", "1", "--confirm", "-1"], "--confirm: -1 is not allowed"),
         (["--space", "table", "--trials", "one"], "--trials"),
+        ([*ONE, "--confirm", "0", "--confirm-seeds", "5"], "--confirm-seeds: 5 has no effect with --confirm 0"),
+        ([*ONE, "--fix", "depth=3"], "--fix: 'depth' is neither a dimension of table"),
+        ([*ONE, "--fix", "width"], "--fix: 'width' is not allowed; FIELD=VALUE"),
+        ([*ONE, "--fix", "width=3"], "--fix: width=3 is not allowed; one of 0.5, 1.0"),
+        ([*ONE, "--prior", "width=1.0"], "--prior: width=1.0 is not allowed; VALUE:PROBABILITY"),
+        ([*ONE, "--prior", "depth=1:0.5"], "--prior: 'depth' is not allowed; a dimension"),
+        (["--space", "nowhere.py", "--trials", "1"], "--space: 'nowhere.py' does not exist"),
         (["--json"], "--json: goes with --list"),
         (["exhaust", "--space", "widths"], "--space: widths is not finite"),
         (["exhaust", "--space", "operators"], "--space: operators has 6,600 networks; a space with 1,000 at most"),
