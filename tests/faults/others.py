@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import sqlite3
 import threading
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ablations.records.store import Store
 from ablations.reporting.own_files import MANIFEST, replacing_own_files, require_own_folder
-from search.engine.optuna_file import check_optuna_file, update_study
+from search.engine.ledger import Row
+from search.engine.optuna_file import OptunaFile, check_optuna_file, study_name
 from tests.faults.bench import Bench, Outcome, forked, require
 
 
@@ -196,21 +197,26 @@ def optuna_of_others(bench: Bench) -> Outcome:
     """Somebody's study of 20 trials is in the file; two searches go into it, one of them twice."""
     import optuna
 
+    from tests.search.simulated import make_plan
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = bench.new_folder() / "theirs.db"
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
     theirs = optuna.create_study(storage=storage, study_name="theirs")
     theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=20)
     storage.engine.dispose()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for name, num in (("one", 3), ("two", 4), ("one", 5)):
-            study = optuna.create_study(study_name=name)
-            made = [(n, optuna.trial.create_trial(value=float(n))) for n in range(num)]
-            update_study(path, study, made, search=name, names=["loss"])
+    plans = {seed: make_plan(bench.new_folder(), "table", seed=seed) for seed in (1, 2)}
+    for seed, num in ((1, 3), (2, 4), (1, 5)):
+        plan, draws = plans[seed], random.Random(seed)
+        rows = [
+            Row(number=number, state="complete", params=plan.space.draw(draws), model="", values=(float(number),))
+            for number in range(num)
+        ]
+        OptunaFile(path, plan.definition, plan.space).close(rows, {})
     summaries = optuna.get_all_study_summaries(f"sqlite:///{path}")
     counts = {summary.study_name: summary.n_trials for summary in summaries}
-    require(counts == {"theirs": 20, "one": 5, "two": 4}, f"there are {counts}")
+    expected = {"theirs": 20, study_name(plans[1].definition): 5, study_name(plans[2].definition): 4}
+    require(counts == expected, f"there are {counts}")
     return Outcome(injected=3, message=f"trials by study: {counts}")
 
 
