@@ -9,6 +9,7 @@ from ablations.analysis.frame import named_runs
 from ablations.records.databases import file_of
 from ablations.records.store import Store
 from ablations.reporting.results_folder import write_overview, write_results
+from ablations.reporting.settings_results import settings_groups, write_settings
 from ablations.running.context import require_writable
 
 __all__ = ["report"]
@@ -31,6 +32,8 @@ def report(*, study: str | None, out: Path, store: str | None) -> int:
             raise ValueError(f"--store: {opened.name} holds no study yet; run one first")
         for plan in plans:
             print(f"Results: {write_results(opened, plan, out).folder}", file=sys.stderr)
+        for group in settings_groups(plans):
+            print(f"Settings: {write_settings(opened, group, out).folder}", file=sys.stderr)
         if study is None:
             print(f"All studies: {write_overview(opened, plans, out)}", file=sys.stderr)
     finally:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed
+from ablations.design.across import expand
 from ablations.design.options import Options
 from ablations.design.study_plan import StudyPlan, plan_study
 from ablations.records.databases import file_of
 from ablations.records.store import Store
+from ablations.running.across import AcrossPlan, plan_across, run_across, show_across
 from ablations.running.context import check_options, open_context
 from ablations.running.run_study import Outcome, first_line, run_study
 from ablations.running.training import keys_without_network
@@ -23,13 +25,34 @@ def run(study: str, options: Options, *, dry_run: bool = False, again: str = "")
     """Run a study and print its table; return the exit status. `again` is the command as it was typed."""
     chosen = get_study(study)
     check_options(options)
-    plan = plan_study(chosen, options)
+    settings = expand(chosen, options)
+    if len(settings) > 1:
+        return _run_across(plan_across(chosen, options, unasked=dry_run), dry_run=dry_run, again=again)
+    plan = plan_study(chosen, settings[0].options if settings else options)
     if dry_run:
         return _show(plan)
     with open_context(plan) as context:
         print(first_line(plan), file=sys.stderr)
         outcome = run_study(context)
     return _conclude(plan, outcome, again or plan.command)
+
+
+def _run_across(across: AcrossPlan, *, dry_run: bool, again: str) -> int:
+    if dry_run:
+        show_across(across)
+        return DONE
+    outcome = run_across(across)
+    print(f"{across.study.question} In {len(across.settings)} settings:")
+    for line in outcome.sentences:
+        print(f"- {line}")
+    failed = sum(one.training.num_failed for one in outcome.outcomes)
+    trained = sum(one.training.num_trained for one in outcome.outcomes)
+    print(f"{trained} trials trained in {duration(sum(one.seconds for one in outcome.outcomes))}", file=sys.stderr)
+    print(f"Results: {outcome.folder}", file=sys.stderr)
+    if failed:
+        print(f"{failed} trials failed; try them again with: {again or across.command}", file=sys.stderr)
+        return SOME_FAILED
+    return DONE
 
 
 def _conclude(plan: StudyPlan, outcome: Outcome, again: str) -> int:

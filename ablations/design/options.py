@@ -147,6 +147,11 @@ class Options(RunOptions):
 
     seeds: int | Literal["auto"] | None = None
     """Number of paired seeds, or auto to stop as soon as every variant is settled. Default: the scale's."""
+    across: tuple[str, ...] = ()
+    """FIELD=V1,V2,… runs the study in several settings, one for each value, and says where each effect holds. May be
+    repeated: one setting for each combination. FIELD is dataset, preset or a field of --fields."""
+    yes: bool = False
+    """Run however many settings --across comes to."""
     classes: str | None = None
     """Train on some classes of the data set only: 5 for the first five, 5-9 for the sixth to the tenth."""
     match: Match = "none"
@@ -179,6 +184,7 @@ _CHANGE_NO_TRIAL = {f.name for kind in (BackendOptions, FolderOptions) for f in 
     "keep_weights",
     "name",
     "tensorboard",
+    "yes",
 }
 
 

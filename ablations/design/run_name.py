@@ -26,7 +26,8 @@ def run_name(study: Study, source: Source, options: Options) -> str:
     """Return the name that a run has unless the user gave one: readable, and safe as the name of a folder."""
     words = options.overrides()
     parts = [study.name]
-    if study.dataset is None and source.name != _PLAIN_DATASET:
+    across_data = any(text.startswith("dataset=") for text in options.across)
+    if study.dataset is None and source.name != _PLAIN_DATASET and not across_data:
         parts.append(_dataset(source))
     if options.scale_name != _PLAIN_SCALE:
         parts.append(options.scale_name)
@@ -70,6 +71,9 @@ def _overrides(words: list[str]) -> Iterable[str]:
         name = word.removeprefix("--")
         value = next(rest, "")
         if name in ("dataset", "scale"):
+            continue
+        if name == "across":
+            yield f"across-{value.partition('=')[0].rpartition('.')[2]}"
             continue
         if name == "set":
             path, _, text = value.partition("=")

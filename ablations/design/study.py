@@ -86,9 +86,10 @@ class Study:
     `varies` are the dotted paths that variants may change: everything else is held equal. `margin` is δ, the smallest
     difference in test accuracy (a fraction) that would matter, stated in advance. `within` names factors that set the
     stage: each of their levels has a baseline of its own, the variant with the baseline's levels of all other factors.
-    `dataset` is given where the question makes sense on one data set only. With `transfers`, all variants train on the
-    second half of the classes, and those with `recipe.transfer` begin with a network trained on the first half (or with
-    the weights that the user names).
+    `dataset` is given where the question makes sense on one data set only. `across` gives fields several values: the
+    study is then run in every combination of them, unless the user asks for others. With `transfers`, all variants
+    train on the second half of the classes, and those with `recipe.transfer` begin with a network trained on the first
+    half (or with the weights that the user names).
     """
 
     name: str
@@ -100,6 +101,7 @@ class Study:
     margin: float = 0.01
     within: tuple[str, ...] = ()
     dataset: str | None = None
+    across: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     transfers: bool = False
     path: str | None = None  # of the file that it was read from, where it is not in the catalogue
 

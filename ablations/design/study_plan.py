@@ -65,6 +65,8 @@ class StudyPlan:
     weights: dict[str, Path] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     run: str = ""
+    setting: Mapping[str, Any] = field(default_factory=dict)
+    across: str = ""
 
     @property
     def is_sequential(self) -> bool:
@@ -182,6 +184,8 @@ class StudyPlan:
                 if title in self.designs and title != reference
             },
             left_out=self.left_out,
+            setting=dict(self.setting),
+            across=self.across,
         )
 
     @property

@@ -143,7 +143,9 @@ class Description:
     changes (path, the baseline's value, its own), `left_out` the variants that cannot exist here, with the reason.
     `fingerprints` has every data set of the study by title, `mismatch` the remaining difference in size of matched
     variants, `references` the baseline of each variant, `levels` the levels of the factors by variant,
-    `data` what each data set is like, as `xception.data.summary` has it.
+    `data` what each data set is like, as `xception.data.summary` has it. Where the study was asked in several settings,
+    `setting` has this one's value of each field that they differ in, `across` the command for all, and `run` is a
+    folder below that of the whole.
     """
 
     question: str = ""
@@ -170,6 +172,8 @@ class Description:
     setup: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, list[list[str]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    setting: dict[str, Any] = field(default_factory=dict)
+    across: str = ""
 
     def values(self) -> dict[str, Any]:
         """Return the fields as a mapping of its own, whose values are those of the description."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ablations.reporting.figures import SavedFigure
 
-__all__ = ["ReportContext", "page_table", "study_page", "write_report", "write_store_report"]
+__all__ = ["ReportContext", "embedded", "page_table", "study_page", "write_report", "write_store_report"]
 
 CITATION = "Xception ablations: architecture ablations and searches around one parameterised Xception generator."
 LARGEST_SVG = 600_000  # bytes; a figure with more is put into the page as PNG
@@ -137,7 +137,7 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
         ],
         "table": display_table(comparison, title=context.question, setup=context.setup),
         "more": _more_table(comparison),
-        "figures": [_figure(figure) for figure in context.figures],
+        "figures": [embedded(figure) for figure in context.figures],
         "seeds": _seed_table(frame),
         "fairness": _fairness_table(frame, comparison, baselines),
         "recipes": _recipe_sentence(frame),
@@ -194,7 +194,8 @@ def _more_table(comparison: pd.DataFrame) -> DisplayTable:
     )
 
 
-def _figure(figure: SavedFigure) -> dict[str, str]:
+def embedded(figure: SavedFigure) -> dict[str, str]:
+    """Return a saved figure as a page holds it: alternative text, kind and content in base64."""
     path, kind = (figure.svg, "svg+xml") if figure.svg.stat().st_size <= LARGEST_SVG else (figure.png, "png")
     return {"alt": figure.alt, "kind": kind, "data": base64.b64encode(path.read_bytes()).decode()}
 

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ablations.analysis.settings import SettingsComparison
+
 __all__ = ["Results"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """The folder of a run, the frame of its records, and the comparison with costs, one row per variant."""
+    """The folder of a run, the frame of its records, and the comparison with costs, one row per variant.
+
+    Of a study in several settings both frames have the rows of all settings, with a column for each field in which
+    they differ, and `settings` has what they say together.
+    """
 
     folder: Path
     frame: pd.DataFrame
     comparison: pd.DataFrame
+    settings: SettingsComparison | None = None

@@ -10,6 +10,7 @@ from ablations.reporting.results import Results
 
 if TYPE_CHECKING:
     from ablations.execution.backend import Backend
+    from ablations.running.across import AcrossPlan
 
 __all__ = ["Results", "run"]
 
@@ -29,8 +30,10 @@ def run(
         ValueError: an option, the data or a variant does not fit.
         RuntimeError: a trial failed; the others are stored, and running again retries only the failed ones.
     """
+    from ablations.design.across import expand
     from ablations.design.study_plan import plan_study
     from ablations.execution.local_executor import refuse_unguarded_main
+    from ablations.running.across import plan_across
     from ablations.running.context import check_options, open_context
     from ablations.running.run_study import first_line, run_study
     from ablations.studies import get_study
@@ -38,7 +41,11 @@ def run(
     refuse_unguarded_main()
     asked = (options or Options()).replace(**changes)
     check_options(asked)
-    plan = plan_study(get_study(study) if isinstance(study, str) else study, asked)
+    chosen = get_study(study) if isinstance(study, str) else study
+    settings = expand(chosen, asked)
+    if len(settings) > 1:
+        return _run_across(plan_across(chosen, asked))
+    plan = plan_study(chosen, settings[0].options if settings else asked)
     with open_context(plan, backend=backend, in_process=True) as context:
         for line in first_line(plan).splitlines():
             context.display.say(line)
@@ -51,3 +58,21 @@ def run(
             f" {results.folder}"
         )
     return results
+
+
+def _run_across(across: AcrossPlan) -> Results:
+    import pandas as pd
+
+    from ablations.running.across import run_across
+
+    outcome = run_across(across, in_process=True)
+    failed = sum(one.training.num_failed for one in outcome.outcomes)
+    if failed:
+        raise RuntimeError(f"{failed} trials failed; the others are in {outcome.folder}")
+    frames = [one.results.frame.assign(**s.values) for one, s in zip(outcome.outcomes, across.settings, strict=True)]
+    return Results(
+        folder=outcome.folder,
+        frame=pd.concat(frames, ignore_index=True),
+        comparison=outcome.comparison.effects,
+        settings=outcome.comparison,
+    )

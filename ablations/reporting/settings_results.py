@@ -1,0 +1,246 @@
+"""The results of one study in several settings: the sentence first, then the forest, tables and files."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from ablations.analysis.frame import plan_frame
+from ablations.analysis.settings import Setting, SettingsComparison, compare_settings
+from ablations.reporting.figures import StudyFigure, save_figures
+from ablations.reporting.own_files import replacing_own_files
+from ablations.reporting.report import CITATION, embedded
+from ablations.reporting.settings_plots import decision_plot, effect_over_budget, settings_forest
+from ablations.reporting.tables import Cell, Column, PeopleTable, csv_text, to_latex, to_markdown
+from ablations.reporting.templates import read, render
+from xception.base import formatting as f
+from xception.base.canonical import key_of
+from xception.base.files import write_atomically
+
+if TYPE_CHECKING:
+    from ablations.records.record import Plan
+    from ablations.records.store import Store
+
+__all__ = ["Written", "settings_groups", "write_settings"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What was written: the folder of the whole and the comparison in it."""
+
+    folder: Path
+    comparison: SettingsComparison
+
+
+def settings_groups(plans: Iterable[Plan]) -> list[list[Plan]]:
+    """Return the plans that are settings of one study each, grouped; single plans and single settings are left out."""
+    groups: dict[str, list[Plan]] = {}
+    for plan in plans:
+        if plan.description.setting:
+            groups.setdefault(str(PurePosixPath(plan.run).parent), []).append(plan)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+METHOD = (
+    "Effect: mean of the per-seed differences from the baseline in the same setting, in percentage points (pp). Both"
+    " intervals (95 % and, inside, 90 %) are simultaneous over variants × settings, and verdicts are read off them: the"
+    " 90 % interval within ±δ means no meaningful effect, otherwise the 95 % interval above or below zero means helps"
+    " or hurts. Whether an effect depends on a field is tested on contrasts between settings, one value per seed,"
+    " together over variants × contrasts at 5 %. Trends are slopes per doubling, simultaneous over variants."
+)
+
+
+def write_settings(store: Store, plans: Sequence[Plan], out: Path, *, num_planned: int | None = None) -> Written:
+    """Write `settings.csv`, `pooled.csv`, `trends.csv`, `decisions.csv`, tables, figures and the page of a study's
+    settings into the folder that their own folders are in.
+
+    `num_planned` is the number of settings that were asked for, where some are not there yet.
+
+    Raises:
+        ValueError: the settings cannot be compared, or a file of somebody else's is in the way.
+        OSError: the folder cannot be written.
+    """
+    first = plans[0]
+    folder = out / PurePosixPath(first.run).parent
+    settings = [Setting(values=p.description.setting, frame=plan_frame(store, p)) for p in plans]
+    result = compare_settings(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing_own_files(folder) as made:
+        frames = {
+            "settings": result.effects,
+            "pooled": result.answers,
+            "trends": result.trends,
+            "decisions": result.decisions,
+        }
+        for name, frame in frames.items():
+            write_atomically(made / f"{name}.csv", csv_text(frame))
+        effects = _effects_table(result)
+        write_atomically(made / "settings.md", _text(first, result, effects))
+        write_atomically(made / "settings.tex", to_latex(effects, label=f"tab:{first.study}-settings"))
+        saved = save_figures(_figures(first, settings, result), made / "figures")
+        script = read("report.js")
+        page = render(
+            "settings.html.jinja",
+            study=first.study,
+            question=first.description.question,
+            reference=first.description.reference,
+            command=first.description.across,
+            settings=[(s.label, PurePosixPath(p.run).name) for s, p in zip(settings, plans, strict=True)],
+            remarks=_remarks(settings, plans, num_planned or len(plans)),
+            answers=result.answers.to_dict("records"),
+            effects=effects,
+            trends=_trends_table(result),
+            decisions=_decisions_table(result),
+            figures=[embedded(figure) for figure in saved],
+            method=METHOD,
+            citation=CITATION,
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            styles=read("report.css"),
+        )
+        write_atomically(made / "report.html", page)
+        provenance = {
+            "plan": key_of(sorted(p.plan for p in plans)),
+            "study": first.study,
+            "question": first.description.question,
+            "command": first.description.across,
+            "settings": [{**p.description.setting, "run": p.run, "plan": p.plan} for p in plans],
+            "setup": {p.run: p.description.setup for p in plans},
+            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        write_atomically(made / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
+    return Written(folder=folder, comparison=result)
+
+
+def _remarks(settings: Sequence[Setting], plans: Sequence[Plan], num_planned: int) -> list[str]:
+    notices = list(dict.fromkeys(p.description.notice for p in plans if p.description.notice))
+    left_out = [
+        f"{setting.label}: {name} is left out ({reason})"
+        for setting, plan in zip(settings, plans, strict=True)
+        for name, reason in plan.description.left_out.items()
+    ]
+    missing = num_planned - len(plans)
+    unfinished = [f"Not finished: {missing} of {num_planned} settings are still to come."] if missing else []
+    return [*unfinished, *notices, *left_out]
+
+
+def _text(plan: Plan, result: SettingsComparison, effects: PeopleTable) -> str:
+    """The answer in Markdown: a sentence per variant, then the effects."""
+    num = result.effects["setting"].nunique()
+    lines = [f"{plan.description.question} In {num} settings:", ""]
+    lines += [f"- {row['variant']}: {row['sentence']}" for row in result.answers.to_dict("records")]
+    lines += ["", to_markdown(effects), "", METHOD]
+    return "\n".join(lines) + "\n"
+
+
+def _figures(plan: Plan, settings: Sequence[Setting], result: SettingsComparison) -> list[StudyFigure]:
+    title = f"{plan.study}: effects in {len(settings)} settings"
+    names = f.join_words(dict.fromkeys(str(v) for s in settings for v in s.values.values()))
+    note = f"Settings: {names}."
+    spoken = " ".join(f"{row['variant']}: {row['sentence']}." for row in result.answers.head(12).to_dict("records"))
+    out = [
+        StudyFigure(
+            name="settings", alt=f"Forest plot. {spoken}", figure=settings_forest(result, title=title, note=note)
+        )
+    ]
+    for one in result.fields:
+        if one.is_numeric and len(one.values) > 1:
+            figure = effect_over_budget(result, one.name, title=f"{plan.study}: effect over {one.name}", note=note)
+            alt = (
+                f"Effect of each variant over {one.name}, with simultaneous intervals; the numbers are in settings.csv."
+            )
+            out.append(StudyFigure(name=f"effect_{one.name.replace('.', '_')}", alt=alt, figure=figure))
+    if len(result.decisions):
+        figure = decision_plot(result, title=f"{plan.study}: can small runs decide?", note=note)
+        alt = "Decision accuracy of each budget over the training time of a trial; the numbers are in decisions.csv."
+        out.append(StudyFigure(name="decision_accuracy", alt=alt, figure=figure))
+    return out
+
+
+def _effects_table(result: SettingsComparison) -> PeopleTable:
+    numbers = ("n", "Baseline (%)", "Δ (pp)", "95 % interval (pp)", "90 % interval (pp)", "p")
+    columns = (*_columns(("Variant", "Setting"), numbers), Column(title="Verdict", numeric=False))
+    rows = []
+    for row in result.effects.to_dict("records"):
+        cells = [Cell(text=str(row["variant"]), order=str(row["variant"])), Cell(text=str(row["setting"]))]
+        cells += [_number(row["n"], str(row["n"])), _number(row["baseline_mean"], f.percent(row["baseline_mean"]))]
+        cells += [_number(row["delta_mean"], f.points(row["delta_mean"]))]
+        for name in ("delta_ci", "equivalence_ci"):
+            low, high = row[f"{name}_low"], row[f"{name}_high"]
+            cells.append(_number(low, f.interval(low, high, signed=True)))
+        cells += [_number(row["p_adjusted"], f.p_value(row["p_adjusted"])), Cell(text=str(row["verdict"]))]
+        rows.append(tuple(cells))
+    return PeopleTable(caption="Every variant in every setting.", columns=columns, rows=tuple(rows))
+
+
+def _trends_table(result: SettingsComparison) -> PeopleTable | None:
+    if result.trends.empty:
+        return None
+    numbers = ("Slope per doubling (pp)", "95 % interval (pp)", "At smallest (pp)", "At largest (pp)", "Ratio")
+    columns = _columns(("Variant", "Budget", "Trend"), (*numbers, "95 % interval"))
+    rows = []
+    for row in result.trends.to_dict("records"):
+        word = "persists but shrinks" if row["shrinks"] else str(row["trend"])
+        ends = (row["ratio_ci_low"], row["ratio_ci_high"])
+        bounded = all(f.is_number(end) and abs(float(end)) < float("inf") for end in ends)
+        rows.append(
+            (
+                Cell(text=str(row["variant"])),
+                Cell(text=str(row["field"])),
+                Cell(text=word),
+                _number(row["slope"], f.points(row["slope"])),
+                _number(row["slope_ci_low"], f.interval(row["slope_ci_low"], row["slope_ci_high"], signed=True)),
+                _number(row["effect_at_smallest"], f"{f.points(row['effect_at_smallest'])} at {row['smallest']}"),
+                _number(row["effect_at_largest"], f"{f.points(row['effect_at_largest'])} at {row['largest']}"),
+                _number(row["ratio"], f"{row['ratio']:.2f}" if bounded else "not determined"),
+                Cell(text=f"[{ends[0]:.2f}, {ends[1]:.2f}]" if bounded else "unbounded"),
+            )
+        )
+    return PeopleTable(
+        caption=(
+            "Trends over each budget. Ratio: the effect at the largest value over that at the smallest, with Fieller's"
+            " interval."
+        ),
+        columns=columns,
+        rows=tuple(rows),
+    )
+
+
+def _decisions_table(result: SettingsComparison) -> PeopleTable | None:
+    if result.decisions.empty:
+        return None
+    numbers = ("Value", "Decision accuracy (%)", "95 % interval (%)", "Difference from the largest (pp)")
+    columns = _columns(("Budget", "Where"), (*numbers, "Training per trial"))
+    rows = []
+    for row in result.decisions.to_dict("records"):
+        interval = f"[{100 * row['ci_low']:.0f}, {100 * row['ci_high']:.0f}]"
+        rows.append(
+            (
+                Cell(text=str(row["field"])),
+                Cell(text=str(row["where"]) or "–"),
+                _number(row["value"], f"{row['value']:g}"),
+                _number(row["accuracy"], f"{100 * row['accuracy']:.0f}"),
+                Cell(text=interval),
+                _number(row["gap"], f"{100 * row['gap']:+.0f}".replace("-", "−")),
+                _number(row["train_seconds"], f.seconds(row["train_seconds"])),
+            )
+        )
+    return PeopleTable(
+        caption="How often one seed at a budget orders two variants as the largest budget does.",
+        columns=columns,
+        rows=tuple(rows),
+    )
+
+
+def _columns(words: Sequence[str], numbers: Sequence[str]) -> tuple[Column, ...]:
+    return tuple(Column(title=title, numeric=title in numbers) for title in (*words, *numbers))
+
+
+def _number(order: Any, text: str) -> Cell:
+    return Cell(text=text, order=float(order) if f.is_number(order) else None)
