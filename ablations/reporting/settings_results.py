@@ -17,7 +17,7 @@ from ablations.reporting.figures import StudyFigure, save_figures
 from ablations.reporting.own_files import replacing_own_files
 from ablations.reporting.report import CITATION, embedded
 from ablations.reporting.settings_plots import decision_plot, effect_over_budget, settings_forest
-from ablations.reporting.tables import Cell, Column, PeopleTable, csv_text, to_latex, to_markdown
+from ablations.reporting.tables import Cell, Column, DisplayTable, csv_text, to_latex, to_markdown
 from ablations.reporting.templates import read, render
 from xception.base import formatting as f
 from xception.base.canonical import key_of
@@ -130,7 +130,7 @@ def _remarks(settings: Sequence[Setting], plans: Sequence[Plan], num_planned: in
     return [*unfinished, *notices, *left_out]
 
 
-def _text(plan: Plan, result: SettingsComparison, effects: PeopleTable) -> str:
+def _text(plan: Plan, result: SettingsComparison, effects: DisplayTable) -> str:
     """The answer in Markdown: a sentence per variant, then the effects."""
     num = result.effects["setting"].nunique()
     lines = [f"{plan.description.question} In {num} settings:", ""]
@@ -163,7 +163,7 @@ def _figures(plan: Plan, settings: Sequence[Setting], result: SettingsComparison
     return out
 
 
-def _effects_table(result: SettingsComparison) -> PeopleTable:
+def _effects_table(result: SettingsComparison) -> DisplayTable:
     numbers = ("n", "Baseline (%)", "Δ (pp)", "95 % interval (pp)", "90 % interval (pp)", "p")
     columns = (*_columns(("Variant", "Setting"), numbers), Column(title="Verdict", numeric=False))
     rows = []
@@ -176,10 +176,10 @@ def _effects_table(result: SettingsComparison) -> PeopleTable:
             cells.append(_number(low, f.interval(low, high, signed=True)))
         cells += [_number(row["p_adjusted"], f.p_value(row["p_adjusted"])), Cell(text=str(row["verdict"]))]
         rows.append(tuple(cells))
-    return PeopleTable(caption="Every variant in every setting.", columns=columns, rows=tuple(rows))
+    return DisplayTable(caption="Every variant in every setting.", columns=columns, rows=tuple(rows))
 
 
-def _trends_table(result: SettingsComparison) -> PeopleTable | None:
+def _trends_table(result: SettingsComparison) -> DisplayTable | None:
     if result.trends.empty:
         return None
     numbers = ("Slope per doubling (pp)", "95 % interval (pp)", "At smallest (pp)", "At largest (pp)", "Ratio")
@@ -202,7 +202,7 @@ def _trends_table(result: SettingsComparison) -> PeopleTable | None:
                 Cell(text=f"[{ends[0]:.2f}, {ends[1]:.2f}]" if bounded else "unbounded"),
             )
         )
-    return PeopleTable(
+    return DisplayTable(
         caption=(
             "Trends over each budget. Ratio: the effect at the largest value over that at the smallest, with Fieller's"
             " interval."
@@ -212,7 +212,7 @@ def _trends_table(result: SettingsComparison) -> PeopleTable | None:
     )
 
 
-def _decisions_table(result: SettingsComparison) -> PeopleTable | None:
+def _decisions_table(result: SettingsComparison) -> DisplayTable | None:
     if result.decisions.empty:
         return None
     numbers = ("Value", "Decision accuracy (%)", "95 % interval (%)", "Difference from the largest (pp)")
@@ -231,7 +231,7 @@ def _decisions_table(result: SettingsComparison) -> PeopleTable | None:
                 _number(row["train_seconds"], f.seconds(row["train_seconds"])),
             )
         )
-    return PeopleTable(
+    return DisplayTable(
         caption="How often one seed at a budget orders two variants as the largest budget does.",
         columns=columns,
         rows=tuple(rows),

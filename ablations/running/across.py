@@ -116,7 +116,7 @@ def run_across(across: AcrossPlan, *, in_process: bool = False) -> AcrossOutcome
                 context.display.say(line)
             outcomes[i] = run_study(context)
             if len(outcomes) > 1:
-                done = [outcomes[at].plan for at in sorted(outcomes)]
+                done = [outcomes[at].training.plan for at in sorted(outcomes)]
                 written = write_settings(context.store, done, across.options.out, num_planned=len(order))
     assert written is not None
     return AcrossOutcome(
