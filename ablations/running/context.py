@@ -68,7 +68,7 @@ class Context:
         """Return the task that trains a trial of the plan on the backend; `weights` is the file that it starts from."""
         return Task(
             trial=trial,
-            source=self.plan.source_of(trial),
+            source=replace(self.plan.source_of(trial), summary=None),  # it is sent to every worker
             device=self.backend.device,
             threads=self.options.threads,
             weights=weights,

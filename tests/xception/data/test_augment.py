@@ -35,6 +35,19 @@ def reference_normalised(images: torch.Tensor) -> torch.Tensor:
     return (images.double() / 255 - mean) / std
 
 
+def test_grayscale_images_go_through_every_operation() -> None:
+    images, labels = batch()
+    statistics = ChannelStatistics(mean=(0.5,), std=(0.25,))
+    generators = [torch.Generator().manual_seed(seed) for seed in range(8)]
+    for generator in generators:
+        out, mixed = augment(
+            images[:, :1].contiguous(), labels, EVERYTHING, generator, statistics=statistics, num_classes=10
+        )
+        assert out.shape == (20, 1, 32, 32)
+        assert torch.isfinite(out).all()
+        assert torch.allclose(mixed.sum(1), torch.ones(20))
+
+
 def test_normalising() -> None:
     images, _ = batch()
     out = normalise(images, STATISTICS)

@@ -57,3 +57,14 @@ def test_every_source_is_in_the_list() -> None:
         "synthetic",
         "synthetic:kappa=K",
     ]
+
+
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_the_home_folder_in_the_name_of_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    image_folder(tmp_path / "data" / "imagenette")
+    if by == "environment":
+        monkeypatch.setenv("XCEPTION_DATA", "~/data")
+    assert find("imagenette", "~/data" if by == "option" else None).num_train == 12
