@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ablations.analysis.frame import named_runs
+from ablations.design.study_plan import TUNED
 from ablations.records.databases import file_of
 from ablations.records.store import Store
 from ablations.reporting.results_folder import write_overview, write_results
 from ablations.reporting.settings_results import settings_groups, write_settings
 from ablations.running.context import require_writable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablations.records.record import Plan
 
 __all__ = ["report"]
 
@@ -30,8 +37,11 @@ def report(*, study: str | None, out: Path, store: str | None) -> int:
             raise ValueError(f"--{error}") from None
         if not plans:
             raise ValueError(f"--store: {opened.name} holds no study yet; run one first")
+        known = {plan.run: plan for plan in named_runs(opened)}
+        plans = [plan for plan in plans if plan.run.removesuffix(TUNED) not in known or not plan.run.endswith(TUNED)]
         for plan in plans:
-            print(f"Results: {write_results(opened, plan, out).folder}", file=sys.stderr)
+            tuned = _tuned(known.get(f"{plan.run}{TUNED}"), out / plan.run)
+            print(f"Results: {write_results(opened, plan, out, tuned=tuned).folder}", file=sys.stderr)
         for group in settings_groups(plans):
             print(f"Settings: {write_settings(opened, group, out).folder}", file=sys.stderr)
         if study is None:
@@ -39,3 +49,13 @@ def report(*, study: str | None, out: Path, store: str | None) -> int:
     finally:
         opened.close()
     return 0
+
+
+def _tuned(plan: Plan | None, folder: Path) -> tuple[Plan, pd.DataFrame] | None:
+    """The same study at tuned recipes, with the tuning trials that an earlier writing of the folder lists."""
+    trials = folder / "tuned" / "tuning.csv"
+    if plan is None or not trials.is_file():
+        return None
+    import pandas as pd
+
+    return plan, pd.read_csv(trials)

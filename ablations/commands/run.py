@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from pathlib import Path
 
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed
 from ablations.design.across import expand
@@ -62,7 +64,9 @@ def _conclude(plan: StudyPlan, outcome: Outcome, again: str) -> int:
         f"{trained if training.num_trained else 'nothing was trained'}, {training.num_stored} were stored already",
         file=sys.stderr,
     )
-    print((outcome.results.folder / "table.md").read_text(encoding="utf-8"))
+    print(_for_terminal(outcome.results.folder / "table.md"))
+    if (outcome.results.folder / "effects.md").is_file():
+        print(_for_terminal(outcome.results.folder / "effects.md"))
     if plan.options.tune:
         print((outcome.results.folder / "side_by_side.md").read_text(encoding="utf-8"))
     print(f"Results: {outcome.results.folder}", file=sys.stderr)
@@ -70,6 +74,16 @@ def _conclude(plan: StudyPlan, outcome: Outcome, again: str) -> int:
         print(f"{training.num_failed} trials failed; try them again with: {again}", file=sys.stderr)
         return SOME_FAILED
     return DONE
+
+
+def _for_terminal(path: Path) -> str:
+    """A table in Markdown; where people see it in a terminal, as wide as that."""
+    text = path.read_text(encoding="utf-8")
+    if not sys.stdout.isatty():
+        return text
+    from ablations.reporting.terminal import fitted
+
+    return fitted(text, shutil.get_terminal_size().columns)
 
 
 def _show(plan: StudyPlan) -> int:

@@ -29,7 +29,10 @@ from xception.data.layout import Layout
 from xception.data.source import Source
 from xception.data.summary import Summary
 
-__all__ = ["DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
+__all__ = ["TUNED", "DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
+
+
+TUNED = "@tuned"  # behind the name of a study, and of its run, at recipes of each variant's own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +179,7 @@ class StudyPlan:
             factors=list(self.study.within),
             data=[summary.as_plain() for summary in self.summaries],
             data_warnings=[f"{s.title}: {warning}" for s in self.summaries for warning in s.warnings],
-            run=self.run,
+            run=f"{self.run}{TUNED}" if self.study.name.endswith(TUNED) else self.run,
             setup=self.setup,
             changes={
                 title: [list(change) for change in changed_fields(self.designs[reference], self.designs[title])]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ablations.analysis.effect_rows import EFFECT_COLUMNS
 from ablations.analysis.interactions import interactions
-from ablations.reporting.tables import csv_text
+from ablations.reporting.tables import Cell, Column, DisplayTable, csv_text, to_latex, to_markdown
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 
@@ -37,33 +37,33 @@ def has_effects(frame: pd.DataFrame) -> bool:
     return grid == len(cells)
 
 
-def write_effects(frame: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Write `effects.csv` and `effects.md` into a folder and return the effects, as fractions of test accuracy."""
-    from tabulate import tabulate
-
+def write_effects(frame: pd.DataFrame, folder: Path, *, study: str) -> DisplayTable:
+    """Write `effects.csv`, `.md` and `.tex` into a folder and return the effects as people read them."""
     effects = interactions(frame)
     write_atomically(folder / "effects.csv", csv_text(effects.reindex(columns=list(COLUMNS))))
-    rows = [
-        (
-            row["effect"],
-            row["n"],
+    table = _display(effects)
+    write_atomically(folder / "effects.md", to_markdown(table))
+    write_atomically(folder / "effects.tex", to_latex(table, label=f"tab:{study}-effects"))
+    return table
+
+
+def _display(effects: pd.DataFrame) -> DisplayTable:
+    rows = []
+    for row in effects.to_dict("records"):
+        texts = (
+            str(row["effect"]),
+            str(row["n"]),
             f.points(row["mean"]),
             f.interval(row["low"], row["high"], signed=True),
             f.interval(row["equivalence_low"], row["equivalence_high"], signed=True),
-            row["verdict"],
+            str(row["verdict"]),
         )
-        for _, row in effects.iterrows()
-    ]
-    table = tabulate(
-        rows,
-        headers=("Effect", "n", "Mean (pp)", "95 % interval (pp)", "90 % interval (pp)", "Verdict"),
-        tablefmt="github",
-        disable_numparse=True,
+        rows.append(tuple(Cell(text=text, order=text) for text in texts))
+    titles = ("Effect", "n", "Mean (pp)", "95 % interval (pp)", "90 % interval (pp)", "Verdict")
+    return DisplayTable(
+        caption="An effect is what moving a factor from its baseline level changes, averaged over the levels of the"
+        " other factors; an interaction (×) is by how much one effect changes when the other factor moves too."
+        f" Intervals hold together for all {len(rows)} effects.",
+        columns=tuple(Column(title=title, numeric=title not in ("Effect", "Verdict")) for title in titles),
+        rows=tuple(rows),
     )
-    note = (
-        "An effect is what moving a factor from its baseline level changes, averaged over the levels of the other"
-        " factors; an interaction (×) is by how much one effect changes when the other factor moves too. Intervals"
-        f" hold together for all {len(rows)} effects."
-    )
-    write_atomically(folder / "effects.md", f"{table}\n\n{note}\n")
-    return effects

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ablations.reporting.effects import has_effects, write_effects
 from ablations.reporting.paper import PAPER_STUDIES, measure_steps, paper_cells, stored_steps, write_paper
+from ablations.reporting.tables import DisplayTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["measure_extras", "write_extras"]
 
 
-def write_extras(store: Store, plan: Plan, frame: pd.DataFrame, comparison: pd.DataFrame, folder: Path) -> None:
+def write_extras(
+    store: Store, plan: Plan, frame: pd.DataFrame, comparison: pd.DataFrame, folder: Path
+) -> DisplayTable | None:
     """Write into a study's folder `effects.*` where its variants are a full factorial, and `paper.*` for the paper's
-    own tables.
+    own tables; return the effects as people read them.
     """
-    if has_effects(frame):
-        write_effects(frame, folder)
+    effects = write_effects(frame, folder, study=plan.study) if has_effects(frame) else None
     if plan.study in PAPER_STUDIES:
         write_paper(paper_cells(plan.study, comparison, frame, stored_steps(store)), folder)
+    return effects
 
 
 def measure_extras(plan: StudyPlan, store: Store, *, device: str) -> None:

@@ -41,7 +41,8 @@ class ReportContext:
 
     `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` says what the runner
     knows of budget, matching and tuning, `notices` what the reader must see first, `setup` what was trained, `changes`
-    the fields that each variant changes, `left_out` the variants that cannot exist here.
+    the fields that each variant changes, `left_out` the variants that cannot exist here, `effects` those of a
+    factorial.
     """
 
     study: str
@@ -58,6 +59,7 @@ class ReportContext:
     setup: str = ""
     changes: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    effects: DisplayTable | None = None
     citation: str = CITATION
 
 

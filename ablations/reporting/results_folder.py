@@ -101,7 +101,7 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     setup = setup_sentence(facts)
     write_tables(comparison, folder, title=plan.description.question, label=f"tab:{plan.study}", setup=setup)
     write_runs(whole, folder)
-    write_extras(store, plan, frame, comparison, folder)
+    effects = write_extras(store, plan, frame, comparison, folder)
     held = write_distances(whole, curves, folder) if curves else None
     figures = save_figures(
         [*study_figures(frame, comparison), *distance_figures(whole, curves, held)], folder / "figures"
@@ -123,6 +123,7 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
         setup=setup,
         changes=plan.description.changes,
         left_out=plan.description.left_out,
+        effects=effects,
     )
 
 

@@ -36,12 +36,13 @@ def run(
     from ablations.running.across import plan_across
     from ablations.running.context import check_options, open_context
     from ablations.running.run_study import first_line, run_study
-    from ablations.studies import get_study
+    from ablations.studies import get_study, require_own_name
 
     refuse_unguarded_main()
     asked = (options or Options()).replace(**changes)
     check_options(asked)
     chosen = get_study(study) if isinstance(study, str) else study
+    require_own_name(chosen)
     settings = expand(chosen, asked)
     if len(settings) > 1:
         return _run_across(plan_across(chosen, asked))

@@ -12,7 +12,18 @@ from pathlib import Path
 from ablations.design.study import Study
 from xception.base.suggestions import did_you_mean
 
-__all__ = ["get_study", "names"]
+__all__ = ["get_study", "names", "require_own_name"]
+
+
+def require_own_name(study: Study) -> None:
+    """Refuse a study of a user's own that has the name of one in the catalogue: their results would be taken for one
+    another's.
+
+    Raises:
+        ValueError: it has.
+    """
+    if study.name in names() and study != get_study(study.name):
+        raise ValueError(f"Study.name: {study.name!r} is not allowed; it is the name of a study in the catalogue")
 
 
 def names() -> list[str]:
@@ -57,4 +68,8 @@ def _from_file(path: Path) -> Study:
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         raise ValueError(f"--study: {path} defines no STUDY; it needs STUDY = Study(...)")
+    try:
+        require_own_name(study)
+    except ValueError as error:
+        raise ValueError(f"--study: {path}: {error}") from None
     return replace(study, path=str(path))
