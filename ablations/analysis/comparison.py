@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ablations import statistics as st
 from ablations.analysis.best import best_variants
+from ablations.analysis.effect_rows import possible
 from ablations.analysis.learning import learning
 from ablations.analysis.measurements import IDENTITY, Measurements, comparisons, measure
 from ablations.analysis.success import success
@@ -134,8 +135,8 @@ def _own_accuracy(measured: Measurements, index: int) -> dict[str, Any]:
     return {
         "n": int(own.n),
         "test_accuracy_mean": float(own.mean),
-        "test_accuracy_ci_low": float(interval.low),
-        "test_accuracy_ci_high": float(interval.high),
+        "test_accuracy_ci_low": float(np.clip(interval.low, 0, 1)),
+        "test_accuracy_ci_high": float(np.clip(interval.high, 0, 1)),
         "test_accuracy_mean_at_chance": float(at_chance.mean),
         "n_at_chance": int(at_chance.n),
     }
@@ -149,7 +150,7 @@ def _effect(
     variant, baseline = (measured.accuracy[i[k], used] for i in (measured.compared, measured.against))
     n, verdict, margin = int(decisions.n[k]), st.VERDICTS[int(decisions.verdict[k])], measured.margin
     names = ("mean", "sd", "low", "high", "equivalence_low", "equivalence_high", "p")
-    numbers = {name: float(getattr(decisions, name)[k]) for name in names}
+    numbers = possible({name: float(getattr(decisions, name)[k]) for name in names})
     goes_on = stopped is not None and stopped.startswith("waits")
     more = None if verdict != "inconclusive" or goes_on else _more_seeds(decisions, k, margin)
     at_least = bool(decisions.at_least_margin[k])
@@ -200,8 +201,8 @@ def _at_chance(measured: Measurements, k: int, decisions: st.Decisions, read: ND
     found = st.decide(differences, None, level, grid=measured.grid)
     return {
         "delta_mean_at_chance": float(found.mean[k]),
-        "delta_ci_low_at_chance": float(found.low[k]),
-        "delta_ci_high_at_chance": float(found.high[k]),
+        "delta_ci_low_at_chance": float(np.clip(found.low[k], -1, 1)),
+        "delta_ci_high_at_chance": float(np.clip(found.high[k], -1, 1)),
     }
 
 
@@ -239,8 +240,8 @@ def _examples(measured: Measurements, index: int, used: NDArray[np.bool_], level
     both = st.disagreement(mine, theirs)
     interval = st.crossed_interval(mine.astype(np.int8) - theirs.astype(np.int8), level)
     return {
-        "example_ci_low": float(interval.low),
-        "example_ci_high": float(interval.high),
+        "example_ci_low": float(np.clip(interval.low, -1, 1)),
+        "example_ci_high": float(np.clip(interval.high, -1, 1)),
         "disagreement": both.rate,
         "only_variant_correct": both.only_variant,
         "only_baseline_correct": both.only_baseline,

@@ -45,6 +45,6 @@ def interactions(
     for k, contrast in enumerate(found):
         rows.append(
             {"effect": contrast.name, "factors": contrast.factors, "levels": contrast.levels}
-            | effect_row(decisions, k, measured.margin)
+            | effect_row(decisions, k, measured.margin, most=2.0 ** (len(contrast.factors) - 1))
         )
     return pd.DataFrame(rows)
