@@ -14,6 +14,7 @@ from ablations import statistics as st
 from ablations.analysis.best import best_variants
 from ablations.analysis.effect_rows import possible
 from ablations.analysis.learning import learning
+from ablations.analysis.looks import earlier_looks
 from ablations.analysis.measurements import IDENTITY, Measurements, comparisons, measure
 from ablations.analysis.success import success
 from ablations.statistics.sequential import FUTILE, RUNNING, SETTLED
@@ -155,6 +156,11 @@ def _effect(
     more = None if verdict != "inconclusive" or goes_on else _more_seeds(decisions, k, margin)
     at_least = bool(decisions.at_least_margin[k])
     notes = _notes(measured, k, read)
+    earlier = _earlier(measured, k, n)
+    if earlier:
+        notes.append(f"looked at before at n = {', '.join(map(str, earlier))}: error not controlled")
+    if verdict == "inconclusive" and not goes_on and margin is not None:
+        notes.append(_advice(n, more))
     if stopped is not None and verdict in ("helps", "hurts") and n < st.LOOKS[-1].seeds:
         notes.append("stopped early, so the effect is likely overestimated; its intervals allow for the looks")
     return {
@@ -179,7 +185,23 @@ def _effect(
         "verdict_text": st.verdict_words(verdict, margin=margin, at_least_margin=at_least, more_seeds=more),
         "sentence": "; ".join([st.sentence(n=n, margin=margin, **numbers), *notes]),
         "stopped": stopped,
+        "looked_before": ", ".join(map(str, earlier)) or None,
     }
+
+
+def _earlier(measured: Measurements, k: int, n: int) -> list[int]:
+    """At how many pairs comparison k was read before, where that was not planned."""
+    looks = measured.constant(measured.variants[measured.compared[k]], "looks")
+    return earlier_looks(looks, n, "auto" if measured.is_sequential else "fixed") if isinstance(looks, list) else []
+
+
+def _advice(n: int, more: st.MoreSeeds | None) -> str:
+    """Which run keeps its error rate: one whose looks are planned, or one on seeds that nobody has looked at."""
+    if n < st.FEWEST_PAIRS:
+        return "run it with --seeds auto"
+    if more is None or more.median is None:
+        return "a wider --margin, stated in advance, needs fewer seeds"
+    return f"--fresh-seeds {more.median} gives a verdict that stays valid"
 
 
 def _more_seeds(decisions: st.Decisions, k: int, margin: float | None) -> st.MoreSeeds | None:

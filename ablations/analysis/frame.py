@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.analysis.looks import looks_by_variant
 from xception.base.canonical import from_plain
 from xception.base.suggestions import did_you_mean
 from xception.train.recipe import Recipe
@@ -37,7 +38,7 @@ COLUMNS = (
     *("params", "macs", "curves", "train_seconds", "images_per_second", "device", "threads"),
     *("dataset", "scale", "margin", "seeds_mode"),
     *("run", "overrides", "preset", "epochs", "train_size", "image_size", "batch_size", "learning_rate", "precision"),
-    *("position", "reference", "levels", "model_json", "recipe_json", "environment", "created_at", "plan"),
+    *("position", "reference", "levels", "model_json", "recipe_json", "environment", "created_at", "plan", "looks"),
 )
 
 
@@ -123,11 +124,13 @@ def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFram
     about = plan.description
     shared = {name: getattr(about, name) for name in ("dataset", "scale", "margin", "seeds_mode")}
     levels, references = about.levels, about.references | baselines
+    looks = looks_by_variant(store, plan, references)
     rows: list[dict[str, Any]] = []
     for member in members:
         row: dict[str, Any] = {"study": plan.study, "plan": plan.plan, "run": plan.run, **shared, **vars(member)}
         row["overrides"] = about.setup.get("overrides")
         row |= {"levels": levels.get(member.variant, {}), "reference": references.get(member.variant)}
+        row["looks"] = looks.get(member.variant, [])
         record = records.get(member.key)
         if record is None:
             row |= {"status": "missing", "curves": [], "environment": {}}

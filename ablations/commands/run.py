@@ -111,4 +111,11 @@ def _show(plan: StudyPlan) -> int:
     print(
         f"{len(trials)} trials{most}, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}", file=sys.stderr
     )
+    if plan.options.tune:
+        tuning = plan.options.tune * len(plan.designs) * len(plan.seeds)
+        print(
+            f"and for tuning {tuning} trials ({plan.options.tune} for each of {len(plan.designs)} variants and"
+            f" {len(plan.seeds)} replicates) and {len(trials)} at the tuned recipes: {tuning + 2 * len(trials)} in all",
+            file=sys.stderr,
+        )
     return DONE

@@ -146,7 +146,14 @@ class Options(RunOptions):
     """What can be asked of a study."""
 
     seeds: int | Literal["auto"] | None = None
-    """Number of paired seeds, or auto to stop as soon as every variant is settled. Default: the scale's."""
+    """Number of paired seeds, or auto to look after 3, 5, 8 and 10 and stop as soon as every variant is settled.
+    Default: auto; 2 at scale smoke, which gives no verdict."""
+    fresh_seeds: int | None = None
+    """Number of seeds never used before, from 30,000 on, instead of the first ones: for a verdict that stays valid
+    after a study was looked at."""
+    margin: float | None = None
+    """Smallest difference in test accuracy that matters, in percentage points. Default: the study's, else that of the
+    scale."""
     across: tuple[str, ...] = ()
     """FIELD=V1,V2,… runs the study in several settings, one for each value, and says where each effect holds. May be
     repeated: one setting for each combination. FIELD is dataset, preset or a field of --fields."""

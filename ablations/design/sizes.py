@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ablations.design.matching import TOLERANCE, baseline_widths, match, size
 from ablations.design.study import Design, Study
 from xception.network.config import XceptionConfig
-from xception.train.recipe import Recipe
 
 __all__ = ["Curve", "Sizes", "all_widths", "baseline_curves", "bring_to_size"]
 
@@ -40,10 +39,6 @@ class Curve:
     baseline: str
     widths: dict[str, Design]
     variants: tuple[str, ...]
-
-    def at_recipe(self, recipe: Recipe) -> Curve:
-        """Return the curve with every width trained by another recipe."""
-        return replace(self, widths={name: design.replace(recipe=recipe) for name, design in self.widths.items()})
 
 
 def bring_to_size(study: Study, designs: Mapping[str, Design], *, roughly: bool) -> Sizes:

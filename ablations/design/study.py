@@ -84,12 +84,12 @@ class Study:
     """One question, answered by training a baseline and variants over the same seeds.
 
     `varies` are the dotted paths that variants may change: everything else is held equal. `margin` is δ, the smallest
-    difference in test accuracy (a fraction) that would matter, stated in advance. `within` names factors that set the
-    stage: each of their levels has a baseline of its own, the variant with the baseline's levels of all other factors.
-    `dataset` is given where the question makes sense on one data set only. `across` gives fields several values: the
-    study is then run in every combination of them, unless the user asks for others. With `transfers`, all variants
-    train on the second half of the classes, and those with `recipe.transfer` begin with a network trained on the first
-    half (or with the weights that the user names).
+    difference in test accuracy (a fraction) that would matter, where the scale's does not fit. `within` names factors
+    that set the stage: each of their levels has a baseline of its own, the variant with the baseline's levels of all
+    other factors. `dataset` is given where the question makes sense on one data set only. `across` gives fields
+    several values: the study is then run in every combination of them, unless the user asks for others. With
+    `transfers`, all variants train on the second half of the classes, and those with `recipe.transfer` begin with a
+    network trained on the first half (or with the weights that the user names).
     """
 
     name: str
@@ -98,7 +98,7 @@ class Study:
     baseline: str
     varies: tuple[str, ...]
     reference: str = "Chollet 2017, arXiv:1610.02357"
-    margin: float = 0.01
+    margin: float | None = None
     within: tuple[str, ...] = ()
     dataset: str | None = None
     across: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class Study:
                 raise ValueError(f"{self.name}.variants: {name!r} occurs twice; names must differ")
         if self.baseline not in names:
             raise ValueError(f"{self.name}.baseline: {self.baseline!r} is not a variant; variants: {', '.join(names)}")
-        if not 0 < self.margin < 1:
+        if self.margin is not None and not 0 < self.margin < 1:
             raise ValueError(
                 f"{self.name}.margin: {self.margin!r} is not allowed; between 0 and 1, as a fraction of test accuracy"
             )

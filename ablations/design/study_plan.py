@@ -28,11 +28,16 @@ from xception.base.canonical import key_of
 from xception.data.layout import Layout
 from xception.data.source import Source
 from xception.data.summary import Summary
+from xception.train.recipe import Recipe
 
 __all__ = ["TUNED", "DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
 
 
 TUNED = "@tuned"  # behind the name of a study, and of its run, at recipes of each variant's own
+
+# Seeds of studies are 0 … N − 1, of tuning from 10,000, of a search's winners from 20,000.
+FRESH_SEED = 30_000
+MOST_SEEDS = 10  # of the last look; `ablations.statistics` has the looks, and loads numpy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +57,8 @@ class StudyPlan:
     fraction of what it is compared with), `merged` the matched variants left out because another's width is also
     theirs, `curves` the baselines at other widths that stand in for sizes that no width of a variant meets, `weights`
     the files that transfers begin with, by what recipes call them, `left_out` the variants that cannot exist here, with
-    the reason. `run` is the name of the run.
+    the reason, `recipes` the recipe by (variant, seed) of replicates that were tuned each by itself.
+    `run` is the name of the run.
     """
 
     study: Study
@@ -70,18 +76,37 @@ class StudyPlan:
     run: str = ""
     setting: Mapping[str, Any] = field(default_factory=dict)
     across: str = ""
+    recipes: dict[tuple[str, int], Recipe] = field(default_factory=dict)
 
     @property
     def is_sequential(self) -> bool:
-        """Whether the number of seeds is decided as results come in."""
+        """Whether the number of seeds is decided as results come in.
+
+        By default it is, but not where recipes are tuned, since each replicate is tuned before any is compared, nor in
+        several settings, which are compared over the same seeds.
+        """
+        if self.options.fresh_seeds is not None:
+            return False
+        if self.options.seeds is None:
+            return self.scale.is_adaptive and not self.options.tune and not self.setting
         return self.options.seeds == "auto"
 
     @property
     def seeds(self) -> range:
         """The seeds of a fixed design, or the most that a sequential one can come to."""
-        if self.options.seeds == "auto":
-            return range(10)
+        if self.options.fresh_seeds is not None:
+            return range(FRESH_SEED, FRESH_SEED + self.options.fresh_seeds)
+        if self.is_sequential:
+            return range(MOST_SEEDS)
+        assert self.options.seeds != "auto"
         return range(self.scale.num_seeds if self.options.seeds is None else self.options.seeds)
+
+    @property
+    def margin(self) -> float:
+        """δ, a fraction of test accuracy: the user's, else the study's, else the scale's."""
+        if self.options.margin is not None:
+            return self.options.margin / 100
+        return self.scale.margin if self.study.margin is None else self.study.margin
 
     @property
     def summaries(self) -> list[Summary]:
@@ -106,10 +131,15 @@ class StudyPlan:
                 for name in curve.widths
             }
         return {
-            (name, seed): design.trial(seed)
+            (name, seed): self._replicate(name, design, seed).trial(seed)
             for name, design in (self.designs | self.widths).items()
             for seed in self.seeds[: counts[name]]
         }
+
+    def _replicate(self, name: str, design: Design, seed: int) -> Design:
+        """The design of one replicate: with a recipe of its own where it was tuned."""
+        recipe = self.recipes.get((name, seed))
+        return design if recipe is None else design.replace(recipe=recipe)
 
     @property
     def widths(self) -> dict[str, Design]:
@@ -147,7 +177,8 @@ class StudyPlan:
     @property
     def identity(self) -> str:
         """What names the plan in a store: the study, the data, the overrides and all designs."""
-        designs = (key_of(design) for design in (self.designs | self.widths).values())
+        designs = [key_of(design) for design in (self.designs | self.widths).values()]
+        designs += [key_of(recipe) for recipe in self.recipes.values()]
         identity = [self.study.name, self.source.fingerprint, self.scale.name, *self.options.overrides(), *designs]
         if self.options.name is not None:
             identity.append(f"name {self.options.name}")
@@ -160,7 +191,7 @@ class StudyPlan:
             reference=self.study.reference,
             dataset=self.source.title,
             scale=self.scale.name,
-            margin=self.study.margin,
+            margin=self.margin,
             seeds_mode="auto" if self.is_sequential else "fixed",
             notice=self.notice,
             command=self.command,
@@ -373,12 +404,19 @@ def _check(study: Study, options: Options) -> None:
         ("--epochs", options.epochs, 1, 1_000_000),
         ("--train-size", options.train_size, 2, 10**12),
         ("--tune", options.tune, 0, 10_000),
+        ("--fresh-seeds", options.fresh_seeds, 1, 10_000),
     ):
         if isinstance(value, int) and not least <= value <= most:
             more = ", or auto" if name == "--seeds" else ""
             raise ValueError(f"{name}: {value} is not allowed; {least} to {most:,}{more}")
     if options.name is not None:
         check_folder_name(options.name, "--name")
+    if options.margin is not None and not 0 < options.margin < 100:
+        raise ValueError(f"--margin: {options.margin:g} is not allowed; percentage points above 0 and below 100")
+    if options.fresh_seeds is not None and options.seeds is not None:
+        raise ValueError(f"--fresh-seeds: {options.fresh_seeds} is not allowed beside --seeds; one of the two")
+    if options.tune and options.seeds == "auto":
+        raise ValueError("--seeds: auto is not allowed with --tune, which tunes each replicate in advance; a number")
     if options.tune and study.transfers:
         raise ValueError(
             f"--tune: {options.tune} is not allowed with the study {study.name}, whose source networks stay as they"

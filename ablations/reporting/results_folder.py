@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.analysis.comparison import compare
 from ablations.analysis.frame import plan_frame
+from ablations.analysis.looks import record_looks
 from ablations.costs.variant_costs import stored_costs
 from ablations.design.setup import setup_sentence
 from ablations.reporting.distances import write_distances
@@ -44,7 +45,6 @@ _PACKAGES = (
     "numpy",
     "pandas",
     "scipy",
-    "statsmodels",
     "seaborn",
     "sqlalchemy",
 )
@@ -97,6 +97,7 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     widths = {name for curve in curves for name in curve["widths"]}
     frame = whole[~whole["variant"].isin(widths)].reset_index(drop=True)
     comparison = comparison_with_costs(store, plan, frame)
+    record_looks(store, plan, plan.description.references, comparison)
     facts = _setup(plan, whole)
     setup = setup_sentence(facts)
     write_tables(comparison, folder, title=plan.description.question, label=f"tab:{plan.study}", setup=setup)
@@ -146,7 +147,8 @@ def _fairness(plan: Plan, held: pd.DataFrame | None) -> dict[str, str]:
     if plan.description.tune:
         num = plan.description.tune
         told["Tuning"] = (
-            f"{num} trials for each variant over learning rate and weight decay, on validation data of another seed"
+            f"{num} trials for each variant and replicate over learning rate and weight decay, on validation data of"
+            " other seeds; replicate i of every variant is tuned with the same seed"
         )
     return told
 

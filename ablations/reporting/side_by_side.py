@@ -11,17 +11,23 @@ from xception.base import formatting as f
 
 __all__ = ["display_side_by_side", "side_by_side"]
 
-_COMPARED = ("n", "test_accuracy_mean", "delta_mean", "delta_ci_low", "delta_ci_high", "p_adjusted", "verdict")
+_COMPARED = (
+    *("n", "test_accuracy_mean", "delta_mean", "delta_ci_low", "delta_ci_high"),
+    *("equivalence_ci_low", "equivalence_ci_high", "p_adjusted", "verdict"),
+)
 
 
 def side_by_side(fixed: pd.DataFrame, tuned: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per variant: its comparison at the fixed recipe, at its own tuned one, the recipe found, and the
+    """Return one row per variant: its comparison at the fixed recipe and at tuned ones, the recipes found, and the
     trials spent.
 
-    `fixed` and `tuned` are comparisons of the same variants, `trials` has one row per tuning trial. Accuracies and
-    differences are fractions; the tuned differences are from the tuned baseline.
+    `fixed` and `tuned` are comparisons of the same variants, `trials` has one row per tuning trial, of the replicate
+    with its `seed`. The recipe shown is the median over replicates. Accuracies and differences are fractions; the tuned
+    differences are from the tuned baseline.
     """
-    best = trials.sort_values("val_accuracy", ascending=False, kind="stable").groupby("variant").first()
+    ranked = trials.sort_values("val_accuracy", ascending=False, kind="stable")
+    each = ranked.groupby(["variant", "seed"]).first()[["learning_rate", "weight_decay"]]
+    best = each.groupby("variant").median()
     spent = trials.groupby("variant").size()
     parts = [
         table.set_index("variant")[list(_COMPARED)].add_prefix(f"{name}_")
@@ -45,8 +51,8 @@ def display_side_by_side(table: pd.DataFrame) -> str:
                     ("Verdict", row[f"{name}_verdict"]),
                 )
             },
-            "Learning rate": f"{row['learning_rate']:.3g}",
-            "Weight decay": f"{row['weight_decay']:.2g}",
+            "Learning rate, median": f"{row['learning_rate']:.3g}",
+            "Weight decay, median": f"{row['weight_decay']:.2g}",
             "Tuning trials": row["tuning_trials"],
         }
         for row in table.to_dict("records")

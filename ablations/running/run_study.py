@@ -59,7 +59,7 @@ def _train_and_measure(context: Context) -> tuple[Training, float, tuple[Plan, p
         for line in plan.remarks:
             display.say(line)
         display.know(_known(plan, store))
-        training = train(context)
+        training = train(context, after_look=lambda so_far: _write_so_far(context, so_far))
         tuned = _tuned(context) if plan.options.tune else None
     seconds = time.monotonic() - began
     at_a_time = max(1.0, training.seconds / seconds)
@@ -73,12 +73,20 @@ def _train_and_measure(context: Context) -> tuple[Training, float, tuple[Plan, p
     return training, seconds, tuned
 
 
+def _write_so_far(context: Context, plan: Plan) -> None:
+    """Write the results of a look while variants still train."""
+    from ablations.reporting.results_folder import write_results
+
+    write_results(context.store, plan, context.options.out)
+
+
 def _tuned(context: Context) -> tuple[Plan, pd.DataFrame]:
     from ablations.running.tuning import tune
 
     plan = context.plan
     context.display.say(
         f"Tuning learning rate and weight decay: {plan.options.tune} trials for each of {len(plan.designs)} variants"
+        f" and {len(plan.seeds)} replicates"
     )
     found = tune(context, plan.options.tune)
     return train(context.with_plan(found.plan(plan))).plan, found.trials

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,10 +40,11 @@ class Training:
     seconds: float
 
 
-def train(context: Context) -> Training:
+def train(context: Context, *, after_look: Callable[[Plan], None] = lambda _: None) -> Training:
     """Train the trials of a plan that the store lacks.
 
-    With `--seeds auto` the looks of the sequential design decide after each round which variants go on.
+    With seeds as needed the looks of the sequential design decide after each round which variants go on; `after_look`
+    gets the plan of every look but the last.
     """
     plan, store, display = context.plan, context.store, context.display
     trained: set[str] = set()
@@ -73,6 +74,7 @@ def train(context: Context) -> Training:
         more = None if counts is None else _more_seeds(counts, plan_frame(store, stored_plan), display)
         if more is None:
             break
+        after_look(stored_plan)
         counts = more
     after = store.statuses(member.key for member in stored_plan.members)
     return Training(

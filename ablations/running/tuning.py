@@ -2,7 +2,12 @@
 
 A comparison at one fixed recipe favours the network that the recipe was made for: the paper calls its own comparison
 without residual connections possibly "uncharitable" for that reason. What is tuned are the nuisance parameters alone,
-learning rate and weight decay, on validation accuracy, with a seed that the comparison does not use.
+learning rate and weight decay, on validation accuracy, with seeds that the comparison does not use.
+
+Each replicate is tuned by itself: replicate i of every variant with seed 10,000 + i. One tuning for all seeds of a
+variant would give them all the same luck, which no per-seed difference shows: two identical variants would be told
+apart far more often than in 5 % of studies (`benchmarks.statistics`). So tuning costs `--tune` trials per variant and
+replicate.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TUNING_SEED", "Tuned", "tune"]
 
-# Seeds of comparisons are 0 … N − 1; tuning begins here, so that no validation split is used for both.
+# Seeds of comparisons are 0 … N − 1; replicate i is tuned with this seed + i, so that no validation split serves both.
 TUNING_SEED = 10_000
 # A rate or decay is looked for within this factor of the fixed recipe's, both ways.
 _REACH = 8.0
@@ -33,55 +38,65 @@ _SMALLEST_DECAY = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The outcome of tuning: the best recipe of each variant, and every tuning trial as a row of `trials`."""
+    """The outcome of tuning: the best recipe by (variant, seed), and every tuning trial as a row of `trials`."""
 
-    recipes: dict[str, Recipe]
+    recipes: dict[tuple[str, int], Recipe]
     trials: pd.DataFrame
 
     def plan(self, plan: StudyPlan) -> StudyPlan:
-        """Return the study's plan with every variant at its own best recipe, as a study of its own beside the fixed
+        """Return the study's plan with every replicate at its own best recipe, as a study of its own beside the fixed
         one.
         """
-        designs = {name: design.replace(recipe=self.recipes[name]) for name, design in plan.designs.items()}
-        curves = tuple(curve.at_recipe(self.recipes[curve.baseline]) for curve in plan.curves)
-        return replace(plan, designs=designs, curves=curves, study=replace(plan.study, name=f"{plan.study.name}@tuned"))
+        widths = {
+            (name, seed): self.recipes[curve.baseline, seed]
+            for curve in plan.curves
+            for name in curve.widths
+            for seed in plan.seeds
+        }
+        study = replace(plan.study, name=f"{plan.study.name}@tuned")
+        return replace(plan, recipes=self.recipes | widths, study=study)
 
 
 def tune(context: Context, num_trials: int) -> Tuned:
-    """Give each variant `num_trials` trials over learning rate and weight decay, and return the best by validation
-    accuracy.
+    """Give each replicate of each variant `num_trials` trials over learning rate and weight decay, and return the best
+    by validation accuracy.
 
     The first trial is the fixed recipe, so tuning never does worse than it on the tuning seed; the same suggestions
-    open every variant's search. A diverged or failed trial counts as accuracy 0. Stored trials are looked up, not
-    trained again.
+    open every search. A diverged or failed trial counts as accuracy 0. Stored trials are looked up, not trained again.
     """
     import optuna
     import pandas as pd
 
     plan = context.plan
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    searches = {name: _search(design.recipe, num_trials) for name, design in plan.designs.items()}
+    places = [(name, replicate) for replicate in range(len(plan.seeds)) for name in plan.designs]
+    searches = {place: _search(plan.designs[place[0]].recipe, num_trials) for place in places}
     rows: list[dict[str, object]] = []
     for number in range(num_trials):
-        asked = {name: search.ask() for name, search in searches.items()}
-        recipes = {name: _suggested(trial, plan.designs[name].recipe) for name, trial in asked.items()}
+        asked = {place: search.ask() for place, search in searches.items()}
+        recipes = {place: _suggested(trial, plan.designs[place[0]].recipe) for place, trial in asked.items()}
         trials = {
-            name: plan.designs[name].replace(recipe=recipe).trial(TUNING_SEED) for name, recipe in recipes.items()
+            (name, replicate): plan.designs[name].replace(recipe=recipe).trial(TUNING_SEED + replicate)
+            for (name, replicate), recipe in recipes.items()
         }
         accuracies = _accuracies(context, trials, number)
-        for name, trial in asked.items():
-            searches[name].tell(trial, accuracies[name])
+        for place, trial in asked.items():
+            searches[place].tell(trial, accuracies[place])
             rows.append(
                 {
-                    "variant": name,
+                    "variant": place[0],
+                    "seed": plan.seeds[place[1]],
                     "trial": number,
-                    "learning_rate": recipes[name].optimizer.learning_rate,
-                    "weight_decay": recipes[name].optimizer.weight_decay,
-                    "val_accuracy": accuracies[name],
-                    "key": trials[name].key,
+                    "learning_rate": recipes[place].optimizer.learning_rate,
+                    "weight_decay": recipes[place].optimizer.weight_decay,
+                    "val_accuracy": accuracies[place],
+                    "key": trials[place].key,
                 }
             )
-    best = {name: _suggested(search.best_trial, plan.designs[name].recipe) for name, search in searches.items()}
+    best = {
+        (name, plan.seeds[replicate]): _suggested(searches[name, replicate].best_trial, plan.designs[name].recipe)
+        for name, replicate in places
+    }
     return Tuned(recipes=best, trials=pd.DataFrame(rows))
 
 
@@ -104,18 +119,16 @@ def _suggested(trial: optuna.Trial | optuna.trial.FrozenTrial, recipe: Recipe) -
     return recipe.replace(optimizer=recipe.optimizer.replace(learning_rate=learning_rate, weight_decay=weight_decay))
 
 
-def _accuracies(context: Context, trials: Mapping[str, Trial], number: int) -> dict[str, float]:
-    """Validation accuracy of each variant's trial, trained where it is not stored."""
+def _accuracies(context: Context, trials: Mapping[tuple[str, int], Trial], number: int) -> dict[tuple[str, int], float]:
+    """Validation accuracy of the trial of each variant and replicate, trained where it is not stored."""
     stored = context.store.get(trial.key for trial in trials.values())
-    todo = {name: trial for name, trial in trials.items() if trial.key not in stored or not stored[trial.key].is_final}
+    todo = {at: trial for at, trial in trials.items() if trial.key not in stored or not stored[trial.key].is_final}
     labels = {
         trial.key: Label(
-            variant=f"{name}, tuning trial {number + 1}", seed=TUNING_SEED, num_epochs=trial.recipe.epochs, cost=1.0
+            variant=f"{name}, tuning trial {number + 1}", seed=trial.seed, num_epochs=trial.recipe.epochs, cost=1.0
         )
-        for name, trial in todo.items()
+        for (name, _), trial in todo.items()
     }
     run_all(context, [context.task(trial) for trial in todo.values()], labels)
     records = context.store.get(trial.key for trial in trials.values())
-    return {
-        name: records[trial.key].val_accuracy or 0.0 if trial.key in records else 0.0 for name, trial in trials.items()
-    }
+    return {at: records[trial.key].val_accuracy or 0.0 if trial.key in records else 0.0 for at, trial in trials.items()}

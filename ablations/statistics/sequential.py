@@ -1,8 +1,9 @@
-"""Seeds as needed: looks at n = 3, 5, 8 and 10 that share α = .05, each with Holm over all K comparisons of the study.
+"""Seeds as needed: looks at n = 3, 5, 8 and 10 that share α = .05, each with all K comparisons of the study.
 
-Look k spends α_k, and the α_k sum to .05. At a look a variant that has stopped counts as a comparison with p = 1, so
-that K stays fixed. Errors of either kind are therefore at most Σ α_k over the study by the union bound, whatever
-decides who goes on: a stop for futility can only make errors rarer.
+The levels of the looks are nominal: the chance of a first false rejection by a look grows as the cube of its seeds, to
+.05 at the last (the spending of Kim and DeMets 1987, ρ = 3), so that little is spent on few seeds. A variant that has
+stopped trains no further but stays in the family, K and the mean variance included; its intervals are those of the look
+at which it stopped (repeated confidence intervals: Jennison and Turnbull 1984).
 
 A variant is stopped for futility where the chance of any verdict at the last look, given what was seen, is below 10 %:
 the predictive power of Spiegelhalter et al. 1986, with the standard deviation plugged in.
@@ -25,7 +26,7 @@ __all__ = ["FUTILE", "FUTILITY", "LOOKS", "RUNNING", "SETTLED", "SPENT", "Look",
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One look at the data: after so many seeds, at this part of α."""
+    """One look at the data: after so many seeds, at this level."""
 
     seeds: int
     alpha: float
@@ -46,9 +47,8 @@ RUNNING, SETTLED, FUTILE, SPENT = range(4)  # SPENT: all looks taken, still inco
 class Race:
     """Where each comparison stands; every field, and every field of `decisions`, has shape (..., K).
 
-    `decisions` are those of the last look a variant took part in, with `p` and `equivalence_p` the smallest over its
-    looks of the Holm p × .05/α_k (at most 1): at most .05 exactly where some look rejected. `looks` counts the looks
-    taken.
+    `decisions` are those of the last look a variant took part in, `looks` counts the looks taken, and `chance` is the
+    predicted chance of a verdict by the last look.
     """
 
     decisions: Decisions

@@ -16,6 +16,7 @@ def test_both_comparisons_stand_in_one_row() -> None:
     trials = pd.DataFrame(
         {
             "variant": ["full", "none", "full", "none"],
+            "seed": [0, 0, 0, 0],
             "trial": [0, 0, 1, 1],
             "learning_rate": [0.1, 0.1, 0.2, 0.05],
             "weight_decay": [5e-4, 5e-4, 1e-4, 1e-3],

@@ -1,0 +1,65 @@
+"""Every look counts: at which numbers of pairs a comparison was read, kept in the store and told beside its verdict.
+
+A fixed run that is extended after it was read has several chances to err. The store therefore remembers each reading of
+a comparison (the trials of a variant and its baseline, whatever study they belong to), and a later verdict from more
+pairs names the earlier ones. Seeds as needed plan their looks, so those do not count against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from xception.base.canonical import key_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ablations.records.record import Plan
+    from ablations.records.store import Store
+
+__all__ = ["earlier_looks", "looks_by_variant", "record_looks"]
+
+KIND = "look"
+FEWEST_PAIRS = 3  # below, no verdict is read
+
+
+def looks_by_variant(store: Store, plan: Plan, references: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the looks that the store remembers at each variant's comparison: `pairs`, `mode` and `margin` of each."""
+    pairs = _pairs(plan, references)
+    found: dict[str, list[dict[str, Any]]] = {variant: [] for variant in pairs}
+    for look in store.measurements(KIND):
+        for variant, pair in pairs.items():
+            if look["comparison"] == pair:
+                found[variant].append({name: look[name] for name in ("pairs", "mode", "margin")})
+    return found
+
+
+def record_looks(store: Store, plan: Plan, references: Mapping[str, str], comparison: pd.DataFrame) -> None:
+    """Let the store remember that the verdicts of a comparison were read."""
+    pairs, mode = _pairs(plan, references), plan.description.seeds_mode
+    for row in comparison.to_dict("records"):
+        variant, n = str(row["variant"]), int(row["n"])
+        if variant in pairs and row["verdict"] != "baseline" and n >= FEWEST_PAIRS:
+            values = {"comparison": pairs[variant], "pairs": n, "mode": mode, "margin": plan.description.margin}
+            key = key_of([KIND, *values.values()])
+            if store.measurement(key) is None:
+                store.put_measurement(key, KIND, values)
+
+
+def earlier_looks(looks: Sequence[Mapping[str, Any]], pairs: int, mode: str) -> list[int]:
+    """Return the numbers of pairs, below the present one, at which looks were taken that were not planned."""
+    unplanned = {look["pairs"] for look in looks if not (mode == "auto" and look["mode"] == "auto")}
+    return sorted(n for n in unplanned if n < pairs)
+
+
+def _pairs(plan: Plan, references: Mapping[str, str]) -> dict[str, str]:
+    """What identifies each variant's comparison: the keys of both first trials."""
+    first: dict[str, str] = {}
+    for member in sorted(plan.members, key=lambda member: member.seed):
+        first.setdefault(member.variant, member.key)
+    return {
+        variant: f"{first[baseline]}:{first[variant]}"
+        for variant, baseline in references.items()
+        if variant != baseline and variant in first and baseline in first
+    }
