@@ -81,14 +81,16 @@ def sentence(
 
 
 def _decimals(ends: tuple[float, float, float, float], margin: float | None) -> int:
-    """One decimal of a point, two below 0.2 pp of half-width, or as many as keep each end on its side of 0 and ±δ."""
+    """One decimal of a point, two below 0.2 pp of half-width, or as many as keep the verdict readable: the ends of the
+    thin bar on their side of 0 and ±δ, those of the thick one on their side of ±δ.
+    """
     half = (ends[1] - ends[0]) / 2
     decimals = 1 if half >= 0.002 else 2 if half >= 0.0002 else 3
-    limits = (0.0,) if margin is None else (-margin, 0.0, margin)
+    limits = () if margin is None else (-margin, margin)
+    pairs = [(end, limit) for end in ends for limit in limits] + [(end, 0.0) for end in ends[:2]]
     while decimals < 6 and any(
         round(100 * end, decimals) == round(100 * limit, decimals) and abs(end - limit) > ROUNDING
-        for end in ends
-        for limit in limits
+        for end, limit in pairs
     ):
         decimals += 1
     return decimals

@@ -34,6 +34,11 @@ class FixedPlan(StudyPlan):
     seed_range: range
 
     @property
+    def is_sequential(self) -> bool:
+        """Whether the number of seeds is decided as results come in: it is not."""
+        return False
+
+    @property
     def seeds(self) -> range:
         """The seeds of every variant."""
         return self.seed_range
