@@ -75,3 +75,4 @@ def test_winners_are_confirmed_with_seeds_that_no_search_saw(tmp_path: Path) -> 
     searched = {key for row in search.rows for key in row.keys}
     assert not searched & {trial.key for trial in trials.values()}
     assert study.command == "again"
+    assert not study.is_sequential  # at quick a study is, by default
