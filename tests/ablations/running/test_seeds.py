@@ -30,7 +30,7 @@ from ablations.running.context import Context
 from ablations.running.training import train
 from ablations.running.tuning import TUNING_SEED, tune
 from ablations.statistics import LOOKS
-from tests.trials import Silent
+from tests.trials import RecordingDisplay
 from xception.network.config import XceptionConfig
 
 Accuracy = Callable[[Task], float]
@@ -85,7 +85,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def context(plan: StudyPlan, store: Store, accuracy: Accuracy) -> tuple[Context, MadeUp]:
     executor = MadeUp(accuracy)
     backend = Backend(executor=executor, device="cpu", own_device="cpu")
-    return Context(plan=plan, store=store, backend=backend, display=Silent()), executor
+    return Context(plan=plan, store=store, backend=backend, display=RecordingDisplay()), executor
 
 
 def read(plan: StudyPlan, store: Store, accuracy: Accuracy) -> pd.DataFrame:

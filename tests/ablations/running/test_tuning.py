@@ -1,4 +1,4 @@
-"""Tuning: an equal budget for every variant, the fixed recipe first, the best by validation accuracy kept."""
+"""Tuning: an equal budget for each variant and replicate, the fixed recipe first, the best by validation accuracy."""
 
 from __future__ import annotations
 
@@ -50,21 +50,24 @@ def test_every_variant_has_the_same_budget_and_ends_at_its_own_best_recipe(store
     opened = context(store, executor)
     tuned = tune(opened, NUM_TRIALS)
     trials = tuned.trials
-    assert trials.groupby("variant").size().to_dict() == dict.fromkeys(PLAN.designs, NUM_TRIALS)
+    places = [(name, seed) for name in PLAN.designs for seed in PLAN.seeds]
+    assert trials.groupby(["variant", "seed"]).size().to_dict() == dict.fromkeys(places, NUM_TRIALS)
     first = trials[trials["trial"] == 0]
-    assert first["learning_rate"].to_list() == pytest.approx([FIXED] * len(PLAN.designs))
-    for name, rows in trials.groupby("variant"):
+    assert first["learning_rate"].to_list() == pytest.approx([FIXED] * len(places))
+    for name, seed in places:
+        rows = trials[(trials["variant"] == name) & (trials["seed"] == seed)]
         best = rows.sort_values("val_accuracy", ascending=False).iloc[0]
-        assert tuned.recipes[str(name)].optimizer.learning_rate == best["learning_rate"]
+        assert tuned.recipes[name, seed].optimizer.learning_rate == best["learning_rate"]
         assert best["val_accuracy"] >= rows["val_accuracy"].iloc[0]
     planned = tuned.plan(PLAN)
     assert planned.study.name == "residuals@tuned"
-    assert {name: design.recipe for name, design in planned.designs.items()} == tuned.recipes
-    assert all(PLAN.designs[name].model == design.model for name, design in planned.designs.items())
+    assert {place: trial.recipe for place, trial in planned.trials().items()} == tuned.recipes
+    assert all(PLAN.designs[name].model == trial.model for (name, _), trial in planned.trials().items())
     # Each training was announced, and none has a seed of the comparison.
     assert isinstance(opened.display, RecordingDisplay)
     assert opened.display.finished() == executor.trained
-    assert {label.seed for label in opened.display.labels.values()} == {TUNING_SEED}
+    replicates = range(len(PLAN.seeds))
+    assert {label.seed for label in opened.display.labels.values()} == {TUNING_SEED + i for i in replicates}
 
 
 def test_tuning_again_trains_nothing_and_comes_to_the_same(store: Store) -> None:
@@ -77,7 +80,8 @@ def test_tuning_again_trains_nothing_and_comes_to_the_same(store: Store) -> None
 
 
 def test_the_fixed_recipe_wins_where_no_other_is_better(store: Store) -> None:
-    fixed = {design.trial(TUNING_SEED).key for design in PLAN.designs.values()}
+    seeds = range(TUNING_SEED, TUNING_SEED + len(PLAN.seeds))
+    fixed = {design.trial(seed).key for design in PLAN.designs.values() for seed in seeds}
     opened = context(store, Simulated(lambda trial: 0.5 if trial.key in fixed else 0.0))
     tuned = tune(opened, 3)
-    assert [recipe.optimizer.learning_rate for recipe in tuned.recipes.values()] == pytest.approx([FIXED, FIXED])
+    assert [recipe.optimizer.learning_rate for recipe in tuned.recipes.values()] == pytest.approx([FIXED] * 4)
