@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,10 @@ class Configuration:
     notes: tuple[str, ...]
 
 
-def configurations(folder: Path) -> list[Configuration]:
+def configurations(folder: Path, split_names: Collection[str] = ()) -> list[Configuration]:
     """Return the configurations that lie in a folder, at any depth, in the order of their names.
+
+    `split_names` are names of splits beside the usual ones.
 
     Raises:
         DataError: a folder cannot be read, or a part of a split is missing or there twice.
@@ -37,7 +39,7 @@ def configurations(folder: Path) -> list[Configuration]:
     unnamed: dict[str, list[Path]] = {}
     for file in _parquet_files(folder):
         inner = file.relative_to(folder)
-        split, parents = _split_of(inner)
+        split, parents = _split_of(inner, split_names)
         name = "/".join(part for part in parents if part.lower() not in PLAIN_FOLDERS)
         if split is None:
             unnamed.setdefault(name, []).append(file)
@@ -84,13 +86,19 @@ def _leads_back(folder: str, here: str) -> bool:
     return os.path.islink(folder) and (here + os.sep).startswith(os.path.realpath(folder) + os.sep)
 
 
-def _split_of(path: Path) -> tuple[str | None, tuple[str, ...]]:
+def _split_of(path: Path, split_names: Collection[str]) -> tuple[str | None, tuple[str, ...]]:
     """The split that a file belongs to, and the folders that name its configuration.
 
-    The first word of the file's name says it, else its nearest folder that is a split's name, else a later word.
+    A name that the user gave comes first; then the first word of the file's name, its nearest folder that is a split's
+    name, and a later word.
     """
     words = [word for word in re.split(r"[-_.\s]+", path.stem) if word]
     parents = path.parts[:-1]
+    for name in split_names:
+        if path.stem == name or path.stem.startswith((f"{name}-", f"{name}.")):
+            return name, parents
+        if name in parents:
+            return name, tuple(part for part in parents if part != name)
     if words and role_of(words[0]):
         return words[0], parents
     for place in range(len(parents) - 1, -1, -1):

@@ -94,7 +94,7 @@ def open_parquet(path: Path, layout: Layout = AS_FOUND, config: str | None = Non
             raise DataError(f"parquet:{path}#{config}: a single file has no configurations; leave #{config} out")
         chosen = Configuration("", {"train": (path,)}, ())
     elif path.is_dir():
-        chosen = _chosen(configurations(path), path, config)
+        chosen = _chosen(configurations(path, [name for _, name in layout.splits]), path, config)
     else:
         raise DataError(f"parquet:{path}: no such folder; a folder with train-*.parquet and test-*.parquet")
     first = _training_file(chosen, layout)

@@ -407,6 +407,12 @@ def _(folder: Path) -> None:
     refused(tree(folder), "train=x is not in", splits=Layout.parse_splits("train=x,test=test"))
 
 
+@case("Parquet files of other names, --splits train=first,test=second", "read as named")
+def _(folder: Path) -> None:
+    tables(folder, train="first-00000-of-00001", test="second")
+    assert sizes(found(folder, "parquet", splits=Layout.parse_splits("train=first,test=second"))) == (6, 4, 0)
+
+
 @case("a folder beside train and test (extra)", "ignored, visibly", "left out and named")
 def _(folder: Path) -> None:
     noted(found(tree(folder, split_files("extra", 300))), "'extra' is no split and left out")
