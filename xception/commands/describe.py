@@ -37,14 +37,14 @@ class DescribeArguments:
     set: tuple[str, ...] = ()
     """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
     input_size: int | None = None
-    """Side of the images in pixels; that of the preset without it."""
+    """Side of the images in pixels. Default: the preset's."""
     json: bool = False
     """Print one JSON document."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a network as people name it: its operator, shapes without the batch, parameters and MACs."""
+    """A part of a network under its usual name: its operator, shapes without the batch, parameters and MACs."""
 
     name: str
     operator: str
@@ -189,7 +189,7 @@ def _text(subject: Subject, counted: Complexity, rows: list[Stage]) -> str:
 
 
 def _folded(rows: list[Stage]) -> list[tuple[str, Stage]]:
-    """Stages in one line where they are alike and follow each other, with their names and the sum of what they cost."""
+    """Consecutive equal stages as one line, with their names and the sum of their costs."""
     out: list[tuple[str, Stage]] = []
     for _, group in itertools.groupby(rows, key=lambda row: replace(row, name=row.name.partition(".")[0])):
         alike = list(group)

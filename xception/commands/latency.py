@@ -29,9 +29,7 @@ LATENCY, ROOFLINE = "python -m xception latency", "python -m xception roofline"
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyArguments:
-    """What can be asked of `latency`; options that take several values take them separated by commas, or the word
-    all.
-    """
+    """What can be asked of `latency`; several values are separated by commas, and `all` means every one."""
 
     preset: str | None = None
     """Networks to measure, interleaved: presets, or torchvision:NAME."""
@@ -44,7 +42,7 @@ class LatencyArguments:
     set: tuple[str, ...] = ()
     """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
     input_size: int | None = None
-    """Side of the images in pixels; that of each preset without it."""
+    """Side of the images in pixels. Default: each preset's."""
     modes: str = "inference"
     """inference, training."""
     precisions: str = "float32"
@@ -58,9 +56,9 @@ class LatencyArguments:
     relative_width: float = LatencyProtocol.relative_width
     """Width of the median's interval, as a fraction of the median, at which a measurement ends."""
     time_budget: float = LatencyProtocol.time_budget_s
-    """Seconds after which a combination of batch size, mode and so on ends, once each network has its samples."""
+    """Time limit in seconds per combination of batch size, mode and so on, once each network has its samples."""
     figure: Path | None = None
-    """Save the figure of MACs against latency there."""
+    """Save the figure of MACs against latency to this file."""
     json: bool = False
     """Print one JSON document."""
 
@@ -80,7 +78,7 @@ class RooflineArguments:
     set: tuple[str, ...] = ()
     """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
     input_size: int | None = None
-    """Side of the images in pixels; that of each preset without it."""
+    """Side of the images in pixels. Default: each preset's."""
     precision: str = "float32"
     """float32, tf32, bfloat16 or float16."""
     memory_format: str = "channels_last"
@@ -88,11 +86,11 @@ class RooflineArguments:
     threads: int = 1
     """Threads inside an operator on a CPU."""
     time_budget: float = 10.0
-    """Seconds after which the networks, and then the layers of each kind, end, once each has its samples."""
+    """Time limit in seconds for the networks, and then for the layers of each kind, once each has its samples."""
     figure: Path = Path("results/local/roofline.png")
-    """Save the figure there."""
+    """Save the figure to this file."""
     layers: Path | None = None
-    """Save the table of all layers there, as CSV."""
+    """Save the table of all layers to this CSV file."""
     json: bool = False
     """Print one JSON document."""
 
@@ -386,7 +384,7 @@ def _environment_line(environment: Environment | None) -> str:
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON can hold them: what was not measured is null."""
+    """Rows for JSON; what was not measured is null."""
     return [{str(k): None if v != v else v for k, v in row.items()} for row in frame.astype(object).to_dict("records")]
 
 
