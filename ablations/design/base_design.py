@@ -95,12 +95,12 @@ def _sizes(options: Options, settings: Settings, scale: Scale, source: Source) -
     asked = settings.of("dataset")
     if "train_size" in asked and asked["train_size"] is None:
         scale = scale.replace(train_size=None)
-    for name, most in (("val_size", source.num_val or max(source.num_train // 10, 1)), ("test_size", source.num_test)):
+    for name, most in (("val_size", source.num_val or max(source.num_train // 2, 1)), ("test_size", source.num_test)):
         value = asked.get(name)
         if value is not None and value > most:
             raise ValueError(f"--set dataset.{name}: {value} is not allowed; at most {most} of {source.title}")
     scale = scale.replace(**{name: asked[name] for name in ("val_size", "test_size") if name in asked})
-    return scale.sizes(source, options.train_size or asked.get("train_size"))
+    return scale.sizes(source, options.train_size or asked.get("train_size"), val_size=asked.get("val_size"))
 
 
 def _with_stem(model: ModelConfig, image_size: int) -> ModelConfig:

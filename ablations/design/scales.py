@@ -37,9 +37,13 @@ class Scale(Config):
         """Return the recipe's batch size, or less where there are fewer images."""
         return min(self.recipe.batch_size, train_size)
 
-    def sizes(self, source: Source, train_size: int | None) -> tuple[int, int, int | None]:
-        """Return how many images to train on, to hold out and to test on, for a source of any size."""
-        val_size = min(self.val_size, source.num_val or max(source.num_train // 10, 1))
+    def sizes(
+        self, source: Source, train_size: int | None, *, val_size: int | None = None
+    ) -> tuple[int, int, int | None]:
+        """Return how many images to train on, to hold out and to test on, for a source of any size; a `val_size` that
+        is given is taken as it is.
+        """
+        val_size = val_size or min(self.val_size, source.num_val or max(source.num_train // 10, 1))
         wanted = train_size if train_size is not None else self.train_size
         available = source.num_available(val_size)
         if train_size is not None and train_size > available:

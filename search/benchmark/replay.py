@@ -226,7 +226,7 @@ class _View:
 
     def truth(self, values: Values) -> tuple[float, float]:
         """Return the validation and the test accuracy of a network by the seeds that are not seen."""
-        hidden = [seed for seed in self.table.seeds(values) if seed != self._seed_of[_place(values)]]
+        hidden = [seed for seed in self.table.all_seeds(values) if seed != self._seed_of[_place(values)]]
         if self._all_seeds or not hidden:
             mean = self.table.at(values)
             return mean.val_accuracy, mean.test_accuracy

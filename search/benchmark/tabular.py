@@ -30,12 +30,14 @@ from search.spaces import get_space
 from xception.base.canonical import canonical_json, from_json
 from xception.network.config import XceptionConfig
 
-__all__ = ["Measured", "Table"]
+__all__ = ["HELD_OUT", "Measured", "Table"]
 
 _META = "xception_table"
+HELD_OUT = 20_000  # seeds from here on are seen by no replayed search
 _COLUMNS = (
     "model",
     "seed",
+    "epochs",
     "status",
     "val_accuracy",
     "test_accuracy",
@@ -153,6 +155,10 @@ class Table:
 
     def seeds(self, values: Mapping[str, Value]) -> list[int]:
         """Return the seeds that the network at some values was trained with."""
+        return [seed for seed in self.all_seeds(values) if seed < HELD_OUT]
+
+    def all_seeds(self, values: Mapping[str, Value]) -> list[int]:
+        """Return the seeds that the network at some values was trained with, those that no replay sees included."""
         return [int(row["seed"]) for row in self._rows[self._model_of[_place(values)]]]
 
     def means(self) -> pd.DataFrame:
@@ -204,7 +210,8 @@ class Table:
             "design": canonical_json(self.design),
             "about": self.about,
         }
-        table = pa.Table.from_pandas(self.frame[list(_COLUMNS)], preserve_index=False)
+        columns = [name for name in _COLUMNS if name in self.frame]
+        table = pa.Table.from_pandas(self.frame[columns], preserve_index=False)
         kept = {**(table.schema.metadata or {}), _META.encode(): json.dumps(meta).encode()}
         pq.write_table(table.replace_schema_metadata(kept), path)
 
@@ -229,22 +236,31 @@ class Table:
 
     @classmethod
     def from_store(
-        cls, store: Store, space: Space, design: Design, seeds: Iterable[int], about: Mapping[str, Any]
+        cls,
+        store: Store,
+        space: Space,
+        design: Design,
+        seeds: Iterable[int],
+        about: Mapping[str, Any],
+        more: Iterable[tuple[Design, int]] = (),
     ) -> Table:
         """Return the table of what a store has of a space at one design (whose network the space begins with).
+
+        `more` are further designs of its networks with their seeds: other lengths of training, and seeds of some.
 
         Raises:
             ValueError: a network of the space has no finished trial.
         """
         network = base_network(design)
-        trials = {
-            design.replace(model=config).trial(seed).key: (config, seed)
-            for config in {space.config(network, values) for values in space.grid()}
+        asked = [
+            (design.replace(model=config), seed)
+            for config in dict.fromkeys(space.config(network, values) for values in space.grid())
             for seed in seeds
-        }
+        ]
+        trials = {one.trial(seed).key: (one, seed) for one, seed in [*asked, *more]}
         records = store.get(trials)
         shape = (network.in_channels, design.dataset.image_size, design.dataset.image_size)
-        networks = {canonical_json(config): (config, shape) for config, _ in trials.values()}
+        networks = {canonical_json(one.model): (base_network(one), shape) for one, _ in trials.values()}
         latency = {name: row["latency_ms"] for name, row in latencies_measured_together(store, networks).items()}
         final = [record for _, record in sorted(records.items()) if record.is_final]
         rows = [_row(record, *trials[record.key], latency=latency) for record in final]
@@ -257,8 +273,7 @@ class Table:
         )
 
 
-def _row(record: Record, config: XceptionConfig, seed: int, *, latency: Mapping[str, float]) -> dict[str, Any]:
-
+def _row(record: Record, design: Design, seed: int, *, latency: Mapping[str, float]) -> dict[str, Any]:
     chance = chance_accuracy(record.num_classes or 1)
     diverged = record.status == "diverged"
     curve = [
@@ -266,14 +281,15 @@ def _row(record: Record, config: XceptionConfig, seed: int, *, latency: Mapping[
         for row in record.curves
     ]
     return {
-        "model": canonical_json(config),
+        "model": canonical_json(design.model),
         "seed": seed,
+        "epochs": design.recipe.epochs,
         "status": record.status,
         "val_accuracy": chance if diverged else record.val_accuracy,
         "test_accuracy": chance if diverged else record.test_accuracy,
         "params": record.params,
         "macs": record.macs,
-        "latency_ms": latency.get(canonical_json(config)),
+        "latency_ms": latency.get(canonical_json(design.model)),
         "train_seconds": record.train_seconds,
         "val_curve": curve or [chance],
     }

@@ -8,6 +8,8 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import pandas as pd
+
 from ablations.costs.training_cost import duration
 from ablations.design.options import Options, selected
 from ablations.execution.backend import is_distributed
@@ -25,8 +27,8 @@ from search.engine.optuna_file import OptunaFile
 from search.engine.search_plan import BASELINE, SearchPlan, base_network, plan_base, plan_search, require_feasible
 from search.engine.suggestions import Scores
 from search.results.confirm import confirmation_plan, winners
-from search.results.origins import origins
-from search.results.results_folder import correlations, search_folder, write_confirmation, write_search
+from search.results.page import ablation_command, best_lines, notes, write_page
+from search.results.results_folder import correlations, search_folder, trials_frame, write_confirmation, write_search
 from search.spaces import get_space
 from xception.base.canonical import canonical_json
 
@@ -152,9 +154,6 @@ def _told(search: Search, seconds: float) -> str:
     ]
     if search.num_measured:
         lines.append(f"{search.num_measured} networks measured in {duration(search.measure_seconds)}")
-    found = origins(search.rows, search.plan.definition)
-    if found is not None:
-        lines.append(found.sentence)
     return "\n".join(lines)
 
 
@@ -192,6 +191,8 @@ def _conclude(search: Search, context: Context, options: SearchOptions, command:
             f" {_correlation(row)}"
         )
         print(told, file=sys.stderr)
+    print("\n".join([*best_lines(search), *notes(search)]))
+    write_page(search, folder, trials_frame(search), command=command)
     if chosen:
         num_seeds = options.confirm_seeds or max(plan.base.scale.num_seeds, 2)
         confirmation = confirmation_plan(plan, chosen, num_seeds=num_seeds, command=command)
@@ -203,11 +204,10 @@ def _conclude(search: Search, context: Context, options: SearchOptions, command:
         print((results / "table.md").read_text(encoding="utf-8"))
         for line in write_confirmation(folder, search, chosen, confirmation, context.store):
             print(line)
+        confirmed = pd.read_csv(results / "table.csv")
+        write_page(search, folder, trials_frame(search), command=command, confirmation=confirmed)
+        print(f"Ablate around what was found: {ablation_command(search, folder, chosen)}", file=sys.stderr)
         print(f"Results: {results}, {folder}", file=sys.stderr)
-        best = folder / "best" / f"candidate_{chosen[0].number}.json"
-        print(
-            f"Ablate around what was found: python run_ablation.py --study residuals --preset {best}", file=sys.stderr
-        )
         return SOME_FAILED if outcome.training.num_failed or search.states["failed"] else DONE
     print(f"Results: {folder}", file=sys.stderr)
     return SOME_FAILED if search.states["failed"] else DONE

@@ -84,6 +84,18 @@ class ExhaustOptions(RunOptions):
     """Name of a finite space."""
     seeds: int = 3
     """Trainings of every network."""
+    rungs: bool = False
+    """Train every network for the epochs of a pruner's rungs too, at the schedule of warm-up, stable rate and decay."""
+    extra_seeds: int = 0
+    """More seeds of a random third of the networks."""
+    held_out: int = 0
+    """So many of the best networks are trained with seeds that no replayed search sees."""
+    held_out_seeds: int = 2
+    """Held-out seeds of each of them."""
+    longer: int = 0
+    """So many of the best networks are trained for --longer-epochs too."""
+    longer_epochs: int = 24
+    """Epochs of the longer trainings."""
     table: Path | None = None
     """Parquet file for the benchmark. Default: <out>/<space>.parquet."""
     dry_run: bool = False

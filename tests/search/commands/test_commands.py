@@ -73,6 +73,11 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
         again["val_accuracy_fresh"].round(9)
     )
     assert (tmp_path / "optuna.db").is_file()
+    assert "Best of 6 candidates at no more than 2e+07 macs:" in printed
+    assert "The search cost 6.0 whole trainings" in printed
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.index('id="confirmed"') < page.index('id="best-networks"') < page.index('id="all"')
+    assert "python run_ablation.py --study activation --preset" in page
     best = sorted((folder / "best").glob("*.json"))
     described = json.loads(call("-m", "xception", "describe", "--config", str(best[0]), "--json").stdout)
     number = int(best[0].stem.removeprefix("candidate_"))
@@ -103,6 +108,46 @@ def test_exhaust_writes_a_table_and_goes_on_where_it_was(
     store = Store(f"sqlite:///{tmp_path / 'records.db'}")
     assert len(store.get()) == 72
     store.close()
+
+
+def test_search_without_confirmation_ends_with_what_it_found(
+    simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = tmp_path / "mine.py"
+    space.write_text(
+        "from dataclasses import replace\nfrom search.spaces.table import SPACE as BASE\n"
+        "SPACE = replace(BASE, name='mine', question='Which of mine?')\n",
+        encoding="utf-8",
+    )
+    words = ["--space", str(space), "--trials", "4", *SMOKE, "--out", str(tmp_path), "--confirm", "0"]
+    words += ["--fix", "model.residual.kind=none", "--prior", "width=1.0:0.9"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "Best of 4 candidates:" in printed
+    (folder,) = (tmp_path / "searches").iterdir()
+    assert folder.name.startswith("mine-model.residual.kind-none")
+    trials = pd.read_csv(folder / "trials.csv")
+    assert all('"residual":{"kind":"none"}' in model for model in trials["model"])
+    assert "not trained again with fresh seeds" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_exhaust_trains_more_of_some_and_exports_as_it_grows(
+    simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["exhaust", "--space", "table", "--seeds", "2", "--epochs", "9", *SMOKE, "--out", str(tmp_path)]
+    words += ["--rungs", "--extra-seeds", "1", "--held-out", "5", "--longer", "3", "--longer-epochs", "18"]
+    assert main(words) == 0
+    assert len(simulated.trained) == 72 * 2 + 72 * 2 * 2 + 24 + 5 * 2 + 3 * 2
+    told = capsys.readouterr().err
+    assert told.index("seed 1 of every network") < told.index("3 epochs of every network")
+    table = Table.read(tmp_path / "table.parquet")
+    seeds = [len(table.seeds(values)) for values in table.grid]
+    hidden = [len(table.all_seeds(values)) - len(table.seeds(values)) for values in table.grid]
+    assert sorted(seeds) == [2] * 48 + [3] * 24
+    assert sorted(hidden) == [0] * 67 + [2] * 5
+    best = max(table.grid, key=lambda values: table.at(values).val_accuracy)
+    assert table.trained(best, 0, 3).val_accuracy != table.at(best, 0, 3).val_accuracy  # a training of its own
+    assert set(table.frame["epochs"]) == {1, 3, 9, 18}
 
 
 def test_limit_that_no_measured_network_keeps_ends_in_one_line(

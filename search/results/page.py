@@ -1,0 +1,173 @@
+"""The page of a search and its end in the terminal: the best networks first, then what led to them.
+
+`report.html` is one file that needs no network: figures are inside, tables can be sorted.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+
+from ablations.reporting.tables import Cell, Column, DisplayTable
+from ablations.reporting.templates import environment, read, render
+from search.engine.ledger import Row
+from search.engine.optimize import Search
+from search.engine.predictor import cross_validated
+from search.engine.suggestions import learned
+from search.results.confirm import winners
+from search.results.origins import origins
+from xception.base.canonical import canonical_json
+from xception.base.files import write_atomically
+from xception.base.formatting import count
+
+__all__ = ["ablation_command", "best_lines", "notes", "write_page"]
+
+_SHOWN, _LISTED = 5, 10  # of the best, in the terminal and on the page
+_WHY = {
+    "pruned": "stopped early by the pruner",
+    "failed": "a training failed",
+    "infeasible": "beyond a limit that was measured",
+    "dominated": "dominated whatever its accuracy",
+    "filtered": "below the filter",
+}
+_CONFIRMED = (
+    "variant",
+    "n",
+    "test_accuracy_mean",
+    "delta_mean",
+    "delta_ci_low",
+    "delta_ci_high",
+    "verdict",
+    "macs",
+    "params",
+)
+
+
+def best_lines(search: Search) -> list[str]:
+    """Return the best candidates in words, for the terminal."""
+    chosen = _best(search, _SHOWN)
+    lines = [f"Best of {sum(row.is_counted for row in search.rows)} candidates{_budget(search)}:"]
+    lines += [f"  candidate {row.number}: {', '.join(_described(search, row))}" for row in chosen]
+    return lines if chosen else []
+
+
+def notes(search: Search) -> list[str]:
+    """Return what a reader should know of how the search went."""
+    states = search.states
+    out = [f"{states[state]} candidates: {why}" for state, why in _WHY.items() if states[state]]
+    out.append(f"The search cost {search.trainings:.1f} whole trainings")
+    found = origins(search.rows, search.plan.definition)
+    if found is not None:
+        out.append(found.sentence)
+    rank = cross_validated(search.plan.space, learned(search.rows, search.plan))
+    if rank is not None:
+        out.append(
+            f"A predictor from dimensions and size ranks {rank['n']:.0f} complete candidates, each unseen, with"
+            f" Spearman {rank['spearman']:.2f} and Kendall {rank['kendall']:.2f} (cross-validated)"
+        )
+    return out
+
+
+def ablation_command(search: Search, folder: Path, best: Sequence[Row]) -> str:
+    """Return the command that ablates a part of the best network, on the data and at the scale of the search."""
+    if not best:
+        return "python run_ablation.py --list"
+    dataset = search.plan.base.options.dataset
+    words = ["python run_ablation.py --study activation"]
+    words += [f"--preset {folder / 'best' / f'candidate_{best[0].number}.json'}"]
+    words += [f"--scale {search.plan.base.scale.name}"]
+    return " ".join(words if dataset is None else [*words, f"--dataset {dataset}"])
+
+
+def write_page(
+    search: Search, folder: Path, frame: pd.DataFrame, *, command: str, confirmation: pd.DataFrame | None = None
+) -> None:
+    """Write `report.html`; `confirmation` is the table of the study of the winners, where they were trained again."""
+    plan, script = search.plan, read("report.js")
+    best = _best(search, _LISTED)
+    figures = [
+        {"data": base64.b64encode(path.read_bytes()).decode("ascii"), "alt": path.stem.replace("_", " ")}
+        for path in sorted((folder / "figures").glob("*.png"))
+    ]
+    confirmed = None
+    if confirmation is not None:
+        shown = confirmation[[name for name in _CONFIRMED if name in confirmation]]
+        confirmed = _table("confirmed", shown, "Fresh seeds, test accuracy, against the network that it began with.")
+    template = resources.files(__name__.rpartition(".")[0]).joinpath("page.html.jinja").read_text(encoding="utf-8")
+    page = environment().from_string(template)
+    text = page.render(
+        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        title=f"Search of {plan.space.name}",
+        style=read("report.css"),
+        script=script,
+        space=plan.space.name,
+        question=plan.space.question,
+        setup=f"{plan.source.title}, scale {plan.base.scale.name}, sampler {plan.definition.sampler}, pruner"
+        f" {plan.definition.pruner}, {len(search.rows)} suggestions.",
+        budget=_budget(search),
+        best=_table("best-networks", _rows_frame(search, best), "The best by what the search saw of them."),
+        confirmation=confirmed,
+        ablate=ablation_command(search, folder, best),
+        figures=figures,
+        counts=notes(search),
+        candidates=_table("all", frame.drop(columns=["model", "keys"], errors="ignore"), "A row per suggestion."),
+        command=command,
+    )
+    write_atomically(folder / "report.html", text)
+
+
+def _best(search: Search, number: int) -> list[Row]:
+    return winners(search.rows, search.plan.definition, number, canonical_json(search.plan.network))
+
+
+def _budget(search: Search) -> str:
+    parts = [f"{high:,.4g} {name}" for name, (_, high) in search.plan.limits.items()]
+    return f" at no more than {' and '.join(parts)}" if parts else ""
+
+
+def _described(search: Search, row: Row) -> list[str]:
+    out = []
+    for name, value in zip(search.plan.definition.objectives, row.values, strict=True):
+        if value is not None and name == "val_accuracy":
+            out.append(f"validation accuracy {value:.2%}")
+        elif value is not None and name not in ("macs", "params"):
+            out.append(f"{name} {value:,.4g}")
+    return [*out, *(f"{count(row.costs[name])} {name}" for name in ("macs", "params") if name in row.costs)]
+
+
+def _rows_frame(search: Search, rows: Sequence[Row]) -> pd.DataFrame:
+    objectives, dimensions = search.plan.definition.objectives, search.plan.space.dimensions
+    known: list[dict[str, object]] = []
+    for row in rows:
+        seen = dict(zip(objectives, row.values, strict=True))
+        parts = {dimension.name: row.params.get(dimension.name) for dimension in dimensions}
+        known.append({"candidate": row.number, **seen, **row.costs, **parts})
+    return pd.DataFrame(known)
+
+
+def _table(name: str, frame: pd.DataFrame, caption: str) -> object:
+    from markupsafe import Markup
+
+    columns = tuple(
+        Column(title=str(title).replace("_", " "), numeric=pd.api.types.is_numeric_dtype(frame[title]))
+        for title in frame
+    )
+    rows = tuple(tuple(_cell(value) for value in row) for row in frame.itertuples(index=False))
+    table = DisplayTable(caption=caption, columns=columns, rows=rows)
+    return Markup(render("table.html.jinja", table=table, name=name))
+
+
+def _cell(value: object) -> Cell:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return Cell(text="not known")
+    if isinstance(value, float):
+        return Cell(text=f"{value:,.4g}", order=value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Cell(text=f"{value:,}", order=value)
+    return Cell(text=str(value), order=str(value))
