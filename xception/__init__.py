@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from xception.network import presets
     from xception.network.config import XceptionConfig
     from xception.network.model import Xception
+    from xception.network.weights import load_pretrained
 
-__all__ = ["Xception", "XceptionConfig", "presets"]
+__all__ = ["Xception", "XceptionConfig", "load_pretrained", "presets"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +24,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("xception.network.model").Xception
     if name == "XceptionConfig":
         return importlib.import_module("xception.network.config").XceptionConfig
+    if name == "load_pretrained":
+        return importlib.import_module("xception.network.weights").load_pretrained
     if name == "presets":
         return importlib.import_module("xception.network.presets")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

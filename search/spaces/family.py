@@ -14,11 +14,12 @@ from search.design.space import Choice, Dimension, Integer, Real, Space, Value, 
 from search.spaces.operators import DIMENSIONS as OPERATORS
 from search.spaces.operators import operator_changes
 from xception.network.config import XceptionConfig
+from xception.network.operators import OPERATORS as KINDS
 
 _HAS_MODULES = (When("middle.modules", tuple(range(1, 13))),)
 _NO_MODULES = (When("middle.modules", (0,)),)
-_WITHOUT_TOWERS = ("separable", "pointwise_depthwise", "segmented", "regular")
-_WITH_TOWERS = ("inception", "simplified_inception")
+_WITH_TOWERS = tuple(kind for kind, operator in KINDS.items() if operator.towers > 1)
+_WITHOUT_TOWERS = tuple(kind for kind in KINDS if kind not in _WITH_TOWERS)
 
 
 def _operators() -> tuple[Dimension, ...]:

@@ -13,17 +13,27 @@ from typing import Any
 
 from search.design.space import Choice, Dimension, Space, Value, When, changed
 from xception.network.config import XceptionConfig
+from xception.network.operators import OPERATORS
 
-_INNER = ("separable", "pointwise_depthwise", "segmented")
-_TOWERS = ("inception", "simplified_inception")
-_KINDS = (*_INNER, "regular", *_TOWERS)
 _PLACEMENTS = ("after_convolution", "before_activation", "after_activation", "after_sum")
 
+
+def _reading(field: str) -> tuple[When, ...]:
+    """Where an operator is chosen that a field has an effect on."""
+    return (When("operator.kind", tuple(kind for kind, operator in OPERATORS.items() if field in operator.reads)),)
+
+
+_TOWERS = tuple(kind for kind, operator in OPERATORS.items() if operator.towers > 1)
+_INNER = tuple(kind for kind, operator in OPERATORS.items() if operator.between and kind not in _TOWERS)
+_OTHERS = tuple(kind for kind in OPERATORS if kind not in _INNER)
+
 DIMENSIONS: tuple[Dimension, ...] = (
-    Choice(name="operator.kind", options=_KINDS),
-    Choice(name="operator.kernel_size", options=(3, 5, 7)),
-    Choice(name="operator.depth_multiplier", options=(1, 2), when=(When("operator.kind", ("separable",)),)),
-    Choice(name="operator.segments", options=(2, 4, 8), when=(When("operator.kind", ("segmented",)),)),
+    Choice(name="operator.kind", options=tuple(OPERATORS)),
+    Choice(name="operator.kernel_size", options=(3, 5, 7), when=_reading("kernel_size")),
+    Choice(name="operator.depth_multiplier", options=(1, 2), when=_reading("depth_multiplier")),
+    Choice(name="operator.segments", options=(2, 4, 8), when=_reading("segments")),
+    Choice(name="operator.expansion", options=(2, 4), when=_reading("expansion")),
+    Choice(name="operator.asymmetric", options=(False, True), when=_reading("asymmetric")),
     Choice(
         name="operator.intermediate_activation",
         options=("none", "relu", "elu"),
@@ -31,9 +41,11 @@ DIMENSIONS: tuple[Dimension, ...] = (
     ),
     # An Inception module has a norm and the network's activation after every convolution, or none inside its towers.
     Choice(name="operator.towers", options=("published", "linear"), when=(When("operator.kind", _TOWERS),)),
-    # A regular operator has nothing between convolutions for a norm to follow; towers have a dimension of their own.
+    # Where nothing of the config's choice stands between convolutions, no norm can; towers have a dimension of their
+    # own.
     Choice(name="norm.placement", options=(*_PLACEMENTS, "each_convolution"), when=(When("operator.kind", _INNER),)),
-    Choice(name="norm.placement.regular", options=_PLACEMENTS, when=(When("operator.kind", ("regular", *_TOWERS)),)),
+    Choice(name="norm.placement.regular", options=_PLACEMENTS, when=(When("operator.kind", _OTHERS),)),
+    Choice(name="attention.kind", options=("none", "se", "eca")),
     Choice(name="activation", options=("relu", "leaky_relu", "elu", "silu", "gelu")),
     Choice(name="downsampling", options=("max_pool", "strided", "average_pool", "anti_aliased")),
 )
@@ -48,6 +60,7 @@ def operator_changes(values: Mapping[str, Value]) -> dict[str, Any]:
     return {
         "operator": operator,
         "norm.placement": placement,
+        "attention.kind": values["attention.kind"],
         "activation": values["activation"],
         "downsampling": values["downsampling"],
         "exit.tail_intermediate_activation": None,

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.conformance.peers import images, relative_error, spread
+from benchmarks.peers import images, relative_error, spread
 from tests.networks import part, xception_preset
 from xception.network.config import XceptionConfig
 from xception.network.model import Xception

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tests.conformance.peers import draw, images, relative_error, settle, spread
+from benchmarks.peers import draw, images, relative_error, settle, spread
 from tests.networks import xception_preset
 from xception.network.model import Xception
 from xception.network.weights import convert, load_pretrained

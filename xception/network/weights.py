@@ -1,16 +1,19 @@
 """Weights in and out of files: strict about names and shapes, and nothing that is read can execute code.
 
 `.safetensors` and `.pth` files may hold our names, timm's `legacy_xception` or its aligned Xceptions; `.h5` and
-`.weights.h5` those of `keras.applications.Xception`. Key maps are in `xception.network.key_maps`.
+`.weights.h5` those of `keras.applications.Xception`. Key maps are in `xception.network.key_maps`, the forms in which
+files of others come in `xception.network.foreign_keys`.
 """
 
 from __future__ import annotations
 
+import functools
 import pickle
 import re
 import socket
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,11 +24,12 @@ from torch import Tensor, nn
 
 from xception.base.canonical import canonical_json, from_json
 from xception.network.config import XceptionConfig
+from xception.network.foreign_keys import adapted_input, recognised, unnested, with_positions
 from xception.network.key_maps import keras_layers, keras_name, timm_aligned_name, timm_legacy_name
 from xception.network.model import Xception
 from xception.network.transfer import head_prefix
 
-__all__ = ["HUB_NAMES", "convert", "find_network", "load_pretrained", "load_xception", "read", "save"]
+__all__ = ["HUB_NAMES", "Loaded", "convert", "find_network", "load_pretrained", "load_xception", "read", "save"]
 
 HUB_NAMES = (
     "legacy_xception.tf_in1k",
@@ -39,22 +43,45 @@ FOLDER = "networks"  # below the folder of results: what --keep-weights keeps
 KEY_LENGTH = 64
 
 
-def load_pretrained(model: nn.Module, source: str | Path, *, replace_head: bool = False) -> None:
-    """Copy weights from a local file, or from timm's hub by name, into a network.
+@dataclass(frozen=True)
+class Loaded:
+    """What was done to load weights: how many tensors came, in whose layout, by which rules, and what was kept."""
+
+    num_tensors: int
+    layout: str
+    rules: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line."""
+        return "; ".join((f"{self.num_tensors} tensors in the layout of {self.layout}", *self.rules))
+
+
+def load_pretrained(
+    model: nn.Module,
+    source: str | Path,
+    *,
+    replace_head: bool = False,
+    adapt_input: bool = False,
+    nested: str | None = None,
+) -> Loaded:
+    """Copy weights from a local file, or from timm's hub by name, into a network; return what was done.
 
     Every parameter and running statistic must be in the source and the source may hold nothing else. With
-    `replace_head` the network keeps its own head and the source's is ignored.
+    `replace_head` the network keeps its own head and the source's is ignored. With `adapt_input` the first
+    convolution's kernel is summed or repeated for another number of input channels. `nested` names the part of a
+    training script's file, where it holds several.
 
     Raises:
         ValueError: the file is missing, of another kind, damaged or a pickle that does more than hold tensors; a
             tensor is missing, unexpected, of another shape or not finite (it is named); the hub cannot be reached.
     """
-    weights = read(source, model)
+    weights, rules = _read(source, model, nested)
     wanted = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")}
-    mapped = convert(weights, model, replace_head=replace_head)
+    mapped, layout, more = _converted(weights, model, replace_head=replace_head, adapt_input=adapt_input)
     with torch.no_grad():
         for name, tensor in mapped.items():
             wanted[name].copy_(tensor)
+    return Loaded(len(mapped), layout, (*rules, *more))
 
 
 def save(model: nn.Module, path: str | Path) -> None:
@@ -78,17 +105,21 @@ def read(source: str | Path, model: nn.Module) -> dict[str, Tensor]:
     Raises:
         ValueError: see `load_pretrained`.
     """
+    return _read(source, model, None)[0]
+
+
+def _read(source: str | Path, model: nn.Module, nested: str | None) -> tuple[dict[str, Tensor], list[str]]:
     path = Path(source)
     if str(source) in HUB_NAMES and not path.exists():
-        return _from_hub(str(source))
+        return _from_hub(str(source)), []
     if path.suffix not in SUFFIXES:
         allowed = f"a file that ends in {', '.join(SUFFIXES)}, or one of {', '.join(HUB_NAMES)}"
         raise ValueError(f"weights: {str(source)!r} is not allowed; {allowed}")
     if not path.is_file():
         raise ValueError(f"weights: no file {str(source)!r}")
     if path.suffix == ".safetensors":
-        return _from_safetensors(path)
-    return _from_keras(path, model) if path.suffix == ".h5" else _from_pickle(path)
+        return _from_safetensors(path), []
+    return (_from_keras(path, model), []) if path.suffix == ".h5" else _from_pickle(path, nested)
 
 
 def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bool = False) -> dict[str, Tensor]:
@@ -97,7 +128,15 @@ def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bo
     Raises:
         ValueError: a tensor is missing, unexpected, of another shape or not finite; it is named.
     """
-    rename = _layout(weights, model)
+    return _converted(weights, model, replace_head=replace_head, adapt_input=False)[0]
+
+
+def _converted(
+    weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bool, adapt_input: bool
+) -> tuple[dict[str, Tensor], str, list[str]]:
+    """The weights under our names, the layout that they came in, and the rules used."""
+    weights, rules = recognised(weights)
+    layout, rename = _layout(weights, model)
     prefix = head_prefix(model)
     wanted = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")}
     theirs = {name: rename(name) for name in wanted}
@@ -109,6 +148,7 @@ def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bo
             name for name in have if re.sub(r"[./][^./]*$", "", name) not in stem_of and not name.startswith(prefix)
         }
         theirs = {name: other for name, other in theirs.items() if not name.startswith(prefix)}
+        rules.append("the network's own head kept")
     missing = sorted(other or name for name, other in theirs.items() if other not in have)
     if missing:
         raise ValueError(f"weights: {_listed(missing)} missing in the file{_head_hint(missing, heads)}")
@@ -119,8 +159,20 @@ def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bo
     for name, other in theirs.items():
         assert other is not None
         tensor = _oriented(weights[other], wanted[name], keras="/" in other)
+        pointwise = with_positions(tensor, wanted[name])
+        if pointwise is not None:
+            tensor, rule = pointwise, "2-D pointwise kernels given two dimensions of 1"
+            rules += [rule] if rule not in rules else []
+        if tensor.shape != wanted[name].shape and adapt_input and name == next(iter(wanted)):
+            kernel = adapted_input(tensor, wanted[name])
+            if kernel is not None:
+                done = "summed" if wanted[name].shape[1] == 1 else "repeated"
+                rules.append(f"{other} {done} from {tensor.shape[1]} to {wanted[name].shape[1]} input channels")
+                tensor = kernel
         if tensor.shape != wanted[name].shape:
             hint = _head_hint([other], heads)
+            if not adapt_input and name == next(iter(wanted)) and adapted_input(tensor, wanted[name]) is not None:
+                hint = "; adapt_input=True sums or repeats the kernel of the first convolution"
             raise ValueError(
                 f"weights: {other} is {_size(tensor)} in the file and {_size(wanted[name])} ({name}) in the"
                 f" network{hint}"
@@ -128,7 +180,7 @@ def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bo
         if not tensor.isfinite().all():
             raise ValueError(f"weights: {other} holds values that are not finite")
         out[name] = tensor
-    return out
+    return out, layout, rules
 
 
 def load_xception(path: Path) -> Xception:
@@ -174,19 +226,19 @@ def find_network(key: str, folders: Iterable[Path]) -> Path:
     return next(iter(found.values()))
 
 
-def _layout(weights: Mapping[str, Tensor], model: nn.Module) -> Any:
-    """The function from our names to those that the weights use, known by names that no other layout has."""
+def _layout(weights: Mapping[str, Tensor], model: nn.Module) -> tuple[str, Callable[[str], str | None]]:
+    """The layout of the weights, known by names that no other has, and the function from our names to its."""
     if isinstance(model, Xception):
         config = model.config
-        for marks, rename in (
-            (("block1.", "conv1.", "fc."), timm_legacy_name),
-            (("stem.0.conv.", "blocks."), timm_aligned_name),
+        for layout, marks, rename in (
+            ("timm's legacy_xception", ("block1.", "conv1.", "fc."), timm_legacy_name),
+            ("timm's aligned Xceptions", ("stem.0.conv.", "blocks."), timm_aligned_name),
         ):
             if any(name.startswith(marks) for name in weights):
-                return lambda name: rename(name, config)
+                return layout, functools.partial(rename, config=config)
         if any("/" in name for name in weights):
-            return lambda name: keras_name(name, config)
-    return lambda name: name
+            return "Keras", lambda name: keras_name(name, config)
+    return "this project", lambda name: name
 
 
 def _oriented(tensor: Tensor, like: Tensor, *, keras: bool) -> Tensor:
@@ -211,7 +263,7 @@ def _from_safetensors(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"weights: {str(path)!r} is no readable safetensors file: {_first_line(error)}") from None
 
 
-def _from_pickle(path: Path) -> dict[str, Tensor]:
+def _from_pickle(path: Path, nested: str | None) -> tuple[dict[str, Tensor], list[str]]:
     try:
         with warnings.catch_warnings():
             # a pickle that torch did not write; what it holds decides
@@ -223,14 +275,12 @@ def _from_pickle(path: Path) -> dict[str, Tensor]:
         ) from None
     except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
         raise ValueError(f"weights: {str(path)!r} is no readable file of weights: {_first_line(error)}") from None
-    for inner in ("state_dict", "model"):
-        if isinstance(held, dict) and isinstance(held.get(inner), dict):
-            held = held[inner]
+    held, rules = unnested(held, nested)
     if not isinstance(held, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items()
     ):
         raise ValueError(f"weights: {str(path)!r} is not allowed; a file that holds tensors by name")
-    return held
+    return held, rules
 
 
 def _from_keras(path: Path, model: nn.Module) -> dict[str, Tensor]:

@@ -6,8 +6,9 @@ where it stands: killed at any step and continued from a checkpoint, it comes to
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -122,7 +123,15 @@ def fit(
     trainer.resume()
     if parent is not None and trainer.num_steps_done == 0:
         trainer.continue_from(parent)
-    return finish(trainer, on_epoch, keep)
+    with _own_random_state(trainer.device):
+        return finish(trainer, on_epoch, keep)
+
+
+@contextlib.contextmanager
+def _own_random_state(device: torch.device) -> Iterator[None]:
+    """Leave torch's global generators, which each step seeds, as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
 
 
 def finish(trainer: Trainer, on_epoch: Callable[[dict[str, Any]], None], keep: KeptState | None = None) -> FitResult:

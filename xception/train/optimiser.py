@@ -75,6 +75,8 @@ def _on_cuda(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device)
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Parameters by weight decay and, in a transfer, by rate; one that is frozen for now keeps its place."""
     norms = {id(p) for m in model.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
+    depthwise = {id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1}
+    spared_kernels = depthwise if recipe.decay == "dense_weights" else set()
     rate = recipe.optimizer.learning_rate
     parts = [ParameterGroup("network", dict(model.named_parameters()), 1.0)]
     if recipe.transfer is not None:
@@ -84,7 +86,7 @@ def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         decayed: list[nn.Parameter] = []
         spared: list[nn.Parameter] = []
         for name, parameter in part.parameters.items():
-            is_weight = name.rpartition(".")[2] == "weight" and id(parameter) not in norms
+            is_weight = name.rpartition(".")[2] == "weight" and id(parameter) not in norms | spared_kernels
             (decayed if is_weight or recipe.decay == "all" else spared).append(parameter)
         for parameters, decay in ((decayed, recipe.optimizer.weight_decay), (spared, 0.0)):
             if parameters:

@@ -111,6 +111,8 @@ class OneCycle(Config):
 
     warmup_fraction: float = 0.25
     """Part of all steps over which the rate rises."""
+    reaches_peak: bool = False
+    """Whether the rise is of whole steps, at least one, so that schedules of few steps reach the peak as well."""
 
     def validate(self) -> None:
         _require(0 <= self.warmup_fraction < 1, "OneCycle.warmup_fraction", self.warmup_fraction, "0 to below 1")
@@ -118,6 +120,8 @@ class OneCycle(Config):
     def factor(self, step: int, num_steps: int, steps_per_epoch: int) -> float:
         """Return the multiple of the peak rate at a step, counted from 0."""
         rise = self.warmup_fraction * num_steps
+        if self.reaches_peak:
+            rise = max(1, round(rise))
         if step + 1 <= rise:
             return (step + 1) / rise
         return (num_steps - step) / (num_steps - rise + 1)
@@ -249,8 +253,10 @@ class Recipe(Config):
     """The rule of a step."""
     schedule: Schedule = OneCycle()
     """The learning rate over the steps."""
-    decay: Literal["weights", "all"] = "weights"
-    """Weight decay on `weights` alone (matrices and kernels), or on `all` parameters, norms and biases included."""
+    decay: Literal["weights", "dense_weights", "all"] = "weights"
+    """Weight decay on `weights` alone (matrices and kernels), on those that are no depthwise kernel, or on `all`
+    parameters, norms and biases included.
+    """
     label_smoothing: float = 0.0
     """Probability spread over the wrong classes in the loss."""
     ema_decay: float = 0.0
@@ -308,8 +314,8 @@ class Recipe(Config):
                 f"only with the schedule Stable, and at most the {max(stable, 0)} epochs before its rate falls",
             )
         _require(
-            not (self.decay == "all" and self.optimizer.weight_decay == 0),
+            not (self.decay != "weights" and self.optimizer.weight_decay == 0),
             "Recipe.decay",
-            "all",
+            self.decay,
             "only with a weight decay above 0",
         )

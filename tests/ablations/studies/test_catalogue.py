@@ -93,14 +93,17 @@ def test_the_catalogue_is_complete() -> None:
         *(
             "aa",
             "activation",
+            "attention",
             "augmentation",
             "averaging",
+            "bottleneck",
             "correlations",
             "depth",
             "downsampling",
             "dropout",
             "flows",
             "head",
+            "inception_towers",
         ),
         *(
             "interactions",
@@ -113,6 +116,7 @@ def test_the_catalogue_is_complete() -> None:
         ),
         *(
             "optimizer",
+            "output_stride",
             "paper_figures",
             "paper_table1",
             "paper_table2",
@@ -120,7 +124,7 @@ def test_the_catalogue_is_complete() -> None:
             "residuals",
             "residuals_by_depth",
         ),
-        *("residuals_by_flow", "spectrum", "transfer", "width"),
+        *("residuals_by_flow", "shortcut", "spectrum", "transfer", "width"),
     ]
 
 

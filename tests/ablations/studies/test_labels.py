@@ -128,6 +128,35 @@ FACTS: dict[str, dict[str, Fact]] = {
         title: at("model.activation", title.lower().replace(" ", "_"))
         for title in ("ReLU", "leaky ReLU", "ELU", "SiLU", "GELU", "hard swish", "Mish")
     },
+    "attention": {
+        title: at("model.attention.kind", kind)
+        for title, kind in (("no attention", "none"), ("squeeze-and-excitation", "se"), ("ECA", "eca"))
+    },
+    "bottleneck": {
+        "separable": both(operator("separable"), at("model.residual.layer_scale", 0.0)),
+        "LayerScale": both(operator("separable"), at("model.residual.layer_scale", 0.1)),
+        **{f"expansion {n}": both(operator("inverted_bottleneck"), at("model.operator.expansion", n)) for n in (2, 4)},
+        "expansion 4, LayerScale": both(
+            operator("inverted_bottleneck"), at("model.operator.expansion", 4), at("model.residual.layer_scale", 0.1)
+        ),
+    },
+    "inception_towers": {
+        "norm and activation": towers("inception", linear=False),
+        "norm": both(operator("inception"), lambda d, _: ours(d).operator.inner_activation == "none"),
+        "activation": both(operator("inception"), lambda d, _: ours(d).operator.inner_activation == ours(d).activation),
+        "linear": towers("inception", linear=True),
+    },
+    "output_stride": {
+        "all strides": at("model.output_stride", None),
+        **{f"output stride {n}": at("model.output_stride", n) for n in (16, 8, 4, 2)},
+    },
+    "shortcut": {
+        "as published": both(at("model.residual.tap", "input"), at("model.residual.norm", None)),
+        "activated tap": at("model.residual.tap", "activated"),
+        "without norm": at("model.residual.norm", False),
+        "activated tap, without norm": both(at("model.residual.tap", "activated"), at("model.residual.norm", False)),
+        "average pooled": at("model.residual.pooling", "average"),
+    },
     "augmentation": {
         "none": lambda d, _: d.recipe.augment == type(d.recipe.augment)(),
         "flip and crop": augmented(),

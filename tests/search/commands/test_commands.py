@@ -218,7 +218,7 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
         (["--space", "nowhere.py", "--trials", "1"], "--space: 'nowhere.py' does not exist"),
         (["--json"], "--json: goes with --list"),
         (["exhaust", "--space", "widths"], "--space: widths is not finite"),
-        (["exhaust", "--space", "operators"], "--space: operators has 6,600 networks; a space with 1,000 at most"),
+        (["exhaust", "--space", "operators"], "--space: operators has 43,380 networks; a space with 1,000 at most"),
         (["exhaust", "--seeds", "0"], "--seeds: 0 is not allowed"),
         (["replay", "--table", "nowhere.parquet"], "--table: nowhere.parquet does not exist"),
         (["serch"], "'serch' is not a command; allowed: exhaust, replay"),

@@ -4,6 +4,7 @@ operators.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,14 @@ from torch import Tensor
 
 from tests.networks import part
 from xception.network.blocks import build
-from xception.network.config import EntryFlowConfig, ExitFlowConfig, OperatorConfig, StemConfig, XceptionConfig
+from xception.network.config import (
+    EntryFlowConfig,
+    ExitFlowConfig,
+    OperatorConfig,
+    ResidualConfig,
+    StemConfig,
+    XceptionConfig,
+)
 from xception.network.graph import operator_node
 from xception.network.layers import (
     AntiAliasedPool2d,
@@ -25,7 +33,8 @@ from xception.network.layers import (
     convolution,
     same_padding,
 )
-from xception.network.nodes import Convolution, Norm, Sequence
+from xception.network.model import Xception
+from xception.network.nodes import Convolution, Norm, Pool, Sequence
 
 pytestmark = pytest.mark.numeric
 
@@ -173,3 +182,29 @@ def test_a_strided_pointwise_convolution_is_that_of_torch(channels: int) -> None
     expected.square().sum().backward()
     torch.testing.assert_close(built(x), expected)
     torch.testing.assert_close(x.grad, like.grad)
+
+
+@pytest.mark.parametrize("size", [2, 5])
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_pooling_kernels_of_other_sizes(kind: str, size: int) -> None:
+    """Both paddings give ⌈side / 2⌉ positions, of maps of any side."""
+    for padding in ("symmetric", "same"):
+        pooled = build(Pool(kind, 2, padding, size))(images(size=8))
+        assert pooled.shape[2:] == (4, 4)
+        assert build(Pool(kind, 2, padding, size))(images(size=9)).shape[2:] == (5, 5)
+
+
+def test_networks_with_same_padding_can_be_pickled() -> None:
+    for kind in ("max", "average"):
+        layer = SamePool2d(kind, 2)
+        assert torch.equal(pickle.loads(pickle.dumps(layer))(images()), layer(images()))  # noqa: S301
+
+
+def test_learned_slopes_and_scales_begin_where_they_should_and_do_not_decay() -> None:
+    model = Xception(config().replace(activation="prelu", residual=ResidualConfig(layer_scale=0.125), num_classes=2))
+    slopes = [p for name, p in model.named_parameters() if name.endswith("slope")]
+    scales = [p for name, p in model.named_parameters() if name.endswith("scale")]
+    assert slopes
+    assert scales
+    assert all(torch.all(p == 0.25) for p in slopes)
+    assert all(torch.all(p == 0.125) for p in scales)

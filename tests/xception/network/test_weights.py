@@ -291,3 +291,85 @@ def test_files_hold_the_tensors_under_our_names(tmp_path: Path) -> None:
     model = trained()
     save(model, tmp_path / "tiny.safetensors")
     assert set(load_file(tmp_path / "tiny.safetensors")) == set(model.state_dict())
+
+
+def cadene(model: Xception) -> dict[str, Tensor]:
+    """A network's weights under the names of timm's legacy layout."""
+    names = {name: timm_legacy_name(name, model.config) for name in model.state_dict()}
+    return {str(names[name]): value for name, value in model.state_dict().items() if "num_batches" not in name}
+
+
+@pytest.fixture(scope="module")
+def legacy() -> tuple[Xception, dict[str, Tensor]]:
+    model = trained(xception_preset("timm_legacy").replace(num_classes=5, width_multiplier=0.125))
+    return model, cadene(model)
+
+
+FORMS: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
+    "Cadene": (
+        lambda w: {name.replace("fc.", "last_linear."): value for name, value in w.items()},
+        "'last_linear' of Cadene's port read as 'fc'",
+    ),
+    "DataParallel": (
+        lambda w: {f"module.{name}": value for name, value in w.items()},
+        "prefix 'module.' of DataParallel removed",
+    ),
+    "nested": (lambda w: {"epoch": 3, "state_dict": {"model": w}}, "weights under 'state_dict'; weights under 'model'"),
+    "ema": (lambda w: {"ema": w}, "weights under 'ema'"),
+    "2-D": (
+        lambda w: {name: v[:, :, 0, 0] if name.endswith("pointwise.weight") else v for name, v in w.items()},
+        "2-D pointwise kernels given two dimensions of 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_weights_as_people_have_them(legacy: tuple[Xception, dict[str, Tensor]], tmp_path: Path, form: str) -> None:
+    model, weights = legacy
+    change, rule = FORMS[form]
+    torch.save(change(weights), tmp_path / "w.pth")
+    other = Xception(model.config)
+    done = load_pretrained(other, tmp_path / "w.pth")
+    assert same(model, other)
+    assert str(done) == f"{len(weights)} tensors in the layout of timm's legacy_xception; {rule}"
+
+
+def test_half_precision_is_named(legacy: tuple[Xception, dict[str, Tensor]], tmp_path: Path) -> None:
+    model, weights = legacy
+    save_file({name: value.half().contiguous() for name, value in weights.items()}, tmp_path / "w.safetensors")
+    other = Xception(model.config)
+    assert load_pretrained(other, tmp_path / "w.safetensors").rules == ("float16 made float32",)
+    for value, expected in zip(other.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_several_nests_are_asked_about(legacy: tuple[Xception, dict[str, Tensor]], tmp_path: Path) -> None:
+    model, weights = legacy
+    zeros = {name: torch.zeros_like(value) for name, value in weights.items()}
+    torch.save({"state_dict": zeros, "state_dict_ema": weights}, tmp_path / "w.pth")
+    other = Xception(model.config)
+    assert refusal(tmp_path / "w.pth", other).endswith("state_dict and state_dict_ema; say which with nested=NAME")
+    assert load_pretrained(other, tmp_path / "w.pth", nested="state_dict_ema").rules == (
+        "weights under 'state_dict_ema'",
+    )
+    assert same(model, other)
+
+
+@pytest.mark.parametrize(("channels", "done"), [(1, "summed"), (4, "repeated")])
+def test_other_input_channels_and_classes_say_what_was_done(
+    legacy: tuple[Xception, dict[str, Tensor]], tmp_path: Path, channels: int, done: str
+) -> None:
+    model, weights = legacy
+    torch.save(weights, tmp_path / "w.pth")
+    other = Xception(model.config.replace(in_channels=channels, num_classes=7))
+    assert "adapt_input=True sums or repeats" in refusal(tmp_path / "w.pth", other, replace_head=True)
+    rules = load_pretrained(other, tmp_path / "w.pth", replace_head=True, adapt_input=True).rules
+    assert rules == ("the network's own head kept", f"conv1.weight {done} from 3 to {channels} input channels")
+    kernel, theirs = (part(m, "stem.0.convolution").weight for m in (other, model))
+    torch.testing.assert_close(kernel.sum(1), theirs.sum(1) if channels == 1 else kernel.sum(1))
+
+
+def test_loading_is_offered_by_the_package() -> None:
+    import xception
+
+    assert xception.load_pretrained is load_pretrained

@@ -56,3 +56,20 @@ def test_steps_are_those_of_pytorch(kind: SGD | RMSprop | AdamW) -> None:
 
 def test_training_does_not_load_the_compiler() -> None:
     assert call("-c", _TRAINING).stdout.split() == ["complete", "False"]
+
+
+def test_decay_may_spare_depthwise_kernels() -> None:
+    model = build(tiny_model())
+    optimizer = SGD(weight_decay=1e-3)
+    decayed = {
+        decay: {
+            id(p)
+            for group in build_optimiser(model, tiny_recipe(optimizer=optimizer, decay=decay)).param_groups
+            for p in group["params"]
+            if group["weight_decay"]
+        }
+        for decay in ("weights", "dense_weights")
+    }
+    spared = {name for name, p in model.named_parameters() if id(p) in decayed["weights"] - decayed["dense_weights"]}
+    assert spared
+    assert spared == {name for name, _ in model.named_parameters() if name.endswith("depthwise.weight")}

@@ -88,3 +88,13 @@ def test_what_makes_no_sense_is_refused(make: Callable[[], object], message: str
     with pytest.raises(ValueError) as caught:
         make()
     assert str(caught.value).startswith(message)
+
+
+def test_a_short_one_cycle_schedule_reaches_its_peak_where_that_is_asked_for() -> None:
+    for num_steps in (1, 2, 3, 10, 234):
+        short = [OneCycle().factor(step, num_steps, num_steps) for step in range(num_steps)]
+        whole = [OneCycle(reaches_peak=True).factor(step, num_steps, num_steps) for step in range(num_steps)]
+        assert max(whole) == 1
+        assert max(short) < 1
+        assert min(whole) > 0
+    assert [round(OneCycle().factor(step, 3, 3), 3) for step in range(3)] == [0.923, 0.615, 0.308]
