@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def call(
-    *args: str, expect: int = 0, cwd: Path = ROOT, env: dict[str, str] | None = None
+    *args: str, expect: int = 0, cwd: Path = ROOT, env: dict[str, str] | None = None, timeout: float = 600
 ) -> subprocess.CompletedProcess[str]:
     """Run `python ARGS` and return what it printed; fail the test where the exit status is another than expected."""
     done = subprocess.run(
@@ -32,7 +32,7 @@ def call(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=timeout,
         check=False,
     )
     assert done.returncode == expect, f"{args} exits {done.returncode}\n{done.stdout}\n{done.stderr}"

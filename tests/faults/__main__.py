@@ -2,8 +2,8 @@
 
 python -m tests.faults [--short] [--json]
 
-The short form takes about a minute on one idle core; the long one kills a study sixty times and takes about a quarter
-of an hour. Exit status 1 where a promise was broken.
+The short form leaves out what takes long or what another test of the default suite injects too. The long one kills a
+study sixty times and takes about a quarter of an hour on an idle machine. Exit status 1 where a promise was broken.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ FAULTS = (
     Fault("optuna: a folder", others.optuna_is_a_folder),
     Fault("optuna: another database", others.optuna_is_another_database),
     Fault("optuna: the store itself", others.optuna_is_the_store),
-    Fault("optuna: studies of others", others.optuna_of_others),
+    Fault("optuna: studies of others", others.optuna_of_others, is_short=False),
     Fault("name: a study that is a path", use.study_is_a_path),
     Fault("name: a study called as our own files", use.study_is_reserved),
     Fault("name: a variant that is no line", use.variant_is_no_line),
@@ -95,16 +95,16 @@ FAULTS = (
     Fault("number: too many threads", use.threads_too_many),
     Fault("network: of a thousand million modules", use.network_too_deep),
     Fault("network: wider than any memory", use.network_too_wide),
-    Fault("network: that no memory holds", places.network_that_no_memory_holds),
+    Fault("network: that no memory holds", places.network_that_no_memory_holds, is_short=False),
     Fault("place: a pipe for a file", use.file_is_a_pipe),
     Fault("place: a file without an end", use.file_is_endless),
     Fault("place: a file for the cache", use.cache_is_a_file),
     Fault("place: a file for the output folder", use.out_is_a_file),
     Fault("place: a file system without locks", use.no_locks),
     Fault("place: Windows", use.on_windows),
-    Fault("place: a notebook's backend", places.backend_of_a_notebook),
-    Fault("place: a Chinese locale", places.locale_chinese),
-    Fault("place: a Japanese locale", places.locale_japanese),
+    Fault("place: a notebook's backend", places.backend_of_a_notebook, is_short=False),
+    Fault("place: a Chinese locale", places.locale_chinese, is_short=False),
+    Fault("place: a Japanese locale", places.locale_japanese, is_short=False),
     Fault("place: a Western locale", places.locale_western),
     Fault("place: closed streams and a signal", places.streams_closed, is_short=False),
     Fault("place: a script without a main guard", places.no_main_guard, is_short=False),
@@ -115,7 +115,7 @@ FAULTS = (
     Fault("read: no memory for pixels", places.no_memory_for_pixels),
     Fault("read: chmod 000 on a class", places.class_not_permitted),
     Fault("read: ulimit -n", places.descriptors_run_out),
-    Fault("worker: SIGKILL", workers.killed),
+    Fault("worker: SIGKILL", workers.killed, is_short=False),
     Fault("worker: SIGTERM", workers.terminated, is_short=False),
     Fault("worker: SIGSEGV", workers.crashed, is_short=False),
     Fault("worker: SIGSTOP, for ever", workers.hung, is_short=False),
@@ -125,7 +125,7 @@ FAULTS = (
     Fault("worker: out of memory (ulimit -v)", workers.out_of_memory, is_short=False),
     Fault("worker: out of GPU memory", workers.out_of_gpu_memory, is_short=False),
     Fault("run: SIGKILL at a random moment", runs.killed_at_random),
-    Fault("run: SIGKILL with its worker", runs.killed_with_workers),
+    Fault("run: SIGKILL with its worker", runs.killed_with_workers, is_short=False),
     Fault("run: SIGKILL of the parent alone", runs.parent_killed, is_short=False),
     Fault("run: SIGTERM", runs.terminated, is_short=False),
     Fault("run: Ctrl-C", runs.interrupted_by_key),
