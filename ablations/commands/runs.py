@@ -69,7 +69,7 @@ def compare_runs(store: Store, names: Sequence[str], *, out: Path, as_json: bool
     if as_json:
         print(table.to_json(orient="records", indent=1))
     else:
-        print((folder / "compare.md").read_text())
+        print((folder / "compare.md").read_text(encoding="utf-8"))
     print(f"Results: {folder}", file=sys.stderr)
     return 0
 
