@@ -47,7 +47,9 @@ class Options:
 
 def publish(results: Path) -> list[str]:
     """Write every study's folder below `results` again, and what they come to together; return the folders' names."""
-    folders = {json.loads(p.read_text())["plan"]: p.parent for p in sorted(results.glob("*/provenance.json"))}
+    folders = {
+        json.loads(p.read_text(encoding="utf-8"))["plan"]: p.parent for p in sorted(results.glob("*/provenance.json"))
+    }
     with tempfile.TemporaryDirectory() as scratch, closing(Store(f"sqlite:///{scratch}/records.db")) as store:
         import_file(results / RECORDS, store)
         plans = [plan for plan in store.plans() if plan.plan in folders]
