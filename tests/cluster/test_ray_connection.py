@@ -35,7 +35,7 @@ def connect(monkeypatch: pytest.MonkeyPatch, failures: list[str], address: str |
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", fake.init)
     monkeypatch.setattr(ray, "shutdown", fake.shutdown)
-    monkeypatch.setattr("ablations.execution.ray_executor.os.environ", {})
+    monkeypatch.setattr("ablations.execution.ray_connection.os.environ", {})
     connect_ray(address)
     return fake
 
