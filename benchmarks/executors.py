@@ -107,10 +107,10 @@ def throughput(make: Callable[[], Executor], tasks: Sequence[Task], num_workers:
         store.close()
     counted = slice(_WARM * num_workers, -num_workers)
     first_end = next(at for what, at in moments if what == "end")
-    return num_workers / statistics.fmean(_cycles(moments)[counted]), statistics.fmean(own[counted]), first_end
+    return num_workers / statistics.fmean(cycles(moments)[counted]), statistics.fmean(own[counted]), first_end
 
 
-def _cycles(moments: Sequence[tuple[str, float]]) -> list[float]:
+def cycles(moments: Sequence[tuple[str, float]]) -> list[float]:
     """Seconds from the end of one trial of a worker to the end of its next, in the order in which trials ended.
 
     A worker that has ended a trial is the next to start one, so that starts and ends pair up whichever worker they are

@@ -87,7 +87,7 @@ def data_sizes(rounds: int) -> list[Point]:
             taken[size].append(time.perf_counter() - began)
             beside[size].append(1 - result.train_seconds / taken[size][-1])
     notes = {size: f"{statistics.median(share):.1%} beside the steps" for size, share in beside.items()}
-    return _points(IMAGES, taken, notes)
+    return points_of(IMAGES, taken, notes)
 
 
 def widths(rounds: int, turn_seconds: float) -> list[Point]:
@@ -101,7 +101,7 @@ def widths(rounds: int, turn_seconds: float) -> list[Point]:
         for name, loop in loops.items()
     }
     seconds = {macs[name]: [1 / rate for rate in found] for name, found in rates.items()}
-    return _points(MACS, seconds, {macs[name]: f"width × {name}" for name in loops})
+    return points_of(MACS, seconds, {macs[name]: f"width × {name}" for name in loops})
 
 
 def workers(rounds: int, turn_seconds: float, num_cores: int) -> list[Point]:
@@ -189,7 +189,7 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _points(against: str, seconds: Mapping[int, Sequence[float]], notes: Mapping[int, str]) -> list[Point]:
+def points_of(against: str, seconds: Mapping[int, Sequence[float]], notes: Mapping[int, str]) -> list[Point]:
     first = min(seconds)
     slope = statistics.median(seconds[first]) / first
     return [

@@ -73,7 +73,7 @@ def start(rounds: int) -> dict[str, dict[str, float]]:
                 "--workers",
                 "1",
             )
-            seconds["command"].append(_run(*words, "--out", folder).results[0])
+            seconds["command"].append(run_command(*words, "--out", folder).results[0])
     seconds["over torch"] = [a - b for a, b in zip(seconds["command"], seconds["torch"], strict=True)]
     seconds["over both"] = [a - b for a, b in zip(seconds["command"], seconds["torch and torch._dynamo"], strict=True)]
     return {
@@ -117,12 +117,12 @@ def shares_of_fit(dataset_name: str, train_size: int | None) -> dict[str, float]
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     seconds: float
     results: list[float]  # when each trial's line came, in seconds from the command
 
 
-def _run(*words: str) -> _Run:
+def run_command(*words: str) -> Run:
     """Run a study as a user does; time its lines.
 
     Raises:
@@ -141,7 +141,7 @@ def _run(*words: str) -> _Run:
                 results.append(time.perf_counter() - began)
     if process.returncode or not results:
         raise RuntimeError(f"{' '.join(command[1:])} ended with {process.returncode}: {''.join(said[-3:])}")
-    return _Run(time.perf_counter() - began, results)
+    return Run(time.perf_counter() - began, results)
 
 
 def study(arguments: Arguments, fit: dict[str, float], words: Sequence[str]) -> dict[str, float]:
@@ -150,7 +150,7 @@ def study(arguments: Arguments, fit: dict[str, float], words: Sequence[str]) -> 
 
     with tempfile.TemporaryDirectory() as folder:
         out = ("--dataset", arguments.dataset, "--workers", str(arguments.workers), "--out", folder)
-        run = _run("--scale", "quick", *words, *out)
+        run = run_command("--scale", "quick", *words, *out)
         trained = float(pd.read_csv(Path(folder, "residuals", "runs.csv"))["train_seconds"].sum())
     last = run.results[-arguments.workers :]
     idle = sum(last[-1] - ended for ended in last) / arguments.workers

@@ -292,10 +292,10 @@ def checkpoint_files() -> list[bytes]:
 
 def check_checkpoint(content: bytes) -> None:
     """With a right hash, as an attacker would give it one."""
-    from xception.train.checkpoint import Checkpoint, _parsed
+    from xception.train.checkpoint import Checkpoint, parsed
 
     name = f"step-{1:012d}-{hashlib.sha256(content).hexdigest()}.safetensors"
-    found = _parsed(Path(name), content)
+    found = parsed(Path(name), content)
     assert isinstance(found, Checkpoint) or "\n" not in found
 
 

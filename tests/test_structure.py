@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 
 import pytest
 
@@ -80,3 +81,22 @@ def test_the_architecture_page_has_every_room() -> None:
         line.strip() for line in drawn.partition("```")[0].splitlines() if "[" in line or "subgraph" in line
     ] == boxes
     assert not [room for room in FLOORS if f"`{room.replace('.', '/')}/`" not in page]
+
+
+def test_tests_use_no_private_names_of_modules() -> None:
+    packages = {name.partition(".")[0] for name in modules()}
+    private = []
+    for path in (ROOT / "tests").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        own = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+        own = [node for node in own if str(node.module).partition(".")[0] in packages]
+        names = {(f"{node.module}.{alias.name}", alias.asname or alias.name) for node in own for alias in node.names}
+        private += [f"{path.name} imports {full}" for full, _ in names if full.rpartition(".")[2].startswith("_")]
+        aliases = {short for full, short in names if full in modules()}
+        private += [
+            f"{path.name} uses {node.value.id}.{node.attr}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            if node.value.id in aliases and re.match("_[^_]", node.attr)
+        ]
+    assert not private

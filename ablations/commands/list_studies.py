@@ -19,12 +19,12 @@ from ablations.design.study_plan import DataSets, design_study
 from xception.data.source import Source
 from xception.data.synthetic import SyntheticReader
 
-__all__ = ["list_studies"]
+__all__ = ["CIFAR10", "STAND_INS", "list_studies", "stand_in"]
 
 
 # Numbers of trials and costs are those on CIFAR-10, or on a stand-in of the size of the study's own data set; none is
 # looked for, so that listing answers at once.
-_CIFAR10 = Source(
+CIFAR10 = Source(
     name="cifar10",
     title="CIFAR-10",
     fingerprint="0" * 64,
@@ -36,10 +36,10 @@ _CIFAR10 = Source(
 )
 
 
-def _stand_in(name: str, data_dir: Path | None = None) -> Source:
+def stand_in(name: str, data_dir: Path | None = None) -> Source:
     """A data set of the name, known by it alone, with the sizes of the synthetic one."""
     return replace(
-        _CIFAR10, name=name, fingerprint=hashlib.sha256(name.encode()).hexdigest(), num_train=12_000, num_test=2_000
+        CIFAR10, name=name, fingerprint=hashlib.sha256(name.encode()).hexdigest(), num_train=12_000, num_test=2_000
     )
 
 
@@ -47,14 +47,14 @@ def _part(source: Source, classes: Sequence[int]) -> Source:
     """A part of a stand-in, in proportion."""
     share = len(classes) / source.num_classes
     return replace(
-        _stand_in(f"{source.name} {classes}"),
+        stand_in(f"{source.name} {classes}"),
         num_train=round(source.num_train * share),
         num_test=round(source.num_test * share),
         class_names=tuple(source.class_names[label] for label in classes),
     )
 
 
-_STAND_INS = DataSets(find=_stand_in, select_classes=_part)
+STAND_INS = DataSets(find=stand_in, select_classes=_part)
 
 
 def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
@@ -81,8 +81,8 @@ def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
 
 def _described(study: Study, scale: str, speed: float | None) -> dict[str, Any]:
     chosen = get_scale(scale)
-    source = _CIFAR10 if study.dataset is None else _stand_in(study.dataset)
-    plan = design_study(study, Options().replace(scale=scale), source, None, _STAND_INS)
+    source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
+    plan = design_study(study, Options().replace(scale=scale), source, None, STAND_INS)
     places = plan.trials(dict.fromkeys(plan.designs, 1))  # of one seed: the others cost the same
     trials = [*places.values(), *plan.pretraining(list(places)).values()]
     seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in trials), speed)

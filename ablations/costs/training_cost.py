@@ -12,7 +12,7 @@ from xception.base.files import write_atomically
 from xception.data.source import Source
 from xception.network.config import ModelConfig, TorchvisionConfig, XceptionConfig
 
-__all__ = ["duration", "estimate_seconds", "read_speed", "training_work", "trial_work", "write_speed"]
+__all__ = ["duration", "estimate_seconds", "forward_work", "read_speed", "training_work", "trial_work", "write_speed"]
 
 # Multiply-accumulates of one image and its side in pixels, as torchvision's documentation has them.
 _TORCHVISION_MACS = {
@@ -31,7 +31,7 @@ _TRAINING = 3  # forward and backward cost about three forward passes
 
 
 @functools.cache
-def _forward_work(model: ModelConfig, image_size: int) -> float:
+def forward_work(model: ModelConfig, image_size: int) -> float:
     """The work of one forward pass: exact counts for networks of ours, in proportion to the area for torchvision's."""
     if not isinstance(model, XceptionConfig):
         if not isinstance(model, TorchvisionConfig) or model.name not in _TORCHVISION_MACS:
@@ -62,14 +62,14 @@ def training_work(trial: Trial, source: Source) -> float:
     data, transfer = trial.dataset, trial.recipe.transfer
     is_probe = transfer is not None and transfer.freeze == "backbone" and transfer.thaw_epoch is None
     images = (data.train_size or source.num_available(data.val_size)) * trial.recipe.epochs
-    return _forward_work(trial.model, data.image_size) * (1 if is_probe else _TRAINING) * images
+    return forward_work(trial.model, data.image_size) * (1 if is_probe else _TRAINING) * images
 
 
 def trial_work(trial: Trial, source: Source) -> float:
     """Return the work of a whole trial: its training, validation after each epoch, and the test."""
     data = trial.dataset
     evaluated = data.val_size * trial.recipe.epochs + (data.test_size or source.num_test)
-    return training_work(trial, source) + _forward_work(trial.model, data.image_size) * evaluated
+    return training_work(trial, source) + forward_work(trial.model, data.image_size) * evaluated
 
 
 def read_speed(folder: Path) -> float | None:

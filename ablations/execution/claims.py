@@ -19,7 +19,7 @@ from ablations.execution.kept_weights import lacks_weights, weights_claim
 from ablations.execution.task import Task
 from ablations.records.store import Store, StoreError
 
-__all__ = ["Claims", "is_alive", "is_dead"]
+__all__ = ["Claims", "is_alive", "is_dead", "machine_name", "start_time"]
 
 LEASE_SECONDS = 60.0
 _LOOK_SECONDS = 0.5
@@ -29,7 +29,7 @@ class Claims:
     """The claims of this driver on a store; used in a `with`, which gives all of them up at its end."""
 
     def __init__(self, store: Store, lease_seconds: float = LEASE_SECONDS) -> None:
-        self.owner = f"{_place()}:{os.getpid()}:{_started(os.getpid())}:{uuid.uuid4().hex[:8]}"
+        self.owner = f"{machine_name()}:{os.getpid()}:{start_time(os.getpid())}:{uuid.uuid4().hex[:8]}"
         self._store = store
         self._lease_seconds = lease_seconds
         self._held: set[str] = set()
@@ -119,16 +119,16 @@ class Claims:
 def is_alive(owner: str) -> bool:
     """Whether an owner is a process of this machine that has not ended; False where that cannot be known."""
     place, pid, started, _ = owner.rsplit(":", 3)
-    return place == _place() and _started(int(pid)) == started
+    return place == machine_name() and start_time(int(pid)) == started
 
 
 def is_dead(owner: str) -> bool:
     """Whether an owner was a process of this machine that has ended; False where that cannot be known."""
     place, pid, started, _ = owner.rsplit(":", 3)
-    return place == _place() and _started(int(pid)) != started
+    return place == machine_name() and start_time(int(pid)) != started
 
 
-def _place() -> str:
+def machine_name() -> str:
     """Name this machine, boot and process namespace: where process numbers mean the same."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8", errors="replace").strip()
@@ -138,7 +138,7 @@ def _place() -> str:
     return f"{socket.gethostname()}:{boot}:{namespace}"
 
 
-def _started(pid: int) -> str:
+def start_time(pid: int) -> str:
     """When a process started, in clock ticks since boot where /proc has it; empty if there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")

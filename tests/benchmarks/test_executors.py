@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.executors import Measured, _cycles, simulate
+from benchmarks.executors import Measured, cycles, simulate
 
 UNLIKE = Measured(
     work=[1.0, 2.0, 4.0, 16.0],
@@ -53,4 +53,4 @@ def test_a_workers_cycle_goes_from_one_end_to_the_next() -> None:
         ("end", 4.0),
         ("end", 6.0),
     ]
-    assert _cycles(moments) == [2.0, 3.0, 2.0, 3.0]
+    assert cycles(moments) == [2.0, 3.0, 2.0, 3.0]

@@ -13,7 +13,7 @@ from benchmarks.scaling import Point
 
 
 def test_linear_is_the_line_through_the_smallest() -> None:
-    points = scaling._points("images", {10: [1.0, 3.0, 2.0], 20: [6.0]}, {10: "a", 20: "b"})
+    points = scaling.points_of("images", {10: [1.0, 3.0, 2.0], 20: [6.0]}, {10: "a", 20: "b"})
     assert [(p.x, p.seconds, p.low, p.high, p.linear, p.note) for p in points] == [
         (10, 2, 1, 3, 2, "a"),
         (20, 6, 6, 6, 4, "b"),

@@ -10,13 +10,13 @@ from benchmarks import study as benchmark
 
 
 def test_what_is_beyond_fit_is_what_remains(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*words: str) -> benchmark._Run:
+    def run(*words: str) -> benchmark.Run:
         folder = Path(words[words.index("--out") + 1], "residuals")
         folder.mkdir()
         (folder / "runs.csv").write_text("seed,train_seconds\n0,36\n1,36\n2,36\n3,36\n")
-        return benchmark._Run(100.0, [45.0, 47.0, 88.0, 92.0])
+        return benchmark.Run(100.0, [45.0, 47.0, 88.0, 92.0])
 
-    monkeypatch.setattr(benchmark, "_run", run)
+    monkeypatch.setattr(benchmark, "run_command", run)
     found = benchmark.study(benchmark.Arguments(workers=2), {"steps": 0.9}, ())
     # 144 s of steps were 160 s of fit, 80 s of each worker; one waited for 4 s, so 2 s on average; 18 of 100 s were
     # neither.
@@ -35,4 +35,4 @@ def test_the_shares_of_a_training_are_shares() -> None:
 
 def test_a_study_that_fails_is_told_with_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"--dataset nowhere .*ended with 2: .*nowhere"):
-        benchmark._run("--scale", "smoke", "--dataset", "nowhere", "--out", str(tmp_path))
+        benchmark.run_command("--scale", "smoke", "--dataset", "nowhere", "--out", str(tmp_path))

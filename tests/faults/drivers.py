@@ -129,7 +129,7 @@ def stood_still(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     task = small_task(0)
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    owner = f"{claiming._place()}:{sleeper.pid}:{claiming._started(sleeper.pid)}:abc"
+    owner = f"{claiming.machine_name()}:{sleeper.pid}:{claiming.start_time(sleeper.pid)}:abc"
     with closing(store_of(folder)) as store:
         require(store.claim(task.key, owner, -1), "not claimed")
         with Claims(store) as claims:

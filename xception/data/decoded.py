@@ -28,7 +28,7 @@ from xception.data.images import DECODER_VERSION, DEFAULT_PIXELS, BrokenImageErr
 from xception.data.inventory import Inventory
 from xception.data.source import Example, Hasher, Source, SplitName
 
-__all__ = ["OnProgress", "decoded", "install", "manifest_of"]
+__all__ = ["OnProgress", "build_decoded", "decoded", "install", "manifest_of"]
 
 FORMAT_VERSION = 2
 CHUNK = 64  # images decoded by one thread in one go
@@ -59,7 +59,7 @@ def decoded(source: Source, image_size: int, on_progress: OnProgress | None = No
         with lock(folder.parent / f"{folder.name}.lock"):
             manifest = _intact(folder)  # another process may have built it while this one waited
             if manifest is None:
-                _build(source, image_size, folder, on_progress)
+                build_decoded(source, image_size, folder, on_progress)
                 manifest = _intact(folder)
     if manifest is None:
         raise DataError(
@@ -149,7 +149,7 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _build(source: Source, image_size: int, folder: Path, on_progress: OnProgress | None = None) -> None:
+def build_decoded(source: Source, image_size: int, folder: Path, on_progress: OnProgress | None = None) -> None:
     """Decode into a folder aside, then rename it into place. The caller holds the lock."""
     aside = folder.with_name(f"{folder.name}.tmp")
     try:

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["DEFAULT_KAPPA", "SyntheticReader", "find_synthetic", "generate", "latin_square"]
+__all__ = [
+    "DEFAULT_KAPPA",
+    "SyntheticReader",
+    "class_pairs",
+    "find_synthetic",
+    "generate",
+    "latin_square",
+    "shape_patterns",
+]
 
 VERSION = 2  # raised when the same parameters give other images
 NUM_CLASSES, SIDE, PATTERN = 10, 32, 12
@@ -143,7 +151,7 @@ def generate(split: SplitName, kappa: float) -> tuple[npt.NDArray[np.uint8], npt
 
     num = SIZES[split]
     stream = np.random.PCG64([VERSION, 0 if split == "train" else 1])
-    labels, colours, shapes = _pairs(num, kappa, stream)
+    labels, colours, shapes = class_pairs(num, kappa, stream)
     place = SIDE - PATTERN + 1
     rows, columns = _below(place, num, stream), _below(place, num, stream)
     sign = 2 * _below(2, num, stream) - 1
@@ -156,13 +164,13 @@ def generate(split: SplitName, kappa: float) -> tuple[npt.NDArray[np.uint8], npt
     pixels += background[:, :, None, None].astype(np.int16)
     # (N, 3, 1, 1) × (N, 1, 12, 12): the outer product of a colour and a shape.
     axes = (np.array(COLOURS) * AMPLITUDE // 1000).astype(np.int16)
-    patterns = (sign[:, None] * axes[colours])[:, :, None, None].astype(np.int16) * _shapes()[shapes][:, None]
+    patterns = (sign[:, None] * axes[colours])[:, :, None, None].astype(np.int16) * shape_patterns()[shapes][:, None]
     for image, pattern, row, column in zip(pixels, patterns, rows.tolist(), columns.tolist(), strict=True):
         image[:, row : row + PATTERN, column : column + PATTERN] += pattern
     return np.clip(pixels, 0, 255, out=pixels).astype(np.uint8), labels
 
 
-def _pairs(
+def class_pairs(
     num: int, kappa: float, stream: Any
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Labels, colours and shapes `(N,)`: in each class the fraction kappa runs evenly through the ten pairs of the
@@ -178,7 +186,7 @@ def _pairs(
     return labels, colours, shape_of[colours, labels]
 
 
-def _shapes() -> npt.NDArray[np.int16]:
+def shape_patterns() -> npt.NDArray[np.int16]:
     """The shapes `(10, 12, 12)` of +1 and −1, each of sum 0."""
     import numpy as np
 

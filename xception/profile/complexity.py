@@ -28,7 +28,7 @@ from xception.profile.operators import LayerCount, kind_of, run_pass
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Complexity", "LeftOut", "ParameterSplit", "complexity"]
+__all__ = ["Complexity", "LeftOut", "ParameterSplit", "complexity", "quiet"]
 
 _HEADS = ("head", "heads", "classifier", "fc")
 
@@ -152,7 +152,7 @@ def _role(name: str, module: nn.Module) -> str:
 
 def _fvcore(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> tuple[int, int, list[LeftOut]]:
     """The total of fvcore, its convolution and linear entries, and what it says that it skipped."""
-    with _quiet():
+    with quiet():
         from fvcore.nn import FlopCountAnalysis
 
         analysis = FlopCountAnalysis(
@@ -173,7 +173,7 @@ def _fvcore(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) 
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Let fvcore's own use of a deprecated part of torch pass without a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated", category=FutureWarning)

@@ -53,7 +53,7 @@ from xception.profile.timing import DoesNotFitError, Stopping, calls_per_sample,
 from xception.profile.workload import build_call, numerics, running_out_of_memory_is_told
 from xception.train.process import keep_freed_memory
 
-__all__ = ["LatencyProtocol", "Measurement", "check_device", "measure_latency", "measurement_key"]
+__all__ = ["LatencyProtocol", "MeasuredVariant", "Measurement", "check_device", "measure_latency", "measurement_key"]
 
 _LEAST_SAMPLE_S = 1e-3
 _NO_LEAD_IN_S = 0.1
@@ -158,10 +158,10 @@ def measure_latency(
     if where.type == "cpu":
         keep_freed_memory()
     with numerics(protocol), _on(where):
-        variants: dict[str, _Variant] = {}
+        variants: dict[str, MeasuredVariant] = {}
         for name, model in models.items():
             try:
-                variants[name] = _Variant(model, shapes[name], protocol, where, clock)
+                variants[name] = MeasuredVariant(model, shapes[name], protocol, where, clock)
             except DoesNotFitError as problem:
                 rows[name] = rows[name].replace(status="does not fit", reason=str(problem))
             except _RefusedError as problem:
@@ -199,7 +199,7 @@ class _RefusedError(ValueError):
     """A network or a compiler that does not take part in this protocol."""
 
 
-class _Variant:
+class MeasuredVariant:
     """One model, warmed up, whose `sample` is the seconds of one call."""
 
     def __init__(

@@ -27,7 +27,7 @@ from xception.base.canonical import Plain
 from xception.base.errors import DataError
 from xception.base.files import write_atomic
 
-__all__ = ["Checkpoint", "CheckpointError", "CheckpointFolder", "TrainingStopped"]
+__all__ = ["Checkpoint", "CheckpointError", "CheckpointFolder", "TrainingStopped", "parsed"]
 
 _NAME = re.compile(r"step-(\d{12})-([0-9a-f]{64})\.safetensors")
 _NUM_KEPT = 2
@@ -112,7 +112,7 @@ class CheckpointFolder:
             except OSError as error:
                 self.say(f"checkpoint of step {step} passed over: it cannot be read ({error.strerror})")
                 continue
-            checkpoint = _parsed(path, content)
+            checkpoint = parsed(path, content)
             reason = refuse(checkpoint) if isinstance(checkpoint, Checkpoint) else checkpoint
             if isinstance(checkpoint, Checkpoint) and reason is None:
                 return checkpoint
@@ -158,7 +158,7 @@ def _shown(value: Plain) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _parsed(path: Path, content: bytes) -> Checkpoint | str:
+def parsed(path: Path, content: bytes) -> Checkpoint | str:
     """The checkpoint in a file's bytes, or why there is none."""
     match = _NAME.fullmatch(path.name)
     if match is None or hashlib.sha256(content).hexdigest() != match[2]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from xception.network.config import ModelConfig
 from xception.network.model import build
 
-__all__ = ["CompiledNetwork"]
+__all__ = ["CompiledNetwork", "compiled_network"]
 
 Function = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
@@ -28,7 +28,7 @@ class CompiledNetwork(nn.Module):
     def __init__(self, network: nn.Module, config: ModelConfig) -> None:
         super().__init__()
         self.network = network
-        self._function = _compiled(config)
+        self._function = compiled_network(config)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, C, H, W) to logits (N, classes)."""
@@ -36,7 +36,7 @@ class CompiledNetwork(nn.Module):
 
 
 @functools.cache
-def _compiled(config: ModelConfig) -> Function:
+def compiled_network(config: ModelConfig) -> Function:
     """The one function of an architecture in this process."""
     skeleton = build(config).to("meta").train()
 

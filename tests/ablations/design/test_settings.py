@@ -10,7 +10,7 @@ import pytest
 
 from ablations import studies
 from ablations.commands.list_fields import list_fields
-from ablations.commands.list_studies import _CIFAR10, _STAND_INS
+from ablations.commands.list_studies import CIFAR10, STAND_INS
 from ablations.design.fields import catalogue
 from ablations.design.options import Options
 from ablations.design.settings import canonical_texts
@@ -105,7 +105,7 @@ def test_what_is_set_comes_into_every_variant_and_all_at_once() -> None:
 def test_setting_a_field_resets_what_it_leaves_without_effect() -> None:
     study = studies.get_study("residuals")
     options = Options(scale="smoke", preset="keras", set=("model.norm.kind=group",))
-    designs = design_study(study, options, _CIFAR10, None, _STAND_INS).designs
+    designs = design_study(study, options, CIFAR10, None, STAND_INS).designs
     assert {design.at("model.norm.momentum") for design in designs.values()} == {0.1}
 
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import pytest
 
-from ablations.execution.claims import Claims, _place, _started
+from ablations.execution.claims import Claims, machine_name, start_time
 from ablations.execution.events import Event, Finished
 from ablations.execution.execute import execute
 from ablations.execution.executor import SerialExecutor
@@ -47,7 +47,7 @@ class Recording:
 def test_an_expired_claim_of_a_process_that_lives_on_this_machine_is_left_to_it(store: Store) -> None:
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     task = small_task(0)
-    owner = f"{_place()}:{sleeper.pid}:{_started(sleeper.pid)}:abc"
+    owner = f"{machine_name()}:{sleeper.pid}:{start_time(sleeper.pid)}:abc"
     assert store.claim(task.key, owner, -1)
     with Claims(store) as claims:
         assert list(claims.claimed([task])) == []

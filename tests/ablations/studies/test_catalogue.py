@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ablations import studies
-from ablations.commands.list_studies import _CIFAR10, _STAND_INS, _stand_in
+from ablations.commands.list_studies import CIFAR10, STAND_INS, stand_in
 from ablations.design.options import Options
 from ablations.design.scales import SCALES
 from ablations.design.study import Design, Study, Variant
@@ -29,10 +29,10 @@ FEWER_IMAGES = ("dataset.train_size", "recipe.epochs", "recipe.batch_size")
 def plan(name: str, scale: str = "quick", **options: object) -> StudyPlan:
     """The plan of a study on a stand-in for its data, as listing makes it."""
     study = studies.get_study(name)
-    source = _CIFAR10 if study.dataset is None else _stand_in(study.dataset)
+    source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
     if SCALES[scale].max_image_size is None:
         source = replace(source, native_size=320)
-    return design_study(study, Options(scale=scale, **options), source, None, _STAND_INS)  # type: ignore[arg-type]
+    return design_study(study, Options(scale=scale, **options), source, None, STAND_INS)  # type: ignore[arg-type]
 
 
 def changed_paths(one: Design, other: Design) -> set[str]:
@@ -42,9 +42,9 @@ def changed_paths(one: Design, other: Design) -> set[str]:
 def unchanged(planned: StudyPlan, variant: Variant) -> Design:
     """What a variant starts from: its baseline's design without the baseline's own changes."""
     bare = replace(planned.study, variants=(Variant(name="bare", dataset=variant.dataset),), baseline="bare", within=())
-    source = planned.source if variant.dataset is None else _stand_in(variant.dataset)
+    source = planned.source if variant.dataset is None else stand_in(variant.dataset)
     options = replace(planned.options, classes=None)
-    return design_study(replace(bare, transfers=False), options, source, None, _STAND_INS).designs["bare"]
+    return design_study(replace(bare, transfers=False), options, source, None, STAND_INS).designs["bare"]
 
 
 @pytest.mark.parametrize("scale", list(SCALES))
@@ -265,4 +265,4 @@ def test_a_study_that_makes_no_sense_is_refused(variants: list[Variant], more: d
 def test_two_variants_of_the_same_trial_are_refused() -> None:
     study = own([Variant(name="a"), Variant(name="b", changes={"model.activation": "relu"})])
     with pytest.raises(ValueError, match="variants 'a' and 'b' come to the same trial"):
-        design_study(study, Options(scale="smoke"), _CIFAR10, None, _STAND_INS)
+        design_study(study, Options(scale="smoke"), CIFAR10, None, STAND_INS)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ablations import studies
-from ablations.commands.list_studies import _CIFAR10, _STAND_INS, _stand_in
+from ablations.commands.list_studies import CIFAR10, STAND_INS, stand_in
 from ablations.design.fitting import OWN_CHOICE
 from ablations.design.study import Design, Study, Variant, factorial
 from ablations.design.study_plan import Options, StudyPlan, design_study
@@ -290,8 +290,8 @@ FACTS: dict[str, dict[str, Fact]] = {
 
 def plan(name: str, preset: str) -> StudyPlan:
     study = studies.get_study(name)
-    source = _CIFAR10 if study.dataset is None else _stand_in(study.dataset)
-    return design_study(study, Options(preset=preset), source, None, _STAND_INS)
+    source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
+    return design_study(study, Options(preset=preset), source, None, STAND_INS)
 
 
 def check_labels(name: str, preset: str) -> None:
@@ -367,7 +367,7 @@ def own(*variants: Variant, baseline: str = "a", varies: tuple[str, ...] = ("mod
 
 
 def planned(study: Study, **options: Any) -> StudyPlan:
-    return design_study(study, Options(**options), _CIFAR10, None, _STAND_INS)
+    return design_study(study, Options(**options), CIFAR10, None, STAND_INS)
 
 
 def test_fields_that_are_valid_only_together_change_together() -> None:

@@ -47,13 +47,13 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     from xception.data import decoded
 
     calls: list[str] = []
-    build = decoded._build
+    build = decoded.build_decoded
 
     def counted(source: Any, *rest: Any) -> Any:
         calls.append(source.name)
         return build(source, *rest)
 
-    monkeypatch.setattr(decoded, "_build", counted)
+    monkeypatch.setattr(decoded, "build_decoded", counted)
     return calls
 
 

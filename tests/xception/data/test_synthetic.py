@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from xception.data import find, load
-from xception.data.synthetic import COLOURS, DEFAULT_KAPPA, SHAPES, _pairs, _shapes, generate, latin_square
+from xception.data.synthetic import COLOURS, DEFAULT_KAPPA, SHAPES, class_pairs, generate, latin_square, shape_patterns
 
 
 def digest(kappa: float) -> str:
@@ -52,7 +52,7 @@ def test_the_pairing_is_an_idempotent_latin_square() -> None:
 
 @pytest.mark.parametrize("kappa", [0.0, 0.25, 0.5, 1.0])
 def test_kappa_is_the_fraction_drawn_evenly_over_all_pairs_of_a_class(kappa: float) -> None:
-    labels, colours, shapes = _pairs(12_000, kappa, np.random.PCG64(1))
+    labels, colours, shapes = class_pairs(12_000, kappa, np.random.PCG64(1))
     assert (latin_square()[colours, shapes] == labels).all()
     for marginal in (colours, shapes):
         counts = np.zeros((10, 10), dtype=int)
@@ -63,11 +63,11 @@ def test_kappa_is_the_fraction_drawn_evenly_over_all_pairs_of_a_class(kappa: flo
 
 
 def test_shapes_and_colours_are_balanced_and_apart() -> None:
-    shapes = _shapes().reshape(10, -1).astype(int)
+    shapes = shape_patterns().reshape(10, -1).astype(int)
     assert len(SHAPES) == 10
     assert (shapes @ shapes.T == 144 * np.eye(10)).all()  # orthogonal
     assert (shapes.sum(1) == 0).all()
-    mirrored = _shapes()[:, :, ::-1].reshape(10, -1)
+    mirrored = shape_patterns()[:, :, ::-1].reshape(10, -1)
     assert all((mirrored[i] == shapes[i]).all() or (mirrored[i] == -shapes[i]).all() for i in range(10))
     colours = np.array(COLOURS) / 1000
     assert np.linalg.norm(colours, axis=1) == pytest.approx(3**0.5, abs=1e-3)

@@ -180,10 +180,10 @@ def test_four_counts_agree_on_random_networks(seed: int) -> None:
 def test_activations_are_those_of_fvcore() -> None:
     from fvcore.nn import ActivationCountAnalysis
 
-    from xception.profile.complexity import _quiet
+    from xception.profile.complexity import quiet
 
     model = Xception(presets.get("cifar_tiny")).eval()  # type: ignore[arg-type]
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         analysis = ActivationCountAnalysis(model, torch.zeros(1, 3, 32, 32))
         total = analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).total()
     assert complexity(model, (3, 32, 32), fvcore=False).activations == total

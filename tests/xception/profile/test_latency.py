@@ -487,7 +487,7 @@ def test_cuda_time_grows_with_the_work_and_not_with_the_launches() -> None:
 @pytest.mark.gpu
 def test_cuda_does_not_synchronise_inside_the_timed_region(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call between two events runs where torch would raise on a synchronisation."""
-    plain = latency._Variant._on_stream
+    plain = latency.MeasuredVariant._on_stream
 
     def watched(self: Any) -> float:
         call = self._call
@@ -505,7 +505,7 @@ def test_cuda_does_not_synchronise_inside_the_timed_region(monkeypatch: pytest.M
         finally:
             self._call = call
 
-    monkeypatch.setattr(latency._Variant, "_on_stream", watched)
+    monkeypatch.setattr(latency.MeasuredVariant, "_on_stream", watched)
     for mode in ("inference", "training"):
         for precision in ("float32", "float16"):
             protocol = GPU.replace(mode=mode, precision=precision, batch_size=4)

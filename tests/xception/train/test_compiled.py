@@ -28,7 +28,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[torch.fx.GraphModule]:
 
     compile = torch.compile
     monkeypatch.setattr(torch, "compile", lambda function: compile(function, backend=keep))
-    compiled._compiled.cache_clear()
+    compiled.compiled_network.cache_clear()
     torch.compiler.reset()
     return found
 
