@@ -100,7 +100,7 @@ def replay(
     or params.
     """
     began = time.perf_counter()
-    view = _View(table, method, seed, all_seeds=all_seeds)
+    view = View(table, method, seed, all_seeds=all_seeds)
     rows = simulate(
         table, _definition(table, method, seed, objectives), view.look_up, budget=float(trials), on_result=view.take
     )
@@ -111,7 +111,7 @@ def replay(
 
 def exhaustive_regret(table: Table, seed: int) -> float:
     """Return the regret of a search that sees every network with the seeds of one repeat: what their noise leaves."""
-    view = _View(table, "exhaustive", seed, all_seeds=False)
+    view = View(table, "exhaustive", seed, all_seeds=False)
     best = max(table.grid, key=lambda values: view.seen(values).val_accuracy)
     return view.best_test - view.truth(best)[1]
 
@@ -206,7 +206,7 @@ def mean_interval(values: Array) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-class _View:
+class View:
     """What a search sees of a table, what that costs, and how good its pick is by what it does not see."""
 
     def __init__(self, table: Table, method: str, seed: int, *, all_seeds: bool) -> None:

@@ -17,7 +17,7 @@ from search.benchmark.importance import functional_anova
 from search.benchmark.replay import (
     METHODS,
     Run,
-    _View,
+    View,
     check_methods,
     compare_methods,
     exhaustive_regret,
@@ -107,7 +107,7 @@ def test_table_of_another_space_or_file_is_refused(tmp_path: Path) -> None:
 def test_replayed_search_pays_and_picks_honestly(tmp_path: Path, method: str) -> None:
     table = make_table(tmp_path)
     run = replay(table, method, trials=12, seed=3)
-    view = _View(table, method, 3, all_seeds=False)
+    view = View(table, method, 3, all_seeds=False)
     for picked, regret in zip(run.picked, run.test_regret, strict=True):
         assert regret == pytest.approx(view.best_test - view.truth(picked)[1])
     assert run.spent[-1] <= 12 + 1e-9
@@ -118,7 +118,7 @@ def test_replayed_search_pays_and_picks_honestly(tmp_path: Path, method: str) ->
 
 def test_truth_is_by_seeds_that_the_search_does_not_see(tmp_path: Path) -> None:
     table = make_table(tmp_path)
-    view = _View(table, "random", 0, all_seeds=False)
+    view = View(table, "random", 0, all_seeds=False)
     values = table.grid[5]
     seen = view.seen(values).val_accuracy
     own = {seed: table.at(values, seed) for seed in range(3)}
