@@ -96,12 +96,17 @@ class Catalogue:
     def suggest(self, path: str) -> str:
         """Return `; did you mean FIELD?` for a path that no config has, by the whole path or by its last part."""
         known = [field.path for field in self.fields if field.why_not_set is None]
-        last = path.rpartition(".")[2]
+        parent, _, last = path.rpartition(".")
+        siblings = {n.rpartition(".")[2]: n for n in known if n.rpartition(".")[0] == parent}
+        slip = closest(last, siblings, 0.85)  # a slip of the pen
+        if slip:
+            return f"; did you mean {siblings[slip]}?"
         same = [name for name in known if name.rpartition(".")[2] == last]
         return (
-            f"; did you mean {same[0]}?"
-            if same
-            else (did_you_mean(path, known) or self._suggest_last(last, known) or did_you_mean(path, self._by_path))
+            (f"; did you mean {same[0]}?" if same else "")
+            or did_you_mean(path, known)
+            or self._suggest_last(last, known)
+            or did_you_mean(path, self._by_path)
         )
 
     @staticmethod
