@@ -9,7 +9,7 @@ __all__ = ["closest", "did_you_mean"]
 
 
 def closest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
-    """Return the known word that is most like another, whatever its case; None where none is as like as that, 0 to 1."""
+    """Return the known word most like another, whatever its case; None where none is alike (0 to 1) enough."""
     names = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower(), names, n=1, cutoff=likeness)
     return names[found[0]] if found else None
