@@ -169,7 +169,9 @@ class Stable(Config):
     """
 
     decay_epochs: int
+    """Epochs at the end over which the rate falls."""
     warmup_epochs: float = 0.5
+    """Epochs at the beginning over which the rate rises."""
 
     def validate(self) -> None:
         _require(self.decay_epochs >= 1, "Stable.decay_epochs", self.decay_epochs, "1 or more")
@@ -191,7 +193,9 @@ class Continues(Config):
     """
 
     parent: str
+    """Key of the trial that is continued."""
     epoch: int
+    """Epochs of that trial after which this one goes on."""
 
     def validate(self) -> None:
         fits = re.fullmatch(r"[0-9a-f]{64}", self.parent) is not None

@@ -74,7 +74,7 @@ def test_texts_are_read_as_the_field_takes_them(path: str, text: Any, value: Any
         (["model.operator.segments=2"], {}, "OperatorConfig.segments: 2 has no effect with kind='separable'"),
         (["model.norm.kind=none", "model.norm.momentum=0.2"], {}, "0.2 has no effect with kind='none'"),
         (["recipe.batch_size=999"], {}, "999 is not allowed; 2 to 128, the training images"),
-        (["dataset.val_size=5000"], {}, "5000 is not allowed; at most 1200 of synthetic"),
+        (["dataset.val_size=7000"], {}, "7000 is not allowed; at most 6000 of synthetic"),
         (["model.operator.kind=regular"], {"preset": "torchvision:resnet18"}, "TorchvisionConfig: no field"),
     ],
 )
