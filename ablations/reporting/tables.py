@@ -204,7 +204,8 @@ def _is_shown(column: TableColumn, table: pd.DataFrame) -> bool:
     if column.name not in table:
         return False
     if column.name in UNSTEADY:
-        return any((table[name] > 0).any() for name in ("num_diverged", "num_collapsed") if name in table)
+        causes = ("num_diverged",) if column.name == "delta_mean_at_chance" else ("num_diverged", "num_collapsed")
+        return any((table[name] > 0).any() for name in causes if name in table)
     return not column.rare or bool((table[column.name] > 0).any())
 
 
