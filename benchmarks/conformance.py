@@ -70,7 +70,7 @@ def pairs() -> list[Pair]:
         _timm("xception65", "aligned65", {"exit.tail_intermediate_activation": None}, long=True),
         _timm("xception71", "aligned71", {"exit.tail_intermediate_activation": None}, long=True),
         _timm("xception41p", "aligned41p", {"residual.tap": "input"}),
-        _timm("xception65p", "aligned65p", {"norm.last": True}, long=True),
+        _timm("xception65p", "aligned65p", {"residual.tap": "input"}, long=True),
     ]
     for stride in (16, 8):
         for name, preset in (("xception41", "aligned41"), ("xception65", "aligned65"), ("xception71", "aligned71")):

@@ -30,8 +30,8 @@ def draw(model: nn.Module, seed: int = 0) -> None:
 
 
 @torch.no_grad()
-def settle(model: nn.Module, x: Tensor, seed: int = 2) -> None:
-    """Draw batch norms' statistics around those of images, so that logits stay of order 1 and depend on the input."""
+def settle_norms(model: nn.Module, x: Tensor, seed: int = 2) -> None:
+    """Draw batch norms' statistics around those of images, and leave the model in eval mode and float64."""
     generator = torch.Generator().manual_seed(seed)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -44,7 +44,16 @@ def settle(model: nn.Module, x: Tensor, seed: int = 2) -> None:
         assert norm.running_var is not None
         norm.running_var.mul_(torch.rand(norm.running_var.shape, generator=generator) + 0.5)
         norm.running_mean.add_(torch.randn(norm.running_mean.shape, generator=generator) * 0.2)
-    logits = model.eval()(x)
+    model.eval()
+
+
+@torch.no_grad()
+def settle(model: nn.Module, x: Tensor, seed: int = 2) -> None:
+    """Draw norm statistics around those of images, and scale the classifier, so that logits are of order 1 and depend
+    on the input.
+    """
+    settle_norms(model, x, seed)
+    logits = model(x)
     classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
     classifier.weight.div_(logits.abs().max())
     classifier.bias.mul_(0.01)
