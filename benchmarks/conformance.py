@@ -84,7 +84,7 @@ def compare(pair: Pair, sizes: tuple[int, ...]) -> list[Row]:
     theirs = pair.theirs()
     draw(theirs)
     settle(theirs, images(48))
-    ours, control = (Xception(config) for config in (pair.config, _changed(pair.config, pair.control)))
+    ours, control = (Xception(config).double() for config in (pair.config, _changed(pair.config, pair.control)))
     ours.load_state_dict(convert(theirs.state_dict(), ours), strict=False)
     control.load_state_dict(ours.state_dict(), strict=False)
     rows: list[Row] = []

@@ -37,7 +37,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[Xception, nn.Module]:
     if request.param.endswith("p"):
         settle(theirs, images(64))
     ours = Xception(xception_preset(request.param))
-    ours.load_state_dict(convert(theirs.state_dict(), ours), strict=False)
+    ours.double().load_state_dict(convert(theirs.state_dict(), ours), strict=False)
     return ours.double().eval(), theirs.double().eval()
 
 
@@ -70,7 +70,7 @@ def test_same_logits_at_other_output_strides(name: str, output_stride: int) -> N
     plain = xception_preset(name)
     ours, without = Xception(plain.replace(output_stride=output_stride)), Xception(plain)
     for model in (ours, without):
-        model.load_state_dict(convert(theirs.state_dict(), model), strict=False)
+        model.double().load_state_dict(convert(theirs.state_dict(), model), strict=False)
     for each in (ours, without, theirs):
         each.double().eval()
     check((ours, theirs), 33)
@@ -92,8 +92,8 @@ def test_what_makes_a_preactivated_network_what_it_is(path: str, value: object) 
     settle(theirs, images(48))
     config = xception_preset("aligned41p")
     right, wrong = Xception(config), Xception(config.replace_at(path, value))
-    right.load_state_dict(convert(theirs.state_dict(), right), strict=False)
-    wrong.load_state_dict(right.state_dict(), strict=False)
+    right.double().load_state_dict(convert(theirs.state_dict(), right), strict=False)
+    wrong.double().load_state_dict(right.state_dict(), strict=False)
     wrong, theirs = wrong.double().eval(), theirs.double().eval()
     x = images(48)
     with torch.inference_mode():
@@ -119,7 +119,7 @@ def test_same_gradients() -> None:
     theirs = timm.create_model("legacy_xception", pretrained=False)
     draw(theirs)
     ours = Xception(xception_preset("timm_legacy"))
-    ours.load_state_dict(convert(theirs.state_dict(), ours), strict=False)
+    ours.double().load_state_dict(convert(theirs.state_dict(), ours), strict=False)
     x, labels = images(71), torch.tensor([3, 700])
     for model in (ours, theirs):
         torch.nn.functional.cross_entropy(model.double().train()(x), labels).backward()
