@@ -166,6 +166,6 @@ def _effects_figure(table: pd.DataFrame, runs: Sequence[str]) -> Figure | None:
         axes.set_yticks(range(len(variants)), [style.legible(f.wrapped(str(v), 28)) for v in variants])
         axes.set_ylim(len(variants) - 0.5, -0.5)
         axes.set_xlabel("Δ test accuracy (pp)")
-        note = "Mean of the paired differences from the run's own baseline, with its 95 % simultaneous interval:"
+        note = "Means of paired differences, 95 % simultaneous intervals:"
         figure.legend(loc="outside lower left", fontsize=5.8, title=note, title_fontsize=5.8, alignment="left")
         return style.finish(figure, title="Effects in each run", note="")
