@@ -4,6 +4,8 @@ python -m search --space middle_flow --trials 50 --objectives val_accuracy,macs
 python -m search --list
 python -m search exhaust --space table --seeds 3
 python -m search replay --table results/table.parquet
+python -m search compare-spaces family operators
+python -m search contest --space family --candidates 40
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.records.passwords import require_no_password, without_password
-from search.design.options import ExhaustOptions, SearchOptions, names_in
+from search.design.options import CompareOptions, ContestOptions, ExhaustOptions, SearchOptions, names_in
 from xception.base.command_line import parse, refuse
 
 PROG = "python -m search"
@@ -57,9 +59,14 @@ def main(args: Sequence[str] | None = None) -> int:
             return _exhaust(words)
         if words[:1] == ["replay"]:
             return _replay(words)
+        if words[:1] == ["compare-spaces"]:
+            return _compare_spaces(words)
+        if words[:1] == ["contest"]:
+            return _contest(words)
         if words and not words[0].startswith("-"):
             raise ValueError(
-                f"{words[0]!r} is not a command; allowed: exhaust, replay, or options such as --space and --list"
+                f"{words[0]!r} is not a command; allowed: exhaust, replay, compare-spaces, contest, or options such as"
+                " --space and --list"
             )
         return _search(words)
     except ValueError as error:
@@ -104,6 +111,37 @@ def _exhaust(words: Sequence[str]) -> int:
 
     with interruptible(["-m", "search", *words]):
         return exhaust(asked, _command(words))
+
+
+def _compare_spaces(words: Sequence[str]) -> int:
+    names = [word for word in words[1:3] if not word.startswith("-")]
+    asked = parse(
+        CompareOptions,
+        words[1 + len(names) :],
+        prog=f"{PROG} compare-spaces A B",
+        description="Compare the accuracies of two spaces at equal size.",
+    )
+    if len(names) < 2:
+        raise ValueError("compare-spaces: missing; the names of two spaces from --list")
+    from ablations.running.interruption import interruptible
+    from search.commands.compare_spaces import compare_spaces
+
+    with interruptible(["-m", "search", *words]):
+        return compare_spaces(names[0], names[1], asked, _command(words))
+
+
+def _contest(words: Sequence[str]) -> int:
+    asked = parse(
+        ContestOptions,
+        words[1:],
+        prog=f"{PROG} contest",
+        description="Search with several samplers at the default's size, and confirm the best of each at two budgets.",
+    )
+    from ablations.running.interruption import interruptible
+    from search.commands.contest import contest
+
+    with interruptible(["-m", "search", *words]):
+        return contest(asked, _command(words))
 
 
 def _replay(words: Sequence[str]) -> int:

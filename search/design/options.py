@@ -10,7 +10,7 @@ from pathlib import Path
 from ablations.design.options import RunOptions
 from search.design.definition import parse_amount
 
-__all__ = ["ExhaustOptions", "SearchOptions", "names_in"]
+__all__ = ["CompareOptions", "ContestOptions", "ExhaustOptions", "SearchOptions", "names_in"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,41 @@ class ExhaustOptions(RunOptions):
     """Parquet file for the benchmark. Default: <out>/<space>.parquet."""
     dry_run: bool = False
     """Show how many trials there are, how many are stored, and what the rest will cost; train nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(RunOptions):
+    """What can be asked of `compare-spaces`, beside the two spaces."""
+
+    samples: int = 30
+    """Random networks of each space."""
+    macs: str | None = None
+    """Multiply-accumulates of all networks, such as 9M. Default: those of the network to start from."""
+    seed: int = 0
+    """Of the random networks."""
+
+    @property
+    def target_macs(self) -> float | None:
+        """The size asked for."""
+        return None if self.macs is None else parse_amount(self.macs, "--macs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContestOptions(RunOptions):
+    """What can be asked of `contest`."""
+
+    space: str = "family"
+    """Name of a space, or a Python file that exports SPACE."""
+    samplers: str = "evolution,predictor,random"
+    """Samplers that search, separated by commas."""
+    candidates: int = 40
+    """Candidates of each sampler."""
+    seed: int = 0
+    """Of the suggestions."""
+    confirm_seeds: int = 10
+    """Fresh seeds of the best of each and of the default."""
+    longer_epochs: int = 24
+    """Epochs of the second comparison, which no search sees."""
 
 
 def names_in(text: str) -> tuple[str, ...]:

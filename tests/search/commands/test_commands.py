@@ -150,6 +150,37 @@ def test_exhaust_trains_more_of_some_and_exports_as_it_grows(
     assert set(table.frame["epochs"]) == {1, 3, 9, 18}
 
 
+def test_spaces_are_compared_at_equal_size(
+    simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare-spaces", "operators", "middle_flow", "--samples", "6", *SMOKE, "--out", str(tmp_path)]
+    assert main(words) == 0
+    folder = tmp_path / "spaces" / "operators-middle_flow"
+    networks = pd.read_csv(folder / "networks.csv")
+    assert networks.groupby("space").size().to_dict() == {"middle_flow": 6, "operators": 6}
+    assert networks["macs"].max() / networks["macs"].min() < 1.11
+    rows = pd.read_csv(folder / "comparison.csv").set_index("space")
+    assert rows["beats_other"].sum() == pytest.approx(1)
+    assert (rows["median_ci_low"] <= rows["median_error"]).all()
+    assert (folder / "figures" / "distribution.svg").is_file()
+    assert "beats_other" in capsys.readouterr().out
+
+
+def test_contest_confirms_the_best_of_each_sampler_at_two_budgets(
+    simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["contest", "--space", "table", "--candidates", "4", "--samplers", "evolution,random", *SMOKE]
+    words += ["--confirm-seeds", "3", "--longer-epochs", "5", "--out", str(tmp_path)]
+    assert main(words) == 0
+    for epochs in (2, 5):
+        table = pd.read_csv(run_folder(tmp_path, f"contest_table_{epochs}_epochs") / "table.csv")
+        assert table["variant"].iloc[0] == "baseline"
+        assert (table["n"] == 3).all()
+        assert (table["macs"] <= table["macs"].iloc[0]).all()
+    searched = {path.name for path in (tmp_path / "searches").iterdir()}
+    assert len(searched) == 2
+
+
 def test_limit_that_no_measured_network_keeps_ends_in_one_line(
     simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +253,10 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
         (["exhaust", "--seeds", "0"], "--seeds: 0 is not allowed"),
         (["replay", "--table", "nowhere.parquet"], "--table: nowhere.parquet does not exist"),
         (["serch"], "'serch' is not a command; allowed: exhaust, replay"),
+        (["compare-spaces", "family"], "compare-spaces: missing; the names of two spaces"),
+        (["compare-spaces", "table", "table"], "compare-spaces: 'table' twice is not allowed"),
+        (["contest", "--samplers", "best"], "--samplers: 'best' is not known"),
+        (["contest", "--longer-epochs", "1"], "--longer-epochs: 1 is not allowed; more than the"),
     ],
 )
 def test_wrong_use_is_one_line(
