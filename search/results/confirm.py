@@ -50,9 +50,12 @@ class FixedPlan(StudyPlan):
 
 
 def fixed_plan(base: StudyPlan, study: Study, designs: dict[str, Design], *, seeds: range, command: str) -> FixedPlan:
-    """Return the plan of some designs on the data of another plan."""
+    """Return the plan of some designs on the data of another plan, with a folder of its own beside that plan's."""
     kept = {field.name: getattr(base, field.name) for field in dataclasses.fields(StudyPlan)}
-    return FixedPlan(**{**kept, "study": study, "designs": designs, "asked_by": command, "seed_range": seeds})
+    run = base.run.replace(base.study.name, study.name, 1)
+    return FixedPlan(
+        **{**kept, "study": study, "designs": designs, "asked_by": command, "seed_range": seeds, "run": run}
+    )
 
 
 def losses(row: Row, definition: Definition) -> tuple[float, ...]:
