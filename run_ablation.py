@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablations import studies
 from ablations.design.options import Options, selected
-from ablations.records.passwords import require_no_password, without_password
-from ablations.running.interruption import interruptible
-from xception.base.command_line import parse, refuse, with_value
+from ablations.records.passwords import require_no_password
+from ablations.running.interruption import as_typed, interruptible
+from xception.base.command_line import invocation, parse, refuse, with_value
+from xception.network import presets
 
 PROG = "run_ablation.py"
 ALL = "all"
@@ -52,9 +53,15 @@ def main(args: Sequence[str] | None = None) -> int:
     if os.environ.get("RANK", "0") != "0":
         return _follow(args)
     words = with_value("--fields", sys.argv[1:] if args is None else args, ALL)
-    arguments = parse(Arguments, words, prog=PROG, description="Ablation studies of the Xception family.")
+    arguments = parse(
+        Arguments,
+        words,
+        prog=PROG,
+        description="Ablation studies of the Xception family.",
+        values={"study": studies.names, "preset": presets.names, "set": _field_names, "fields": _field_names},
+    )
     try:
-        words = [_program(), *(sys.argv[1:] if args is None else args)]
+        words = [*_program(), *(sys.argv[1:] if args is None else args)]
         with interruptible(words):
             return _answer(arguments, words)
     except ValueError as error:
@@ -67,9 +74,18 @@ def main(args: Sequence[str] | None = None) -> int:
         )
 
 
-def _program() -> str:
-    """This file as it was typed, so that a command that is shown works from the folder that the user is in."""
-    return sys.argv[0] if Path(sys.argv[0]).name == PROG else PROG
+def _program() -> list[str]:
+    """This program or file as it was typed, so that a command that is shown works from the folder that the user is
+    in.
+    """
+    return invocation("xception-ablations", sys.argv[0] if Path(sys.argv[0]).name == PROG else PROG)
+
+
+def _field_names() -> list[str]:
+    """The fields that `--set` takes, for a shell that completes them."""
+    from ablations.design.fields import catalogue
+
+    return sorted({field.path for field in catalogue().fields if field.why_not_set is None})
 
 
 def _follow(args: Sequence[str] | None) -> int:
@@ -106,8 +122,7 @@ def _answer(arguments: Arguments, words: Sequence[str]) -> int:
         raise ValueError("--study: missing; give a name from --list, or use --list or --report")
     from ablations.commands.run import run
 
-    again = shlex.join(["python", *(without_password(word) for word in words)])
-    return run(arguments.study, selected(Options, arguments), dry_run=arguments.dry_run, again=again)
+    return run(arguments.study, selected(Options, arguments), dry_run=arguments.dry_run, again=as_typed(words))
 
 
 if __name__ == "__main__":

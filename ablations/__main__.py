@@ -1,6 +1,7 @@
-"""Look after a store: its runs; check it, copy it, merge two, make one again from the folders of its trials.
+"""Look after a store: its runs and trials; check it, copy it, merge two, make one again from the folders of its trials.
 
 python -m ablations runs    --out results/local
+python -m ablations show    KEY --out results/local
 python -m ablations compare RUN RUN... --out results/local
 python -m ablations prune   RUN... --out results/local
 python -m ablations check   --store sqlite:///results/local/records.db
@@ -13,57 +14,160 @@ python -m ablations rebuild --store sqlite:///new.db --trials results/local/tria
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from ablations.records.passwords import require_no_password
 from ablations.running.interruption import interruptible
-from xception.base.command_line import parse, refuse
+from xception.base.command_line import POSITIONAL, choose_command, parse, refuse
+
+if TYPE_CHECKING:
+    from ablations.records.store import Store
 
 PROG = "python -m ablations"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Arguments:
-    """What can be done with a store."""
+class StoreArguments:
+    """Which store."""
 
-    action: Literal["runs", "compare", "prune", "check", "export", "import", "merge", "rebuild"]
-    """What to do."""
-    run: tuple[str, ...] = ()
-    """With compare and prune: names of runs, which may also stand behind the action without --run."""
     store: str | None = None
     """Database of records: sqlite:///PATH or postgresql://HOST/NAME. Default: sqlite:///<out>/records.db."""
     out: Path = Path("results/local")
-    """Folder of results, where compare writes and prune removes."""
-    yes: bool = False
-    """With prune: remove what it would otherwise only name."""
+    """Folder of results: compare writes here, prune removes here, show looks for networks here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListArguments(StoreArguments):
+    """How it is printed."""
+
     json: bool = False
-    """With runs, compare and prune: print one JSON document."""
-    file: Path | None = None
-    """With export and import: the file."""
-    other: str | None = None
-    """With merge: the database whose records come in."""
+    """Print one JSON document."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowArguments(ListArguments):
+    """Which trial."""
+
+    key: Annotated[str, POSITIONAL]
+    """A trial's key, or the beginning of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareArguments(ListArguments):
+    """Which runs."""
+
+    run: Annotated[tuple[str, ...], POSITIONAL] = ()
+    """Names of runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PruneArguments(CompareArguments):
+    """What to do."""
+
+    yes: bool = False
+    """Remove what is otherwise only named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileArguments(StoreArguments):
+    """Which file."""
+
+    file: Path
+    """File of records, one JSON object per line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeArguments(StoreArguments):
+    """What comes in."""
+
+    other: str
+    """Database whose records come in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RebuildArguments(StoreArguments):
+    """Where the trials are."""
+
     trials: Path | None = None
-    """With rebuild: the folder `trials` of an output folder."""
+    """Folder of trials. Default: <out>/trials."""
 
 
-_SOUGHT = {
-    "trials": "the folder `trials` of an output folder, with a finished trial in it",
-    "file": "a file that `export` wrote of a store that has records",
-    "other": "a store that has records",
-}
-_OF_RUNS = ("runs", "compare", "prune")
-_NEEDED = {
-    "runs": None,
-    "compare": None,
-    "prune": None,
-    "check": None,
-    "export": "file",
-    "import": "file",
-    "merge": "other",
-    "rebuild": "trials",
+def _runs(store: Store, asked: ListArguments) -> int:
+    from ablations.commands.runs import list_runs
+
+    return list_runs(store, as_json=asked.json)
+
+
+def _show(store: Store, asked: ShowArguments) -> int:
+    from ablations.commands.show import show_trial
+
+    return show_trial(store, asked.key, out=asked.out, as_json=asked.json)
+
+
+def _compare(store: Store, asked: CompareArguments) -> int:
+    from ablations.commands.runs import compare_runs
+
+    return compare_runs(store, asked.run, out=asked.out, as_json=asked.json)
+
+
+def _prune(store: Store, asked: PruneArguments) -> int:
+    from ablations.commands.runs import prune_runs
+
+    return prune_runs(store, asked.run, out=asked.out, yes=asked.yes, as_json=asked.json)
+
+
+def _check(store: Store, asked: StoreArguments) -> int:
+    from ablations.commands.stores import check_store
+
+    return check_store(store)
+
+
+def _export(store: Store, asked: FileArguments) -> int:
+    from ablations.commands.stores import export_records
+
+    return export_records(store, asked.file)
+
+
+def _import(store: Store, asked: FileArguments) -> int:
+    from ablations.commands.stores import import_records
+
+    return import_records(store, asked.file)
+
+
+def _merge(store: Store, asked: MergeArguments) -> int:
+    from ablations.commands.stores import merge_stores
+
+    return merge_stores(store, asked.other)
+
+
+def _rebuild(store: Store, asked: RebuildArguments) -> int:
+    from ablations.commands.stores import rebuild_store
+
+    return rebuild_store(store, asked.trials or asked.out / "trials")
+
+
+class _Command(NamedTuple):
+    """What a command takes and does; `reads` says that it needs a store that is there."""
+
+    arguments: type[StoreArguments]
+    run: Callable[[Store, Any], int]
+    what: str
+    reads: bool = True
+
+
+COMMANDS = {
+    "runs": _Command(ListArguments, _runs, "list the runs of a store, with setup and verdicts"),
+    "show": _Command(ShowArguments, _show, "show one trial: config, measurements, curves, runs that it serves"),
+    "compare": _Command(CompareArguments, _compare, "put runs beside each other in one table and figure"),
+    "prune": _Command(PruneArguments, _prune, "remove runs, after showing what that removes"),
+    "check": _Command(StoreArguments, _check, "read every record and check that it is whole"),
+    "export": _Command(FileArguments, _export, "write all records to a file"),
+    "import": _Command(FileArguments, _import, "take in the records of a file", reads=False),
+    "merge": _Command(MergeArguments, _merge, "take in the records of another store", reads=False),
+    "rebuild": _Command(RebuildArguments, _rebuild, "make a store again from the folders of trials", reads=False),
 }
 
 
@@ -74,75 +178,35 @@ def main(args: Sequence[str] | None = None) -> int:
         require_no_password(words)
     except ValueError as error:
         refuse(PROG, error)
-    if words and words[0] in _NEEDED:
-        num_names = next((i for i, word in enumerate(words[1:]) if word.startswith("-")), len(words) - 1)
-        names = [w for name in words[1 : 1 + num_names] for w in ("--run", name)]
-        words = ["--action", words[0], *names, *words[1 + num_names :]]
-    arguments = parse(Arguments, words, prog=PROG, description="Look after a store of records.")
+    name = choose_command(words, {name: command.what for name, command in COMMANDS.items()}, prog=PROG)
+    command = COMMANDS[name]
+    asked = parse(command.arguments, words[1:], prog=f"{PROG} {name}", description=f"{command.what.capitalize()}.")
     try:
-        with interruptible(["-m", "ablations", *words[1:]]):
-            return _carry_out(arguments)
+        with interruptible(["-m", "ablations", *words]):
+            return _carry_out(command, asked)
     except ValueError as error:
-        refuse(PROG, error)
+        refuse(f"{PROG} {name}", error)
     except OSError as error:
-        refuse(PROG, f"{error.filename}: {error.strerror}")
+        refuse(f"{PROG} {name}", f"{error.filename}: {error.strerror}")
 
 
-def _carry_out(arguments: Arguments) -> int:
+def _carry_out(command: _Command, asked: StoreArguments) -> int:
     from ablations.records.databases import file_of
     from ablations.records.store import Store
-    from ablations.records.transfer_records import export_file, import_file, merge, rebuild
 
-    needed = _NEEDED[arguments.action]
-    for name in ("file", "other", "trials"):
-        if (getattr(arguments, name) is None) == (name == needed):
-            what = "missing; it goes with" if name == needed else "does not go with"
-            raise ValueError(f"--{name}: {what} {arguments.action}")
-    if arguments.run and arguments.action not in ("compare", "prune"):
-        raise ValueError(f"{arguments.run[0]!r}: names of runs do not go with {arguments.action}")
-    if arguments.json and arguments.action not in _OF_RUNS:
-        raise ValueError(f"--json: does not go with {arguments.action}")
-    if arguments.yes and arguments.action != "prune":
-        raise ValueError(f"--yes: does not go with {arguments.action}")
-    is_read = arguments.action in ("check", "export", *_OF_RUNS)
-    url = arguments.store or f"sqlite:///{arguments.out / 'records.db'}"
+    url = asked.store or f"sqlite:///{asked.out / 'records.db'}"
     database = file_of(url)
-    if is_read and database is not None and not database.is_file():
+    if command.reads and database is not None and not database.is_file():
         raise ValueError(f"--store: {database} does not exist; a store of records")
-    if arguments.trials is not None and not arguments.trials.is_dir():
-        raise ValueError(f"--trials: {arguments.trials} is no folder; the folder `trials` of an output folder")
+    if isinstance(asked, RebuildArguments):
+        trials = asked.trials or asked.out / "trials"
+        if not trials.is_dir():
+            raise ValueError(f"--trials: {trials} is no folder; the folder `trials` of an output folder")
     store = Store(url)
     try:
-        if arguments.action in _OF_RUNS:
-            from ablations.commands.runs import compare_runs, list_runs, prune_runs
-
-            if arguments.action == "runs":
-                return list_runs(store, as_json=arguments.json)
-            if arguments.action == "compare":
-                return compare_runs(store, arguments.run, out=arguments.out, as_json=arguments.json)
-            return prune_runs(store, arguments.run, out=arguments.out, yes=arguments.yes, as_json=arguments.json)
-        if arguments.action == "check":
-            print(f"{store.check()} records, all of them whole")
-        elif arguments.file is not None and arguments.action == "export":
-            print(f"{export_file(store, arguments.file)} records written to {arguments.file}")
-        else:
-            if arguments.file is not None:
-                copied = import_file(arguments.file, store)
-            elif arguments.other is not None:
-                other = Store(arguments.other)
-                copied = merge(other, store)
-                other.close()
-            else:
-                copied = rebuild(arguments.trials or Path(), store, lambda line: print(line, file=sys.stderr))
-            print(
-                f"{copied.new} records came in, {copied.known} were there already, {copied.different} stayed, with"
-                " another outcome"
-            )
-            if copied.new + copied.known + copied.different == 0:
-                raise ValueError(f"--{needed}: no record was found there; {_SOUGHT[needed or '']}")
+        return command.run(store, asked)
     finally:
         store.close()
-    return 0
 
 
 if __name__ == "__main__":

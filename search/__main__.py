@@ -15,11 +15,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.records.passwords import require_no_password, without_password
+from ablations.records.passwords import require_no_password
 from search.design.options import CompareOptions, ContestOptions, ExhaustOptions, SearchOptions, names_in
-from xception.base.command_line import parse, refuse
+from search.spaces import get_space
+from search.spaces import names as space_names
+from xception.base.command_line import choose_command, invocation, parse, refuse
+from xception.network import presets
 
 PROG = "python -m search"
+COMMANDS = {
+    "exhaust": "train every network of a finite space",
+    "replay": "replay search methods on a space that was trained whole",
+    "compare-spaces": "compare design spaces at equal size",
+    "contest": "let samplers contend with the default at two budgets",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +64,15 @@ def main(args: Sequence[str] | None = None) -> int:
     words = [*(sys.argv[1:] if args is None else args)]
     try:
         require_no_password(words)
-        if words[:1] == ["exhaust"]:
+        command = choose_command(words, COMMANDS, prog=PROG, bare=True)
+        if command == "exhaust":
             return _exhaust(words)
-        if words[:1] == ["replay"]:
+        if command == "replay":
             return _replay(words)
-        if words[:1] == ["compare-spaces"]:
+        if command == "compare-spaces":
             return _compare_spaces(words)
-        if words[:1] == ["contest"]:
+        if command == "contest":
             return _contest(words)
-        if words and not words[0].startswith("-"):
-            raise ValueError(
-                f"{words[0]!r} is not a command; allowed: exhaust, replay, compare-spaces, contest, or options such as"
-                " --space and --list"
-            )
         return _search(words)
     except ValueError as error:
         refuse(PROG, error)
@@ -80,7 +85,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _search(words: Sequence[str]) -> int:
     asked = parse(
-        Arguments, words, prog=PROG, description="Search the Xception family; also: exhaust --help, replay --help."
+        Arguments,
+        words,
+        prog=PROG,
+        description="Search the Xception family; also: exhaust --help, replay --help.",
+        values={"space": space_names, "preset": presets.names},
     )
     if asked.list:
         from search.commands.list_spaces import list_spaces
@@ -92,13 +101,11 @@ def _search(words: Sequence[str]) -> int:
         raise ValueError("--space: missing; give a name from --list")
     if asked.trials is None:
         raise ValueError("--trials: missing; the number of candidates to evaluate")
-    from search.spaces import get_space
-
     get_space(asked.space)  # a wrong name is reported before anything heavy is imported
     from ablations.running.interruption import interruptible
     from search.commands.search import run_search
 
-    with interruptible(["-m", "search", *words]):
+    with interruptible(_typed(words)):
         return run_search(asked, _command(words))
 
 
@@ -109,7 +116,7 @@ def _exhaust(words: Sequence[str]) -> int:
     from ablations.running.interruption import interruptible
     from search.commands.exhaust import exhaust
 
-    with interruptible(["-m", "search", *words]):
+    with interruptible(_typed(words)):
         return exhaust(asked, _command(words))
 
 
@@ -126,7 +133,7 @@ def _compare_spaces(words: Sequence[str]) -> int:
     from ablations.running.interruption import interruptible
     from search.commands.compare_spaces import compare_spaces
 
-    with interruptible(["-m", "search", *words]):
+    with interruptible(_typed(words)):
         return compare_spaces(names[0], names[1], asked, _command(words))
 
 
@@ -140,7 +147,7 @@ def _contest(words: Sequence[str]) -> int:
     from ablations.running.interruption import interruptible
     from search.commands.contest import contest
 
-    with interruptible(["-m", "search", *words]):
+    with interruptible(_typed(words)):
         return contest(asked, _command(words))
 
 
@@ -154,7 +161,7 @@ def _replay(words: Sequence[str]) -> int:
     from ablations.running.interruption import interruptible
     from search.commands.replay import replay
 
-    with interruptible(["-m", "search", *words]):
+    with interruptible(_typed(words)):
         return replay(
             asked.table,
             names_in(asked.samplers),
@@ -165,10 +172,14 @@ def _replay(words: Sequence[str]) -> int:
         )
 
 
-def _command(words: Sequence[str]) -> str:
-    import shlex
+def _typed(words: Sequence[str]) -> list[str]:
+    return [*invocation("xception-search", "-m", "search"), *words]
 
-    return shlex.join(["python", "-m", "search", *(without_password(word) for word in words)])
+
+def _command(words: Sequence[str]) -> str:
+    from ablations.running.interruption import as_typed
+
+    return as_typed(_typed(words))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xception.base.version import __version__
+
 if TYPE_CHECKING:
     from xception.network import presets
     from xception.network.config import XceptionConfig
     from xception.network.model import Xception
     from xception.network.weights import load_pretrained
 
-__all__ = ["Xception", "XceptionConfig", "load_pretrained", "presets"]
+__all__ = ["Xception", "XceptionConfig", "__version__", "load_pretrained", "presets"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 
-from xception.base.command_line import refuse
+from xception.base.command_line import choose_command
 
 PROG = "python -m xception"
 
@@ -55,24 +56,14 @@ COMMANDS = {
 }
 
 
-def main(args: list[str]) -> int:
+def main(args: Sequence[str] | None = None) -> int:
     """Run the command that the arguments begin with; return the exit status."""
-    if not args:
-        refuse(PROG, f"a command is needed: {', '.join(COMMANDS)}; --help says more")
-    name, rest = args[0], args[1:]
-    if name in ("-h", "--help"):
-        print(
-            f"usage: {PROG} COMMAND ...\n\n"
-            + "\n".join(f"  {command:10}{what}" for command, (_, _, what) in COMMANDS.items())
-        )
-        print(f"\n{PROG} COMMAND --help lists the options of a command.")
-        return 0
-    if name not in COMMANDS:
-        refuse(PROG, f"{name!r} is not a command; allowed: {', '.join(COMMANDS)}")
+    words = list(sys.argv[1:] if args is None else args)
+    name = choose_command(words, {command: what for command, (_, _, what) in COMMANDS.items()}, prog=PROG)
     module, function, _ = COMMANDS[name]
-    status: int = getattr(importlib.import_module(module), function)(rest)
+    status: int = getattr(importlib.import_module(module), function)(words[1:])
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -79,6 +79,11 @@ class RecordTable(OpenDatabase):
             out |= {row["key"]: row["status"] for row in self.rows(query)}
         return out
 
+    def keys(self, beginning: str) -> list[str]:
+        """Return the keys of stored records that begin with some hexadecimal digits, in order."""
+        chosen = schema.records.c.key.startswith(beginning, autoescape=True)
+        return [row["key"] for row in self.rows(sa.select(schema.records.c.key).where(chosen).order_by("key"))]
+
     @cached_property
     def _put(self) -> sa.Executable:
         """What writes a record unless a final one stands: made once, since making it takes longer than running it."""

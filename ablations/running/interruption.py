@@ -14,10 +14,14 @@ from types import FrameType
 
 from ablations.records.passwords import without_password
 
-__all__ = ["INTERRUPTED", "interruptible"]
+__all__ = ["INTERRUPTED", "as_typed", "interruptible"]
 
 INTERRUPTED = 130
 _SHOW_CURSOR = "\x1b[?25h"
+
+
+# What `pip install .` makes of this package's command lines and of those above it.
+INSTALLED = ("xception-ablations", "xception-search")
 
 
 @contextmanager
@@ -27,8 +31,7 @@ def interruptible(words: Sequence[str]) -> Iterator[None]:
     `words` are the command line as it was typed. A second signal ends the process at once, with its workers; finished
     trials are stored.
     """
-    command = shlex.join(["python", *(without_password(word) for word in words)])
-    ending = f"Interrupted; what was finished is stored. Continue with: {command}\n"
+    ending = f"Interrupted; what was finished is stored. Continue with: {as_typed(words)}\n"
     num_signals = 0
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -63,6 +66,12 @@ def interruptible(words: Sequence[str]) -> Iterator[None]:
         if not is_ending:
             for number, handler in before.items():
                 signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def as_typed(words: Sequence[str]) -> str:
+    """Return the command that is to be typed: an installed program's, else with `python` before its file or module."""
+    before = [] if words[0] in INSTALLED else ["python"]
+    return shlex.join([*before, *(without_password(word) for word in words)])
 
 
 def _tell(text: str) -> None:

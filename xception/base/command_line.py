@@ -18,11 +18,14 @@ import re
 import sys
 import textwrap
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["POSITIONAL", "parse", "refuse", "with_value"]
+from xception.base.completion import command_to_complete, complete, is_completing
+from xception.base.version import __version__
+
+__all__ = ["POSITIONAL", "choose_command", "invocation", "parse", "refuse", "with_value"]
 
 T = TypeVar("T")
 
@@ -32,8 +35,17 @@ _NAMES = {int: "a whole number", float: "a number", str: "a text", Path: "a path
 _PLACEHOLDERS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
-def parse(options: type[T], args: Sequence[str] | None, *, prog: str, description: str) -> T:
-    """Return the options that the arguments spell out; `--help` prints and exits 0.
+def parse(
+    options: type[T],
+    args: Sequence[str] | None,
+    *,
+    prog: str,
+    description: str,
+    values: Mapping[str, Callable[[], Iterable[str]]] | None = None,
+) -> T:
+    """Return the options that the arguments spell out; `--help` and `--version` print and exit 0.
+
+    `values` gives what a shell suggests for an option, by the field's name.
 
     Raises:
         SystemExit: with status 2 after one line on standard error, where the arguments are wrong.
@@ -55,12 +67,57 @@ def parse(options: type[T], args: Sequence[str] | None, *, prog: str, descriptio
             own.add(f"--{field.name.replace('_', '-')}")
     section = parser.add_argument_group("Help")
     section.add_argument("-h", "--help", action="help", help="Show this and exit.")
+    _add_version(section)
+    if is_completing():
+        complete(parser, {**_choices(hints), **(values or {})})
     known, rest = parser.parse_known_args(words)
     if rest:
         name = rest[0].partition("=")[0]
-        close = difflib.get_close_matches(name, own, n=1)
+        close = difflib.get_close_matches(name, [*own, "--help", "--version"], n=1)
         parser.error(f"{name}: is not an option; {f'did you mean {close[0]}?' if close else 'see --help'}")
     return options(**{name: tuple(v) if isinstance(v, list) else v for name, v in vars(known).items()})
+
+
+def choose_command(words: Sequence[str], commands: Mapping[str, str], *, prog: str, bare: bool = False) -> str:
+    """Return the command that the words begin with; `commands` says what each does, for `--help`.
+
+    With `bare` the program has options without a command too: where no word stands first, "" is returned.
+
+    Raises:
+        SystemExit: with status 0 after `--help` and `--version`, with 2 where there is no such command.
+    """
+    if is_completing():
+        chosen = command_to_complete(list(commands))
+        if chosen is not None or bare:
+            return chosen or ""
+        parser = argparse.ArgumentParser(prog=prog, add_help=False)
+        parser.add_argument("--help", action="store_true")
+        parser.add_argument("--version", action="store_true")
+        complete(parser, {}, list(commands))
+    first = words[0] if words else ""
+    if first in commands:
+        return first
+    if bare and (not first or first.startswith("-")):
+        return ""
+    if first in ("-h", "--help"):
+        width = max(map(len, commands)) + 2
+        rows = "\n".join(f"  {command:{width}}{what}" for command, what in commands.items())
+        print(f"usage: {prog} COMMAND ...\n\n{rows}\n\n{prog} COMMAND --help lists the options of a command.")
+        sys.exit(0)
+    if first == "--version":
+        print(_version())
+        sys.exit(0)
+    if not first:
+        refuse(prog, f"a command is needed: {', '.join(commands)}; --help says more")
+    close = difflib.get_close_matches(first, commands, n=1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    others = ", or options such as --help" if bare else ""
+    refuse(prog, f"{first!r} is not a command; allowed: {', '.join(commands)}{others}{meant}")
+
+
+def invocation(installed: str, *module: str) -> list[str]:
+    """Return the first words of the command line: the installed program that was typed, else its module or file."""
+    return [installed] if Path(sys.argv[0]).name == installed else list(module)
 
 
 def with_value(option: str, words: Sequence[str], value: str) -> list[str]:
@@ -77,6 +134,25 @@ def refuse(prog: str, message: object) -> NoReturn:
     """Print one line that names the mistake and what is allowed, and exit with status 2."""
     print(f"{prog}: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(2)
+
+
+def _version() -> str:
+    return f"xception-ablations {__version__}"
+
+
+def _add_version(section: argparse._ArgumentGroup) -> None:
+    section.add_argument("--version", action="version", version=_version(), help="Show the version and exit.")
+
+
+def _choices(hints: Mapping[str, Any]) -> dict[str, Callable[[], Iterable[str]]]:
+    """The values of options that take one of some words."""
+    out: dict[str, Callable[[], Iterable[str]]] = {}
+    for name, hint in hints.items():
+        inner = get_args(hint)[0] if get_origin(hint) in (Annotated, tuple) else hint
+        words = [str(word) for kind in _kinds(inner) if get_origin(kind) is Literal for word in get_args(kind)]
+        if words:
+            out[name] = lambda words=words: words  # type: ignore[misc]
+    return out
 
 
 def _replace_what_cannot_be_printed() -> None:

@@ -67,6 +67,22 @@ def test_runs_are_listed(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert text.count("residuals on synthetic; 2 pairs; trials: 4 complete.") == 2
 
 
+def test_a_trial_is_shown_by_the_beginning_of_its_key(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = pd.read_csv(out / LONG / "runs.csv").set_index("key")
+    key = str(runs.index[0])
+    row = json.loads(call(capsys, "show", key[:12], "--json", "--store", f"sqlite:///{out / 'records.db'}"))
+    assert (row["key"], row["status"], row["runs"], row["network"]) == (key, "complete", [LONG], None)
+    assert row["test_accuracy"] == pytest.approx(runs.loc[key, "test_accuracy"])
+    assert row["trial"]["recipe"]["epochs"] == len(row["curves"]) == 2
+    text = call(capsys, "show", key, "--out", str(out))
+    assert f"runs: {LONG}" in text
+    assert "network: not kept; --keep-weights keeps it" in text
+
+
+def test_names_may_stand_behind_options(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(call(capsys, "compare", "--json", "--out", str(out), SHORT, LONG))
+
+
 def test_runs_are_compared(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(call(capsys, "compare", SHORT, LONG, "--json", "--out", str(out)))
     assert [(row["variant"], row["run"]) for row in rows] == [
@@ -99,9 +115,12 @@ def test_records_and_reports_take_a_runs_name(out: Path, tmp_path: Path, capsys:
         (("compare", LONG, SHORT[:-3]), "did you mean residuals-synthetic-smoke"),
         (("prune",), "no run is named"),
         (("prune", "lon"), "did you mean long?"),
-        (("runs", LONG), "do not go with runs"),
-        (("check", "--json"), "--json: does not go with check"),
-        (("runs", "--yes"), "--yes: does not go with runs"),
+        (("runs", LONG), f"{LONG}: is not an option"),
+        (("check", "--json"), "--json: is not an option"),
+        (("runs", "--yes"), "--yes: is not an option"),
+        (("show", "xyz"), "show: 'xyz' is not a key; 64 hexadecimal digits, or the first of them"),
+        (("show", "f" * 64), "is no trial in sqlite:"),
+        (("shwo",), "'shwo' is not a command; allowed: runs, show"),
     ],
 )
 def test_wrong_use_is_told_in_a_line(

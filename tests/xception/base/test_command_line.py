@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,7 +12,8 @@ from typing import Annotated, Any, Literal
 import pytest
 
 import run_ablation
-from tests.command import call
+import xception
+from tests.command import ROOT, call
 from xception.base.command_line import POSITIONAL, parse
 
 
@@ -103,3 +106,72 @@ def test_every_option_of_the_front_door_is_explained() -> None:
         _, found, rest = printed.partition(f"\n  --{name.replace('_', '-')}")
         assert found, name
         assert len(rest.split("\n  --")[0].split()) > 3, f"{name} has no help"
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("run_ablation", []),
+        ("search.__main__", []),
+        ("search.__main__", ["exhaust"]),
+        ("ablations.__main__", []),
+        ("ablations.__main__", ["show"]),
+        ("xception.__main__", []),
+        ("xception.__main__", ["describe"]),
+    ],
+)
+def test_every_command_gives_its_version(module: str, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(module).main([*words, "--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"xception-ablations {xception.__version__}\n"
+
+
+def test_programs_are_installed_under_names_of_their_own() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(project["scripts"]) == {"xception", "xception-ablations", "xception-search"}
+    for place in project["scripts"].values():
+        module, _, function = place.partition(":")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("run_ablation.py --study resid", {"residuals"}),
+        ("run_ablation.py --match mac", {"macs"}),
+        ("run_ablation.py --set recipe.optimizer.nest", {"recipe.optimizer.nesterov"}),
+        ("run_ablation.py --tensorb", {"--tensorboard"}),
+    ],
+)
+def test_a_shell_completes_what_is_typed(line: str, expected: set[str], tmp_path: Path) -> None:
+    pytest.importorskip("argcomplete", reason="the extra `completion` is not installed")
+    assert {word.strip() for word in _completions("run_ablation.py", line, tmp_path)} >= expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("xception desc", {"describe"}),
+        ("xception export --form", {"--format"}),
+        ("xception export --format on", {"onnx"}),
+    ],
+)
+def test_a_shell_completes_commands_and_their_options(line: str, expected: set[str], tmp_path: Path) -> None:
+    pytest.importorskip("argcomplete", reason="the extra `completion` is not installed")
+    assert {word.strip() for word in _completions("xception/__main__.py", line, tmp_path)} == expected
+
+
+def _completions(program: str, line: str, folder: Path) -> list[str]:
+    answer = folder / "answer"
+    shell = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
+        "_ARGCOMPLETE_IFS": "\n",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "COMP_TYPE": "9",
+        "PYTHONPATH": str(ROOT),
+    }
+    call(program, env=shell)
+    return answer.read_text().split("\n")

@@ -1,0 +1,71 @@
+"""`python -m ablations show KEY`: one trial, with all that its record says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ablations.records.record import Record
+from ablations.records.store import Store
+
+__all__ = ["show_trial"]
+
+_KEY_LENGTH = 64
+_MEASURED = (
+    *("val_accuracy", "val_loss", "test_accuracy", "test_top5_accuracy", "test_loss", "params", "macs"),
+    *("train_seconds", "images_per_second"),
+)
+
+
+def show_trial(store: Store, key: str, *, out: Path, as_json: bool) -> int:
+    """Print a trial by its key or the beginning of it; return the exit status.
+
+    Raises:
+        ValueError: no trial in the store, or more than one, has a key that begins so.
+    """
+    record = _found(store, key)
+    runs = sorted({plan.run for plan in store.plans() if any(m.key == record.key for m in plan.members)})
+    network = out / "networks" / f"{record.key}.safetensors"
+    row: dict[str, Any] = {
+        **{name: value for name, value in record.values().items() if name not in ("trial", "correct")},
+        "trial": json.loads(record.trial),
+        "runs": runs,
+        "network": str(network) if network.is_file() else None,
+    }
+    if as_json:
+        print(json.dumps(row, indent=1, ensure_ascii=False))
+        return 0
+    print(f"{record.key}  {record.status}{f': {record.reason}' if record.reason else ''}")
+    print(f"  runs: {', '.join(runs) or 'none'}")
+    print(f"  network: {row['network'] or 'not kept; --keep-weights keeps it'}")
+    for name in _MEASURED:
+        value = row[name]
+        print(f"  {name}: {'not measured' if value is None else f'{value:,}' if isinstance(value, int) else value}")
+    print(f"  device: {record.device or 'not known'}, {record.threads or 'unknown'} threads; {record.created_at}")
+    print(f"  trial: {json.dumps(row['trial'], sort_keys=True)}")
+    for name, value in sorted(record.environment.items()):
+        print(f"  {name}: {value}")
+    if record.curves:
+        columns = list(record.curves[0])
+        print("  " + "  ".join(f"{name:>12}" for name in columns))
+        for epoch in record.curves:
+            print("  " + "  ".join(f"{_cell(epoch.get(name)):>12}" for name in columns))
+    return 0
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _found(store: Store, key: str) -> Record:
+    start = key.lower()
+    if not start or len(start) > _KEY_LENGTH or set(start) - set("0123456789abcdef"):
+        raise ValueError(f"show: {key!r} is not a key; 64 hexadecimal digits, or the first of them")
+    found = store.keys(start)
+    if len(found) != 1:
+        several = ", ".join(k[:16] for k in found[:5])
+        what = f"begins {len(found)} keys ({several}); more digits" if found else "is no trial"
+        raise ValueError(f"show: {key!r} {what} in {store.name}")
+    (record,) = store.get(found).values()
+    return record

@@ -1,0 +1,5 @@
+"""The version of this project, where the build, `--version` and `xception.__version__` find it."""
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"
