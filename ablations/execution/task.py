@@ -211,6 +211,7 @@ def record_of(task: Task, result: FitResult, dataset: Dataset) -> Record:
         num_test=result.num_test,
         num_classes=result.num_classes,
         correct=result.correct,
+        predictions=result.predictions,
         params=result.params,
         macs=_macs(trial, result),
         curves=result.curves,

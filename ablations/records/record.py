@@ -19,7 +19,8 @@ class Record:
     """The outcome of one trial; accuracies are fractions, what was not measured is None.
 
     `complete` and `diverged` are final. `failed` stands for an exception or a killed worker and is
-    replaced by a later outcome. `correct` holds one bit per test image (`numpy.packbits`).
+    replaced by a later outcome. `correct` holds one bit per test image (`numpy.packbits`), `predictions` the class
+    predicted of each (`xception.train.predictions`); records of earlier versions have none.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Record:
     threads: int | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     created_at: str = ""
+    predictions: bytes | None = None
 
     @property
     def is_final(self) -> bool:
@@ -62,8 +64,9 @@ def chance_accuracy(num_classes: float) -> float:
 
 def record_to_plain(record: Record) -> dict[str, Any]:
     """Return a record as plain values, from which `record_from_plain` makes the same one."""
-    correct = None if record.correct is None else base64.b64encode(record.correct).decode("ascii")
-    return record.values() | {"correct": correct}
+    values = record.values()
+    packed = {name: values[name] for name in _PACKED if values[name] is not None}
+    return values | {name: base64.b64encode(value).decode("ascii") for name, value in packed.items()}
 
 
 def record_from_plain(plain: Any) -> Record:
@@ -90,8 +93,9 @@ def record_from_plain(plain: Any) -> Record:
         raise ValueError(f"record.key: {known['key'][:64]!r} is not the SHA-256 of its trial")
     if not all(isinstance(row, dict) for row in known.get("curves", [])):
         raise ValueError("record.curves: not allowed; a list of objects")
-    if known.get("correct") is not None:
-        known["correct"] = base64.b64decode(known["correct"], validate=True)
+    for name in _PACKED:
+        if known.get(name) is not None:
+            known[name] = base64.b64decode(known[name], validate=True)
     return Record(**known)
 
 
@@ -111,6 +115,7 @@ def _types() -> dict[str, tuple[type, ...]]:
     return out
 
 
+_PACKED = ("correct", "predictions")
 _TYPES = _types()
 _NEEDED = tuple(f.name for f in fields(Record) if f.default is MISSING and f.default_factory is MISSING)
 

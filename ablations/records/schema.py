@@ -24,7 +24,7 @@ __all__ = [
     "records",
 ]
 
-SCHEMA = 2
+SCHEMA = 3
 metadata = sa.MetaData()
 
 schema_versions = sa.Table("xception_schema", metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -55,6 +55,7 @@ records = sa.Table(
     sa.Column(
         "digest", sa.String(64)
     ),  # SHA-256 of the other columns: a bit that flipped on disk is not taken for a result
+    sa.Column("predictions", sa.LargeBinary),
 )
 plans = sa.Table(
     "xception_plans",
@@ -92,11 +93,16 @@ claims = sa.Table(
 )
 
 
+_LATER = frozenset({"predictions"})  # columns that digests of earlier versions know nothing of: empty, they are in none
+
+
 def digest_of(row: Mapping[str, Any]) -> str:
     """SHA-256 of a row of records, as every database gives it back."""
     values: list[Any] = []
     for column in records.columns:
         value = row.get(column.name)
+        if value is None and column.name in _LATER:
+            continue
         if column.name == "digest" or value is None:
             values.append(None)
         elif isinstance(column.type, sa.LargeBinary):
@@ -109,12 +115,19 @@ def digest_of(row: Mapping[str, Any]) -> str:
 def _add_digests(connection: sa.Connection) -> None:
     """From version 1 to 2: each record gets its digest."""
     connection.execute(sa.text("ALTER TABLE xception_records ADD COLUMN digest VARCHAR(64)"))
-    for row in connection.execute(sa.select(records)).mappings().all():
+    known = [column for column in records.columns if column.name not in _LATER]
+    for row in connection.execute(sa.select(*known)).mappings().all():
         connection.execute(sa.update(records).where(records.c.key == row["key"]).values(digest=digest_of(dict(row))))
 
 
+def _add_predictions(connection: sa.Connection) -> None:
+    """From version 2 to 3: a record may have the class predicted of each test image; earlier ones have none."""
+    kind = records.c.predictions.type.compile(connection.dialect)
+    connection.execute(sa.text(f"ALTER TABLE xception_records ADD COLUMN predictions {kind}"))
+
+
 # By the version that they start from; each brings a store one version further, all in one transaction.
-_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_digests}
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_digests, 2: _add_predictions}
 
 
 def create_all(connection: sa.Connection, tables: sa.MetaData = metadata) -> None:

@@ -28,6 +28,7 @@ RECORD = Record(
     test_accuracy=1 / 3,
     num_test=11,
     correct=bytes(range(256)),
+    predictions=bytes(range(255, -1, -1)),
     params=2**53 + 1,
     macs=2**62,
     curves=[{"epoch": 1, "train_loss": 0.1, "val_loss": 1 / 3, "val_accuracy": 0.5}],

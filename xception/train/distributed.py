@@ -131,14 +131,15 @@ class Group:
         parts: list[Any] = [None] * self.size
         dist.all_gather_object(parts, part, group=self.control)
         num = len(images)
-        sizes = [len(p.correct) for p in parts]
-        correct = torch.cat([p.correct for p in parts])
+        sizes = [len(p.labels) for p in parts]
+        predicted, labels = torch.cat([p.predicted for p in parts]), torch.cat([p.labels for p in parts])
         return replace(
             part,
             loss=sum(p.loss * n for p, n in zip(parts, sizes, strict=True)) / num,
-            accuracy=int(correct.sum()) / num,
+            accuracy=int((predicted == labels).sum()) / num,
             top5_accuracy=sum(round(p.top5_accuracy * n) for p, n in zip(parts, sizes, strict=True)) / num,
-            correct=correct,
+            predicted=predicted,
+            labels=labels,
         )
 
     # What it tells

@@ -14,12 +14,18 @@ from xception.data.dataset import Images
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Mean cross-entropy in nats, top-1 and top-5 accuracy as fractions, and which images were right."""
+    """Mean cross-entropy in nats, top-1 and top-5 accuracy as fractions, and each image's classes."""
 
     loss: float
     accuracy: float
     top5_accuracy: float
-    correct: Tensor  # (N,) bool, on the CPU
+    predicted: Tensor  # (N,) int64, on the CPU, like the labels
+    labels: Tensor
+
+    @property
+    def correct(self) -> Tensor:
+        """Which images were right, (N,) bool."""
+        return self.predicted == self.labels
 
 
 @torch.no_grad()
@@ -63,20 +69,23 @@ class _Tally:
 
     def __init__(self) -> None:
         self._losses: list[Tensor] = []
-        self._top1: list[Tensor] = []
+        self._predicted: list[Tensor] = []
+        self._labels: list[Tensor] = []
         self._top5: list[Tensor] = []
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         self._losses.append(F.cross_entropy(logits, labels, reduction="sum"))
-        ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
-        self._top1.append(ranked[:, 0])
-        self._top5.append(ranked.any(dim=1))
+        ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
+        self._predicted.append(ranked[:, 0])
+        self._labels.append(labels)
+        self._top5.append((ranked == labels[:, None]).any(dim=1))
 
     def total(self) -> Evaluation:
-        correct = torch.cat(self._top1).cpu()
+        predicted, labels = torch.cat(self._predicted).cpu(), torch.cat(self._labels).cpu()
         return Evaluation(
-            loss=float(torch.stack(self._losses).double().sum()) / len(correct),
-            accuracy=int(correct.sum()) / len(correct),
-            top5_accuracy=int(torch.cat(self._top5).sum()) / len(correct),
-            correct=correct,
+            loss=float(torch.stack(self._losses).double().sum()) / len(labels),
+            accuracy=int((predicted == labels).sum()) / len(labels),
+            top5_accuracy=int(torch.cat(self._top5).sum()) / len(labels),
+            predicted=predicted,
+            labels=labels,
         )

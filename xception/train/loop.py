@@ -24,6 +24,7 @@ from xception.train.checkpoint import CheckpointFolder, TrainingStopped
 from xception.train.distributed import ALONE, Group
 from xception.train.evaluate import Evaluation
 from xception.train.execution import QUICK, Execution
+from xception.train.predictions import pack_predictions
 from xception.train.recipe import Recipe
 from xception.train.trainer import Diverged, Trainer
 
@@ -45,6 +46,7 @@ class FitResult:
     num_test: int
     num_classes: int
     correct: bytes | None
+    predictions: bytes | None  # as `xception.train.predictions` packs them
     params: int
     train_seconds: float
     images_per_second: float
@@ -176,6 +178,9 @@ def result_of(trainer: Trainer, reason: str | None, test: Evaluation | None) -> 
         num_test=len(trainer.test),
         num_classes=trainer.num_classes,
         correct=np.packbits(test.correct.numpy()).tobytes() if test else None,
+        predictions=pack_predictions(test.predicted.numpy(), test.labels.numpy(), trainer.num_classes)
+        if test
+        else None,
         params=sum(p.numel() for p in trainer.model.parameters()),
         train_seconds=seconds,
         images_per_second=trainer.num_steps_done * trainer.recipe.batch_size / seconds if seconds else 0.0,

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.records.record import Description, Member, Plan, Record, record_to_plain
+from ablations.records.record import Description, Member, Plan, Record, record_from_plain, record_to_plain
 from ablations.records.store import SCHEMA, Store, StoreError
 from ablations.records.transfer_records import export_file, import_file, merge, rebuild
 from ablations.records.trial_folder import TrialFolder
@@ -139,7 +139,8 @@ def test_a_store_of_version_1_is_brought_to_this_one(path: Path) -> None:
     with closing(Store(f"sqlite:///{path}")) as store:
         store.put(record(0))
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("ALTER TABLE xception_records DROP COLUMN digest")  # what version 2 added
+        for column in ("digest", "predictions"):  # what versions 2 and 3 added
+            connection.execute(f"ALTER TABLE xception_records DROP COLUMN {column}")
         connection.execute("DROP TABLE xception_claims")
         connection.execute("UPDATE xception_schema SET version = 1")
     with closing(Store(f"sqlite:///{path}")) as store:
@@ -149,6 +150,43 @@ def test_a_store_of_version_1_is_brought_to_this_one(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT version FROM xception_schema").fetchall() == [(SCHEMA,)]
         assert connection.execute("SELECT count(*) FROM xception_records WHERE digest IS NULL").fetchone() == (0,)
+
+
+def test_a_store_from_before_predictions_keeps_its_digests(path: Path) -> None:
+    with closing(Store(f"sqlite:///{path}")) as store:
+        store.put(record(0))
+    query = "SELECT digest FROM xception_records WHERE key = ?"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE xception_records DROP COLUMN predictions")
+        connection.execute("UPDATE xception_schema SET version = 2")
+        before = connection.execute(query, [record(0).key]).fetchone()
+    kept = record(1, predictions=b"\x00\x01")
+    with closing(Store(f"sqlite:///{path}")) as store:
+        assert store.put(kept)
+        store.check()
+        assert store.get() == {record(0).key: record(0), kept.key: kept}
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute(query, [record(0).key]).fetchone() == before
+        connection.execute("UPDATE xception_records SET predictions = x'0002' WHERE key = ?", [kept.key])
+    with closing(Store(f"sqlite:///{path}")) as store, pytest.raises(StoreError, match="is not as it was written"):
+        store.check()
+
+
+def test_predictions_are_exported_and_kept_in_the_folder_of_a_trial(tmp_path: Path) -> None:
+    kept = record(0, predictions=bytes(range(20)))
+    folder = TrialFolder(tmp_path / "trials", kept.key)
+    folder.path.mkdir(parents=True)
+    folder.write_record(kept)
+    assert folder.read_record() == kept
+    assert record_from_plain(record_to_plain(kept)) == kept
+    with (
+        closing(Store(f"sqlite:///{tmp_path / 'a.db'}")) as one,
+        closing(Store(f"sqlite:///{tmp_path / 'b.db'}")) as two,
+    ):
+        one.put(kept)
+        export_file(one, tmp_path / "records.jsonl")
+        import_file(tmp_path / "records.jsonl", two)
+        assert two.get() == {kept.key: kept}
 
 
 def test_a_store_of_a_later_version_is_refused(path: Path, store: Store) -> None:

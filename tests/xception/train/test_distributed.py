@@ -73,7 +73,7 @@ def train(checkpoints: Path, group: Group = ALONE, device: torch.device | str = 
     return {
         "curves": result.curves,
         **{name: getattr(result, name) for name in FIGURES},
-        "num_bytes": len(result.correct or b""),
+        "predictions": (result.predictions or b"").hex(),
         "weights": [tensor.double().norm().item() for tensor in result.model.state_dict().values()],
     }
 
@@ -101,7 +101,7 @@ def test_two_processes_come_to_the_result_of_one_and_continue_from_a_checkpoint(
         assert ours["val_accuracy"] == theirs["val_accuracy"]
     assert first[0]["weights"] == pytest.approx(alone["weights"], rel=1e-9, abs=1e-12)
     assert first[0]["test_loss"] == pytest.approx(alone["test_loss"], rel=1e-9)
-    for name in ("test_accuracy", "test_top5_accuracy", "num_test", "num_bytes"):
+    for name in ("test_accuracy", "test_top5_accuracy", "num_test", "predictions"):
         assert first[0][name] == alone[name]
 
 
