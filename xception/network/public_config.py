@@ -126,7 +126,7 @@ class TorchvisionConfig(Config):
     def least_input_size(self) -> int:
         """The side in pixels of the smallest images that the network can take."""
         family = re.split(r"[_\d]", self.name)[0]
-        return _LEAST_SIZES.get(self.name, _LEAST_SIZES.get(family, 1))
+        return _ONE_SIZE.get(family, _LEAST_SIZES.get(self.name, _LEAST_SIZES.get(family, 1)))
 
     def for_data(self, *, num_classes: int, in_channels: int, input_size: int) -> TorchvisionConfig:
         """Return this network for a data set; its image size in pixels must be one that the network can take."""

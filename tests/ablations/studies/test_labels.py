@@ -314,7 +314,13 @@ def check_labels(name: str, preset: str) -> None:
     }
 
 
-@pytest.mark.parametrize("preset", [*presets.names(), *presets.torchvision_names()])
+# One network of torchvision of each kind: what a study plans depends on the config's type and the images it can take.
+TORCHVISION = tuple(
+    f"torchvision:{name}" for name in ("vgg16", "resnet18", "inception_v3", "convnext_tiny", "vit_b_16")
+)
+
+
+@pytest.mark.parametrize("preset", [*presets.names(), *TORCHVISION])
 def test_every_study_plans_on_every_preset_and_its_labels_are_true(preset: str) -> None:
     for name in studies.names():
         if preset.startswith("torchvision:") and name not in RECIPE_STUDIES:
@@ -346,7 +352,8 @@ def check_on_random_networks(pairs: list[tuple[str, str]]) -> None:
         except ValueError as error:
             refused.append(str(error))
     assert all("nothing is left to compare" in message for message in refused), refused
-    assert len(refused) <= len(pairs) / 50
+    # studies of shortcuts, for one, have nothing to vary where a network drawn has none
+    assert len(refused) <= len(pairs) / 20
 
 
 def test_labels_are_true_on_networks_of_the_search_spaces(networks: list[str]) -> None:
