@@ -19,7 +19,7 @@ from ablations.records.passwords import require_no_password
 from search.design.options import CompareOptions, ContestOptions, ExhaustOptions, SearchOptions, names_in
 from search.spaces import get_space
 from search.spaces import names as space_names
-from xception.base.command_line import choose_command, invocation, parse, refuse
+from xception.base.command_line import choose_command, ending_with_the_reader, invocation, parse, refuse
 from xception.network import presets
 
 PROG = "python -m search"
@@ -94,7 +94,8 @@ def _search(words: Sequence[str]) -> int:
     if asked.list:
         from search.commands.list_spaces import list_spaces
 
-        return list_spaces(as_json=asked.json)
+        with ending_with_the_reader():
+            return list_spaces(as_json=asked.json)
     if asked.json:
         raise ValueError("--json: goes with --list")
     if asked.space is None:

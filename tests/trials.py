@@ -64,6 +64,7 @@ class RecordingDisplay:
         self.labels: dict[str, Label] = {}
         self.known: list[tuple[str, float]] = []
         self.events: list[Event] = []
+        self.foreseen: tuple[int, bool] | None = None
         self.is_shown = False
 
     def __enter__(self) -> Self:
@@ -85,6 +86,11 @@ class RecordingDisplay:
         assert line.strip(), "an empty line"
         assert "\n" not in line, line
         self.lines.append(line)
+
+    def foresee(self, num_trials: int, *, at_most: bool) -> None:
+        """Keep the number of trials of the run."""
+        assert num_trials >= 0, num_trials
+        self.foreseen = (num_trials, at_most)
 
     def expect(self, labels: dict[str, Label]) -> None:
         """Add trials that are about to run; each is work."""

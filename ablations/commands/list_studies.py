@@ -72,7 +72,7 @@ def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
             f"about {duration(seconds)}" if seconds is not None else "time not measured yet"
         )
         print(f"{row['name']:<{width}}  {row['question']}")
-        print(f"{'':<{width}}  {', '.join(row['variants'])}")
+        print(f"{'':<{width}}  {'; '.join(row['variants'])}")
         print(f"{'':<{width}}  at {chosen}: {cost}")
     if speed is None:
         print("Times are known after the first run on this machine.", file=sys.stderr)

@@ -60,8 +60,10 @@ def _run_across(across: AcrossPlan, *, dry_run: bool, again: str) -> int:
 def _conclude(plan: StudyPlan, outcome: Outcome, again: str) -> int:
     training = outcome.training
     trained = f"{training.num_trained} trials trained in {duration(outcome.seconds)}"
+    tuning = f"; {training.num_tuning} of them are tuning trials" if training.num_tuning else ""
     print(
-        f"{trained if training.num_trained else 'nothing was trained'}, {training.num_stored} were stored already",
+        f"{trained if training.num_trained else 'nothing was trained'}, {training.num_stored} were stored already"
+        f"{tuning}",
         file=sys.stderr,
     )
     print(_for_terminal(outcome.results.folder / "table.md"))

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
+from rich.control import Control
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from ablations.costs.training_cost import duration
 from ablations.execution.events import Epoch, Event, Finished, Notice, Started
+from ablations.records.record import Record
 
 __all__ = ["Label", "Log", "ProgressDisplay"]
+
+_NAMED = 12  # variants in the live display
+_DRAWN_LINES = _NAMED + 3  # lines of the live display at most
+_KEPT_LINES = 200  # printed again after the terminal was resized
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A trial's name in the display, and its share of the work in any unit."""
+    """A trial's name in the display, and its share of the work in any unit.
+
+    Of a tuning trial the validation accuracy is shown: it is selected on, and the test set is for the comparison.
+    """
 
     variant: str
     seed: int
     num_epochs: int
     cost: float
+    is_tuning: bool = False
 
 
 class Log(Protocol):
@@ -38,6 +50,17 @@ class Log(Protocol):
 
     def show(self, event: Event) -> None:
         """Keep one event."""
+
+
+class _Redrawn(Live):
+    """A live display that does something before each drawing."""
+
+    before_refresh: Callable[[], None] = staticmethod(lambda: None)
+
+    def refresh(self) -> None:
+        """Draw."""
+        self.before_refresh()
+        super().refresh()
 
 
 @dataclass
@@ -59,16 +82,23 @@ class ProgressDisplay:
     _labels: dict[str, Label] = field(default_factory=dict, init=False)
     _running: dict[str, _Running] = field(default_factory=dict, init=False)
     _finished: dict[str, list[float]] = field(default_factory=dict, init=False)
+    _num_foreseen: int = field(default=0, init=False)
+    _is_at_most: bool = field(default=False, init=False)
     _num_done: int = field(default=0, init=False)
     _num_lost: int = field(default=0, init=False)
     _cost_done: float = field(default=0.0, init=False)
     _began: float = field(default_factory=time.monotonic, init=False)
     _live: Live | None = field(default=None, init=False)
+    _said: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT_LINES), init=False)
+    _size: ConsoleDimensions | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._console = Console(file=self.stream, highlight=False)
         if self._console.is_terminal:
-            self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
+            self._live = _Redrawn(
+                console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True
+            )
+            self._live.before_refresh = self._clear_if_resized
 
     def __enter__(self) -> Self:
         if self._live:
@@ -83,7 +113,14 @@ class ProgressDisplay:
 
     def say(self, line: str) -> None:
         """Print one line above the display."""
+        if self._live:
+            self._clear_if_resized()
+        self._said.append(line)
         self._console.print(line, markup=False, soft_wrap=True)
+
+    def foresee(self, num_trials: int, *, at_most: bool) -> None:
+        """Take the number of trials that the whole run will train, or will train at most."""
+        self._num_foreseen, self._is_at_most = num_trials, at_most
 
     def expect(self, labels: dict[str, Label]) -> None:
         """Add trials that are about to run, by key."""
@@ -113,20 +150,43 @@ class ProgressDisplay:
                 label = self._labels[key]
                 self.say(f"{label.variant}, seed {label.seed}: {line}")
             case Finished(record):
-                self._finish(record.key, record.status, record.test_accuracy, record.reason)
+                self._finish(record)
 
-    def _finish(self, key: str, status: str, accuracy: float | None, reason: str | None) -> None:
+    def _finish(self, record: Record) -> None:
+        key, status = record.key, record.status
         label = self._labels[key]
+        accuracy = record.val_accuracy if label.is_tuning else record.test_accuracy
         self._running.pop(key, None)
         self._num_done += 1
         self._num_lost += status != "complete"
         self._cost_done += label.cost
-        if accuracy is not None:
+        if accuracy is not None and not label.is_tuning:
             self._finished.setdefault(label.variant, []).append(accuracy)
-        outcome = f"test accuracy {accuracy:.2%}" if accuracy is not None else f"{status}: {reason}"
+        which = "validation" if label.is_tuning else "test"
+        outcome = f"{which} accuracy {accuracy:.2%}" if accuracy is not None else f"{status}: {record.reason}"
         left = self._seconds_left()
         rest = f", about {duration(left)} left" if left else ""
-        self.say(f"[{self._num_done}/{len(self._labels)}] {label.variant}, seed {label.seed}: {outcome}{rest}")
+        self.say(f"[{self._num_done}{self._of}] {label.variant}, seed {label.seed}: {outcome}{rest}")
+
+    @property
+    def _total(self) -> int:
+        return max(self._num_foreseen, len(self._labels))
+
+    @property
+    def _of(self) -> str:
+        return f" of at most {self._total}" if self._is_at_most else f"/{self._total}"
+
+    def _clear_if_resized(self) -> None:
+        """Where the terminal has another size than at the last drawing, clear it and print the last lines again: what
+        was drawn has been broken into other lines, and how many these are depends on the terminal.
+        """
+        size = self._console.size
+        if self._size is not None and size != self._size:
+            self._size = size
+            last = list(self._said)[-max(size.height - _DRAWN_LINES, 0) :] if size.height > _DRAWN_LINES else []
+            text = [Text(line) for line in last]
+            self._console.print(Control.clear(), Control.home(), *text, sep="\n", soft_wrap=True, end="")
+        self._size = size
 
     def _seconds_left(self) -> float:
         elapsed = time.monotonic() - self._began
@@ -136,11 +196,12 @@ class ProgressDisplay:
 
     def _render(self) -> RenderableType:
         bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=40), TextColumn("{task.fields[rest]}"))
-        total = len(self._labels)
+        total = self._total
         left = self._seconds_left()
         waiting = total - self._num_done - len(self._running)
         lost = f", {self._num_lost} diverged or failed" if self._num_lost else ""
-        rest = f"{self._num_done} done, {len(self._running)} running, {waiting} waiting{lost}"
+        most = " at most" if self._is_at_most else ""
+        rest = f"{self._num_done} done, {len(self._running)} running, {waiting} waiting{most}{lost}"
         bar.add_task(
             "trials",
             total=total or 1,
@@ -150,9 +211,11 @@ class ProgressDisplay:
         table = Table(box=None, pad_edge=False)
         for heading in ("variant", "trials", "mean test accuracy", "now running"):
             table.add_column(heading, justify="right" if heading == "trials" else "left")
-        names = dict.fromkeys([*self._finished, *(label.variant for label in self._labels.values())])
+        tuning = [one.label.variant for one in self._running.values() if one.label.is_tuning]
+        compared = [label.variant for label in self._labels.values() if not label.is_tuning]
+        names = dict.fromkeys([*tuning, *self._finished, *compared])
         best = max((sum(v) / len(v) for v in self._finished.values()), default=None)
-        for name in list(names)[:12]:
+        for name in list(names)[:_NAMED]:
             accuracies = self._finished.get(name, [])
             mean = sum(accuracies) / len(accuracies) if accuracies else None
             mark = " (best so far)" if mean is not None and mean == best and len(self._finished) > 1 else ""

@@ -40,6 +40,9 @@ class Display(Protocol):
     def say(self, line: str) -> None:
         """Print one line."""
 
+    def foresee(self, num_trials: int, *, at_most: bool) -> None:
+        """Take the number of trials that the whole run will train, or will train at most."""
+
     def expect(self, labels: dict[str, Label]) -> None:
         """Add trials that are about to run, by key."""
 

@@ -7,20 +7,23 @@ space whole uses its first half.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ablations.costs.training_cost import write_speed
 from ablations.costs.variant_costs import latency_budget, measure_costs
 from ablations.design.study_plan import StudyPlan
+from ablations.execution.kept_weights import find_weights
 from ablations.records.record import Plan
 from ablations.records.store import Store
 from ablations.reporting.results import Results
 from ablations.running.context import Context
-from ablations.running.training import Training, train
+from ablations.running.training import Training, keys_without_network, train
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ablations.running.tuning import Tuned
 
 __all__ = ["Outcome", "first_line", "run_study", "train_and_measure"]
 
@@ -59,8 +62,21 @@ def _train_and_measure(context: Context) -> tuple[Training, float, tuple[Plan, p
         for line in plan.remarks:
             display.say(line)
         display.know(_known(plan, store))
+        display.foresee(_num_to_train(plan, store), at_most=plan.is_sequential or plan.options.tune > 0)
         training = train(context, after_look=lambda so_far: _write_so_far(context, so_far))
-        tuned = _tuned(context) if plan.options.tune else None
+        tuned = None
+        if plan.options.tune:
+            found, at_tuned = _tuned(context)
+            tuned = (at_tuned.plan, found.trials)
+            training = replace(
+                training,
+                num_trained=training.num_trained + found.num_trained + at_tuned.num_trained,
+                num_stored=training.num_stored + found.num_stored + at_tuned.num_stored,
+                num_failed=training.num_failed + found.num_failed + at_tuned.num_failed,
+                num_tuning=found.num_trained + found.num_stored,
+                work=training.work + at_tuned.work,
+                seconds=training.seconds + at_tuned.seconds,
+            )
     seconds = time.monotonic() - began
     at_a_time = max(1.0, training.seconds / seconds)
     if training.seconds > 0:
@@ -80,7 +96,19 @@ def _write_so_far(context: Context, plan: Plan) -> None:
     write_results(context.store, plan, context.options.out)
 
 
-def _tuned(context: Context) -> tuple[Plan, pd.DataFrame]:
+def _num_to_train(plan: StudyPlan, store: Store) -> int:
+    """The trials that a run trains: without tuning and with given seeds exactly, otherwise at most."""
+    trials = {trial.key for trial in plan.trials().values()}
+    statuses = store.statuses(trials)
+    again = keys_without_network(plan.options, store, statuses)
+    missing = sum(key in again or statuses.get(key, "failed") == "failed" for key in trials)
+    folder = plan.options.out / "weights"
+    sources = {t.key for t in plan.pretraining(list(plan.trials())).values()}
+    missing += sum(find_weights(key, folder, store) is None for key in sources) if missing else 0
+    return missing + plan.options.tune * len(plan.designs) * len(plan.seeds) + (len(trials) if plan.options.tune else 0)
+
+
+def _tuned(context: Context) -> tuple[Tuned, Training]:
     from ablations.running.tuning import tune
 
     plan = context.plan
@@ -89,7 +117,7 @@ def _tuned(context: Context) -> tuple[Plan, pd.DataFrame]:
         f" and {len(plan.seeds)} replicates"
     )
     found = tune(context, plan.options.tune)
-    return train(context.with_plan(found.plan(plan))).plan, found.trials
+    return found, train(context.with_plan(found.plan(plan)))
 
 
 def _known(plan: StudyPlan, store: Store) -> list[tuple[str, float]]:

@@ -30,7 +30,9 @@ __all__ = ["Training", "keys_without_network", "run_all", "run_tasks", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What was trained: the plan as it stands in the store, and how much work it took."""
+    """What was trained: the plan as it stands in the store, and how much work it took; with `--tune` the tuning trials,
+    of which there are `num_tuning`, and those at the tuned recipes are counted too.
+    """
 
     plan: Plan
     num_trained: int
@@ -38,6 +40,7 @@ class Training:
     num_failed: int
     work: float
     seconds: float
+    num_tuning: int = 0
 
 
 def train(context: Context, *, after_look: Callable[[Plan], None] = lambda _: None) -> Training:

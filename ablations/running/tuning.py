@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ablations.costs.training_cost import trial_work
 from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial
 from ablations.execution.progress import Label
@@ -38,10 +39,15 @@ _SMALLEST_DECAY = 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The outcome of tuning: the best recipe by (variant, seed), and every tuning trial as a row of `trials`."""
+    """The outcome of tuning: the best recipe by (variant, seed), every tuning trial as a row of `trials`, and how many
+    were trained, stored already, and failed.
+    """
 
     recipes: dict[tuple[str, int], Recipe]
     trials: pd.DataFrame
+    num_trained: int
+    num_stored: int
+    num_failed: int
 
     def plan(self, plan: StudyPlan) -> StudyPlan:
         """Return the study's plan with every replicate at its own best recipe, as a study of its own beside the fixed
@@ -72,6 +78,7 @@ def tune(context: Context, num_trials: int) -> Tuned:
     places = [(name, replicate) for replicate in range(len(plan.seeds)) for name in plan.designs]
     searches = {place: _search(plan.designs[place[0]].recipe, num_trials) for place in places}
     rows: list[dict[str, object]] = []
+    trained: set[str] = set()
     for number in range(num_trials):
         asked = {place: search.ask() for place, search in searches.items()}
         recipes = {place: _suggested(trial, plan.designs[place[0]].recipe) for place, trial in asked.items()}
@@ -79,7 +86,7 @@ def tune(context: Context, num_trials: int) -> Tuned:
             (name, replicate): plan.designs[name].replace(recipe=recipe).trial(TUNING_SEED + replicate)
             for (name, replicate), recipe in recipes.items()
         }
-        accuracies = _accuracies(context, trials, number)
+        accuracies = _accuracies(context, trials, number, trained)
         for place, trial in asked.items():
             searches[place].tell(trial, accuracies[place])
             rows.append(
@@ -97,7 +104,15 @@ def tune(context: Context, num_trials: int) -> Tuned:
         (name, plan.seeds[replicate]): _suggested(searches[name, replicate].best_trial, plan.designs[name].recipe)
         for name, replicate in places
     }
-    return Tuned(recipes=best, trials=pd.DataFrame(rows))
+    statuses = context.store.statuses({str(row["key"]) for row in rows})
+    failed = {str(row["key"]) for row in rows if statuses.get(str(row["key"]), "failed") == "failed"}
+    return Tuned(
+        recipes=best,
+        trials=pd.DataFrame(rows),
+        num_trained=len(trained - failed),
+        num_stored=len(statuses.keys() - trained - failed),
+        num_failed=len(failed),
+    )
 
 
 def _search(recipe: Recipe, num_trials: int) -> optuna.Study:
@@ -119,16 +134,29 @@ def _suggested(trial: optuna.Trial | optuna.trial.FrozenTrial, recipe: Recipe) -
     return recipe.replace(optimizer=recipe.optimizer.replace(learning_rate=learning_rate, weight_decay=weight_decay))
 
 
-def _accuracies(context: Context, trials: Mapping[tuple[str, int], Trial], number: int) -> dict[tuple[str, int], float]:
-    """Validation accuracy of the trial of each variant and replicate, trained where it is not stored."""
+def _accuracies(
+    context: Context, trials: Mapping[tuple[str, int], Trial], number: int, trained: set[str]
+) -> dict[tuple[str, int], float]:
+    """Validation accuracy of the trial of each variant and replicate, trained where it is not stored; the keys of those
+    that were join `trained`.
+    """
     stored = context.store.get(trial.key for trial in trials.values())
-    todo = {at: trial for at, trial in trials.items() if trial.key not in stored or not stored[trial.key].is_final}
+    todo = {
+        at: trial
+        for at, trial in trials.items()
+        if trial.key not in trained and (trial.key not in stored or not stored[trial.key].is_final)
+    }
     labels = {
         trial.key: Label(
-            variant=f"{name}, tuning trial {number + 1}", seed=trial.seed, num_epochs=trial.recipe.epochs, cost=1.0
+            variant=f"{name}, tuning trial {number + 1}",
+            seed=trial.seed,
+            num_epochs=trial.recipe.epochs,
+            cost=trial_work(trial, context.plan.source_of(trial)),
+            is_tuning=True,
         )
         for (name, _), trial in todo.items()
     }
     run_all(context, [context.task(trial) for trial in todo.values()], labels)
+    trained |= {trial.key for trial in todo.values()}
     records = context.store.get(trial.key for trial in trials.values())
     return {at: records[trial.key].val_accuracy or 0.0 if trial.key in records else 0.0 for at, trial in trials.items()}

@@ -94,7 +94,7 @@ def contest(options: ContestOptions, command: str) -> int:
                 ),
                 baseline=BASELINE,
                 varies=("model",),
-                reference="found by search",
+                reference="",
             )
             at_length = design.replace_at("recipe.epochs", epochs)
             designs = study.designs(at_length)

@@ -130,7 +130,7 @@ def plan_base(name: str, question: str, options: Options) -> StudyPlan:
         variants=(Variant(name=BASELINE),),
         baseline=BASELINE,
         varies=("model",),
-        reference="found by search",
+        reference="",
     )
     return plan_study(study, options)
 

@@ -90,7 +90,7 @@ def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int
         variants=(Variant(name=BASELINE), *variants),
         baseline=BASELINE,
         varies=("model",),
-        reference=f"found by search ({plan.definition.sampler})",
+        reference="",
     )
     designs = study.designs(plan.design)
     study.require_distinct(designs)

@@ -9,13 +9,16 @@ import base64
 import hashlib
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
 import pandas as pd
 
+from ablations.design.study_plan import plan_study
 from ablations.reporting.tables import Cell, Column, DisplayTable
 from ablations.reporting.templates import environment, read, render
+from ablations.studies import get_study
 from search.engine.ledger import Row
 from search.engine.optimize import Search
 from search.engine.predictor import cross_validated
@@ -36,6 +39,7 @@ _WHY = {
     "dominated": "dominated whatever its accuracy",
     "filtered": "below the filter",
 }
+_ABLATED = ("activation", "residuals", "norm_kind", "width")  # studies of any network, the most telling first
 _CONFIRMED = (
     "variant",
     "n",
@@ -75,14 +79,23 @@ def notes(search: Search) -> list[str]:
 
 
 def ablation_command(search: Search, folder: Path, best: Sequence[Row]) -> str:
-    """Return the command that ablates a part of the best network, on the data and at the scale of the search."""
-    if not best:
-        return "python run_ablation.py --list"
-    dataset = search.plan.base.options.dataset
-    words = ["python run_ablation.py --study activation"]
-    words += [f"--preset {folder / 'best' / f'candidate_{best[0].number}.json'}"]
-    words += [f"--scale {search.plan.base.scale.name}"]
-    return " ".join(words if dataset is None else [*words, f"--dataset {dataset}"])
+    """Return a command that ablates a part of the best network, on the data and at the scale of the search: of the
+    first study that can be planned there.
+    """
+    if best:
+        base = search.plan.base.options
+        fields = tuple(one for one in base.set if not one.startswith("model."))  # the network is the winner
+        options = base.replace(
+            preset=str(folder / "best" / f"candidate_{best[0].number}.json"),
+            scale=search.plan.base.scale.name,
+            set=fields,
+            config=None,
+            name=None,
+        )
+        for name in _ABLATED:
+            with suppress(ValueError):
+                return plan_study(get_study(name), options).command
+    return "python run_ablation.py --list"
 
 
 def write_page(

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import difflib
 import inspect
 import io
+import os
 import re
 import sys
 import textwrap
@@ -25,7 +27,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, 
 from xception.base.completion import command_to_complete, complete, is_completing
 from xception.base.version import __version__
 
-__all__ = ["POSITIONAL", "choose_command", "invocation", "parse", "refuse", "with_value"]
+__all__ = ["POSITIONAL", "choose_command", "ending_with_the_reader", "invocation", "parse", "refuse", "with_value"]
 
 T = TypeVar("T")
 
@@ -66,7 +68,7 @@ def parse(
             _add(section, field, hints[field.name], helps.get(field.name, ""))
             own.add(f"--{field.name.replace('_', '-')}")
     section = parser.add_argument_group("Help")
-    section.add_argument("-h", "--help", action="help", help="Show this and exit.")
+    section.add_argument("-h", "--help", action=_Help, nargs=0, default=argparse.SUPPRESS, help="Show this and exit.")
     _add_version(section)
     if is_completing():
         complete(parser, {**_choices(hints), **(values or {})})
@@ -102,7 +104,8 @@ def choose_command(words: Sequence[str], commands: Mapping[str, str], *, prog: s
     if first in ("-h", "--help"):
         width = max(map(len, commands)) + 2
         rows = "\n".join(f"  {command:{width}}{what}" for command, what in commands.items())
-        print(f"usage: {prog} COMMAND ...\n\n{rows}\n\n{prog} COMMAND --help lists the options of a command.")
+        with ending_with_the_reader():
+            print(f"usage: {prog} COMMAND ...\n\n{rows}\n\n{prog} COMMAND --help lists the options of a command.")
         sys.exit(0)
     if first == "--version":
         print(_version())
@@ -128,6 +131,17 @@ def with_value(option: str, words: Sequence[str], value: str) -> list[str]:
         if place == len(out) or out[place].startswith("-"):
             out.insert(place, value)
     return out
+
+
+@contextlib.contextmanager
+def ending_with_the_reader() -> Iterator[None]:
+    """Print in the block; where its reader has gone (`| head`), exit with status 0 and no word."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python writes at exit
+        sys.exit(0)
 
 
 def refuse(prog: str, message: object) -> NoReturn:
@@ -174,6 +188,15 @@ def _is_text(word: str) -> bool:
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         refuse(self.prog, message.removeprefix("argument "))
+
+
+class _Help(argparse.Action):
+    """Print the help and exit; where its reader wants no more of it (`| head`), that is no mistake."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        with ending_with_the_reader():
+            parser.print_help()
+        sys.exit(0)
 
 
 class _Once(argparse.Action):

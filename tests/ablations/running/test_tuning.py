@@ -52,6 +52,7 @@ def test_every_variant_has_the_same_budget_and_ends_at_its_own_best_recipe(store
     trials = tuned.trials
     places = [(name, seed) for name in PLAN.designs for seed in PLAN.seeds]
     assert trials.groupby(["variant", "seed"]).size().to_dict() == dict.fromkeys(places, NUM_TRIALS)
+    assert (tuned.num_trained, tuned.num_stored, tuned.num_failed) == (len(places) * NUM_TRIALS, 0, 0)
     first = trials[trials["trial"] == 0]
     assert first["learning_rate"].to_list() == pytest.approx([FIXED] * len(places))
     for name, seed in places:
