@@ -21,6 +21,7 @@ from ablations.records.passwords import require_no_password
 from ablations.running.interruption import as_typed, interruptible
 from xception.base.command_line import invocation, parse, refuse, with_value
 from xception.network import presets
+from xception.train.recipes import RECIPES
 
 PROG = "run_ablation.py"
 ALL = "all"
@@ -38,10 +39,12 @@ class Arguments(Options):
     """List the catalogue of studies."""
     fields: str | None = None
     """List every field that --set, studies and spaces can name, below a PREFIX such as recipe.optimizer, or all."""
+    recipes: bool = False
+    """List the recipes that --recipe takes: where each comes from, what it is good for, what was measured."""
     report: bool = False
     """Write tables, figures and report again from the store; train nothing."""
     json: bool = False
-    """With --list and --fields: print one JSON document."""
+    """With --list, --fields and --recipes: print one JSON document."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -58,7 +61,13 @@ def main(args: Sequence[str] | None = None) -> int:
         words,
         prog=PROG,
         description="Ablation studies of the Xception family.",
-        values={"study": studies.names, "preset": presets.names, "set": _field_names, "fields": _field_names},
+        values={
+            "study": studies.names,
+            "preset": presets.names,
+            "recipe": lambda: RECIPES,
+            "set": _field_names,
+            "fields": _field_names,
+        },
     )
     try:
         words = [*_program(), *(sys.argv[1:] if args is None else args)]
@@ -112,8 +121,12 @@ def _answer(arguments: Arguments, words: Sequence[str]) -> int:
         from ablations.commands.list_fields import list_fields
 
         return list_fields("" if arguments.fields == ALL else arguments.fields, as_json=arguments.json)
+    if arguments.recipes:
+        from ablations.commands.list_recipes import list_recipes
+
+        return list_recipes(as_json=arguments.json)
     if arguments.json:
-        raise ValueError("--json: goes with --list or --fields")
+        raise ValueError("--json: goes with --list, --fields or --recipes")
     if arguments.report:
         from ablations.commands.report import report
 

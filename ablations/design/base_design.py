@@ -31,9 +31,7 @@ def base_design(options: Options, settings: Settings, scale: Scale, source: Sour
     train_size, val_size, test_size = _sizes(options, settings, scale, source)
     image_size = image_size_of(options, settings, scale, source)
     model = settings.model(_with_stem(read_preset(preset)[0], image_size))
-    recipe = settings.recipe(
-        scale.recipe.replace(epochs=options.epochs or scale.recipe.epochs, batch_size=scale.batch_size(train_size))
-    )
+    recipe = settings.recipe(scale.recipe_for(options.recipe, options.epochs, train_size))
     if recipe.batch_size > train_size:
         raise ValueError(
             f"--set recipe.batch_size: {recipe.batch_size} is not allowed; 2 to {train_size}, the training images"

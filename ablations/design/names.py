@@ -18,6 +18,7 @@ RESERVED = frozenset(
         "searches",
         "speed.json",
         "tensorboard",
+        "wandb",
         "trials",
         "weights",
     }

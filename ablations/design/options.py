@@ -46,6 +46,9 @@ class SettingOptions:
     """Size of network, data, epochs and seeds. Default: standard on a machine with a GPU, else quick."""
     preset: str | None = None
     """Network to start from instead of the scale's: a preset, or a .json file of a config."""
+    recipe: str | None = None
+    """Recipe to train by instead of the scale's, for the scale's epochs: smoke, quick, stable, adamw, standard or
+    paper; see --recipes."""
     epochs: int | None = None
     """Epochs per trial, instead of the scale's."""
     train_size: int | None = None
@@ -173,7 +176,10 @@ class Options(RunOptions):
     name: str | None = None
     """Name of the run and of its folder. Default: the study and what differs from CIFAR-10 at quick."""
     tensorboard: bool = False
-    """Write each trial's curves for TensorBoard below <out>/tensorboard as they come."""
+    """Write each trial's parameters, curves and final metrics for TensorBoard below <out>/tensorboard as they come."""
+    wandb: str | None = None
+    """Write the same as runs of this project of Weights & Biases; with WANDB_MODE=offline they stay below
+    <out>/wandb."""
 
     def overrides(self) -> list[str]:
         """Return the arguments that decide which trials are run, beyond the study's name."""
@@ -191,6 +197,7 @@ _CHANGE_NO_TRIAL = {f.name for kind in (BackendOptions, FolderOptions) for f in 
     "keep_weights",
     "name",
     "tensorboard",
+    "wandb",
     "yes",
 }
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from xception.base.canonical import Config
-from xception.data.config import AugmentConfig
 from xception.data.source import Source
-from xception.train.recipe import SGD, Exponential, OneCycle, Recipe
+from xception.train import recipes
+from xception.train.recipe import Recipe
 
 __all__ = ["SCALES", "Scale", "default_scale", "get_scale"]
 
@@ -33,9 +33,18 @@ class Scale(Config):
     test_size: int | None = None
     max_image_size: int | None = None  # larger images are brought to this many pixels; None: the preset's own size
 
-    def batch_size(self, train_size: int) -> int:
-        """Return the recipe's batch size, or less where there are fewer images."""
-        return min(self.recipe.batch_size, train_size)
+    def recipe_for(self, name: str | None, epochs: int | None, train_size: int) -> Recipe:
+        """Return the scale's recipe, or the named one: for the scale's epochs or those that are given, and with smaller
+        batches where there are fewer images.
+
+        Raises:
+            ValueError: there is no recipe of that name, or it does not fit the number of epochs.
+        """
+        recipe = self.recipe if name is None else recipes.get_recipe(name)
+        try:
+            return recipe.replace(epochs=epochs or self.recipe.epochs, batch_size=min(recipe.batch_size, train_size))
+        except ValueError as error:
+            raise ValueError(f"--recipe {name}: {error}" if name else str(error)) from None
 
     def sizes(
         self, source: Source, train_size: int | None, *, val_size: int | None = None
@@ -53,21 +62,13 @@ class Scale(Config):
         return min(wanted or available, available), val_size, test_size
 
 
-_FLIP_AND_CROP = AugmentConfig(flip=True, crop_padding=4)
-
 SCALES: dict[str, Scale] = {
     scale.name: scale
     for scale in (
         Scale(
             name="smoke",
             preset="cifar_tiny",
-            recipe=Recipe(
-                epochs=2,
-                batch_size=32,
-                optimizer=SGD(learning_rate=0.1, nesterov=True, weight_decay=5e-4),
-                schedule=OneCycle(),
-                augment=_FLIP_AND_CROP,
-            ),
+            recipe=recipes.smoke(),
             num_seeds=2,
             margin=0.05,  # one of 128 test images is 0.78 pp
             is_adaptive=False,
@@ -79,14 +80,7 @@ SCALES: dict[str, Scale] = {
         Scale(
             name="quick",
             preset="cifar_tiny",
-            recipe=Recipe(
-                epochs=6,
-                batch_size=128,
-                optimizer=SGD(learning_rate=0.2, nesterov=True, weight_decay=5e-4),
-                schedule=OneCycle(),
-                ema_decay=0.99,
-                augment=_FLIP_AND_CROP,
-            ),
+            recipe=recipes.quick(),
             num_seeds=3,
             margin=0.01,
             train_size=10_000,
@@ -96,35 +90,16 @@ SCALES: dict[str, Scale] = {
         Scale(
             name="standard",
             preset="cifar_base",
-            recipe=Recipe(
-                epochs=30,
-                batch_size=256,
-                optimizer=SGD(learning_rate=0.4, nesterov=True, weight_decay=5e-4),
-                schedule=OneCycle(),
-                label_smoothing=0.1,
-                ema_decay=0.999,
-                augment=AugmentConfig(flip=True, crop_padding=4, cutout=8),
-                precision="bfloat16",
-            ),
+            recipe=recipes.standard(),
             num_seeds=5,
             margin=0.005,
             val_size=5_000,
             max_image_size=128,
         ),
-        # Chollet 2017, section 4.3: SGD, momentum 0.9, rate 0.045 decayed by 0.94 every 2 epochs, weight decay 1e-5,
-        # Polyak averaging. The paper states neither the batch size nor the number of epochs: 256 and 100 are ours.
         Scale(
             name="paper",
             preset="paper",
-            recipe=Recipe(
-                epochs=100,
-                batch_size=256,
-                optimizer=SGD(learning_rate=0.045, weight_decay=1e-5),
-                schedule=Exponential(),
-                ema_decay=0.9999,
-                augment=AugmentConfig(flip=True),
-                precision="bfloat16",
-            ),
+            recipe=recipes.paper(),
             num_seeds=5,
             margin=0.0025,  # the paper's own gain over Inception V3, .790 against .782, is three times that
             val_size=10_000,

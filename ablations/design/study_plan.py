@@ -29,6 +29,7 @@ from xception.data.layout import Layout
 from xception.data.source import Source
 from xception.data.summary import Summary
 from xception.train.recipe import Recipe
+from xception.train.recipes import get_recipe
 
 __all__ = ["TUNED", "DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
 
@@ -277,7 +278,10 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
     """
     options = options.replace(scale=options.scale_name, set=canonical_texts(options), config=None)
     _check(study, options)
-    read_preset(options.preset or get_scale(options.scale_name).preset)  # a wrong name is told before any data is read
+    # A wrong name is told before any data is read.
+    read_preset(options.preset or get_scale(options.scale_name).preset)
+    if options.recipe is not None:
+        get_recipe(options.recipe)
     from xception.data.names import find, find_default
 
     wanted, layout = options.dataset or study.dataset, options.layout()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Any, Protocol, Self, TextIO
 
 from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.control import Control
@@ -30,7 +30,7 @@ _KEPT_LINES = 200  # printed again after the terminal was resized
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
-    """A trial's name in the display, and its share of the work in any unit.
+    """A trial's name in the display, its share of the work in any unit, and its parameters for trackers.
 
     Of a tuning trial the validation accuracy is shown: it is selected on, and the test set is for the comparison.
     """
@@ -40,10 +40,11 @@ class Label:
     num_epochs: int
     cost: float
     is_tuning: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Log(Protocol):
-    """Something that records the events of a run, as TensorBoard does."""
+    """Something that records the events of a run, as trackers do."""
 
     def expect(self, labels: dict[str, Label]) -> None:
         """Add the names of trials that are about to run, by key."""

@@ -18,12 +18,14 @@ from ablations.execution.backend import Backend, check_backend, open_backend
 from ablations.execution.events import Event
 from ablations.execution.progress import Label, ProgressDisplay
 from ablations.execution.task import Task
-from ablations.execution.tensorboard import CurveLog
+from ablations.execution.tensorboard import TensorBoard
+from ablations.execution.trackers import Tracker, Trackers
+from ablations.execution.weights_and_biases import WeightsAndBiases
 from ablations.records.store import Store
 from ablations.reporting.own_files import require_own_folder
 from xception.base.files import cache_dir, require_locks
 
-__all__ = ["Context", "Display", "check_options", "open_context", "require_writable"]
+__all__ = ["Context", "Display", "check_options", "open_context", "require_writable", "trackers_of"]
 
 
 class Display(Protocol):
@@ -109,15 +111,30 @@ def open_context(plan: StudyPlan, *, backend: Backend | None = None, in_process:
     plan = replace(plan, run=run)
     require_own_folder(options.out / run)
     with ExitStack() as held:
-        log = None
-        if options.tensorboard:
-            log = held.enter_context(CurveLog(options.out / "tensorboard" / run))
+        trackers = trackers_of(options, run)
         store = Store(options.store_url)
         held.callback(store.close)
         store.check_pages()
         opened = backend or open_backend(options, in_process=in_process)
-        yield Context(plan=plan, store=store, backend=opened, display=ProgressDisplay(log=log))
+        display = ProgressDisplay()
+        if trackers:
+            display.log = held.enter_context(Trackers(trackers, plan.study.name, display.say))
+        yield Context(plan=plan, store=store, backend=opened, display=display)
         opened.close()
+
+
+def trackers_of(options: Options, run: str) -> list[Tracker]:
+    """The trackers that are asked for.
+
+    Raises:
+        ValueError: the package of one is not installed.
+    """
+    out: list[Tracker] = []
+    if options.tensorboard:
+        out.append(TensorBoard(options.out / "tensorboard" / run))
+    if options.wandb is not None:
+        out.append(WeightsAndBiases(options.wandb, options.out))
+    return out
 
 
 def require_writable(folder: Path) -> None:

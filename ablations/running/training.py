@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from ablations.execution.execute import execute
 from ablations.execution.kept_weights import find_weights
 from ablations.execution.progress import Label
 from ablations.execution.task import Task
+from ablations.execution.trackers import parameters_of
 from ablations.records.record import Plan, Record
 from ablations.records.store import Store
 from ablations.running.context import Context, Display
@@ -111,6 +112,8 @@ def keys_without_network(options: Options, store: Store, statuses: Mapping[str, 
 
 def run_tasks(context: Context, tasks: Sequence[Task], labels: dict[str, Label]) -> Iterator[Event]:
     """Run tasks, keep their records, show what happens, and yield it; `labels` are the tasks' names by key."""
+    parameters = {task.key: parameters_of(task.trial) for task in tasks}
+    labels = {key: replace(label, parameters=parameters.get(key, {})) for key, label in labels.items()}
     context.display.expect(labels)
     for event in execute(tasks, context.store, context.backend.executor, context.display.say):
         context.display.show(event)

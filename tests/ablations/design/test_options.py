@@ -19,12 +19,19 @@ def names(kind: type) -> set[str]:
 
 
 def test_command_lines_share_the_options_of_a_run() -> None:
-    assert names(Arguments) - names(Options) == {"study", "list", "fields", "report", "dry_run", "json"}
+    assert names(Arguments) - names(Options) == {"study", "list", "fields", "report", "dry_run", "json", "recipes"}
     assert names(RunOptions) <= names(Options) & names(SearchOptions) & names(ExhaustOptions)
 
 
 def test_what_changes_no_trial_is_no_override() -> None:
-    here = {"device": "cpu", "workers": 3, "out": Path("elsewhere"), "store": "sqlite:///x.db", "tensorboard": True}
+    here = {
+        "device": "cpu",
+        "workers": 3,
+        "out": Path("elsewhere"),
+        "store": "sqlite:///x.db",
+        "tensorboard": True,
+        "wandb": "p",
+    }
     assert Options(**here).overrides() == []  # type: ignore[arg-type]
     assert Options(**here).arguments() == ["--store", "sqlite:///x.db", "--out", "elsewhere"]  # type: ignore[arg-type]
     assert not names(BackendOptions) & {word[2:] for word in Options(seeds="auto", tune=2).overrides()}
