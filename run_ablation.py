@@ -29,7 +29,7 @@ ALL = "all"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(Options):
-    """What can be asked for on the command line: `ablations/design/options.py` has what concerns a run."""
+    """What the command does."""
 
     study: str | None = None
     """Name of a study (see --list), or the path of a study file that ends in .py."""

@@ -1,7 +1,7 @@
 """Every column of `table.csv`, once: its name, unit and meaning, and how people see it.
 
 To add a column, add one entry to COLUMNS (and, where it is computed, its value to the comparison). The CSV and Parquet
-files, the tables in Markdown, LaTeX and HTML, and `docs/table_columns.md` are derived from these entries.
+files, the tables in Markdown, LaTeX and HTML, and `docs/files.md` are derived from these entries.
 """
 
 from __future__ import annotations
@@ -270,9 +270,9 @@ UNSTEADY = ("success_rate", "delta_mean_at_chance")  # for people only where a t
 
 
 def documentation() -> str:
-    """Return the columns as a page in Markdown."""
+    """Return the columns as a section of `docs/files.md`."""
     lines = [
-        "# Columns of `table.csv`",
+        "## Columns of `table.csv`",
         "",
         "One row per variant. Accuracies and differences are fractions in files, percent and percentage points (pp) in"
         " tables for people. What was not measured is an empty cell.",
