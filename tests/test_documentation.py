@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+import xception
 from benchmarks.docs import pages
 from tests.command import ROOT
-from xception.base.version import __version__
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -85,8 +85,11 @@ def test_outputs_that_are_shown_are_outputs_that_are_published() -> None:
 
 def test_the_readme_is_one_page_and_the_version_is_one() -> None:
     assert len((ROOT / "README.md").read_bytes()) <= 7 * 1024
-    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    assert re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[0] == __version__
+    assert f"\nversion: {xception.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert (
+        re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[0]
+        == xception.__version__
+    )
 
 
 def run(words: list[str]) -> None:
