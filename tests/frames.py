@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from xception.train.predictions import pack_predictions
 
 if TYPE_CHECKING:
     from ablations.reporting.figures import StudyFigure
@@ -70,6 +73,7 @@ def records(
             )
             accuracy = float(np.clip(base + effect + noise[seed] + rng.normal(0, 0.004), 0, 1))
             done = status == "complete"
+            correct = rng.random(1000) < accuracy if done else None
             rows.append(
                 {
                     "study": study,
@@ -91,7 +95,8 @@ def records(
                     "scale": scale,
                     "num_classes": 10,
                     "margin": 0.005,
-                    "correct": np.packbits(rng.random(1000) < accuracy).tobytes() if done else None,
+                    "correct": None if correct is None else np.packbits(correct).tobytes(),
+                    "predictions": None if correct is None else _predictions(correct),
                     "num_test": 1000,
                     "curves": _curves(rng, accuracy, epochs, status),
                     "model_json": json.dumps({"num_classes": 10, "width": number}),
@@ -103,6 +108,13 @@ def records(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _predictions(correct: NDArray[np.bool_]) -> bytes:
+    """Predictions of ten classes; a wrong one is the next class or the one after it."""
+    rng = np.random.default_rng(11)
+    labels = rng.integers(0, 10, len(correct))
+    return pack_predictions(np.where(correct, labels, (labels + rng.integers(1, 3, len(correct))) % 10), labels, 10)
 
 
 def _curves(rng: np.random.Generator, accuracy: float, epochs: int, status: str) -> list[dict[str, float]]:

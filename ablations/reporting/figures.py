@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["SavedFigure", "StudyFigure", "distance_figures", "save_figure", "save_figures", "study_figures"]
+    from ablations.analysis.predictions import PredictionTables
+
+__all__ = [
+    "SavedFigure",
+    "StudyFigure",
+    "confusion_figures",
+    "distance_figures",
+    "save_figure",
+    "save_figures",
+    "study_figures",
+]
 
 SPOKEN = 12  # variants whose numbers an alternative text reads out
 PAIRS = 3  # pairs of factors that get figures
@@ -69,6 +79,18 @@ def distance_figures(
             )
             figures.append(StudyFigure(name="distances" + (f"_{number + 1}" if number else ""), alt=alt, figure=figure))
     return figures
+
+
+def confusion_figures(tables: PredictionTables, data: str) -> list[StudyFigure]:
+    """Return the figure of the confusion matrices; none where no record keeps predictions or there are many classes."""
+    from ablations.reporting.confusion_plots import confusion_plot
+
+    figure = confusion_plot(tables.confusion, data=data)
+    alt = (
+        "Heat maps of the baseline's confusion matrix and of each variant's difference from it; the numbers are in"
+        " confusion.csv."
+    )
+    return [] if figure is None else [StudyFigure(name="confusion", alt=alt, figure=figure)]
 
 
 def save_figures(figures: Iterable[StudyFigure], folder: Path) -> list[SavedFigure]:

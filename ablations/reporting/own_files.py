@@ -20,7 +20,19 @@ __all__ = ["MANIFEST", "own_files", "remove_own_files", "replacing_own_files", "
 
 MANIFEST = "provenance.json"
 # Files that every run writes; the whole list is known when they are written.
-_NAMES = ("table.csv", "table.md", "table.tex", "runs.csv", "curves.csv", "report.html", "figures/strip.png")
+_NAMES = (
+    "table.csv",
+    "table.md",
+    "table.tex",
+    "runs.csv",
+    "curves.csv",
+    "classes.csv",
+    "confusion.csv",
+    "agreement.csv",
+    "examples.csv",
+    "report.html",
+    "figures/strip.png",
+)
 
 
 @contextlib.contextmanager

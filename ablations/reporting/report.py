@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.analysis.families import page_comparisons
 from ablations.reporting.plot_rows import references
+from ablations.reporting.predictions import display_predictions, without_predictions
 from ablations.reporting.tables import Cell, Column, DisplayTable, data_sentence, display_table
 from ablations.reporting.templates import read, render
 from xception.base import formatting as f
@@ -25,6 +26,7 @@ from xception.base.files import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ablations.analysis.predictions import PredictionTables
     from ablations.reporting.figures import SavedFigure
 
 __all__ = ["ReportContext", "embedded", "page_table", "study_page", "write_report", "write_store_report"]
@@ -42,7 +44,7 @@ class ReportContext:
     `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` says what the runner
     knows of budget, matching and tuning, `notices` what the reader must see first, `setup` what was trained, `changes`
     the fields that each variant changes, `left_out` the variants that cannot exist here, `effects` those of a
-    factorial.
+    factorial, `predictions` what the kept predictions say.
     """
 
     study: str
@@ -60,6 +62,7 @@ class ReportContext:
     changes: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     effects: DisplayTable | None = None
+    predictions: PredictionTables | None = None
     citation: str = CITATION
 
 
@@ -140,6 +143,8 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
         "table": display_table(comparison, title=context.question, setup=context.setup),
         "more": _more_table(comparison),
         "figures": [embedded(figure) for figure in context.figures],
+        "predictions": None if context.predictions is None else display_predictions(context.predictions),
+        "without": "" if context.predictions is None else without_predictions(context.predictions),
         "seeds": _seed_table(frame),
         "fairness": _fairness_table(frame, comparison, baselines),
         "recipes": _recipe_sentence(frame),

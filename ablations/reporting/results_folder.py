@@ -19,12 +19,13 @@ from ablations.costs.variant_costs import stored_costs
 from ablations.design.setup import setup_sentence
 from ablations.reporting.distances import write_distances
 from ablations.reporting.extras import write_extras
-from ablations.reporting.figures import distance_figures, save_figures, study_figures
+from ablations.reporting.figures import confusion_figures, distance_figures, save_figures, study_figures
 from ablations.reporting.own_files import replacing_own_files
+from ablations.reporting.predictions import write_predictions
 from ablations.reporting.report import ReportContext, write_report, write_store_report
 from ablations.reporting.results import Results
 from ablations.reporting.side_by_side import display_side_by_side, side_by_side
-from ablations.reporting.tables import csv_text, write_runs, write_tables
+from ablations.reporting.tables import csv_text, data_sentence, write_runs, write_tables
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 
@@ -102,10 +103,16 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
     setup = setup_sentence(facts)
     write_tables(comparison, folder, title=plan.description.question, label=f"tab:{plan.study}", setup=setup)
     write_runs(whole, folder)
+    predictions = write_predictions(plan, frame, folder)
     effects = write_extras(store, plan, frame, comparison, folder)
     held = write_distances(whole, curves, folder) if curves else None
     figures = save_figures(
-        [*study_figures(frame, comparison), *distance_figures(whole, curves, held)], folder / "figures"
+        [
+            *study_figures(frame, comparison),
+            *distance_figures(whole, curves, held),
+            *confusion_figures(predictions, data_sentence(comparison, setup)),
+        ],
+        folder / "figures",
     )
     provenance = _provenance(plan, whole) | {"setup": facts}
     write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
@@ -125,6 +132,7 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
         changes=plan.description.changes,
         left_out=plan.description.left_out,
         effects=effects,
+        predictions=predictions,
     )
 
 

@@ -52,6 +52,14 @@ from ablations.statistics.planning import (
     sd_limit,
     seeds_needed,
 )
+from ablations.statistics.predictions import (
+    Agreement,
+    ChangedExamples,
+    agreement,
+    changed_examples,
+    class_accuracy,
+    confusion_shares,
+)
 from ablations.statistics.sentences import points, probability, sentence, verdict_words
 from ablations.statistics.sequential import LOOKS, Look, Race, chance_of_verdict, race
 
@@ -66,8 +74,10 @@ __all__ = [
     "LOOKS",
     "SMALLEST_FAMILY",
     "VERDICTS",
+    "Agreement",
     "Array",
     "Band",
+    "ChangedExamples",
     "Contrast",
     "Decisions",
     "Disagreement",
@@ -77,9 +87,13 @@ __all__ = [
     "MoreSeeds",
     "Race",
     "VerticalDistance",
+    "agreement",
     "area_under_curve",
     "bootstrap_interval",
     "chance_of_verdict",
+    "changed_examples",
+    "class_accuracy",
+    "confusion_shares",
     "contrasts",
     "crossed_interval",
     "curve_band",

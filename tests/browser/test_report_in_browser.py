@@ -16,6 +16,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver import Chrome
 
+from ablations.analysis.predictions import prediction_tables
 from ablations.reporting import figures as plots
 from ablations.reporting import report
 from tests import frames
@@ -35,7 +36,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name in CASES:
         frame = frames.cases()[name]
         comparison = frames.comparison(frame)
-        figures = frames.few_figures(frame, comparison)
+        predictions = prediction_tables(frame)
+        figures = [*frames.few_figures(frame, comparison), *plots.confusion_figures(predictions, "CIFAR-10.")]
         contexts.append(
             report.ReportContext(
                 study=name,
@@ -47,6 +49,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 frame=frame,
                 comparison=comparison,
                 figures=plots.save_figures(figures, folder / name),
+                predictions=predictions,
             )
         )
         report.write_report(contexts[-1], folder / f"{name}.html")

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ablations.analysis.predictions import prediction_tables
 from ablations.reporting import figures as plots
 from ablations.reporting import report
 from tests import frames
@@ -58,6 +59,7 @@ def context(frame: pd.DataFrame, folder: Path, **more: object) -> report.ReportC
         "environment": {"python": "3.11", "packages": {"torch": "2.11", "ray": None}, "devices": ["cpu"]},
         "comparison": comparison,
         "figures": plots.save_figures(few, folder),
+        "predictions": prediction_tables(frame),
         **more,
     }
     return report.ReportContext(**values)
@@ -88,6 +90,7 @@ def test_every_case_gives_a_whole_page(case: tuple[str, pd.DataFrame, Page]) -> 
         "Verdicts",
         "Table",
         "Figures",
+        "By class and image",
         "Every seed",
         "Fairness",
         "Diverged and failed trials",
@@ -140,6 +143,20 @@ def test_a_half_finished_study_says_what_is_missing(tmp_path: Path) -> None:
     assert "the training loss is not finite in epoch 2" in page.text
     assert "cannot allocate 3.1 GiB" in page.text
     assert "1 diverged (left out of effects, counted at chance in the line beside them), 1 failed" in page.text
+
+
+def test_predictions_are_on_the_page_or_said_to_be_missing(tmp_path: Path) -> None:
+    frame = frames.cases()["normal"]
+    page = Page(report.study_page(context(frame, tmp_path)))
+    assert "The 95 % intervals hold together over all 30 rows" in page.text
+    assert "Agreement: the share of test images" in page.text
+    assert "Confusions that change most" in page.text
+    assert "hold no predictions" not in page.text
+    some = frame.assign(predictions=frame["predictions"].where(frame["variant"] != "none", None))
+    assert "Not in this part: none. No pair" in Page(report.study_page(context(some, tmp_path))).text
+    old = Page(report.study_page(context(frame.drop(columns="predictions"), tmp_path)))
+    assert "hold no predictions to compare" in old.text
+    assert "Agreement: the share of test images" not in old.text
 
 
 def test_every_seed_is_on_the_page(tmp_path: Path) -> None:

@@ -1,0 +1,217 @@
+"""What kept predictions add to a comparison: effects by class, confusion, agreement, images that change sides.
+
+All of it is read after the fact, beside the verdicts. The intervals of the differences by class hold together over all
+classes and variants of a study, at a number of seeds that was fixed in advance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ablations import statistics as st
+from ablations.analysis.effect_rows import possible
+from ablations.analysis.measurements import Measurements, measure
+from xception.train.predictions import unpack_predictions
+
+__all__ = ["PredictionTables", "prediction_tables"]
+
+CHANGED = 20  # images of a variant, each way
+CLASS_COLUMNS = (
+    *("variant", "baseline", "class", "class_name", "num_images", "n", "accuracy_mean", "baseline_accuracy_mean"),
+    *("delta_mean", "delta_ci_low", "delta_ci_high", "p_adjusted"),
+)
+CONFUSION_COLUMNS = (
+    *("variant", "baseline", "n", "true_class", "true_class_name", "predicted_class", "predicted_class_name"),
+    *("share", "baseline_share", "difference"),
+)
+AGREEMENT_COLUMNS = ("variant", "baseline", "n", "same_seed", "other_seed", "variant_seeds", "baseline_seeds")
+EXAMPLE_COLUMNS = (
+    *("variant", "baseline", "n", "image", "true_class", "true_class_name", "num_only_variant", "num_only_baseline"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionTables:
+    """What is read from the predictions of one comparison; shares and accuracies are fractions.
+
+    `classes` has a row for each variant and class that occurs in the test set, `confusion` one for each cell that is
+    not empty in the variant's matrix or the baseline's, `agreement` one for each variant, and `examples` the images
+    that change sides in most seeds, of those that change at least twice as often one way as the other. `without` are
+    the variants of which no pair of records keeps predictions, `family` the number of differences by class whose
+    intervals hold together.
+    """
+
+    classes: pd.DataFrame
+    confusion: pd.DataFrame
+    agreement: pd.DataFrame
+    examples: pd.DataFrame
+    without: tuple[str, ...]
+    family: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pairs:
+    """The predictions of a variant and its baseline, row i of both being of one seed, and the labels."""
+
+    variant: str
+    baseline: str
+    mine: NDArray[np.int64]  # (seeds, images)
+    theirs: NDArray[np.int64]
+    labels: NDArray[np.int64]  # (images,)
+    num_classes: int
+
+    @property
+    def names(self) -> dict[str, Any]:
+        return {"variant": self.variant, "baseline": self.baseline, "n": len(self.mine)}
+
+
+def prediction_tables(frame: pd.DataFrame, class_names: Sequence[str] = ()) -> PredictionTables:
+    """Return what the predictions in a frame of one comparison say; `class_names` are those of its data set.
+
+    A variant takes part with the seeds of which both its record and its baseline's keep predictions of the same
+    images. Names that are not as many as the classes are left out.
+
+    Raises:
+        ValueError: the frame contradicts itself, as in `ablations.compare`.
+    """
+    measured = measure(frame, "fixed")
+    pairs = [_pairs(measured, index) for index in measured.compared]
+    found = [one for one in pairs if one is not None]
+    classes, family = _classes(found, class_names)
+    return PredictionTables(
+        classes=classes,
+        confusion=_confusion(found, class_names),
+        agreement=_agreement(found),
+        examples=_examples(found, class_names),
+        without=tuple(measured.variants[i] for i, one in zip(measured.compared, pairs, strict=True) if one is None),
+        family=family,
+    )
+
+
+def _pairs(measured: Measurements, index: int) -> _Pairs | None:
+    variant, baseline = measured.variants[index], measured.variants[measured.references[index]]
+    mine, theirs, labels, sizes = [], [], [], []
+    for seed in measured.seeds:
+        own, other = (_predictions(measured.rows.get((name, seed))) for name in (variant, baseline))
+        if own is not None and other is not None and own[2] == other[2] and np.array_equal(own[1], other[1]):
+            mine.append(own[0])
+            theirs.append(other[0])
+            labels.append(own[1])
+            sizes.append(own[2])
+    if not mine or any(not np.array_equal(labels[0], other) for other in labels[1:]):
+        return None
+    return _Pairs(
+        variant=variant,
+        baseline=baseline,
+        mine=np.stack(mine),
+        theirs=np.stack(theirs),
+        labels=labels[0],
+        num_classes=sizes[0],
+    )
+
+
+def _predictions(row: dict[str, Any] | None) -> tuple[NDArray[np.int64], NDArray[np.int64], int] | None:
+    """Predicted classes, labels and number of classes of a completed trial that keeps them."""
+    if row is None or row["status"] != "complete":
+        return None
+    packed, correct = row.get("predictions"), row.get("correct")
+    if not isinstance(packed, bytes) or not isinstance(correct, bytes):
+        return None
+    num_classes = int(row["num_classes"])
+    predicted, labels = unpack_predictions(packed, st.unpack_correct(correct, int(row["num_test"])), num_classes)
+    return predicted, labels, num_classes
+
+
+def _classes(found: list[_Pairs], class_names: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    rows: list[dict[str, Any]] = []
+    differences, grids = [], []
+    most = max((len(one.mine) for one in found), default=0)
+    for one in found:
+        mine, theirs = (st.class_accuracy(of, one.labels, one.num_classes) for of in (one.mine, one.theirs))
+        sizes = np.bincount(one.labels, minlength=one.num_classes)
+        for number in np.flatnonzero(sizes).tolist():
+            rows.append(
+                {
+                    **one.names,
+                    "class": number,
+                    "class_name": _name(number, one.num_classes, class_names),
+                    "num_images": int(sizes[number]),
+                    "accuracy_mean": float(mine[number].mean()),
+                    "baseline_accuracy_mean": float(theirs[number].mean()),
+                }
+            )
+            padding = np.full(most - len(one.mine), np.nan)
+            differences.append(np.concatenate([mine[number] - theirs[number], padding]))
+            grids.append(1 / sizes[number])
+    if rows:
+        decisions = st.decide(np.array(differences), None, grid=np.array(grids))
+        for k, row in enumerate(rows):
+            numbers = possible({name: float(getattr(decisions, name)[k]) for name in ("mean", "low", "high", "p")})
+            row |= {"delta_mean": numbers["mean"], "delta_ci_low": numbers["low"], "delta_ci_high": numbers["high"]}
+            row["p_adjusted"] = numbers["p"]
+    return pd.DataFrame(rows, columns=pd.Index(CLASS_COLUMNS)), len(rows)
+
+
+def _confusion(found: list[_Pairs], class_names: Sequence[str]) -> pd.DataFrame:
+    parts = []
+    for one in found:
+        mine, theirs = (st.confusion_shares(of, one.labels, one.num_classes) for of in (one.mine, one.theirs))
+        true, predicted = np.nonzero((np.nan_to_num(mine) > 0) | (np.nan_to_num(theirs) > 0))
+        names = np.array(
+            [_name(number, one.num_classes, class_names) for number in range(one.num_classes)], dtype=object
+        )
+        parts.append(
+            pd.DataFrame(
+                {
+                    **one.names,
+                    "true_class": true,
+                    "true_class_name": names[true],
+                    "predicted_class": predicted,
+                    "predicted_class_name": names[predicted],
+                    "share": mine[true, predicted],
+                    "baseline_share": theirs[true, predicted],
+                    "difference": (mine - theirs)[true, predicted],
+                }
+            )
+        )
+    columns = pd.Index(CONFUSION_COLUMNS)
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _agreement(found: list[_Pairs]) -> pd.DataFrame:
+    rows = [one.names | vars(st.agreement(one.mine, one.theirs)) for one in found]
+    return pd.DataFrame(rows, columns=pd.Index(AGREEMENT_COLUMNS))
+
+
+def _examples(found: list[_Pairs], class_names: Sequence[str]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for one in found:
+        changed = st.changed_examples(one.mine == one.labels, one.theirs == one.labels)
+        for more, less in (
+            (changed.only_variant, changed.only_baseline),
+            (changed.only_baseline, changed.only_variant),
+        ):
+            order = np.argsort(less - more, kind="stable")[:CHANGED]
+            for image in order[(more > 0)[order] & (more >= 2 * less)[order]].tolist():
+                true = int(one.labels[image])
+                rows.append(
+                    {
+                        **one.names,
+                        "image": image,
+                        "true_class": true,
+                        "true_class_name": _name(true, one.num_classes, class_names),
+                        "num_only_variant": int(changed.only_variant[image]),
+                        "num_only_baseline": int(changed.only_baseline[image]),
+                    }
+                )
+    return pd.DataFrame(rows, columns=pd.Index(EXAMPLE_COLUMNS))
+
+
+def _name(number: int, num_classes: int, class_names: Sequence[str]) -> str:
+    return class_names[number] if len(class_names) == num_classes else str(number)
