@@ -130,19 +130,13 @@ def _fields() -> str:
         row = field.described()
         group = field.path.partition(".")[0]
         if group != previous:
-            lines += [
-                "",
-                f"## {titles.get(group, group)}",
-                "",
-                "| Field | Default | Allowed | Meaning |",
-                "| --- | --- | --- | --- |",
-            ]
+            lines += ["", f"## {titles.get(group, group)}", "", "| Field and default | Meaning |", "| --- | --- |"]
             previous = group
+        name = f"`{field.path}`" if row["default"] is None else f"`{field.path}` = `{row['default']}`"
+        of = f" ({row['of']})" if row["of"] in ("TorchvisionConfig", "TimmConfig") else ""
         not_set = f" Not with `--set`: {field.why_not_set}." if field.why_not_set is not None else ""
-        default = "" if row["default"] is None else f"`{row['default']}`"
-        name = f"`{field.path}`" + (f" ({row['of']})" if row["of"] in ("TorchvisionConfig", "TimmConfig") else "")
         lines.append(
-            "| " + " | ".join(_cell(text) for text in (name, default, row["allowed"], row["meaning"] + not_set)) + " |"
+            f"| {_cell(name + of)} | {_cell(row['meaning'] + ' Allowed: ' + row['allowed'] + '.' + not_set)} |"
         )
     return "\n".join(lines) + "\n"
 
