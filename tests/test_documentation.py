@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import xception
+from ablations.design.fields import catalogue
 from benchmarks.docs import pages
 from tests.command import ROOT
 
@@ -62,6 +63,45 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [str(p.relative_to(DOCS)) for p in PAGES[1:] if f": {p.relative_to(DOCS)}\n" not in navigation] == []
+
+
+OTHERS = {
+    "--nproc-per-node",
+    "--head",
+    "--port",
+    "--address",
+    "--nodes",
+    "--short",
+    "--json",
+    "--help",
+    "--strict",
+    "--dist",
+}
+
+
+def test_flags_files_and_fields_that_pages_name_exist() -> None:
+    """Every flag is in some `--help`, every file of the project is there, every field is in the catalogue."""
+    flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", (DOCS / "command_line.md").read_text(encoding="utf-8")))
+    unknown = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        code = "\n".join([*re.findall(r"`([^`\n]+)`", text), *(block for _, block in blocks(page))])
+        unknown += [
+            f"{page.name}: {flag}"
+            for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", code)
+            if flag not in flags | OTHERS
+        ]
+        files = re.findall(
+            r"`((?:xception|ablations|search|benchmarks|tests|docs|results|examples)/[\w/]+\.\w+)`", text
+        )
+        unknown += [
+            f"{page.name}: {name}"
+            for name in files
+            if not name.startswith("results/local") and not (ROOT / name).exists()
+        ]
+        fields = re.findall(r"\b(?:model|recipe|dataset)\.[a-z_]+(?:\.[a-z_]+)*\b(?![(_])", code)
+        unknown += [f"{page.name}: {field}" for field in fields if not catalogue().has(field)]
+    assert unknown == []
 
 
 def published() -> dict[str, set[str]]:
