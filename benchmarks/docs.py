@@ -273,6 +273,7 @@ def _results(results: Path) -> str:
 
 
 def _figures(results: Path) -> Iterator[tuple[str, bytes]]:
+    yield "images/regret.png", (results / "table_quick_cpu" / "replay" / "figures" / "regret.png").read_bytes()
     for folder, _ in _published(results):
         yield f"images/results/{folder.name}.png", (folder / "figures" / "differences.png").read_bytes()
 
