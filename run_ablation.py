@@ -130,7 +130,9 @@ def _answer(arguments: Arguments, words: Sequence[str]) -> int:
     if arguments.report:
         from ablations.commands.report import report
 
-        return report(study=arguments.study, out=arguments.out, store=arguments.store)
+        return report(
+            study=arguments.study, out=arguments.out, store=arguments.store, figure_style=arguments.figure_style
+        )
     if arguments.study is None:
         raise ValueError("--study: missing; give a name from --list, or use --list or --report")
     from ablations.commands.run import run

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.analysis.frame import named_runs
+from ablations.design.options import FigureStyle
 from ablations.design.study_plan import TUNED
 from ablations.records.databases import file_of
 from ablations.records.store import Store
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 
-def report(*, study: str | None, out: Path, store: str | None) -> int:
+def report(*, study: str | None, out: Path, store: str | None, figure_style: FigureStyle = "report") -> int:
     """Write the results of one run, of all runs of a study, or of every run in the store; return the exit status."""
     url = store or f"sqlite:///{out / 'records.db'}"
     database = file_of(url)
@@ -41,7 +42,8 @@ def report(*, study: str | None, out: Path, store: str | None) -> int:
         plans = [plan for plan in plans if plan.run.removesuffix(TUNED) not in known or not plan.run.endswith(TUNED)]
         for plan in plans:
             tuned = _tuned(known.get(f"{plan.run}{TUNED}"), out / plan.run)
-            print(f"Results: {write_results(opened, plan, out, tuned=tuned).folder}", file=sys.stderr)
+            written = write_results(opened, plan, out, tuned=tuned, figure_style=figure_style)
+            print(f"Results: {written.folder}", file=sys.stderr)
         for group in settings_groups(plans):
             print(f"Settings: {write_settings(opened, group, out).folder}", file=sys.stderr)
         if study is None:

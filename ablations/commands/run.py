@@ -70,7 +70,7 @@ def _conclude(plan: StudyPlan, outcome: Outcome, again: str) -> int:
     if (outcome.results.folder / "effects.md").is_file():
         print(_for_terminal(outcome.results.folder / "effects.md"))
     if plan.options.tune:
-        print((outcome.results.folder / "side_by_side.md").read_text(encoding="utf-8"))
+        print(_for_terminal(outcome.results.folder / "side_by_side.md"))
     print(f"Results: {outcome.results.folder}", file=sys.stderr)
     if training.num_failed:
         print(f"{training.num_failed} trials failed; try them again with: {again}", file=sys.stderr)

@@ -22,9 +22,10 @@ from ablations.records.passwords import without_password
 from xception.base.settings import setting_texts
 from xception.data.layout import Layout
 
-__all__ = ["BackendOptions", "FolderOptions", "Options", "RunOptions", "SettingOptions", "selected"]
+__all__ = ["BackendOptions", "FigureStyle", "FolderOptions", "Options", "RunOptions", "SettingOptions", "selected"]
 
 T = TypeVar("T")
+FigureStyle = Literal["report", "paper"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +176,8 @@ class Options(RunOptions):
     trial without its network is trained once more; its record stays."""
     name: str | None = None
     """Name of the run and of its folder. Default: the study and what differs from CIFAR-10 at quick."""
+    figure_style: FigureStyle = "report"
+    """report, or paper: figures without title and note, which stand in a text file beside each."""
     tensorboard: bool = False
     """Write each trial's parameters, curves and final metrics for TensorBoard below <out>/tensorboard as they come."""
     wandb: str | None = None
@@ -194,6 +197,7 @@ class Options(RunOptions):
 
 
 _CHANGE_NO_TRIAL = {f.name for kind in (BackendOptions, FolderOptions) for f in dataclasses.fields(kind)} | {
+    "figure_style",
     "keep_weights",
     "name",
     "tensorboard",

@@ -61,6 +61,7 @@ def strip_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
             _summary(axes, at[name], row, "test_accuracy", str(row["verdict"]), small=rows.crowded)
         set_rows(axes, rows, baseline)
         axes.set_xlabel("test accuracy (%)")
+        style.within_percent(axes, "x")
         bars = (
             "; bars: 95 % confidence interval of the mean (Student t)"
             if comparison["test_accuracy_ci_low"].notna().any()

@@ -209,17 +209,17 @@ COLUMNS = (
     TableColumn(
         name="num_collapsed",
         meaning="Completed trials whose final validation accuracy is not above chance (binomial, 99 %).",
-        title="Collapsed",
+        title="At chance",
         whole=True,
         rare=True,
         extra=True,
     ),
     TableColumn(
         name="success_rate",
-        meaning="Trials that neither diverged nor collapsed, among those that ended, with a 95 % interval"
-        " (Clopper–Pearson) in `success_ci_low` and `success_ci_high`.",
+        meaning="Trials that neither diverged nor ended at chance (`num_collapsed`), among those that ended, with a"
+        " 95 % interval (Clopper–Pearson) in `success_ci_low` and `success_ci_high`.",
         unit=FRACTION,
-        title="Success (%)",
+        title="Above chance (%)",
         show=_success,
         extra=True,
     ),

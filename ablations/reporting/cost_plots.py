@@ -60,6 +60,7 @@ def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figu
         axes.set_xlabel(COSTS[cost])
         axes.set_ylabel("test accuracy (%)")
         axes.margins(x=0.09, y=0.12)
+        style.within_percent(axes, "y")
         base = [int(i) for i in np.flatnonzero(table["verdict"] == "baseline")]
         chosen = sorted({*front, *base} if small else range(len(table)), key=lambda i: x[i])[: 2 * NAMED]
         dashed = "; dashed: Pareto front of the means" if len(front) > 1 else ""
@@ -105,14 +106,17 @@ def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
         axes = figure.subplots()
         small = len(table) > NAMED
         _means(axes, table, x, y, small=small, bars=False)
+        lines: list[tuple[float, float]] = []
         for at, row in enumerate(table.to_dict("records")):
             low, high = row.get("latency_ci_low_ms"), row.get("latency_ci_high_ms")
             if low is not None and high is not None and f.is_number(low) and f.is_number(high):
+                lines += [(x[at], float(y_at)) for y_at in np.linspace(float(low), float(high), 24)]
                 axes.plot(
                     [x[at]] * 2, [float(low), float(high)], color=style.INK, linewidth=0.4 if small else 0.8, zorder=3
                 )
         scaled_axis(axes, x, "x", counts=True)
-        scaled_axis(axes, y, "y")
+        ends = np.array([at for _, at in lines])
+        scaled_axis(axes, np.concatenate([y, ends[ends > 0]]), "y")
         axes.set_xlabel(COSTS["macs"])
         axes.set_ylabel("latency (ms)")
         axes.margins(x=0.09, y=0.12)
@@ -129,7 +133,8 @@ def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
             f" channels-last{', on ' + devices if devices else ''}."
             f" {' '.join([*busy_sentence(table), marks_note(table)])}"
         )
-        return _named(figure, axes, table, x, y, chosen, [], title=titled(frame, "latency against MACs"), note=note)
+        title = titled(frame, "latency against MACs")
+        return _named(figure, axes, table, x, y, chosen, lines, title=title, note=note)
 
 
 def _means(axes: Axes, table: pd.DataFrame, x: np.ndarray, y: np.ndarray, *, small: bool, bars: bool = True) -> None:
@@ -204,7 +209,8 @@ def scaled_axis(axes: Axes, values: np.ndarray, axis: Literal["x", "y"], *, coun
     one = axes.xaxis if axis == "x" else axes.yaxis
     if values.min() > 0 and values.max() / values.min() >= 10:
         (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
-        one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        span = values.max() / values.min()
+        one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 50 else (1.0, 3.0) if span < 500 else (1.0,)))
         one.set_minor_formatter(NullFormatter())
         one.set_major_formatter(FuncFormatter(lambda value, _: f.count(value) if counts else f"{value:g}"))
     else:

@@ -113,6 +113,7 @@ def _panels(
         if place + columns >= len(others):
             axes.tick_params(labelbottom=True)
             axes.set_xlabel("epoch")
+            axes.xaxis.label.set_visible(True)
     figure.supylabel(LABELS[value], fontsize=7)
     return figure
 
@@ -179,6 +180,9 @@ def _axes(axes: Axes, curves: pd.DataFrame, *, few: bool = False) -> None:
 
     axes.set(xlabel="", ylabel="")
     axes.xaxis.set_major_locator(MaxNLocator(3 if few else 6, integer=True))
+    epochs = sorted(set(curves["epoch"]))
+    if len(epochs) == 1:
+        axes.set_xticks(epochs)
     axes.yaxis.set_major_locator(MaxNLocator(3 if few else 5))
     if few:
         axes.tick_params(labelsize=5.5)

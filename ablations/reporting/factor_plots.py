@@ -98,18 +98,19 @@ def interaction_plot(frame: pd.DataFrame, across: str, lines: str) -> Figure:
             own = cells[cells[lines] == group]
             colour, marker = style.PALETTE[i % len(style.PALETTE)], style.MARKERS[i % len(style.MARKERS)]
             draw_seeds(axes, own[across].map(positions) + shift, own["percent"], own["status"] == "diverged", size=7)
-            at, means, halves = [], [], []
+            at: list[float] = []
+            means: list[float] = []
+            ends: list[tuple[float, float]] = []
             for level, values in own.groupby(across, sort=False)["percent"]:
                 count = len(values)
                 at.append(positions[str(level)] + shift)
                 means.append(float(values.mean()))
-                halves.append(
-                    float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / count**0.5) if count > 1 else np.nan
-                )
+                half = float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / count**0.5) if count > 1 else np.nan
+                ends.append((min(half, means[-1]), min(half, 100 - means[-1])))  # an accuracy is 0 to 100 %
             axes.errorbar(
                 at,
                 means,
-                yerr=halves,
+                yerr=np.array(ends).T,
                 color=colour,
                 marker=marker,
                 markersize=4,
@@ -126,6 +127,7 @@ def interaction_plot(frame: pd.DataFrame, across: str, lines: str) -> Figure:
         axes.set_xlim(-0.4, len(positions) - 0.6)
         axes.set_xlabel(f.wrapped(style.legible(across), 40))
         axes.set_ylabel("test accuracy (%)")
+        style.within_percent(axes, "y")
         axes.legend(
             loc="lower left",
             bbox_to_anchor=(-0.1, 1.0),

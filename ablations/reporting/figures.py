@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.design.options import FigureStyle
 from ablations.reporting import style
 from xception.base import formatting as f
 from xception.base.files import write_atomically
@@ -93,14 +94,22 @@ def confusion_figures(tables: PredictionTables, data: str) -> list[StudyFigure]:
     return [] if figure is None else [StudyFigure(name="confusion", alt=alt, figure=figure)]
 
 
-def save_figures(figures: Iterable[StudyFigure], folder: Path) -> list[SavedFigure]:
-    """Write each figure as `NAME.png` (300 dots per inch), `NAME.svg` and `NAME.pdf` (fonts embedded) into a folder."""
+def save_figures(
+    figures: Iterable[StudyFigure], folder: Path, *, figure_style: FigureStyle = "report"
+) -> list[SavedFigure]:
+    """Write each figure as `NAME.png` (300 dots per inch), `NAME.svg` and `NAME.pdf` (fonts embedded) into a folder.
+
+    With the style `paper` they have neither title nor note; `NAME.txt` has both, for a caption.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return [save_figure(figure, folder) for figure in figures]
+    return [save_figure(figure, folder, figure_style=figure_style) for figure in figures]
 
 
-def save_figure(figure: StudyFigure, folder: Path) -> SavedFigure:
+def save_figure(figure: StudyFigure, folder: Path, *, figure_style: FigureStyle = "report") -> SavedFigure:
     """Write one figure as PNG, SVG and PDF; equal figures give equal files."""
+    if figure_style == "paper":
+        title, note = style.without_words(figure.figure)
+        write_atomically(folder / f"{figure.name}.txt", f"{title}. {note}\n")
     png, svg, pdf = (folder / f"{figure.name}.{kind}" for kind in ("png", "svg", "pdf"))
     nameless = {
         png: {"Software": None},

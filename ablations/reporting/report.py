@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.analysis.families import page_comparisons
 from ablations.reporting.plot_rows import references
 from ablations.reporting.predictions import display_predictions, without_predictions
-from ablations.reporting.tables import Cell, Column, DisplayTable, data_sentence, display_table
+from ablations.reporting.tables import Cell, Column, DisplayTable, any_above_chance, data_sentence, display_table
 from ablations.reporting.templates import read, render
 from xception.base import formatting as f
 from xception.base.files import write_atomically
@@ -172,7 +172,7 @@ def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, 
 
 def _more_table(comparison: pd.DataFrame) -> DisplayTable:
     """What is reported beside the verdicts: the interval for new test images, improvement by runs, success rates."""
-    rows = []
+    rows, is_told = [], any_above_chance(comparison)
     for row in comparison.to_dict("records"):
         rate = f.percent(row["success_rate"], 0)
         success = f"{rate} {f.interval(row['success_ci_low'], row['success_ci_high'], 0)}"
@@ -184,18 +184,23 @@ def _more_table(comparison: pd.DataFrame) -> DisplayTable:
                     text="–" if is_base else f.interval(row["example_ci_low"], row["example_ci_high"], signed=True),
                 ),
                 Cell(text="–" if is_base else f.percent(row["probability_of_improvement"], 0)),
-                Cell(text=success if f.is_number(row["success_rate"]) else f.NOT_MEASURED),
+                *([Cell(text=success if f.is_number(row["success_rate"]) else f.NOT_MEASURED)] if is_told else []),
             )
         )
     titles = (
         "95 % interval of Δ for new seeds and test images (pp)",
         "Probability of improvement (%)",
-        "Runs that trained (%)",
+        *(["Runs above chance (%)"] if is_told else []),
     )
     return DisplayTable(
         caption="The verdicts hold for this test set; the wider interval holds for test sets drawn like it. Probability"
-        " of improvement: the share of all pairs of runs in which the variant beats the baseline. Runs that trained:"
-        " neither diverged nor ended at chance, with a 95 % interval.",
+        " of improvement: the share of all pairs of runs in which the variant beats the baseline."
+        + (
+            " Runs above chance: those that did not diverge and whose final validation accuracy is above what guessing"
+            " reaches (binomial, 99 %), with a 95 % interval."
+            if is_told
+            else " No run ended above chance."
+        ),
         columns=(Column(title="Variant", numeric=False), *(Column(title=t) for t in titles)),
         rows=tuple(rows),
     )

@@ -16,6 +16,7 @@ from ablations.analysis.comparison import compare
 from ablations.analysis.frame import plan_frame
 from ablations.analysis.looks import record_looks
 from ablations.costs.variant_costs import stored_costs
+from ablations.design.options import FigureStyle
 from ablations.design.setup import setup_sentence
 from ablations.reporting.distances import write_distances
 from ablations.reporting.extras import write_extras
@@ -25,7 +26,7 @@ from ablations.reporting.predictions import write_predictions
 from ablations.reporting.report import ReportContext, write_report, write_store_report
 from ablations.reporting.results import Results
 from ablations.reporting.side_by_side import display_side_by_side, side_by_side
-from ablations.reporting.tables import csv_text, data_sentence, write_runs, write_tables
+from ablations.reporting.tables import csv_text, data_sentence, to_latex, to_markdown, write_runs, write_tables
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 
@@ -51,12 +52,19 @@ _PACKAGES = (
 )
 
 
-def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.DataFrame] | None = None) -> Results:
+def write_results(
+    store: Store,
+    plan: Plan,
+    out: Path,
+    *,
+    tuned: tuple[Plan, pd.DataFrame] | None = None,
+    figure_style: FigureStyle = "report",
+) -> Results:
     """Write tables, runs, curves, figures, report and provenance of a plan into the folder `<out>/<run>`.
 
     Our own files are replaced once all new ones are whole; whatever else is in the folder stays. `tuned` is the plan of
     the same study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side
-    by side in `side_by_side.csv` and `.md`.
+    by side in `side_by_side.csv`, `.md` and `.tex`.
 
     Raises:
         ValueError: a file of somebody else's is where one of ours would be.
@@ -64,14 +72,16 @@ def write_results(store: Store, plan: Plan, out: Path, *, tuned: tuple[Plan, pd.
     """
     folder = out / plan.run
     with replacing_own_files(folder) as made:
-        contexts = [_write_comparison(store, plan, made)]
+        contexts = [_write_comparison(store, plan, made, figure_style)]
         if tuned is not None:
             tuned_plan, trials = tuned
-            contexts.append(_write_comparison(store, tuned_plan, made / "tuned"))
+            contexts.append(_write_comparison(store, tuned_plan, made / "tuned", figure_style))
             write_atomically(made / "tuned" / "tuning.csv", csv_text(trials))
             both = side_by_side(contexts[0].comparison, contexts[1].comparison, trials)
             write_atomically(made / "side_by_side.csv", csv_text(both))
-            write_atomically(made / "side_by_side.md", display_side_by_side(both) + "\n")
+            people = display_side_by_side(both)
+            write_atomically(made / "side_by_side.md", to_markdown(people))
+            write_atomically(made / "side_by_side.tex", to_latex(people, label=f"tab:{plan.study}-side-by-side"))
         if len(contexts) == 1:
             write_report(contexts[0], made / "report.html")
         else:
@@ -91,7 +101,7 @@ def write_overview(store: Store, plans: Sequence[Plan], out: Path) -> Path:
     return out / "report.html"
 
 
-def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
+def _write_comparison(store: Store, plan: Plan, folder: Path, figure_style: FigureStyle = "report") -> ReportContext:
     """Write one plan's tables, runs, curves, figures and provenance; return what its page is made of."""
     curves = plan.description.curves
     whole = plan_frame(store, plan, widths=True)
@@ -113,6 +123,7 @@ def _write_comparison(store: Store, plan: Plan, folder: Path) -> ReportContext:
             *confusion_figures(predictions, data_sentence(comparison, setup)),
         ],
         folder / "figures",
+        figure_style=figure_style,
     )
     provenance = _provenance(plan, whole) | {"setup": facts}
     write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ablations.reporting.tables import Cell, Column, DisplayTable
 from xception.base import formatting as f
 
 __all__ = ["display_side_by_side", "side_by_side"]
@@ -37,8 +38,8 @@ def side_by_side(fixed: pd.DataFrame, tuned: pd.DataFrame, trials: pd.DataFrame)
     return parts[0].join(parts[1]).join(found).reset_index()
 
 
-def display_side_by_side(table: pd.DataFrame) -> str:
-    """Return the table as Markdown, in percent and percentage points."""
+def display_side_by_side(table: pd.DataFrame) -> DisplayTable:
+    """Return the table for people, in percent and percentage points."""
     rows = [
         {
             "Variant": row["variant"],
@@ -53,11 +54,18 @@ def display_side_by_side(table: pd.DataFrame) -> str:
             },
             "Learning rate, median": f"{row['learning_rate']:.3g}",
             "Weight decay, median": f"{row['weight_decay']:.2g}",
-            "Tuning trials": row["tuning_trials"],
+            "Tuning trials": str(row["tuning_trials"]),
         }
         for row in table.to_dict("records")
     ]
-    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+    words = ("Variant", "Verdict")
+    return DisplayTable(
+        caption="Each variant at the fixed recipe and at recipes tuned for it: every variant, the baseline included,"
+        " has the same number of tuning trials over learning rate and weight decay, on validation data. Differences are"
+        " from the baseline at its own recipe, with a 95 % interval; the recipes are medians over replicates.",
+        columns=tuple(Column(title=title, numeric=not title.startswith(words)) for title in rows[0]),
+        rows=tuple(tuple(Cell(text=text, order=text) for text in row.values()) for row in rows),
+    )
 
 
 def _effect(row: Mapping[Any, Any], name: str) -> str:

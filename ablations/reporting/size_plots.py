@@ -69,6 +69,7 @@ def size_plot(frame: pd.DataFrame, curve: Mapping[str, Any], held: pd.DataFrame)
         axes.set_xlabel(COSTS["macs"])
         axes.set_ylabel("test accuracy (%)")
         axes.margins(x=0.12, y=0.14)
+        style.within_percent(axes, "y")
         told = f.join_words(
             f"{row['variant']} {f.points(row['mean'])} pp ({row['verdict']})" for row in held.to_dict("records")
         )

@@ -11,12 +11,13 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from xception.base.drawing import load_matplotlib
 from xception.base.fonts import families, legible
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "finish",
     "legible",
     "new_figure",
+    "within_percent",
+    "without_words",
 ]
 
 COLUMN_WIDTH = 3.3  # inches: one column of a two-column paper
@@ -138,5 +141,33 @@ def finish(figure: Figure, *, title: str, note: str) -> Figure:
     lines = [line for part in legible(note).split("\n") for line in textwrap.wrap(part, int(width * 23.5))]
     figure.suptitle(heading, x=0.012, ha="left")
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", color="#444444", linespacing=1.25)
-    figure.set_figheight(figure.get_figheight() + 0.125 * (heading.count("\n") + 1) + 0.105 * len(lines))
+    figure.set_figheight(figure.get_figheight() + _height(heading, "\n".join(lines)))
     return figure
+
+
+def without_words(figure: Figure) -> tuple[str, str]:
+    """Take the title and the note from a finished figure, but for the key to numbered points, and return them: a paper
+    has them in its caption.
+    """
+    heading, note = figure.get_suptitle(), figure.get_supxlabel()
+    above, sign, key = f"\n{note}".partition("\n1  ")
+    kept = f"1  {key}" if sign else ""
+    with context():
+        figure.suptitle("")
+        figure.supxlabel(kept, x=0.012, ha="left", color="#444444", linespacing=1.25)
+    figure.set_figheight(figure.get_figheight() - _height(heading, note) + (_height("", kept) if kept else 0.0))
+    return heading.replace("\n", " "), above.replace("\n", " ").strip()
+
+
+def _height(heading: str, note: str) -> float:
+    """The room in inches that a title and a note of so many lines need."""
+    lines = [len(text.splitlines()) for text in (heading, note)]
+    return 0.125 * lines[0] + 0.105 * lines[1]
+
+
+def within_percent(axes: Axes, axis: Literal["x", "y"]) -> None:
+    """Let an axis of accuracies in percent begin and end no farther out than a mark at 0 or 100 needs."""
+    low, high = axes.get_xlim() if axis == "x" else axes.get_ylim()
+    room = 0.03 * (high - low)
+    ends = max(low, -room), min(high, 100 + room)
+    (axes.set_xlim if axis == "x" else axes.set_ylim)(*ends)

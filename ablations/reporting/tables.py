@@ -66,6 +66,7 @@ RUN_COLUMNS = (
 )
 CURVE_COLUMNS = ("key", "variant", "seed", "epoch", "train_loss", "val_loss", "val_accuracy")
 COUNTS = (*(column.name for column in COLUMNS if column.whole), "seed", "epoch")
+BUSY_SPREAD = 0.2  # width of a median's interval, as a fraction; rounds go on until it is 0.02, or time is up
 BUSY_LOAD = 2.0  # processes that ran or waited; the measurement itself is one
 LONG_TABLE = 40  # rows; more do not fit on a page
 
@@ -203,10 +204,19 @@ def display_table(comparison: pd.DataFrame, *, title: str, setup: str = "") -> D
 def _is_shown(column: TableColumn, table: pd.DataFrame) -> bool:
     if column.name not in table:
         return False
+    if column.name in ("num_collapsed", "success_rate") and not any_above_chance(table):
+        return False
     if column.name in UNSTEADY:
         causes = ("num_diverged",) if column.name == "delta_mean_at_chance" else ("num_diverged", "num_collapsed")
         return any((table[name] > 0).any() for name in causes if name in table)
     return not column.rare or bool((table[column.name] > 0).any())
+
+
+def any_above_chance(table: pd.DataFrame) -> bool:
+    """Return whether a trial of the comparison ended above chance; else a share of them says nothing of the variants,
+    as in runs so short that no network can do better than guessing.
+    """
+    return "success_rate" not in table or bool((table["success_rate"] > 0).any())
 
 
 def _cells(column: TableColumn, rows: Sequence[Mapping[Any, Any]], best: set[str]) -> list[Cell]:
@@ -273,10 +283,12 @@ def to_latex(table: DisplayTable, *, label: str) -> str:
 
 
 def to_html(table: DisplayTable, *, name: str = "comparison") -> str:
-    """Return a `<table>` with scopes and a caption; `name` begins the ids in it. The text of every cell is escaped."""
-    from ablations.reporting.templates import render
+    """Return a page with a `<table>` with scopes and a caption, in the style of the reports; `name` begins the ids in
+    it. The text of every cell is escaped.
+    """
+    from ablations.reporting.templates import read, render
 
-    return render("table.html.jinja", table=table, name=name)
+    return render("table_page.html.jinja", table=table, name=name, styles=read("report.css"))
 
 
 def write_tables(
@@ -342,6 +354,8 @@ def _caption(table: pd.DataFrame, title: str, best: set[str], setup: str) -> str
             )
     if (table["num_diverged"] > 0).any():
         sentences.append("Diverged trials are left out of Δ, and count at chance accuracy in the line beside it.")
+    if "success_rate" in table and table["success_rate"].notna().any() and not any_above_chance(table):
+        sentences.append("No trial ended above chance: validation accuracies are within what guessing reaches.")
     if (table["num_failed"] > 0).any():
         sentences.append("A failed trial drops its pair.")
     margins = sorted({float(m) for m in table["delta_margin"].dropna()})
@@ -364,15 +378,30 @@ def _caption(table: pd.DataFrame, title: str, best: set[str], setup: str) -> str
 
 
 def busy_sentence(table: pd.DataFrame) -> list[str]:
-    """Return a warning where the machine did other work while latency was measured; nothing where it did not."""
+    """Return a warning where the machine did other work while latency was measured, by its load or by how far the
+    medians' intervals reach; nothing where it did not.
+    """
     loads = [float(one) for one in table["latency_load"].dropna()] if "latency_load" in table else []
-    load = max(loads, default=0.0)
-    if load < BUSY_LOAD:
+    load, spread = max(loads, default=0.0), _latency_spread(table)
+    if load < BUSY_LOAD and spread < BUSY_SPREAD:
         return []
+    signs = [f"load {load:.1f}"] if loads else []
+    if spread >= BUSY_SPREAD:
+        signs.append(f"an interval as wide as {100 * spread:.0f} % of its median")
     return [
-        f"The machine was busy meanwhile (load {load:.1f}): these latencies are longer than on a quiet machine; compare"
-        " them with one another only."
+        f"The machine was busy meanwhile ({', '.join(signs)}): these latencies are longer than on a quiet machine;"
+        " compare them with one another only."
     ]
+
+
+def _latency_spread(table: pd.DataFrame) -> float:
+    """The widest interval of a median latency as a fraction of the median; 0 where none is known."""
+    names = ("latency_ci_low_ms", "latency_ci_high_ms", "latency_ms")
+    if any(name not in table for name in names):
+        return 0.0
+    low, high, median = (table[name].astype(float) for name in names)
+    widest = ((high - low) / median).max()
+    return float(widest) if f.is_number(widest) else 0.0
 
 
 def data_sentence(table: pd.DataFrame, setup: str = "") -> str:

@@ -46,7 +46,9 @@ def run_study(context: Context) -> Outcome:
     from ablations.reporting.results_folder import write_results
 
     measure_extras(plan, store, device=context.backend.own_device)
-    written = write_results(store, training.plan, context.options.out, tuned=tuned)
+    written = write_results(
+        store, training.plan, context.options.out, tuned=tuned, figure_style=plan.options.figure_style
+    )
     return Outcome(training=training, seconds=seconds, results=written)
 
 
@@ -93,7 +95,7 @@ def _write_so_far(context: Context, plan: Plan) -> None:
     """Write the results of a look while variants still train."""
     from ablations.reporting.results_folder import write_results
 
-    write_results(context.store, plan, context.options.out)
+    write_results(context.store, plan, context.options.out, figure_style=context.options.figure_style)
 
 
 def _num_to_train(plan: StudyPlan, store: Store) -> int:

@@ -154,4 +154,4 @@ def _plan(table: Table, definition: Definition) -> tuple[SearchPlan, Repair]:
 def _base() -> StudyPlan:
     """Data that nobody reads; a plan needs some."""
     with tempfile.TemporaryDirectory() as folder:
-        return plan_base("replay", "?", Options(scale="smoke", dataset="synthetic", out=Path(folder)))
+        return plan_base("replayed", "?", Options(scale="smoke", dataset="synthetic", out=Path(folder)))

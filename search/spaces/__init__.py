@@ -8,6 +8,7 @@ import pkgutil
 from pathlib import Path
 
 from search.design.space import Space
+from xception.base.suggestions import did_you_mean
 
 __all__ = ["get_space", "names"]
 
@@ -26,7 +27,10 @@ def get_space(name: str) -> Space:
     if name.endswith(".py"):
         return _from_file(Path(name))
     if name not in names():
-        raise ValueError(f"--space: {name!r} is not known; allowed: {', '.join(names())}, or a file that ends in .py")
+        raise ValueError(
+            f"--space: {name!r} is not known; allowed: {', '.join(names())}, or a file that ends in .py"
+            f"{did_you_mean(name, names())}"
+        )
     space: Space = importlib.import_module(f"search.spaces.{name}").SPACE
     return space
 

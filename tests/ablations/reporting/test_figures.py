@@ -297,3 +297,16 @@ def test_names_import_no_plotting() -> None:
 def test_verdicts_differ_in_shape_where_colour_is_lost() -> None:
     marks = list(style.VERDICT_MARKS.values())
     assert len({mark.marker for mark in marks}) == len(marks)
+
+
+def test_the_paper_style_has_neither_title_nor_note_and_writes_them_for_a_caption(tmp_path: Path) -> None:
+    few = frames.few_figures(CASES["normal"], COMPARISONS["normal"])
+    heights = [figure.figure.get_figheight() for figure in few]
+    saved = plots.save_figures(few, tmp_path, figure_style="paper")
+    for figure, height, files in zip(few, heights, saved, strict=True):
+        assert figure.figure.get_suptitle() == ""
+        assert not figure.figure.get_supxlabel() or figure.figure.get_supxlabel().startswith("1  ")
+        assert figure.figure.get_figheight() < height
+        caption = (tmp_path / f"{figure.name}.txt").read_text(encoding="utf-8")
+        assert "Data:" in caption
+        assert files.pdf.is_file()

@@ -7,6 +7,7 @@ import pytest
 
 from ablations.analysis.comparison import compare
 from ablations.reporting.side_by_side import display_side_by_side, side_by_side
+from ablations.reporting.tables import to_latex, to_markdown
 from tests import frames
 
 
@@ -29,7 +30,8 @@ def test_both_comparisons_stand_in_one_row() -> None:
     assert table.loc["none", "tuned_delta_mean"] == tuned["delta_mean"][1]
     assert list(table["learning_rate"]) == [0.1, 0.05]  # of equals the earlier trial
     assert list(table["tuning_trials"]) == [2, 2]
-    text = display_side_by_side(table.reset_index())
-    assert text.count("baseline") == 2
+    text = to_markdown(display_side_by_side(table.reset_index()))
+    assert text.partition("\n\n")[0].count("baseline") == 2
+    assert "Learning rate, median" in to_latex(display_side_by_side(table.reset_index()), label="tab:x")
     assert f"{100 * fixed['test_accuracy_mean'][0]:.2f}" in text
     assert pytest.approx(fixed["delta_mean"][1], abs=0.02) == -0.05

@@ -179,9 +179,24 @@ def test_an_unstable_variant_has_its_success_rate_and_second_line() -> None:
     people = tables.display_table(table, title="x")
     titles = [column.title for column in people.columns]
     cells = dict(zip(titles, [cell.text for cell in people.rows[1]], strict=True))
-    assert cells["Success (%)"].endswith("80 [28, 99]")
+    assert cells["Above chance (%)"].endswith("80 [28, 99]")
     assert cells["Δ with diverged at chance (pp)"].startswith("−")
-    assert "Success (%)" not in [c.title for c in tables.display_table(COMPARISON, title="x").columns]
+    assert "Above chance (%)" not in [c.title for c in tables.display_table(COMPARISON, title="x").columns]
+
+
+def test_where_no_trial_is_above_chance_the_caption_says_so_and_no_column_counts_them() -> None:
+    ended = {"num_collapsed": 2, "success_rate": 0.0, "success_ci_low": 0.0, "success_ci_high": 0.84}
+    people = tables.display_table(COMPARISON.assign(**ended), title="x")
+    assert not {"At chance", "Above chance (%)"} & {column.title for column in people.columns}
+    assert "No trial ended above chance" in people.caption
+
+
+@pytest.mark.parametrize(("load", "high", "is_busy"), [(0.5, 1.02, False), (0.5, 1.5, True), (9.0, 1.02, True)])
+def test_a_busy_machine_is_known_by_its_load_or_by_the_spread_of_latencies(
+    load: float, high: float, is_busy: bool
+) -> None:
+    table = COMPARISON.assign(latency_ms=1.0, latency_ci_low_ms=1.0, latency_ci_high_ms=high, latency_load=load)
+    assert bool(tables.busy_sentence(table)) == is_busy
 
 
 def test_the_caption_says_what_all_means() -> None:
@@ -225,7 +240,8 @@ def test_names_are_never_markup() -> None:
     people = tables.display_table(frames.comparison(frames.cases()["hostile"]), title="<i>t</i> & $")
     page = _Page()
     page.feed(tables.to_html(people))
-    assert set(page.tags) == {"table", "caption", "thead", "tbody", "tr", "th", "td", "strong"}
+    around = {"html", "head", "meta", "title", "style", "body", "main"}
+    assert set(page.tags) - around == {"table", "caption", "thead", "tbody", "tr", "th", "td", "strong"}
     for name in frames.HOSTILE:
         assert name in page.text
     markdown = tables.to_markdown(people)

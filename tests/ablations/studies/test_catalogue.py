@@ -266,3 +266,13 @@ def test_two_variants_of_the_same_trial_are_refused() -> None:
     study = own([Variant(name="a"), Variant(name="b", changes={"model.activation": "relu"})])
     with pytest.raises(ValueError, match="variants 'a' and 'b' come to the same trial"):
         design_study(study, Options(scale="smoke"), CIFAR10, None, STAND_INS)
+
+
+def test_an_own_study_with_the_name_of_one_in_the_catalogue_is_refused(tmp_path: Path) -> None:
+    source = Path(str(studies.__file__)).with_name("depth.py").read_text(encoding="utf-8")
+    own = tmp_path / "mine.py"
+    own.write_text(f"{source}\nfrom dataclasses import replace\nSTUDY = replace(STUDY, question='Mine?')\n")
+    with pytest.raises(ValueError, match="'depth' is not allowed; it is the name of a study in the catalogue"):
+        studies.get_study(str(own))
+    own.write_text(f"{source}\nfrom dataclasses import replace\nSTUDY = replace(STUDY, name='depth_of_mine')\n")
+    assert studies.get_study(str(own)).name == "depth_of_mine"
