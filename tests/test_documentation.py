@@ -191,7 +191,6 @@ def test_the_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
         "pip",
         "wheel",
         "--no-deps",
-        "--no-build-isolation",
         "-q",
         "-w",
         str(wheels),
