@@ -33,6 +33,9 @@ class Arguments(Options):
 
     study: str | None = None
     """Name of a study (see --list), or the path of a study file that ends in .py."""
+    resume_from: str | None = None
+    """Key of a trial, or its beginning, that goes on for more --epochs as a new trial; it was trained with a constant
+    rate, as --recipe stable has it."""
     dry_run: bool = False
     """Show the exact trials, which of them are stored, and what the rest will cost; train nothing."""
     list: bool = False
@@ -133,11 +136,19 @@ def _answer(arguments: Arguments, words: Sequence[str]) -> int:
         return report(
             study=arguments.study, out=arguments.out, store=arguments.store, figure_style=arguments.figure_style
         )
+    again = as_typed(words)
+    if arguments.resume_from is not None:
+        if arguments.study is not None:
+            raise ValueError(f"--study: {arguments.study!r} is not allowed beside --resume-from; one of the two")
+        from ablations.commands.resume import resume
+
+        options = selected(Options, arguments)
+        return resume(arguments.resume_from, options, dry_run=arguments.dry_run, again=again)
     if arguments.study is None:
         raise ValueError("--study: missing; give a name from --list, or use --list or --report")
     from ablations.commands.run import run
 
-    return run(arguments.study, selected(Options, arguments), dry_run=arguments.dry_run, again=as_typed(words))
+    return run(arguments.study, selected(Options, arguments), dry_run=arguments.dry_run, again=again)
 
 
 if __name__ == "__main__":

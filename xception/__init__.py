@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from xception.network import presets
     from xception.network.config import XceptionConfig
     from xception.network.model import Xception
-    from xception.network.weights import load_pretrained
+    from xception.network.weights import load_pretrained, to_timm
 
-__all__ = ["Xception", "XceptionConfig", "__version__", "load_pretrained", "presets"]
+__all__ = ["Xception", "XceptionConfig", "__version__", "load_pretrained", "presets", "to_timm"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,8 +26,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("xception.network.model").Xception
     if name == "XceptionConfig":
         return importlib.import_module("xception.network.config").XceptionConfig
-    if name == "load_pretrained":
-        return importlib.import_module("xception.network.weights").load_pretrained
+    if name in ("load_pretrained", "to_timm"):
+        return getattr(importlib.import_module("xception.network.weights"), name)
     if name == "presets":
         return importlib.import_module("xception.network.presets")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from ablations.running.run_study import Outcome, first_line, run_study
 from ablations.running.training import keys_without_network
 from ablations.studies import get_study
 
-__all__ = ["run"]
+__all__ = ["run", "run_plan"]
 
 DONE, SOME_FAILED = 0, 1
 
@@ -30,7 +30,11 @@ def run(study: str, options: Options, *, dry_run: bool = False, again: str = "")
     settings = expand(chosen, options)
     if len(settings) > 1:
         return _run_across(plan_across(chosen, options, unasked=dry_run), dry_run=dry_run, again=again)
-    plan = plan_study(chosen, settings[0].options if settings else options)
+    return run_plan(plan_study(chosen, settings[0].options if settings else options), dry_run=dry_run, again=again)
+
+
+def run_plan(plan: StudyPlan, *, dry_run: bool, again: str) -> int:
+    """Run a plan and print its table, or show what that would do; return the exit status."""
     if dry_run:
         return _show(plan)
     with open_context(plan) as context:

@@ -9,7 +9,7 @@ from typing import Any
 from ablations.records.record import Record
 from ablations.records.store import Store
 
-__all__ = ["show_trial"]
+__all__ = ["find_record", "show_trial"]
 
 _KEY_LENGTH = 64
 _MEASURED = (
@@ -24,7 +24,7 @@ def show_trial(store: Store, key: str, *, out: Path, as_json: bool) -> int:
     Raises:
         ValueError: no trial in the store, or more than one, has a key that begins so.
     """
-    record = _found(store, key)
+    record = find_record(store, key, "show")
     runs = sorted({plan.run for plan in store.plans() if any(m.key == record.key for m in plan.members)})
     network = out / "networks" / f"{record.key}.safetensors"
     row: dict[str, Any] = {
@@ -58,14 +58,19 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
-def _found(store: Store, key: str) -> Record:
+def find_record(store: Store, key: str, said_by: str) -> Record:
+    """Return the record whose key begins so; `said_by` is what the key was given to, for messages.
+
+    Raises:
+        ValueError: no trial in the store, or more than one, has such a key.
+    """
     start = key.lower()
     if not start or len(start) > _KEY_LENGTH or set(start) - set("0123456789abcdef"):
-        raise ValueError(f"show: {key!r} is not a key; 64 hexadecimal digits, or the first of them")
+        raise ValueError(f"{said_by}: {key!r} is not a key; 64 hexadecimal digits, or the first of them")
     found = store.keys(start)
     if len(found) != 1:
         several = ", ".join(k[:16] for k in found[:5])
         what = f"begins {len(found)} keys ({several}); more digits" if found else "is no trial"
-        raise ValueError(f"show: {key!r} {what} in {store.name}")
+        raise ValueError(f"{said_by}: {key!r} {what} in {store.name}")
     (record,) = store.get(found).values()
     return record

@@ -173,7 +173,7 @@ class Options(RunOptions):
     """Recipe-tuning trials given to every variant, the baseline included; 0 compares at the fixed recipe alone."""
     keep_weights: bool = False
     """Keep each trial's trained network as <out>/networks/KEY.safetensors, for `python -m xception predict`. A stored
-    trial without its network is trained once more; its record stays."""
+    trial without its network is trained once more; its record stays. What --resume-from continues from is kept too."""
     name: str | None = None
     """Name of the run and of its folder. Default: the study and what differs from CIFAR-10 at quick."""
     figure_style: FigureStyle = "report"

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from ablations.design.options import Options
+from ablations.design.resumed import epoch_to_continue_from
 from ablations.design.run_name import free_name
 from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial
@@ -79,6 +80,7 @@ class Context:
             weights=weights,
             keep_weights=keep_weights,
             trials=self.options.out / "trials",
+            keep_state_at=None if keep_weights is None else epoch_to_continue_from(trial),
         )
 
     def with_plan(self, plan: StudyPlan, display: Display | None = None) -> Context:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ablations.design.fixed_plan import fixed_plan
 from ablations.design.options import Options, RunOptions, selected
 from ablations.design.study import Design, Study, Variant
 from ablations.reporting.figures import StudyFigure, save_figures
@@ -30,7 +31,6 @@ from search.engine.running import accuracy_of
 from search.engine.samplers import trial_seed
 from search.engine.search_plan import BASELINE, plan_base, plan_search
 from search.engine.solving import counted
-from search.results.confirm import fixed_plan
 from search.results.plots import space_distribution
 from search.spaces import get_space
 from xception.base.files import write_atomically

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from ablations.design.fixed_plan import fixed_plan
 from ablations.design.options import Options, RunOptions, selected
 from ablations.design.study import Study, Variant
 from ablations.execution.progress import ProgressDisplay
@@ -19,7 +20,7 @@ from search.engine.ledger import Row
 from search.engine.optimize import Search
 from search.engine.search_plan import BASELINE, base_network, plan_base, plan_search
 from search.engine.solving import counted
-from search.results.confirm import CONFIRMATION_SEED, fixed_plan, winners
+from search.results.confirm import CONFIRMATION_SEED, winners
 from search.results.page import best_lines, write_page
 from search.results.results_folder import trials_frame, write_search
 from search.spaces import get_space

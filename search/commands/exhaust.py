@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed
+from ablations.design.fixed_plan import FixedPlan, fixed_plan
 from ablations.design.options import Options, RunOptions, selected
 from ablations.design.study import Design, Study, Variant
 from ablations.execution.backend import is_distributed
@@ -20,7 +21,6 @@ from search.benchmark.tabular import HELD_OUT, Table
 from search.design.options import ExhaustOptions
 from search.engine.rungs import decay_epochs, rungs, with_stable_rate
 from search.engine.search_plan import BASELINE, base_network, plan_base
-from search.results.confirm import FixedPlan, fixed_plan
 from search.spaces import get_space
 from xception.base.files import write_atomically
 from xception.train.recipe import Stable

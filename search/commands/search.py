@@ -28,7 +28,14 @@ from search.engine.search_plan import BASELINE, SearchPlan, base_network, plan_b
 from search.engine.suggestions import Scores
 from search.results.confirm import confirmation_plan, winners
 from search.results.page import ablation_command, best_lines, notes, write_page
-from search.results.results_folder import correlations, search_folder, trials_frame, write_confirmation, write_search
+from search.results.results_folder import (
+    correlations,
+    search_folder,
+    trials_frame,
+    write_confirmation,
+    write_networks,
+    write_search,
+)
 from search.spaces import get_space
 from xception.base.canonical import canonical_json
 
@@ -55,6 +62,8 @@ def run_search(options: SearchOptions, command: str) -> int:
             f"--confirm-seeds: {options.confirm_seeds} has no effect with --confirm 0; leave it out, or --confirm 1"
             " or more"
         )
+    if options.confirm == 0 and options.keep_weights:
+        raise ValueError("--keep-weights: has no effect with --confirm 0, which trains no winners; --confirm 1 or more")
     for proxy in names_in(options.proxies):
         if proxy not in PROXIES:
             raise ValueError(f"--proxies: {proxy!r} is not known; allowed: {', '.join(PROXIES)}")
@@ -204,6 +213,8 @@ def _conclude(search: Search, context: Context, options: SearchOptions, command:
         print((results / "table.md").read_text(encoding="utf-8"))
         for line in write_confirmation(folder, search, chosen, confirmation, context.store):
             print(line)
+        if options.keep_weights:
+            write_networks(folder, chosen, confirmation)
         confirmed = pd.read_csv(results / "table.csv")
         write_page(search, folder, trials_frame(search), command=command, confirmation=confirmed)
         print(f"Ablate around what was found: {ablation_command(search, folder, chosen)}", file=sys.stderr)

@@ -61,6 +61,9 @@ class SearchOptions(RunOptions):
     """Turn away candidates below the lower quarter of those trained so far by this proxy, or by the predictor."""
     confirm: int = 3
     """How many winners are trained again with fresh seeds beside the network that the search began with; 0 for none."""
+    keep_weights: bool = False
+    """Keep the winners' trained networks as <out>/networks/KEY.safetensors, and the first seed's beside each winner's
+    config in best/."""
     confirm_seeds: int | None = None
     """Fresh seeds of each, instead of the scale's number of seeds."""
     optuna_db: Path | None = None

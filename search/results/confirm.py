@@ -7,12 +7,10 @@ verdicts. Its table is the result of a search.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from ablations.design.study import Design, Study, Variant
-from ablations.design.study_plan import StudyPlan
+from ablations.design.fixed_plan import FixedPlan, fixed_plan
+from ablations.design.study import Study, Variant
 from ablations.statistics.pareto import front
 from search.design.definition import Definition
 from search.engine.ledger import Row
@@ -20,42 +18,10 @@ from search.engine.search_plan import BASELINE, SearchPlan
 from xception.base.canonical import from_json
 from xception.network.config import XceptionConfig
 
-__all__ = ["CONFIRMATION_SEED", "FixedPlan", "confirmation_plan", "fixed_plan", "losses", "winners"]
+__all__ = ["CONFIRMATION_SEED", "confirmation_plan", "losses", "winners"]
 
 # Ablations and searches use seeds from 0, recipe tuning from 10,000.
 CONFIRMATION_SEED = 20_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedPlan(StudyPlan):
-    """The plan of a study that is in no catalogue: with given seeds, and the command that asks for it again."""
-
-    asked_by: str
-    seed_range: range
-
-    @property
-    def is_sequential(self) -> bool:
-        """Whether the number of seeds is decided as results come in: it is not."""
-        return False
-
-    @property
-    def seeds(self) -> range:
-        """The seeds of every variant."""
-        return self.seed_range
-
-    @property
-    def command(self) -> str:
-        """The command that asks for this run again."""
-        return self.asked_by
-
-
-def fixed_plan(base: StudyPlan, study: Study, designs: dict[str, Design], *, seeds: range, command: str) -> FixedPlan:
-    """Return the plan of some designs on the data of another plan, with a folder of its own beside that plan's."""
-    kept = {field.name: getattr(base, field.name) for field in dataclasses.fields(StudyPlan)}
-    run = base.run.replace(base.study.name, study.name, 1)
-    return FixedPlan(
-        **{**kept, "study": study, "designs": designs, "asked_by": command, "seed_range": seeds, "run": run}
-    )
 
 
 def losses(row: Row, definition: Definition) -> tuple[float, ...]:

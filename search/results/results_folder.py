@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from ablations.design.fixed_plan import FixedPlan
 from ablations.records.store import Store
 from ablations.reporting.figures import StudyFigure, save_figures
 from ablations.reporting.own_files import MANIFEST, replacing_own_files
@@ -24,11 +25,19 @@ from search.engine.optimize import Search
 from search.engine.proxies import rank_correlation
 from search.engine.running import accuracy_of
 from search.engine.search_plan import SearchPlan
-from search.results.confirm import FixedPlan, losses
+from search.results.confirm import losses
 from search.results.plots import front_over_time, history_plot, hypervolume_plot, importance_plot
-from xception.base.files import write_atomically
+from xception.base.files import write_atomic, write_atomically
 
-__all__ = ["correlations", "front_rows", "search_folder", "trials_frame", "write_confirmation", "write_search"]
+__all__ = [
+    "correlations",
+    "front_rows",
+    "search_folder",
+    "trials_frame",
+    "write_confirmation",
+    "write_networks",
+    "write_search",
+]
 
 
 def trials_frame(search: Search) -> pd.DataFrame:
@@ -161,6 +170,17 @@ def write_confirmation(
         f"{row['val_accuracy_fresh']:.2%} as the mean of {row['n']} fresh seeds"
         for row in rows
     ]
+
+
+def write_networks(folder: Path, winners: Sequence[Row], confirmation: FixedPlan) -> None:
+    """Copy the network that each winner's first fresh seed trained beside its config, where it was kept."""
+    trials = confirmation.trials()
+    for row in winners:
+        key = trials[f"candidate {row.number}", confirmation.seeds[0]].key
+        kept = confirmation.options.networks / f"{key}.safetensors"
+        if kept.is_file():
+            with write_atomic(folder / "best" / f"candidate_{row.number}.safetensors") as file:
+                file.write(kept.read_bytes())
 
 
 def _importances(search: Search) -> dict[str, dict[str, float]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmarks.peers import draw, images, relative_error, settle, spread
 from tests.networks import xception_preset
 from xception.network.model import Xception
-from xception.network.weights import convert, load_pretrained
+from xception.network.weights import convert, load_pretrained, save, to_timm
 
 pytestmark = pytest.mark.numeric
 
@@ -131,3 +131,29 @@ def test_same_gradients() -> None:
     for name, value in ours.named_buffers():
         if name.endswith(("running_mean", "running_var")):
             assert relative_error(value, expected[name]) <= 1e-9, name
+
+
+def test_timm_loads_a_file_of_ours(pair: tuple[Xception, nn.Module], tmp_path: Path) -> None:
+    ours, theirs = pair
+    save(ours, tmp_path / "ours.safetensors")
+    weights = to_timm(tmp_path / "ours.safetensors")
+    assert weights.keys() == theirs.state_dict().keys()
+    for name, tensor in theirs.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal(weights[name], tensor.float()), name
+
+
+def test_two_lines_load_a_network_of_few_classes(tmp_path: Path) -> None:
+    ours = Xception(xception_preset("timm_legacy").for_data(num_classes=5, in_channels=3, input_size=96)).eval()
+    save(ours, tmp_path / "ours.safetensors")
+    model = timm.create_model("legacy_xception", num_classes=5).eval()
+    model.load_state_dict(to_timm(tmp_path / "ours.safetensors"))
+    x = images(96).float()
+    with torch.inference_mode():
+        assert relative_error(ours(x), model(x)) <= 1e-4
+
+
+def test_a_network_that_timm_lacks_is_refused(tmp_path: Path) -> None:
+    save(Xception(xception_preset("cifar_tiny")), tmp_path / "tiny.safetensors")
+    with pytest.raises(ValueError, match=r"a network that timm does not have; allowed: legacy_xception"):
+        to_timm(tmp_path / "tiny.safetensors")

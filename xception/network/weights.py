@@ -23,13 +23,24 @@ import torch
 from torch import Tensor, nn
 
 from xception.base.canonical import canonical_json, from_json
+from xception.network import presets
 from xception.network.config import XceptionConfig
 from xception.network.foreign_keys import adapted_input, recognised, unnested, with_positions
 from xception.network.key_maps import keras_layers, keras_name, timm_aligned_name, timm_legacy_name
 from xception.network.model import Xception
 from xception.network.transfer import head_prefix
 
-__all__ = ["HUB_NAMES", "Loaded", "convert", "find_network", "load_pretrained", "load_xception", "read", "save"]
+__all__ = [
+    "HUB_NAMES",
+    "Loaded",
+    "convert",
+    "find_network",
+    "load_pretrained",
+    "load_xception",
+    "read",
+    "save",
+    "to_timm",
+]
 
 HUB_NAMES = (
     "legacy_xception.tf_in1k",
@@ -39,6 +50,15 @@ HUB_NAMES = (
     "xception71.tf_in1k",
 )
 SUFFIXES = (".safetensors", ".pth", ".pt", ".h5")
+# Presets that are networks of timm: what they are called there, and what their tensors are.
+_IN_TIMM = {
+    "timm_legacy": ("legacy_xception", timm_legacy_name),
+    "aligned41": ("xception41", timm_aligned_name),
+    "aligned65": ("xception65", timm_aligned_name),
+    "aligned71": ("xception71", timm_aligned_name),
+    "aligned41p": ("xception41p", timm_aligned_name),
+    "aligned65p": ("xception65p", timm_aligned_name),
+}
 FOLDER = "networks"  # below the folder of results: what --keep-weights keeps
 KEY_LENGTH = 64
 
@@ -204,6 +224,28 @@ def load_xception(path: Path) -> Xception:
         raise ValueError(f"weights: {str(path)!r} holds no Xception: {error}") from None
     load_pretrained(model, path)
     return model.eval()
+
+
+def to_timm(path: str | Path) -> dict[str, Tensor]:
+    """Return the weights in a `.safetensors` file of this project under the names of the same network in timm.
+
+    `timm.create_model(NAME, num_classes=N).load_state_dict(to_timm(FILE))` loads them.
+
+    Raises:
+        ValueError: the file cannot be read, or timm has no such network.
+    """
+    model = load_xception(Path(path))
+    config = model.config
+    for preset, (name, rename) in _IN_TIMM.items():
+        theirs = presets.get(preset)
+        assert isinstance(theirs, XceptionConfig)
+        size = {"num_classes": config.num_classes, "in_channels": config.in_channels, "input_size": config.input_size}
+        if config == theirs.replace(**size):
+            out = {rename(ours, config): tensor for ours, tensor in model.state_dict().items()}
+            assert None not in out, f"{name} lacks a tensor of {preset}"
+            return {other: tensor for other, tensor in out.items() if other is not None}
+    known = ", ".join(f"{name} ({preset})" for preset, (name, _) in _IN_TIMM.items())
+    raise ValueError(f"weights: {str(path)!r} holds a network that timm does not have; allowed: {known}")
 
 
 def find_network(key: str, folders: Iterable[Path]) -> Path:

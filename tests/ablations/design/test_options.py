@@ -19,7 +19,16 @@ def names(kind: type) -> set[str]:
 
 
 def test_command_lines_share_the_options_of_a_run() -> None:
-    assert names(Arguments) - names(Options) == {"study", "list", "fields", "report", "dry_run", "json", "recipes"}
+    assert names(Arguments) - names(Options) == {
+        "study",
+        "list",
+        "fields",
+        "report",
+        "dry_run",
+        "json",
+        "recipes",
+        "resume_from",
+    }
     assert names(RunOptions) <= names(Options) & names(SearchOptions) & names(ExhaustOptions)
 
 
