@@ -19,6 +19,8 @@ from search.engine.search_plan import BASELINE, SearchPlan, plan_base, plan_sear
 from search.spaces import get_space
 from xception.network.closed_form import Complexity, complexity
 from xception.network.config import XceptionConfig
+from xception.network.model import Xception
+from xception.network.weights import save
 
 
 class Killed(Exception):  # noqa: N818 - stands for the end of the process
@@ -95,6 +97,10 @@ class Simulated:
             self.trained.append(task.key)
             if self._killed_at is not None and len(self.trained) >= self._killed_at:
                 raise Killed
+            if task.weights_path is not None:
+                assert isinstance(task.trial.model, XceptionConfig)
+                task.weights_path.parent.mkdir(parents=True, exist_ok=True)
+                save(Xception(task.trial.model), task.weights_path)
             yield Finished(record_of(task.trial, self._accuracy(task.trial), test_accuracy=self._test_accuracy))
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from xception.base.completion import command_to_complete, complete, is_completing
+from xception.base.suggestions import did_you_mean
 from xception.base.version import __version__
 
 __all__ = ["POSITIONAL", "choose_command", "ending_with_the_reader", "invocation", "parse", "refuse", "with_value"]
@@ -256,7 +257,8 @@ def _converter(kinds: list[Any]) -> Callable[[str], Any]:
         allowed = [
             ", ".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _NAMES[kind] for kind in kinds
         ]
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; {', or '.join(allowed)}")
+        words = [str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; {', or '.join(allowed)}{did_you_mean(text, words)}")
 
     return convert
 

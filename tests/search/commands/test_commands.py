@@ -17,8 +17,9 @@ from search.engine.search_plan import SearchPlan
 from search.engine.solving import counted
 from tests.command import call, run_folder
 from tests.search.simulated import Simulated
-from xception.base.canonical import canonical_json
+from xception.base.canonical import canonical_json, from_json
 from xception.network.config import XceptionConfig
+from xception.network.weights import load_xception
 
 ONE = ("--space", "table", "--trials", "1")
 SMOKE = ("--scale", "smoke", "--dataset", "synthetic")
@@ -53,6 +54,7 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
         "3",
         "--max-macs",
         "20M",
+        "--keep-weights",
         "--optuna-db",
         str(tmp_path / "optuna.db"),
     ]
@@ -77,7 +79,12 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
     assert "The search cost 6.0 whole trainings" in printed
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.index('id="confirmed"') < page.index('id="best-networks"') < page.index('id="all"')
-    assert "python run_ablation.py --study activation --preset" in page
+    assert "python run_ablation.py --study activation --dataset synthetic --scale smoke --preset" in page
+    networks = sorted((folder / "best").glob("*.safetensors"))
+    assert len(networks) == 2
+    for path in networks:
+        assert load_xception(path).config == from_json(XceptionConfig, path.with_suffix(".json").read_text())
+    assert len(list((tmp_path / "networks").iterdir())) == 3 * 3  # three fresh seeds of two winners and the baseline
     best = sorted((folder / "best").glob("*.json"))
     described = json.loads(call("-m", "xception", "describe", "--config", str(best[0]), "--json").stdout)
     number = int(best[0].stem.removeprefix("candidate_"))
