@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,13 @@ from ablations.design.options import Options
 from ablations.design.study_plan import plan_study
 from ablations.design.trial import Trial
 from ablations.execution.backend import Backend
+from ablations.execution.events import Event, Finished, Started
+from ablations.execution.task import Task
 from ablations.records.store import Store
 from ablations.running.context import Context
 from ablations.running.tuning import TUNING_SEED, tune
 from ablations.studies import get_study
-from tests.search.simulated import Simulated
+from tests.search.simulated import Simulated, record_of
 from tests.trials import RecordingDisplay
 
 NUM_TRIALS = 6
@@ -43,6 +45,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def context(store: Store, executor: Simulated) -> Context:
     backend = Backend(executor=executor, device="cpu", own_device="cpu")
     return Context(plan=PLAN, store=store, backend=backend, display=RecordingDisplay())
+
+
+class Failing(Simulated):
+    """An executor whose every trial fails."""
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        for task in tasks:
+            yield Started(task.key)
+            yield Finished(record_of(task.trial, 0.0, status="failed"))
 
 
 def test_every_variant_has_the_same_budget_and_ends_at_its_own_best_recipe(store: Store) -> None:
@@ -86,3 +97,12 @@ def test_the_fixed_recipe_wins_where_no_other_is_better(store: Store) -> None:
     opened = context(store, Simulated(lambda trial: 0.5 if trial.key in fixed else 0.0))
     tuned = tune(opened, 3)
     assert [recipe.optimizer.learning_rate for recipe in tuned.recipes.values()] == pytest.approx([FIXED] * 4)
+
+
+def test_tuning_trials_that_fail_are_counted_and_tried_again(store: Store) -> None:
+    tuned = tune(context(store, Failing()), 2)
+    num_trials = len(tuned.trials)
+    assert (tuned.num_trained, tuned.num_stored, tuned.num_failed) == (0, 0, num_trials)
+    again = tune(context(store, Simulated(accuracy)), 2)
+    assert (again.num_stored, again.num_failed) == (0, 0)
+    assert again.num_trained == num_trials

@@ -137,7 +137,7 @@ CHANGES: dict[str, Any] = {
     "mode": "training",
     "batch_size": 2,
     "precision": "bfloat16",
-    "memory_format": "channels_last",
+    "memory_format": "nchw",
     "execution": "compiled",
     "num_threads": 2,
     "relative_width": 0.1,
@@ -158,7 +158,7 @@ def test_every_field_of_the_protocol_changes_its_key() -> None:
 def test_a_change_of_meaning_changes_every_key(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = presets.get("cifar_tiny")
     before = measurement_key(tiny, SHAPE, "cpu", QUICK)
-    monkeypatch.setattr("xception.profile.protocol._SEMANTICS", 2)
+    monkeypatch.setattr("xception.profile.protocol._SEMANTICS", 1_000)
     assert measurement_key(tiny, SHAPE, "cpu", QUICK) != before
 
 
