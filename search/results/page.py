@@ -17,7 +17,7 @@ import pandas as pd
 
 from ablations.design.study_plan import plan_study
 from ablations.reporting.tables import Cell, Column, DisplayTable
-from ablations.reporting.templates import environment, read, render
+from ablations.reporting.templates import environment, read
 from ablations.studies import get_study
 from search.engine.ledger import Row
 from search.engine.optimize import Search
@@ -164,6 +164,9 @@ def _rows_frame(search: Search, rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(known)
 
 
+_TABLE = '{% from "table.html.jinja" import comparison_table %}{{ comparison_table(table, name) }}'
+
+
 def _table(name: str, frame: pd.DataFrame, caption: str) -> object:
     from markupsafe import Markup
 
@@ -173,7 +176,8 @@ def _table(name: str, frame: pd.DataFrame, caption: str) -> object:
     )
     rows = tuple(tuple(_cell(value) for value in row) for row in frame.itertuples(index=False))
     table = DisplayTable(caption=caption, columns=columns, rows=rows)
-    return Markup(render("table.html.jinja", table=table, name=name))
+    template = environment().from_string(_TABLE)
+    return Markup(template.render(table=table, name=name))
 
 
 def _cell(value: object) -> Cell:
