@@ -37,7 +37,7 @@ def confusion_plot(confusion: pd.DataFrame, *, data: str) -> Figure | None:
     first = own[own["variant"] == own["variant"].iloc[0]]
     load_matplotlib()
     with style.context():
-        across = min(3, len(names) + 1)
+        across = min(3, len(names) + 1) if len(names) != 3 else 2
         down = -(-(len(names) + 1) // across)
         figure = style.new_figure(down * (SIDE + 0.75) + 0.2, width=style.FULL_WIDTH)
         axes = list(np.ravel(figure.subplots(down, across, squeeze=False)))

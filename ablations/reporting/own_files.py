@@ -30,6 +30,7 @@ _NAMES = (
     "confusion.csv",
     "agreement.csv",
     "examples.csv",
+    "pareto.csv",
     "report.html",
     "figures/strip.png",
 )

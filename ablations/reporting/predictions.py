@@ -90,7 +90,7 @@ def _agreement(agreement: pd.DataFrame) -> DisplayTable:
     ]
     return _table(
         "Agreement: the share of test images that two networks give the same class, right or wrong. A variant that"
-        " agrees with its baseline as two seeds of the baseline agree with each other has not learned anything else.",
+        " agrees with its baseline as much as two seeds of the baseline do differs from it no more than another seed.",
         ("Variant", "Baseline"),
         ("With the baseline, same seed (%)", "Other seed (%)", "Variant's own seeds (%)", "Baseline's seeds (%)", "n"),
         rows,

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.analysis.families import page_comparisons
+from ablations.reporting.methods import bibtex, methods_paragraph
 from ablations.reporting.plot_rows import references
 from ablations.reporting.predictions import display_predictions, without_predictions
 from ablations.reporting.tables import Cell, Column, DisplayTable, any_above_chance, data_sentence, display_table
@@ -44,7 +45,7 @@ class ReportContext:
     `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` says what the runner
     knows of budget, matching and tuning, `notices` what the reader must see first, `setup` what was trained, `changes`
     the fields that each variant changes, `left_out` the variants that cannot exist here, `effects` those of a
-    factorial, `predictions` what the kept predictions say.
+    factorial, `predictions` what the kept predictions say, `front` how sure the front of accuracy against costs is.
     """
 
     study: str
@@ -63,6 +64,7 @@ class ReportContext:
     left_out: Mapping[str, str] = field(default_factory=dict)
     effects: DisplayTable | None = None
     predictions: PredictionTables | None = None
+    front: DisplayTable | None = None
     citation: str = CITATION
 
 
@@ -145,6 +147,8 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
         "figures": [embedded(figure) for figure in context.figures],
         "predictions": None if context.predictions is None else display_predictions(context.predictions),
         "without": "" if context.predictions is None else without_predictions(context.predictions),
+        "methods": methods_paragraph(frame, comparison, setup=context.setup, environment=context.environment),
+        "bibtex": bibtex(context.study, frame),
         "seeds": _seed_table(frame),
         "fairness": _fairness_table(frame, comparison, baselines),
         "recipes": _recipe_sentence(frame),

@@ -21,6 +21,7 @@ from ablations.design.setup import setup_sentence
 from ablations.reporting.distances import write_distances
 from ablations.reporting.extras import write_extras
 from ablations.reporting.figures import confusion_figures, distance_figures, save_figures, study_figures
+from ablations.reporting.front import display_front, front_table
 from ablations.reporting.own_files import replacing_own_files
 from ablations.reporting.predictions import write_predictions
 from ablations.reporting.report import ReportContext, write_report, write_store_report
@@ -114,6 +115,8 @@ def _write_comparison(store: Store, plan: Plan, folder: Path, figure_style: Figu
     write_tables(comparison, folder, title=plan.description.question, label=f"tab:{plan.study}", setup=setup)
     write_runs(whole, folder)
     predictions = write_predictions(plan, frame, folder)
+    front = front_table(frame, comparison)
+    write_atomically(folder / "pareto.csv", csv_text(front))
     effects = write_extras(store, plan, frame, comparison, folder)
     held = write_distances(whole, curves, folder) if curves else None
     figures = save_figures(
@@ -144,6 +147,7 @@ def _write_comparison(store: Store, plan: Plan, folder: Path, figure_style: Figu
         left_out=plan.description.left_out,
         effects=effects,
         predictions=predictions,
+        front=display_front(front),
     )
 
 

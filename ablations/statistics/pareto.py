@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["dominates", "front", "pareto_front"]
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["dominates", "front", "front_probability", "pareto_front"]
 
 Point = Sequence[float]
 
@@ -31,3 +34,31 @@ def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
     points = [(cost, -value) for cost, value in zip(costs, values, strict=True)]
     first = {points[i]: i for i in reversed(front(points))}
     return [first[point] for point in sorted(first)]
+
+
+def front_probability(
+    costs: Sequence[float], values: ArrayLike, generator: np.random.Generator, draws: int = 4000
+) -> NDArray[np.float64]:
+    """Return the probability of each candidate to be on the front of cost against the true mean of `values`
+    (candidates, seeds), costs being known; NaN below two seeds.
+
+    The means are drawn together from Student's t about their estimates, with the covariance that the seeds show, so
+    what seeds have in common moves no candidate past another. It is the posterior under a flat prior, and with few
+    seeds as wide as they are few.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    n = x.shape[1]
+    if n < 2:
+        return np.full(len(x), np.nan)
+    deviations = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(n * (n - 1))
+    scale = np.sqrt((n - 1) / generator.chisquare(n - 1, size=draws))
+    means = x.mean(axis=1, keepdims=True) + deviations @ generator.standard_normal((n, draws)) * scale
+    kept = np.empty(means.shape, dtype=np.bool_)
+    best = np.full(draws, -np.inf)  # of all that cost less
+    known = np.asarray(costs, dtype=np.float64)
+    for cost in np.unique(known):
+        own = np.flatnonzero(known == cost)
+        most = means[own].max(axis=0)
+        kept[own] = (means[own] >= most) & (means[own] > best)
+        best = np.maximum(best, most)
+    return np.asarray(kept.mean(axis=1))

@@ -19,6 +19,7 @@ from selenium.webdriver import Chrome
 from ablations.analysis.predictions import prediction_tables
 from ablations.reporting import figures as plots
 from ablations.reporting import report
+from ablations.reporting.front import display_front, front_table
 from tests import frames
 
 HERE = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
@@ -50,6 +51,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 comparison=comparison,
                 figures=plots.save_figures(figures, folder / name),
                 predictions=predictions,
+                front=display_front(front_table(frame, comparison)),
             )
         )
         report.write_report(contexts[-1], folder / f"{name}.html")

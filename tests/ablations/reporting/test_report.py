@@ -14,6 +14,7 @@ import pytest
 from ablations.analysis.predictions import prediction_tables
 from ablations.reporting import figures as plots
 from ablations.reporting import report
+from ablations.reporting.front import display_front, front_table
 from tests import frames
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -60,6 +61,7 @@ def context(frame: pd.DataFrame, folder: Path, **more: object) -> report.ReportC
         "comparison": comparison,
         "figures": plots.save_figures(few, folder),
         "predictions": prediction_tables(frame),
+        "front": display_front(front_table(frame, comparison)),
         **more,
     }
     return report.ReportContext(**values)
@@ -95,6 +97,8 @@ def test_every_case_gives_a_whole_page(case: tuple[str, pd.DataFrame, Page]) -> 
         "Fairness",
         "Diverged and failed trials",
         "Missing trials",
+        "Methods, to paste",
+        "@misc{xception_ablations",
         "Environment",
         "python run_ablation.py --study residuals",
         "Cite as:",

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from optuna._hypervolume import compute_hypervolume
+from scipy import stats
 
-from ablations.statistics.pareto import dominates, front
+from ablations.statistics.pareto import dominates, front, front_probability
 from search.results.confirm import CONFIRMATION_SEED, confirmation_plan, losses, winners
 from search.results.plots import hypervolume
 from tests.search.simulated import Simulated, make_plan, run_search
@@ -76,3 +77,25 @@ def test_winners_are_confirmed_with_seeds_that_no_search_saw(tmp_path: Path) -> 
     assert not searched & {trial.key for trial in trials.values()}
     assert study.command == "again"
     assert not study.is_sequential  # at quick a study is, by default
+
+
+def test_a_front_is_as_sure_as_a_t_test_says() -> None:
+    cheap, dear = np.array([0.80, 0.82, 0.81, 0.83]), np.array([0.81, 0.82, 0.83, 0.83])
+    found = front_probability([1, 2], [cheap, dear], np.random.default_rng(0), draws=200_000)
+    differences = dear - cheap
+    t = differences.mean() / (differences.std(ddof=1) / np.sqrt(4))
+    assert found[0] == 1  # nothing costs less
+    assert found[1] == pytest.approx(stats.t.cdf(t, 3), abs=0.004)
+
+
+def test_what_all_seeds_share_makes_a_front_no_less_sure() -> None:
+    apart = np.array([[0.7, 0.9, 0.8], [0.71, 0.92, 0.81], [0.6, 0.8, 0.7]])
+    assert front_probability([1, 2, 3], apart, np.random.default_rng(0)).tolist()[0] == 1
+    assert front_probability([1, 2, 3], apart, np.random.default_rng(0))[2] < 0.01
+    assert np.isnan(front_probability([1, 2], [[0.5], [0.6]], np.random.default_rng(0))).all()
+
+
+def test_of_equal_costs_only_the_best_is_on_the_front() -> None:
+    found = front_probability([5, 5], [[0.8, 0.7, 0.9], [0.7, 0.8, 0.9]], np.random.default_rng(1), draws=100_000)
+    assert found.sum() == pytest.approx(1)
+    assert found[0] == pytest.approx(0.5, abs=0.01)
