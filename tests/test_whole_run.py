@@ -39,7 +39,7 @@ def test_the_folder_is_whole(out: Path) -> None:
         "report.html",
         "provenance.json",
     } <= names
-    assert {p.suffix for p in (folder / "figures").iterdir()} == {".png", ".svg", ".pdf"}
+    assert {p.suffix for p in (folder / "figures").iterdir()} == {".png", ".svg", ".pdf", ".csv"}
     runs, curves = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "curves.csv")
     assert len(runs) == 4
     assert runs["key"].is_unique

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-__all__ = ["factor_heat_map", "factor_pairs", "interaction_plot"]
+__all__ = ["factor_cells", "factor_heat_map", "factor_pairs", "interaction_plot"]
 
 
 def factor_pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
@@ -43,7 +43,7 @@ def factor_heat_map(frame: pd.DataFrame, rows: str, columns: str) -> Figure:
     load_matplotlib()
     import seaborn as sns
 
-    cells = _cells(frame, rows, columns)
+    cells = factor_cells(frame, rows, columns)
     means = cells.groupby([rows, columns], sort=False)["percent"].mean().unstack(columns, sort=False)
     counts = cells.groupby([rows, columns], sort=False)["percent"].size()
     with style.context():
@@ -87,7 +87,7 @@ def interaction_plot(frame: pd.DataFrame, across: str, lines: str) -> Figure:
     """
     from scipy import stats
 
-    cells = _cells(frame, across, lines)
+    cells = factor_cells(frame, across, lines)
     positions = {level: i for i, level in enumerate(dict.fromkeys(cells[across]))}
     groups = list(dict.fromkeys(cells[lines]))
     with style.context():
@@ -147,7 +147,12 @@ def interaction_plot(frame: pd.DataFrame, across: str, lines: str) -> Figure:
         )
 
 
-def _cells(frame: pd.DataFrame, *factors: str) -> pd.DataFrame:
+def factor_cells(frame: pd.DataFrame, *factors: str) -> pd.DataFrame:
+    """Return the trials that ended, with a column for the level of each factor.
+
+    Raises:
+        ValueError: no trial has levels of all of them.
+    """
     done = counted(frame)
     for name in factors:
         done[name] = [str(v[name]) if isinstance(v, dict) and name in v else None for v in done["levels"]]

@@ -35,11 +35,12 @@ PAIRS = 3  # pairs of factors that get figures
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFigure:
-    """A figure, the name of its files, and the text that stands for it."""
+    """A figure, the name of its files, the text that stands for it, and the numbers that it draws."""
 
     name: str
     alt: str
     figure: Figure
+    data: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,10 @@ def distance_figures(
                 f"Test accuracy against MACs of {curve['baseline']} at several widths, and of"
                 f" {f.join_words(curve['variants'])}; the distances are in distances.csv."
             )
-            figures.append(StudyFigure(name="distances" + (f"_{number + 1}" if number else ""), alt=alt, figure=figure))
+            name = "distances" + (f"_{number + 1}" if number else "")
+            drawn = frame[frame["variant"].isin([curve["baseline"], *curve["widths"], *curve["variants"]])]
+            data = drawn[["variant", "seed", "macs", "test_accuracy"]]
+            figures.append(StudyFigure(name=name, alt=alt, figure=figure, data=data))
     return figures
 
 
@@ -91,13 +95,14 @@ def confusion_figures(tables: PredictionTables, data: str) -> list[StudyFigure]:
         "Heat maps of the baseline's confusion matrix and of each variant's difference from it; the numbers are in"
         " confusion.csv."
     )
-    return [] if figure is None else [StudyFigure(name="confusion", alt=alt, figure=figure)]
+    return [] if figure is None else [StudyFigure(name="confusion", alt=alt, figure=figure, data=tables.confusion)]
 
 
 def save_figures(
     figures: Iterable[StudyFigure], folder: Path, *, figure_style: FigureStyle = "report"
 ) -> list[SavedFigure]:
-    """Write each figure as `NAME.png` (300 dots per inch), `NAME.svg` and `NAME.pdf` (fonts embedded) into a folder.
+    """Write each figure as `NAME.png` (300 dots per inch), `NAME.svg` and `NAME.pdf` (fonts embedded) into a folder,
+    and the numbers that it draws as `NAME.csv`.
 
     With the style `paper` they have neither title nor note; `NAME.txt` has both, for a caption.
     """
@@ -106,7 +111,11 @@ def save_figures(
 
 
 def save_figure(figure: StudyFigure, folder: Path, *, figure_style: FigureStyle = "report") -> SavedFigure:
-    """Write one figure as PNG, SVG and PDF; equal figures give equal files."""
+    """Write one figure as PNG, SVG and PDF, with its numbers as CSV; equal figures give equal files."""
+    from ablations.reporting.tables import csv_text
+
+    if figure.data is not None:
+        write_atomically(folder / f"{figure.name}.csv", csv_text(figure.data))
     if figure_style == "paper":
         title, note = style.without_words(figure.figure)
         write_atomically(folder / f"{figure.name}.txt", f"{title}. {note}\n")
@@ -125,6 +134,7 @@ def save_figure(figure: StudyFigure, folder: Path, *, figure_style: FigureStyle 
 
 
 def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFigure]:
+    from ablations.reporting import plotted
     from ablations.reporting.accuracy_plots import forest_plot, paired_differences, strip_plot
     from ablations.reporting.cost_plots import COSTS, cost_plot, latency_plot
     from ablations.reporting.curve_plots import learning_curves
@@ -135,8 +145,18 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
     if not frame["status"].isin(["complete", "diverged"]).any():
         return
     if len(paired_differences(counted(frame), references(frame))):
-        yield StudyFigure(name="differences", alt=_differences_text(comparison), figure=forest_plot(frame, comparison))
-    yield StudyFigure(name="accuracy", alt=_accuracy_text(comparison), figure=strip_plot(frame, comparison))
+        yield StudyFigure(
+            name="differences",
+            alt=_differences_text(comparison),
+            figure=forest_plot(frame, comparison),
+            data=plotted.differences(frame, comparison),
+        )
+    yield StudyFigure(
+        name="accuracy",
+        alt=_accuracy_text(comparison),
+        figure=strip_plot(frame, comparison),
+        data=plotted.accuracies(frame, comparison),
+    )
     if curves_frame(frame)["val_accuracy"].notna().any():
         yield StudyFigure(
             name="learning_curves",
@@ -145,6 +165,7 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
                 "band from the lowest to the highest seed."
             ),
             figure=learning_curves(frame, comparison),
+            data=plotted.curves(frame),
         )
     for rows, columns in factor_pairs(frame)[:PAIRS]:
         name = _file_name(f"{rows}_{columns}")
@@ -152,11 +173,13 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
             name=f"factors_{name}",
             alt=f"Heat map of mean test accuracy by {rows} and {columns}; the numbers are in the table.",
             figure=factor_heat_map(frame, rows, columns),
+            data=plotted.factors(frame, rows, columns),
         )
         yield StudyFigure(
             name=f"interaction_{name}",
             alt=f"Mean test accuracy across {rows}, a line for each level of {columns}.",
             figure=interaction_plot(frame, rows, columns),
+            data=plotted.factors(frame, rows, columns),
         )
     shown = comparison[comparison["test_accuracy_mean"].notna()]
     for cost, label in COSTS.items():
@@ -165,12 +188,14 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
                 name=f"accuracy_{cost}",
                 alt=f"Test accuracy in percent against {label}, with the Pareto front; the numbers are in the table.",
                 figure=cost_plot(frame, comparison, cost),
+                data=plotted.costs(shown, cost),
             )
     if "latency_ms" in comparison and comparison["macs"].notna().mul(comparison["latency_ms"].notna()).sum() > 1:
         yield StudyFigure(
             name="macs_latency",
             alt="Latency in milliseconds against MACs, a point for each variant; the numbers are in the table.",
             figure=latency_plot(frame, comparison),
+            data=plotted.costs(comparison, "macs", "latency_ms"),
         )
 
 

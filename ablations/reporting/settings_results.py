@@ -146,7 +146,10 @@ def _figures(plan: Plan, settings: Sequence[Setting], result: SettingsComparison
     spoken = " ".join(f"{row['variant']}: {row['sentence']}." for row in result.answers.head(12).to_dict("records"))
     out = [
         StudyFigure(
-            name="settings", alt=f"Forest plot. {spoken}", figure=settings_forest(result, title=title, note=note)
+            name="settings",
+            alt=f"Forest plot. {spoken}",
+            figure=settings_forest(result, title=title, note=note),
+            data=result.effects,
         )
     ]
     for one in result.fields:
@@ -155,11 +158,12 @@ def _figures(plan: Plan, settings: Sequence[Setting], result: SettingsComparison
             alt = (
                 f"Effect of each variant over {one.name}, with simultaneous intervals; the numbers are in settings.csv."
             )
-            out.append(StudyFigure(name=f"effect_{one.name.replace('.', '_')}", alt=alt, figure=figure))
+            name = f"effect_{one.name.replace('.', '_')}"
+            out.append(StudyFigure(name=name, alt=alt, figure=figure, data=result.effects))
     if len(result.decisions):
         figure = decision_plot(result, title=f"{plan.study}: can small runs decide?", note=note)
         alt = "Decision accuracy of each budget over the training time of a trial; the numbers are in decisions.csv."
-        out.append(StudyFigure(name="decision_accuracy", alt=alt, figure=figure))
+        out.append(StudyFigure(name="decision_accuracy", alt=alt, figure=figure, data=result.decisions))
     return out
 
 

@@ -52,7 +52,7 @@ def test_each_run_has_a_folder_that_says_what_was_trained(out: Path) -> None:
         assert set(runs["epochs"]) == {epochs}
         assert set(runs["preset"]) == {"cifar_tiny"}
         assert set(runs["train_size"]) == set(runs["batch_size"]) == {32}
-        assert {p.suffix for p in (out / name / "figures").iterdir()} == {".png", ".svg", ".pdf"}
+        assert {p.suffix for p in (out / name / "figures").iterdir()} == {".png", ".svg", ".pdf", ".csv"}
         assert next((out / name / "figures").glob("*.pdf")).read_bytes().startswith(b"%PDF")
     assert (out / SHORT / "notes.txt").read_text() == "mine"
 

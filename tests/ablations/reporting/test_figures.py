@@ -21,7 +21,7 @@ from ablations.reporting import cost_plots as cost
 from ablations.reporting import curve_plots as curves
 from ablations.reporting import factor_plots as factors
 from ablations.reporting import figures as plots
-from ablations.reporting import style
+from ablations.reporting import plotted, style
 from ablations.reporting.plot_rows import counted, references
 from ablations.statistics.pareto import pareto_front
 from search.results import plots as search
@@ -277,6 +277,22 @@ def test_a_study_gets_the_figures_it_has_data_for() -> None:
     names = [figure.name for figure in plots.study_figures(CASES["normal"], COMPARISONS["normal"])]
     costs = ["accuracy_macs", "accuracy_params", "accuracy_latency_ms", "macs_latency"]
     assert names == ["differences", "accuracy", "learning_curves", *costs]
+
+
+def test_each_figure_has_the_numbers_that_it_draws(tmp_path: Path) -> None:
+    frame, comparison = CASES["half_finished"], COMPARISONS["half_finished"]
+    differences = plotted.differences(frame, comparison).set_index(["variant", "seed"])
+    own = frame.set_index(["variant", "seed"])["test_accuracy"]
+    assert differences.loc[("entry only", 3), "difference"] == pytest.approx(own["entry only", 3] - own["full", 3])
+    assert differences.loc[("none", 1), "difference"] == pytest.approx(0.1 - own["full", 1])  # diverged: at chance
+    assert differences.loc[("none", 1), "diverged"]
+    assert len(differences) == 5 + 3 + 1
+    accuracies = plotted.accuracies(frame, comparison)
+    assert len(accuracies) == 14  # 13 complete and one diverged
+    figure = plots.StudyFigure(name="drawn", alt="Drawn.", figure=style.new_figure(1.0), data=accuracies)
+    plots.save_figure(figure, tmp_path)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "drawn.csv"), accuracies, check_dtype=False, check_exact=False)
+    assert all(one.data is not None and len(one.data) for one in plots.study_figures(frame, comparison))
 
 
 def test_figures_leave_matplotlib_as_it_was(tmp_path: Path) -> None:

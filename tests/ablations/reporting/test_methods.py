@@ -7,7 +7,7 @@ import pytest
 from ablations.reporting.front import display_front, front_table
 from ablations.reporting.methods import bibtex, methods_paragraph
 from tests import frames
-from xception.base.version import __version__
+from xception.base import version
 
 
 def test_the_paragraph_has_the_numbers_of_the_run() -> None:
@@ -25,7 +25,7 @@ def test_the_paragraph_has_the_numbers_of_the_run() -> None:
         "simultaneous over the 3 comparisons (Bonferroni)",
         "shrunk towards the mean variance",
         "within ±0.5 pp",
-        f"Software: xception-ablations {__version__}, commit abc, Python 3.11, torch 2.11.",
+        f"Software: xception-ablations {version.__version__}, commit abc, Python 3.11, torch 2.11.",
     ):
         assert part in text
     effect = comparison.set_index("variant").loc["entry only"]
@@ -39,7 +39,7 @@ def test_the_odd_cases_have_a_paragraph_without_empty_numbers(name: str) -> None
     text = methods_paragraph(frame, frames.comparison(frame), setup="", environment={})
     assert "nan" not in text
     assert "not measured" not in text
-    assert text.endswith(f"Software: xception-ablations {__version__}.")
+    assert text.endswith(f"Software: xception-ablations {version.__version__}.")
     assert ("We trained" in text) == (name == "one_variant")
 
 
