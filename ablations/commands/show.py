@@ -28,7 +28,7 @@ def show_trial(store: Store, key: str, *, out: Path, as_json: bool) -> int:
     runs = sorted({plan.run for plan in store.plans() if any(m.key == record.key for m in plan.members)})
     network = out / "networks" / f"{record.key}.safetensors"
     row: dict[str, Any] = {
-        **{name: value for name, value in record.values().items() if name not in ("trial", "correct")},
+        **{name: value for name, value in record.values().items() if name not in ("trial", "correct", "predictions")},
         "trial": json.loads(record.trial),
         "runs": runs,
         "network": str(network) if network.is_file() else None,
