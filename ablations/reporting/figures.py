@@ -42,6 +42,13 @@ class StudyFigure:
     figure: Figure
     data: pd.DataFrame | None = None
 
+    def _repr_svg_(self) -> str:
+        """Return what a notebook shows."""
+        content = io.StringIO()
+        with style.context():
+            self.figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
+        return content.getvalue()
+
 
 @dataclass(frozen=True, kw_only=True)
 class SavedFigure:

@@ -1,4 +1,4 @@
-"""The notebook of the examples runs from its first cell to its last, and keeps no output."""
+"""The notebook of the examples runs from its first cell to its last, and is stored with its outputs."""
 
 from __future__ import annotations
 
@@ -23,9 +23,16 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert (names["results"].folder / "mine" / "differences.svg").is_file()
 
 
-def test_the_notebook_is_stored_without_output() -> None:
-    assert all(
-        cell["outputs"] == [] and cell["execution_count"] is None
-        for cell in NOTEBOOK["cells"]
-        if cell["cell_type"] == "code"
-    )
+def test_the_notebook_is_stored_with_the_outputs_of_one_run_in_order() -> None:
+    cells = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert all(cell["outputs"] for cell in cells)
+    assert {output["output_type"] for output in outputs} <= {"execute_result", "display_data", "stream"}
+    shown = "".join(cells[0]["outputs"][-1]["data"]["text/html"])
+    assert "without residuals" in shown
+    assert "<table" in shown
+    assert shown.count("data:image/svg+xml;base64,") == 2
+    text = json.dumps(NOTEBOOK)
+    assert not any(place in text for place in ("/home/", "/tmp/", "/root/", "/Users/"))
+    assert len(text) < 1_000_000
