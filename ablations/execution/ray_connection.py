@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["connect_ray", "node_resources", "num_cluster_gpus"]
+__all__ = ["connect_ray", "is_alive", "node_resources", "num_cluster_gpus"]
 
 _STARTS = 4
 
@@ -109,6 +109,13 @@ def node_resources() -> list[dict[str, float]]:
 
     nodes: list[dict[str, Any]] = ray.nodes()
     return [node["Resources"] for node in nodes if node["Alive"]]
+
+
+def is_alive(node_id: str) -> bool:
+    """Whether a node of the cluster is alive, as far as the cluster knows."""
+    import ray
+
+    return any(node["Alive"] for node in ray.nodes() if node["NodeID"] == node_id)
 
 
 def num_cluster_gpus() -> float:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ablations.execution.events import Epoch, Event, Finished, Notice, Started
 from ablations.execution.executor import Upcoming
-from ablations.execution.ray_connection import node_resources
+from ablations.execution.ray_connection import is_alive, node_resources
 from ablations.execution.stage_files import (
     Files,
     Mark,
@@ -74,16 +74,23 @@ class RayExecutor:
         """Yield events until every task has a `Finished`.
 
         Raises:
-            ValueError: the nodes that were large enough for a trial are gone, and none came back.
+            ValueError: the nodes that were large enough for a trial are gone, and none came back; or Ray ended on the
+                driver's own machine, without which nothing can be submitted.
         """
         import ray
 
         upcoming = Upcoming(tasks)
         running: dict[Any, Task] = {}
         last_slots_at = time.monotonic()
+        own_node = ray.get_runtime_context().get_node_id()
         with Mark() as mark:
             try:
                 while True:
+                    if not is_alive(own_node):
+                        raise ValueError(
+                            "--executor ray: Ray has ended on this machine (its raylet was lost); what was finished is"
+                            " stored, and the same command goes on from there"
+                        )
                     num_slots = self._num_slots()
                     while len(running) < max(num_slots, 1) and (task := upcoming.take()) is not None:
                         running[self._submit(absolute(task), mark)] = task

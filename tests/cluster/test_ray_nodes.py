@@ -4,6 +4,11 @@ without.
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +24,7 @@ from ablations.execution.executor import SerialExecutor
 from ablations.execution.ray_executor import RayExecutor
 from ablations.execution.task import Task
 from ablations.records.store import Store
+from tests.command import ROOT
 from tests.servers import add_node
 from tests.trials import bits, finished, small_task
 from xception.data import load
@@ -51,6 +57,32 @@ def test_a_node_lost_in_the_middle_of_a_study_costs_no_record(ray_cluster: Any, 
     }
     assert store.claim_owners() == {}
     store.close()
+
+
+def test_a_lost_raylet_ends_the_study_with_one_line(tmp_path: Path) -> None:
+    """In a process of its own, whose Ray is this machine's alone."""
+    words = ["run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--epochs", "400"]
+    words += ["--out", str(tmp_path), "--executor", "ray"]
+    environment = os.environ | {"PYTHONWARNINGS": "error"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment, "cwd": ROOT}
+    with subprocess.Popen([sys.executable, *words], **pipes) as driver:  # type: ignore[call-overload]
+        try:
+            _kill_raylet_once_a_trial_runs(driver.pid, tmp_path / "trials")
+            _, told = driver.communicate(timeout=120)
+        finally:
+            driver.kill()
+    assert driver.returncode == 2, told
+    assert told.strip().splitlines()[-1].startswith("run_ablation.py: --executor ray: Ray has ended on this machine")
+    assert "Traceback" not in told
+
+
+def _kill_raylet_once_a_trial_runs(driver: int, trials: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not any(trials.glob("*/step-*")):
+        assert time.monotonic() < deadline, "no trial was begun"
+        time.sleep(0.2)  # a look at another process, not a wait for time to pass
+    children = subprocess.run(["pgrep", "-P", str(driver), "-x", "raylet"], capture_output=True, text=True, check=True)
+    os.kill(int(children.stdout), signal.SIGKILL)
 
 
 def test_checkpoints_records_and_data_travel_where_storage_is_not_shared(
