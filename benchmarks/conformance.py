@@ -72,6 +72,7 @@ def pairs() -> list[Pair]:
         _timm("xception41p", "aligned41p", {"residual.tap": "input"}),
         _timm("xception65p", "aligned65p", {"residual.tap": "input"}, long=True),
     ]
+    out.append(_timm("mobilenetv1_100", "mobilenetv1", {"norm.placement": "after_convolution"}))
     for stride in (16, 8):
         for name, preset in (("xception41", "aligned41"), ("xception65", "aligned65"), ("xception71", "aligned71")):
             long = stride == 8 or name != "xception41"

@@ -1,4 +1,4 @@
-"""The same weights through ours and through timm's Xceptions give the same logits, in float64 and eval mode."""
+"""The same weights through ours and through timm's Xceptions and its MobileNetV1 give the same logits, in float64 and eval mode."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ PEERS = {
     "aligned71": "xception71",
     "aligned41p": "xception41p",
     "aligned65p": "xception65p",
+    "mobilenetv1": "mobilenetv1_100",
 }
 
 
@@ -34,7 +35,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[Xception, nn.Module]:
     """Ours and theirs with the same drawn weights."""
     theirs = timm.create_model(PEERS[request.param], pretrained=False)
     draw(theirs)
-    if request.param.endswith("p"):
+    if request.param.endswith(("p", "v1")):
         settle(theirs, images(64))
     ours = Xception(xception_preset(request.param))
     ours.double().load_state_dict(convert(theirs.state_dict(), ours), strict=False)

@@ -1,9 +1,9 @@
 """Names of parameters in the public Xceptions, from names of ours.
 
 Each layout is a function from one of our state-dict names to the peer's, or None where the peer has no such parameter.
-timm: `legacy_xception` and the aligned `xception41`, `xception65`, `xception71`. Keras: `keras.applications.Xception`,
-whose layers are named `block2_sepconv1` and so on; the unnamed shortcuts are counted as `residual1`, `residual2`, ...
-here.
+timm: `legacy_xception`, the aligned `xception41`, `xception65`, `xception71`, and `mobilenetv1_100`. Keras:
+`keras.applications.Xception`, whose layers are named `block2_sepconv1` and so on; the unnamed shortcuts are counted as
+`residual1`, `residual2`, ... here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ import re
 
 from xception.network.config import XceptionConfig
 
-__all__ = ["KERAS_WEIGHTS", "keras_layers", "keras_name", "timm_aligned_name", "timm_legacy_name"]
+__all__ = [
+    "KERAS_WEIGHTS",
+    "keras_layers",
+    "keras_name",
+    "timm_aligned_name",
+    "timm_legacy_name",
+    "timm_mobilenet_name",
+]
 
 # Position of a weight in its Keras layer, by what ours is called.
 KERAS_WEIGHTS = {
@@ -92,6 +99,27 @@ def _preactivated_block_name(index: int, rest: str) -> str | None:
     if (match := re.fullmatch(r"branch\.(\d)\.(.+)\.(\w+)", rest)) and match[2] in inner:
         return f"blocks.{index}.stack.conv{int(match[1]) + 1}.{inner[match[2]]}.{match[3]}"
     return None
+
+
+def timm_mobilenet_name(name: str, config: XceptionConfig) -> str | None:
+    """Our name in timm's `mobilenetv1_100`, whose stages each begin with a block of stride 2."""
+    if match := re.fullmatch(r"stem\.0\.(convolution|norm)\.(\w+)", name):
+        return f"{'conv_stem' if match[1] == 'convolution' else 'bn1'}.{match[2]}"
+    if match := re.fullmatch(r"head\.classifier\.(\w+)", name):
+        return f"classifier.{match[1]}"
+    index, rest = _block(name, config)
+    inner = {
+        "convolution.depthwise": "conv_dw",
+        "convolution.inner_norm": "bn1",
+        "convolution.pointwise": "conv_pw",
+        "norm": "bn2",
+    }
+    match = re.fullmatch(r"branch\.0\.(.+)\.(\w+)", rest)
+    if index is None or match is None or match[1] not in inner:
+        return None
+    firsts = [i for i, module in enumerate(config.modules()) if i == 0 or module.stride > 1]
+    stage = sum(first <= index for first in firsts) - 1
+    return f"blocks.{stage}.{index - firsts[stage]}.{inner[match[1]]}.{match[2]}"
 
 
 def keras_name(name: str, config: XceptionConfig) -> str | None:

@@ -3,7 +3,8 @@ images.
 
 Sources: Chollet 2017 (arXiv:1610.02357); keras.applications.Xception; timm's legacy_xception; the aligned Xceptions of
 DeepLabv3+ (Chen et al. 2018, arXiv:1802.02611) as in timm's xception41, xception65 and xception71, and with
-pre-activation as in its xception41p and xception65p.
+pre-activation as in its xception41p and xception65p; MobileNetV1 (Howard et al. 2017, arXiv:1704.04861) as in its
+mobilenetv1_100.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from xception.network.config import (
     MiddleFlowConfig,
     ModelConfig,
     NormConfig,
+    OperatorConfig,
     ResidualConfig,
     StemConfig,
     TimmConfig,
@@ -83,7 +85,7 @@ def input_size(name: str) -> int:
         return _timm_input_size(config)
     if isinstance(config, TorchvisionConfig):
         return 299 if config.name == "inception_v3" else 224
-    return 32 if name.startswith("cifar_") else 299
+    return 32 if name.startswith("cifar_") else 224 if name == "mobilenetv1" else 299
 
 
 def _timm_input_size(config: TimmConfig) -> int:
@@ -135,6 +137,24 @@ def _preactivated(num_middle: int, epsilon: float) -> XceptionConfig:
     )
 
 
+def _mobilenet() -> XceptionConfig:
+    """MobileNetV1 at width 1: separable convolutions in a row, a norm and a ReLU6 after each of their two parts."""
+    widths = (64, 128, 128, 256, 256, *(512,) * 6, 1024, 1024)
+    return XceptionConfig(
+        stem=StemConfig(kind="aligned", widths=(32,)),
+        entry=EntryFlowConfig(widths=widths, strides=(1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1), convolutions=1),
+        middle=MiddleFlowConfig(modules=0),
+        exit=None,
+        operator=OperatorConfig(intermediate_activation="relu6"),
+        activation="relu6",
+        norm=NormConfig(placement="each_convolution", epsilon=1e-5),
+        residual=ResidualConfig(kind="none"),
+        downsampling="strided",
+        head=HeadConfig(dropout=0.0),
+        initialisation="he_normal_fan_out",
+    )
+
+
 def _cifar(stem: int, entry: tuple[int, int], num_middle: int, exit: int, tail: tuple[int, ...]) -> XceptionConfig:
     """A network for 32×32 images: full resolution in the stem, then one stride of 2 per entry module and one in the
     exit flow.
@@ -160,6 +180,7 @@ _PRESETS: dict[str, Callable[[], XceptionConfig]] = {
     ),
     "aligned41p": lambda: _preactivated(8, 1e-5),
     "aligned65p": lambda: _preactivated(16, 1e-3),
+    "mobilenetv1": _mobilenet,
     "cifar_tiny": lambda: _cifar(16, (32, 64), 4, 128, (192,)),
     "cifar_small": lambda: _cifar(32, (64, 96), 4, 256, (320,)),
     "cifar_base": lambda: _cifar(64, (128, 256), 8, 768, (1024,)),

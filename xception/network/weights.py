@@ -1,8 +1,8 @@
 """Weights in and out of files: strict about names and shapes, and nothing that is read can execute code.
 
-`.safetensors` and `.pth` files may hold our names, timm's `legacy_xception` or its aligned Xceptions; `.h5` and
-`.weights.h5` those of `keras.applications.Xception`. Key maps are in `xception.network.key_maps`, the forms in which
-files of others come in `xception.network.foreign_keys`.
+`.safetensors` and `.pth` files may hold our names, timm's `legacy_xception`, aligned Xceptions or `mobilenetv1_100`;
+`.h5` and `.weights.h5` those of `keras.applications.Xception`. Key maps are in `xception.network.key_maps`, the forms
+in which files of others come in `xception.network.foreign_keys`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xception.base.canonical import canonical_json, from_json
 from xception.network import presets
 from xception.network.config import XceptionConfig
 from xception.network.foreign_keys import adapted_input, recognised, unnested, with_positions
-from xception.network.key_maps import keras_layers, keras_name, timm_aligned_name, timm_legacy_name
+from xception.network.key_maps import keras_layers, keras_name, timm_aligned_name, timm_legacy_name, timm_mobilenet_name
 from xception.network.model import Xception
 from xception.network.transfer import head_prefix
 
@@ -274,6 +274,7 @@ def _layout(weights: Mapping[str, Tensor], model: nn.Module) -> tuple[str, Calla
         config = model.config
         for layout, marks, rename in (
             ("timm's legacy_xception", ("block1.", "conv1.", "fc."), timm_legacy_name),
+            ("timm's mobilenetv1_100", ("conv_stem.",), timm_mobilenet_name),
             ("timm's aligned Xceptions", ("stem.0.conv.", "blocks."), timm_aligned_name),
         ):
             if any(name.startswith(marks) for name in weights):
