@@ -14,6 +14,7 @@ from ablations.records.databases import file_of
 from ablations.records.store import Store
 from ablations.running.across import AcrossPlan, plan_across, run_across, show_across
 from ablations.running.context import check_options, open_context
+from ablations.running.machine_notices import machine_notices
 from ablations.running.run_study import Outcome, first_line, run_study
 from ablations.running.training import keys_without_network
 from ablations.studies import get_study
@@ -108,7 +109,7 @@ def _show(plan: StudyPlan) -> int:
     for (variant, seed), trial in trials.items():
         status = "no network" if trial.key in again else statuses.get(trial.key, "to train")
         print(f"{trial.key[:12]}  {status:<10}  seed {seed}  {variant}")
-    for line in plan.remarks:
+    for line in (*plan.remarks, *machine_notices(plan)):
         print(line, file=sys.stderr)
     rest = [t for t in trials.values() if t.key in again or statuses.get(t.key) not in ("complete", "diverged")]
     seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in rest), read_speed(plan.options.out))

@@ -11,7 +11,7 @@ from ablations.design.settings import Settings
 from ablations.design.study import Design
 from xception.data.source import Source
 from xception.network import presets
-from xception.network.config import ModelConfig, TorchvisionConfig
+from xception.network.config import ModelConfig, TimmConfig, TorchvisionConfig
 from xception.profile.subjects import read_subjects
 
 __all__ = ["base_design", "image_size_of", "read_preset", "with_data_settings"]
@@ -31,18 +31,24 @@ def base_design(options: Options, settings: Settings, scale: Scale, source: Sour
     train_size, val_size, test_size = _sizes(options, settings, scale, source)
     image_size = image_size_of(options, settings, scale, source)
     model = settings.model(_with_stem(read_preset(preset)[0], image_size))
+    model = model.for_data(num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size)
+    if isinstance(model, TimmConfig):
+        from xception.network.public_models import check_input_size
+
+        check_input_size(model, image_size)
     recipe = settings.recipe(scale.recipe_for(options.recipe, options.epochs, train_size))
     if recipe.batch_size > train_size:
         raise ValueError(
             f"--set recipe.batch_size: {recipe.batch_size} is not allowed; 2 to {train_size}, the training images"
         )
+    stratified = {k: v for k, v in settings.of("dataset").items() if k == "stratified"}
     is_whole = train_size == source.num_available(val_size) and not explicit
     return Design(
-        model=model.for_data(num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size),
+        model=model,
         recipe=recipe,
         dataset=source.config(
             image_size=image_size, train_size=None if is_whole else train_size, val_size=val_size, test_size=test_size
-        ),
+        ).replace(**stratified),
     )
 
 

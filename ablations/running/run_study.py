@@ -18,6 +18,7 @@ from ablations.records.record import Plan
 from ablations.records.store import Store
 from ablations.reporting.results import Results
 from ablations.running.context import Context
+from ablations.running.machine_notices import machine_notices
 from ablations.running.training import Training, keys_without_network, train
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ def _train_and_measure(context: Context) -> tuple[Training, float, tuple[Plan, p
     with display:
         for line in plan.remarks:
             display.say(line)
+        if _num_to_train(plan, store):
+            for line in machine_notices(plan):
+                display.say(line)
         display.know(_known(plan, store))
         display.foresee(_num_to_train(plan, store), at_most=plan.is_sequential or plan.options.tune > 0)
         training = train(context, after_look=lambda so_far: _write_so_far(context, so_far))

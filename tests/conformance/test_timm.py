@@ -1,4 +1,4 @@
-"""The same weights through ours and through timm's Xceptions and its MobileNetV1 give the same logits, in float64 and eval mode."""
+"""The same weights through ours and through timm's networks give the same logits, in float64 and eval mode."""
 
 from __future__ import annotations
 

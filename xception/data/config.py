@@ -39,6 +39,8 @@ class DatasetConfig(Config):
     """Bits in use of images with more than 8 bits a pixel; the upper 8 of them are kept."""
     validation: Literal["held_out", "separate"] = "held_out"
     """Where validation images come from: the training set, or a split of their own where there is one."""
+    stratified: bool = False
+    """Whether images held out for validation have the classes of the training set in proportion."""
 
     def validate(self) -> None:
         """Check the ranges."""
@@ -54,6 +56,11 @@ class DatasetConfig(Config):
             size = getattr(self, name)
             if size is not None and size < 1:
                 raise ValueError(f"DatasetConfig.{name}: {size} is not allowed; 1 or more images, or None for all")
+        if self.stratified and (self.validation == "separate" or self.val_size == 0):
+            raise ValueError(
+                "DatasetConfig.stratified: True has no effect without images held out of the training set; leave it"
+                " out, or set validation='held_out' and val_size to 1 or more"
+            )
         if not 1 <= self.deep_bits <= 32:
             raise ValueError(f"DatasetConfig.deep_bits: {self.deep_bits} is not allowed; 1 to 32")
 

@@ -31,7 +31,8 @@ def split(dataset: Dataset, config: DatasetConfig, seed: int) -> Split:
     A permutation of the training set that depends on the seed alone gives its first `val_size` images to
     validation and the next `train_size` to training, so another training size leaves validation as it was. Where the
     data set has validation images of its own, `val_size` of those are taken and training begins with the first. A part
-    of the test set, or of a validation split, is the same for every seed.
+    of the test set, or of a validation split, is the same for every seed. With `stratified` validation takes the first
+    images of each class in that order, in proportion to how many there are, and training those that are left.
 
     Raises:
         DataError: more images are asked for than there are.
@@ -44,6 +45,8 @@ def split(dataset: Dataset, config: DatasetConfig, seed: int) -> Split:
         num_val=0 if separate is None else len(separate),
     )
     order = permutation(len(dataset.train), seed)
+    if config.stratified:
+        order = _stratified(order, dataset.train.labels, config.val_size)
     first = config.val_size if separate is None else 0
     last = None if config.train_size is None else first + config.train_size
     test = dataset.test
@@ -54,6 +57,21 @@ def split(dataset: Dataset, config: DatasetConfig, seed: int) -> Split:
     else:
         val = separate.select(permutation(len(separate), seed=0, purpose=2)[: config.val_size])
     return Split(dataset.train.select(order[first:last]), val, test)
+
+
+def _stratified(order: torch.Tensor, labels: torch.Tensor, num: int) -> torch.Tensor:
+    """The order with `num` images in front, of each class in proportion by largest remainders, ties to lower classes;
+    both parts keep their order.
+    """
+    counts = torch.bincount(labels)
+    quotas = counts * num // len(labels)
+    remainders = counts * num % len(labels)
+    quotas[torch.argsort(remainders, descending=True, stable=True)[: num - int(quotas.sum())]] += 1
+    is_chosen = torch.zeros(len(order), dtype=torch.bool)
+    ordered = labels[order]
+    for label, quota in enumerate(quotas.tolist()):
+        is_chosen[torch.nonzero(ordered == label).flatten()[:quota]] = True
+    return torch.cat((order[is_chosen], order[~is_chosen]))
 
 
 def permutation(num: int, seed: int, purpose: int = 0) -> torch.Tensor:

@@ -105,9 +105,20 @@ class Architecture(Config):
         for kernel_size, stride, padded in self.stem.convolutions():
             size = spatial_size(size, kernel_size, stride, padding="symmetric" if padded else "valid")
             if size < 1:
-                raise ValueError(f"input_size: {input_size} is not allowed; the stem leaves nothing of such an image")
+                raise ValueError(
+                    f"input_size: {input_size} is not allowed; at least {self.least_input_size}, as the stem leaves"
+                    " nothing of a smaller image"
+                )
         for module in self.modules():
             size = spatial_size(size, 3, module.stride)
+        return size
+
+    @property
+    def least_input_size(self) -> int:
+        """The side in pixels of the smallest images of which the stem leaves something."""
+        size = 1
+        for kernel_size, stride, padded in reversed(self.stem.convolutions()):
+            size = (size - 1) * stride + (1 if padded else kernel_size)
         return size
 
     @property

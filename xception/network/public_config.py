@@ -143,7 +143,18 @@ class TorchvisionConfig(Config):
 
 
 _ONE_SIZE = {"vit": 224, "maxvit": 224}
-_LEAST_SIZES = {"vgg": 32, "inception_v3": 75}
+# Measured on torchvision's networks: the smallest images of which every convolution and pooling leaves something.
+_LEAST_SIZES = {
+    "alexnet": 63,
+    "convnext": 32,
+    "densenet": 29,
+    "googlenet": 15,
+    "inception_v3": 75,
+    "squeezenet1_0": 21,
+    "squeezenet1_1": 17,
+    "swin": 4,
+    "vgg": 32,
+}
 
 
 class TimmConfig(Config):
@@ -177,9 +188,11 @@ class TimmConfig(Config):
 
     @property
     def least_input_size(self) -> int:
-        """1: how small images may be is seen when a network of timm first runs."""
+        """1: how small images may be depends on the network, which `public_models.check_input_size` runs."""
         return 1
 
     def for_data(self, *, num_classes: int, in_channels: int, input_size: int) -> TimmConfig:
-        """Return this network for a data set; whether it can take the image size is seen when it first runs."""
+        """Return this network for a data set; `public_models.check_input_size` says whether it can take the
+        image size.
+        """
         return self.replace(num_classes=num_classes, in_channels=in_channels)

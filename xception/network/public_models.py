@@ -11,7 +11,7 @@ from torch import nn
 from xception.network.config import TimmConfig, TorchvisionConfig
 from xception.network.initialisation import global_seed, initialise
 
-__all__ = ["build_timm", "build_torchvision"]
+__all__ = ["build_timm", "build_torchvision", "check_input_size"]
 
 
 def build_torchvision(config: TorchvisionConfig) -> nn.Module:
@@ -26,6 +26,34 @@ def build_timm(config: TimmConfig) -> nn.Module:
         ValueError: timm is not installed, has another version than the config names, or has no such network.
     """
     return _initialised(config, _timm)
+
+
+def check_input_size(config: TimmConfig, input_size: int) -> None:
+    """Check that a timm network takes square images of `input_size` pixels, by a pass without numbers.
+
+    Raises:
+        ValueError: it does not; the message names the least size that it takes.
+    """
+    model = build_timm(config).eval().to("meta")
+
+    @torch.no_grad()
+    def takes(size: int) -> bool:
+        try:
+            model(torch.empty(1, config.in_channels, size, size, device="meta"))
+        except (RuntimeError, AssertionError, ValueError):
+            return False
+        return True
+
+    if takes(input_size):
+        return
+    published = getattr(model, "default_cfg", {}).get("input_size", (3, 224, 224))[-1]
+    low, high = input_size, max(published, input_size)
+    if not takes(high):
+        raise ValueError(f"input_size: {input_size} is not allowed for timm:{config.name}; {published}, its own size")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if takes(middle) else (middle, high)
+    raise ValueError(f"input_size: {input_size} is not allowed for timm:{config.name}; at least {high}")
 
 
 class OwnInitialValues:

@@ -15,7 +15,7 @@ from xception.base.changes import settled
 from xception.base.fields import Catalogue
 from xception.base.settings import settings
 from xception.network import presets
-from xception.network.config import ModelConfig, TorchvisionConfig, XceptionConfig
+from xception.network.config import ModelConfig, TimmConfig, TorchvisionConfig, XceptionConfig
 
 __all__ = ["Subject", "integers", "read_config", "read_subjects", "words"]
 
@@ -160,4 +160,8 @@ def _checked(name: str, config: ModelConfig, input_size: int) -> Subject:
     config = config.for_data(num_classes=config.num_classes, in_channels=config.in_channels, input_size=input_size)
     if isinstance(config, XceptionConfig):
         closed_form.complexity(config, input_size)
+    if isinstance(config, TimmConfig):
+        from xception.network.public_models import check_input_size
+
+        check_input_size(config, input_size)
     return Subject(name=name, config=config, input_size=input_size)

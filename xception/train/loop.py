@@ -108,30 +108,30 @@ def fit(
         CheckpointError: the folder holds a checkpoint of another training.
         TrainingStopped: `on_step` raised it.
     """
-    trainer = Trainer(
-        model,
-        recipe,
-        dataset,
-        data,
-        seed,
-        stream,
-        torch.device(device),
-        weights,
-        checkpoints,
-        group,
-        on_step,
-        execution,
-    )
-    trainer.resume()
-    if parent is not None and trainer.num_steps_done == 0:
-        trainer.continue_from(parent)
-    with _own_random_state(trainer.device):
+    with _own_random_state(torch.device(device)):
+        trainer = Trainer(
+            model,
+            recipe,
+            dataset,
+            data,
+            seed,
+            stream,
+            torch.device(device),
+            weights,
+            checkpoints,
+            group,
+            on_step,
+            execution,
+        )
+        trainer.resume()
+        if parent is not None and trainer.num_steps_done == 0:
+            trainer.continue_from(parent)
         return finish(trainer, on_epoch, keep)
 
 
 @contextlib.contextmanager
 def _own_random_state(device: torch.device) -> Iterator[None]:
-    """Leave torch's global generators, which each step seeds, as they were."""
+    """Leave torch's global generators, which building a network draws from and each step seeds, as they were."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 

@@ -21,7 +21,7 @@ def test_what_is_neutral_is_not_in_the_key() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("channels", 1), ("orientation", "applied"), ("deep_bits", 12), ("validation", "separate")],
+    [("channels", 1), ("orientation", "applied"), ("deep_bits", 12), ("validation", "separate"), ("stratified", True)],
 )
 def test_what_changes_pixels_or_splits_is_in_the_key(field: str, value: Any) -> None:
     plain = DatasetConfig(fingerprint=FINGERPRINT, image_size=32, val_size=1000)
@@ -75,6 +75,10 @@ def test_augmentation_out_of_range(field: str, value: Any) -> None:
 
 
 def test_settings_without_effect_are_errors() -> None:
+    data = DatasetConfig(fingerprint=FINGERPRINT, image_size=32, val_size=1000)
+    for idle in ({"val_size": 0}, {"validation": "separate"}):
+        with pytest.raises(ValueError, match=r"DatasetConfig\.stratified: True has no effect"):
+            data.replace(stratified=True, **idle)
     with pytest.raises(ValueError, match=r"randaugment_magnitude: 5 has no effect without operations"):
         AugmentConfig(randaugment_magnitude=5)
     with pytest.raises(ValueError, match=r"randaugment_magnitude: 0 has no effect"):

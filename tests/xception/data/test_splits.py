@@ -32,6 +32,22 @@ def test_validation_is_the_same_whatever_the_training_size(dataset: Dataset) -> 
     assert (len(whole.train), len(whole.val), len(whole.test), len(small.train)) == (50, 10, 12, 20)
 
 
+def test_a_stratified_split_has_the_classes_in_proportion(dataset: Dataset) -> None:
+    config = dataset.source.config(val_size=10)
+    wanted = torch.bincount(dataset.train.labels) * 10 / 60
+    held_out = set()
+    for seed in range(5):
+        parts = split(dataset, config.replace(stratified=True), seed)
+        assert (torch.bincount(parts.val.labels, minlength=len(wanted)) - wanted).abs().max() < 1
+        assert len(parts.val) == 10
+        assert sorted(index(parts.train) + index(parts.val)) == list(range(60))
+        small = split(dataset, config.replace(stratified=True, train_size=20), seed)
+        assert (index(small.val), index(small.train)) == (index(parts.val), index(parts.train)[:20])
+        held_out.add(tuple(index(parts.val)))
+    assert len(held_out) == 5
+    assert held_out != {tuple(index(split(dataset, config, seed).val)) for seed in range(5)}
+
+
 def test_a_validation_split_of_its_own_leaves_the_training_set_whole(tmp_path: Path) -> None:
     folder = parquet_folder(tmp_path / "set", num_train=60, num_test=12)
     write_parquet(folder / "validation-00000-of-00001.parquet", examples(9, 5))

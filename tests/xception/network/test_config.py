@@ -171,7 +171,7 @@ def test_for_data_gives_the_input_size_only_where_the_head_needs_it() -> None:
 
 
 def test_images_too_small_are_refused() -> None:
-    with pytest.raises(ValueError, match="input_size: 4 is not allowed; the stem leaves nothing of such an image"):
+    with pytest.raises(ValueError, match="input_size: 4 is not allowed; at least 7, as the stem leaves"):
         xception_preset("paper").for_data(num_classes=10, in_channels=3, input_size=4)
     assert xception_preset("paper").for_data(num_classes=10, in_channels=3, input_size=32) == XceptionConfig(
         num_classes=10
