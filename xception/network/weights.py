@@ -58,6 +58,7 @@ _IN_TIMM = {
     "aligned71": ("xception71", timm_aligned_name),
     "aligned41p": ("xception41p", timm_aligned_name),
     "aligned65p": ("xception65p", timm_aligned_name),
+    "mobilenetv1": ("mobilenetv1_100", timm_mobilenet_name),
 }
 FOLDER = "networks"  # below the folder of results: what --keep-weights keeps
 KEY_LENGTH = 64
