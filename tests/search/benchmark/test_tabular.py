@@ -252,7 +252,7 @@ def test_replay_writes_tables_and_figures(tmp_path: Path, capsys: pytest.Capture
     assert set(rows["method"]) == {"random", "evolution", "hyperband"}
     assert rows["test_regret"].between(0, 1).all()
     assert {p.name for p in (folder / "figures").iterdir()} == {
-        f"{n}.{k}" for n in ("regret", "importance") for k in ("png", "svg")
+        f"{n}.{k}" for n in ("regret", "importance") for k in ("png", "svg", "pdf")
     }
     with pytest.raises(ValueError, match="--repeats: 1 is not allowed; 2 or more"):
         replay_command(path, ("random",), trials=8, repeats=1, seed=0, out=tmp_path / "out")
