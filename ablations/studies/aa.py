@@ -5,7 +5,7 @@ and augmentation anew. Any effect found is an error of the method, and the inter
 
     python run_ablation.py --study aa
 
-Two variants; any network can take it: `--preset torchvision:resnet18`.
+Two variants; any network can take it, those of torchvision and timm as they are: `--preset torchvision:resnet18`.
 """
 
 from __future__ import annotations

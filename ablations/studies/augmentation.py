@@ -7,7 +7,8 @@ augmentation wants long training, so at few epochs it may well hurt.
 
     python run_ablation.py --study augmentation
 
-Six variants. The study is about the recipe, so any network can take it: `--preset torchvision:resnet18`.
+Six variants. The study changes the recipe alone, so any network can take it; a network of torchvision or timm is left
+as it is: `--preset torchvision:resnet18`, `--preset timm:resnet18`.
 """
 
 from __future__ import annotations

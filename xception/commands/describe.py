@@ -31,7 +31,7 @@ class DescribeArguments:
     """What can be asked of `describe`."""
 
     preset: str | None = None
-    """The network: a preset, or torchvision:NAME."""
+    """The network: a preset, torchvision:NAME or timm:NAME."""
     config: Path | None = None
     """JSON file of a model config, instead of a preset."""
     set: tuple[str, ...] = ()

@@ -32,7 +32,7 @@ class LatencyArguments:
     """What can be asked of `latency`; several values are separated by commas, and `all` means every one."""
 
     preset: str | None = None
-    """Networks to measure, interleaved: presets, or torchvision:NAME."""
+    """Networks to measure, interleaved: presets, torchvision:NAME or timm:NAME."""
     config: Path | None = None
     """JSON file of a model config, measured beside the presets."""
     device: str = "auto"
@@ -68,7 +68,7 @@ class RooflineArguments:
     """What can be asked of `roofline`."""
 
     preset: str | None = None
-    """Networks to measure, separated by commas: presets, or torchvision:NAME."""
+    """Networks to measure, separated by commas: presets, torchvision:NAME or timm:NAME."""
     config: Path | None = None
     """JSON file of a model config, measured beside the presets."""
     device: str = "auto"

@@ -9,7 +9,7 @@ from ablations.design.trial import SEMANTICS, Trial, read_trial
 from tests.command import ROOT
 from xception.data.config import AugmentConfig, DatasetConfig
 from xception.network import presets
-from xception.network.config import XceptionConfig
+from xception.network.config import TimmConfig, XceptionConfig
 from xception.train.recipe import SGD, AdamW, Constant, Cosine, Exponential, Recipe, RMSprop
 
 GOLDEN = ROOT / "tests" / "golden" / "trial_keys.json"
@@ -64,3 +64,16 @@ def test_semantics_is_in_every_key() -> None:
         assert trial.semantics == SEMANTICS
         assert trial.replace(semantics=SEMANTICS + 1).key != trial.key
         assert '"semantics":' in trial.to_json()
+
+
+def test_timms_version_and_the_networks_name_are_in_a_trials_key() -> None:
+    model = TimmConfig(name="resnet18", version="1.0.20", num_classes=10)
+    trial = Design(model=model, recipe=Recipe(epochs=6), dataset=DATA).trial(0)
+    others = [
+        trial.replace(model=model.replace(version="1.0.21")),
+        trial.replace(model=model.replace(name="resnet34")),
+        trial.replace(model=presets.get("torchvision:resnet18")),
+    ]
+    assert len({trial.key, *(other.key for other in others)}) == 4
+    assert '"version":"1.0.20"' in trial.to_json()
+    assert read_trial(trial.to_json()) == trial

@@ -106,6 +106,7 @@ WRONG = [
     (["--preset", "cifar_tiny", "--device", "tpu"], "auto, cpu"),
     (["--preset", "paper", "--input-size", "2"], "input_size"),
     (["--preset", "torchvision:inception_v3", "--input-size", "32"], "at least 75"),
+    (["--preset", "timm:convnext_atto", "--input-size", "8"], "timm:convnext_atto; at least 32"),
     (["--preset", "cifar_tiny", "--input-size", "0"], "positive number of pixels"),
     (["--preset", "cifar_tiny", "--input-size", "many"], "many"),
     (["--preset", "cifar_tiny,cifar_tiny"], "each network once"),
