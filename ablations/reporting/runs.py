@@ -14,6 +14,7 @@ from ablations.reporting import style
 from ablations.reporting.own_files import replacing_own_files
 from ablations.reporting.tables import Cell, Column, DisplayTable, csv_text, to_html, to_latex, to_markdown
 from xception.base import formatting as f
+from xception.base.drawing import load_matplotlib
 from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def _effects_figure(table: pd.DataFrame, runs: Sequence[str]) -> Figure | None:
     if shown.empty:
         return None
     variants = list(dict.fromkeys(shown["variant"]))
+    load_matplotlib()
     with style.context():
         import seaborn as sns
 

@@ -12,6 +12,7 @@ import pandas as pd
 from ablations.reporting import style
 from ablations.reporting.style import VERDICT_MARKS
 from xception.base import formatting as f
+from xception.base.drawing import load_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +34,7 @@ def settings_forest(result: SettingsComparison, *, title: str, note: str) -> Fig
     rows = result.effects
     answers = {str(row["variant"]): row for row in result.answers.to_dict("records")}
     labels, heads, y = [], [], 0.0
+    load_matplotlib()
     from matplotlib.transforms import blended_transform_factory
 
     with style.context():
@@ -186,6 +188,7 @@ def decision_plot(result: SettingsComparison, *, title: str, note: str) -> Figur
     Raises:
         ValueError: there are no budgets to compare.
     """
+    load_matplotlib()
     from matplotlib.ticker import FuncFormatter, LogLocator
 
     rows = result.decisions

@@ -60,6 +60,7 @@ def legible(text: object) -> str:
 @functools.cache
 def _glyphs() -> frozenset[int]:
     """The code points that can be shown."""
+    load_matplotlib()
     from matplotlib import font_manager
 
     fonts = (font_manager.get_font(font_manager.findfont(name)) for name in families())

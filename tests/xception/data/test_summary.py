@@ -47,5 +47,5 @@ def test_a_prepared_source_is_the_same_source(source: Source, monkeypatch: pytes
     assert pickle.loads(pickle.dumps(prepared)).summary == prepared.summary  # noqa: S301 - our own object
     assert prepared.summary is not None
     assert json.loads(json.dumps(prepared.summary.as_plain()))["counts"] == {"train": [4, 4, 4], "test": [2, 2, 2]}
-    monkeypatch.setattr(cache, "_build", lambda *_: pytest.fail("decoded twice"))
+    monkeypatch.setattr(cache, "build_decoded", lambda *_: pytest.fail("decoded twice"))
     assert prepare(source, 8).summary == prepared.summary
