@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
-import tyro
 from numpy.typing import NDArray
 
 from ablations.statistics.decisions import EQUIVALENT, HELPS, HURTS, decide
@@ -61,9 +60,9 @@ LAYOUTS: dict[str, tuple[Field, ...]] = {
 class Options:
     """Check by simulation what is said about effects in several settings."""
 
-    short: Annotated[bool, tyro.conf.arg(help=f"{SHORT:,} simulated studies per cell instead of {FULL:,}")] = False
-    json: Annotated[bool, tyro.conf.arg(help="print one JSON document and nothing else on standard output")] = False
-    seed: Annotated[int, tyro.conf.arg(help="of the simulation's random numbers")] = 0
+    short: Annotated[bool, f"{SHORT:,} simulated studies per cell instead of {FULL:,}"] = False
+    json: Annotated[bool, "print one JSON document and nothing else on standard output"] = False
+    seed: Annotated[int, "of the simulation's random numbers"] = 0
 
 
 def draw(
