@@ -141,7 +141,7 @@ def _text(plan: Plan, result: SettingsComparison, effects: DisplayTable) -> str:
 
 def _figures(plan: Plan, settings: Sequence[Setting], result: SettingsComparison) -> list[StudyFigure]:
     title = f"{plan.study}: effects in {len(settings)} settings"
-    names = f.join_words(dict.fromkeys(str(v) for s in settings for v in s.values.values()))
+    names = "; ".join(f"{one.name} {f.join_words(str(value) for value in one.values)}" for one in result.fields)
     note = f"Settings: {names}."
     spoken = " ".join(f"{row['variant']}: {row['sentence']}." for row in result.answers.head(12).to_dict("records"))
     out = [
