@@ -52,7 +52,7 @@ class Claims:
         """Yield the tasks that no other driver holds; each is claimed when it is requested."""
         self._bury_the_dead()
         for task in tasks:
-            if self._claim(task.key) or (lacks_weights(task, self._store) and self._claim(weights_claim(task.key))):
+            if self._claim(task.key) or self._claim_weights(task):
                 yield task
 
     def hold(self, name: str, waiting: Callable[[], None] = lambda: None) -> None:
@@ -91,6 +91,15 @@ class Claims:
             return False
         self._held.add(name)
         return True
+
+    def _claim_weights(self, task: Task) -> bool:
+        """Claim a network whose record is stored and whose file is nowhere."""
+        if not lacks_weights(task, self._store) or not self._claim(weights_claim(task.key)):
+            return False
+        if lacks_weights(task, self._store):
+            return True
+        self.release(task.key)  # the driver that had the claim before has just written the file
+        return False
 
     def wait(self, seconds: float) -> None:
         """Let some time pass while others work."""

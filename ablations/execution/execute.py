@@ -40,8 +40,8 @@ def execute(
                 for event in events:
                     if isinstance(event, Finished):
                         task = pending.pop(event.record.key)
+                        keep_place(task, store)  # before the record, after which others look for the network
                         store.put(event.record)
-                        keep_place(task, store)
                         claims.release(event.record.key)
                     yield event
                     if claims.has_lost_some:  # closing the events stops what runs; it resumes later

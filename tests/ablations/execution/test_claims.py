@@ -20,6 +20,7 @@ from ablations.execution.execute import execute
 from ablations.execution.executor import SerialExecutor
 from ablations.execution.kept_weights import find_weights
 from ablations.execution.task import Task, failed
+from ablations.records.record import Record
 from ablations.records.store import Store
 from tests.trials import finished, small_task
 
@@ -111,6 +112,37 @@ def test_a_source_network_that_another_output_folder_has_is_not_trained_again(st
     lost = replace(task, keep_weights=tmp_path / "two", trials=tmp_path / "trials-2")
     finished(execute([lost], store, SerialExecutor()))
     assert find_weights(task.key, tmp_path / "two", store) == tmp_path / "two" / f"{task.key}.safetensors"
+
+
+def test_the_place_of_a_network_is_known_before_its_record(store: Store, tmp_path: Path) -> None:
+    task = replace(small_task(0, epochs=1), keep_weights=tmp_path / "one", trials=tmp_path / "trials-1")
+    elsewhere = replace(task, keep_weights=tmp_path / "two")
+    seen: list[list[Task]] = []
+
+    class Watched(Store):
+        """Another driver looks for work as soon as a record is written."""
+
+        def put(self, record: Record) -> bool:
+            written = super().put(record)
+            with Claims(store) as others:
+                seen.append(list(others.claimed([elsewhere])))
+            return written
+
+    with closing(Watched(f"sqlite:///{tmp_path / 'records.db'}")) as watched:
+        finished(execute([task], watched, SerialExecutor()))
+    assert seen == [[]]
+
+
+def test_a_network_that_was_written_while_its_claim_was_waited_for_is_not_trained(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = replace(small_task(0, epochs=1), keep_weights=tmp_path / "one", trials=tmp_path / "trials-1")
+    finished(execute([task], store, SerialExecutor()))
+    looks = iter([True, False])  # the file is written between the two
+    monkeypatch.setattr("ablations.execution.claims.lacks_weights", lambda *_: next(looks))
+    with Claims(store) as claims:
+        assert list(claims.claimed([task])) == []
+        assert store.claim_owners() == {}
 
 
 def test_tuning_leaves_to_others_what_they_train(store: Store, tmp_path: Path) -> None:
