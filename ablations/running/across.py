@@ -16,14 +16,14 @@ from ablations.design.study_plan import StudyPlan, plan_study
 from ablations.execution.progress import ProgressDisplay
 from ablations.records.databases import file_of
 from ablations.records.store import Store
-from ablations.running.context import check_options, open_context
+from ablations.running.context import Context, check_options, open_context
 from ablations.running.run_study import Outcome, first_line, run_study
 from xception.base.canonical import key_of
 
 if TYPE_CHECKING:
     from ablations.analysis.settings import SettingsComparison
 
-__all__ = ["AcrossOutcome", "AcrossPlan", "plan_across", "run_across", "show_across"]
+__all__ = ["AcrossOutcome", "AcrossPlan", "plan_across", "run_across", "run_settings", "show_across"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,23 +101,32 @@ def run_across(across: AcrossPlan, *, in_process: bool = False) -> AcrossOutcome
     Raises:
         ValueError: an option does not fit this machine, or the settings cannot be compared.
     """
+    check_options(across.options)
+    with open_context(across.plans[across.longest_first()[0]], in_process=in_process) as context:
+        return run_settings(across, context)
+
+
+def run_settings(across: AcrossPlan, first: Context) -> AcrossOutcome:
+    """Run every setting in an open context, as `run_across` does.
+
+    Raises:
+        ValueError: the settings cannot be compared.
+    """
     from ablations.reporting.settings_results import write_settings
 
-    check_options(across.options)
     outcomes: dict[int, Outcome] = {}
     written = None
     (across.options.out / across.run).mkdir(parents=True, exist_ok=True)
     order = across.longest_first()
-    with open_context(across.plans[order[0]], in_process=in_process) as first:
-        for number, i in enumerate(order, 1):
-            context = first.with_plan(across.plans[i], ProgressDisplay())
-            context.display.say(f"Setting {number} of {len(order)}: {across.settings[i].label}")
-            for line in first_line(across.plans[i]).splitlines():
-                context.display.say(line)
-            outcomes[i] = run_study(context)
-            if len(outcomes) > 1:
-                done = [outcomes[at].training.plan for at in sorted(outcomes)]
-                written = write_settings(context.store, done, across.options.out, num_planned=len(order))
+    for number, i in enumerate(order, 1):
+        context = first.with_plan(across.plans[i], ProgressDisplay())
+        context.display.say(f"Setting {number} of {len(order)}: {across.settings[i].label}")
+        for line in first_line(across.plans[i]).splitlines():
+            context.display.say(line)
+        outcomes[i] = run_study(context)
+        if len(outcomes) > 1:
+            done = [outcomes[at].training.plan for at in sorted(outcomes)]
+            written = write_settings(context.store, done, across.options.out, num_planned=len(order))
     assert written is not None
     return AcrossOutcome(
         outcomes=tuple(outcomes[i] for i in sorted(outcomes)), comparison=written.comparison, folder=written.folder

@@ -12,10 +12,12 @@ import pandas as pd
 
 from ablations.costs.training_cost import duration
 from ablations.design.options import Options, selected
+from ablations.design.study_plan import StudyPlan
 from ablations.execution.backend import is_distributed
 from ablations.execution.progress import ProgressDisplay
 from ablations.records.store import Store
 from ablations.reporting.own_files import require_own_folder
+from ablations.running.across import run_settings
 from ablations.running.context import Context, check_options, open_context
 from ablations.running.run_study import run_study
 from search.design.definition import PROXIES, SEMANTICS, Definition
@@ -27,6 +29,7 @@ from search.engine.optuna_file import OptunaFile
 from search.engine.search_plan import BASELINE, SearchPlan, base_network, plan_base, plan_search, require_feasible
 from search.engine.suggestions import Scores
 from search.results.confirm import confirmation_plan, winners
+from search.results.confirm_across import ConfirmationSettings, plan_settings
 from search.results.page import ablation_command, best_lines, notes, write_page
 from search.results.results_folder import (
     correlations,
@@ -64,12 +67,17 @@ def run_search(options: SearchOptions, command: str) -> int:
         )
     if options.confirm == 0 and options.keep_weights:
         raise ValueError("--keep-weights: has no effect with --confirm 0, which trains no winners; --confirm 1 or more")
+    if options.confirm == 0 and options.confirm_across:
+        raise ValueError(
+            "--confirm-across: has no effect with --confirm 0, which trains no winners; --confirm 1 or more"
+        )
     for proxy in names_in(options.proxies):
         if proxy not in PROXIES:
             raise ValueError(f"--proxies: {proxy!r} is not known; allowed: {', '.join(PROXIES)}")
     asked = selected(Options, options)
     check_options(asked)
     plan = _plan(options, asked)
+    settings = plan_settings(plan, options.confirm_across) if options.confirm_across else None
     require_own_folder(search_folder(plan))
     with open_context(plan.base) as context, _alone(context.store, plan.definition):
         file = None
@@ -95,7 +103,7 @@ def run_search(options: SearchOptions, command: str) -> int:
             file.close(search.rows, search.ledger.times())
         print(_told(search, time.monotonic() - began), file=sys.stderr)
         _require_some(search)
-        return _conclude(search, context, options, command)
+        return _conclude(search, context, options, settings, command)
 
 
 def _alone(store: Store, definition: Definition) -> AbstractContextManager[None]:
@@ -189,7 +197,9 @@ def _require_some(search: Search) -> None:
     )
 
 
-def _conclude(search: Search, context: Context, options: SearchOptions, command: str) -> int:
+def _conclude(
+    search: Search, context: Context, options: SearchOptions, settings: ConfirmationSettings | None, command: str
+) -> int:
     """Train the winners again beside the baseline, and write what there is to show."""
     plan = search.plan
     chosen = winners(search.rows, plan.definition, options.confirm, canonical_json(plan.network))
@@ -203,20 +213,31 @@ def _conclude(search: Search, context: Context, options: SearchOptions, command:
     print("\n".join([*best_lines(search), *notes(search)]))
     write_page(search, folder, trials_frame(search), command=command)
     if chosen:
-        num_seeds = options.confirm_seeds or max(plan.base.scale.num_seeds, 2)
-        confirmation = confirmation_plan(plan, chosen, num_seeds=num_seeds, command=command)
-        print(
-            f"Training the best {len(chosen)} again beside the baseline, with {num_seeds} fresh seeds", file=sys.stderr
-        )
-        outcome = run_study(context.with_plan(confirmation, ProgressDisplay()))
+        sentences: list[str] = []
+        confirmation: StudyPlan
+        if settings is None:
+            num_seeds = options.confirm_seeds or max(plan.base.scale.num_seeds, 2)
+            confirmation = confirmation_plan(plan, chosen, num_seeds=num_seeds, command=command)
+            told = f"Training the best {len(chosen)} again beside the baseline, with {num_seeds} fresh seeds"
+            print(told, file=sys.stderr)
+            outcome = run_study(context.with_plan(confirmation, ProgressDisplay()))
+        else:
+            across = settings.across(chosen, num_seeds=options.confirm_seeds, command=command)
+            confirmation = across.plans[0]
+            told = f"Training the best {len(chosen)} again beside the baseline in {len(across.plans)} settings"
+            print(f"{told}, with {len(confirmation.seeds)} fresh seeds", file=sys.stderr)
+            whole = run_settings(across, context)
+            outcome, sentences = whole.outcomes[0], whole.sentences
         results = outcome.results.folder
         print((results / "table.md").read_text(encoding="utf-8"))
+        for line in sentences:
+            print(line)
         for line in write_confirmation(folder, search, chosen, confirmation, context.store):
             print(line)
         if options.keep_weights:
             write_networks(folder, chosen, confirmation)
         confirmed = pd.read_csv(results / "table.csv")
-        write_page(search, folder, trials_frame(search), command=command, confirmation=confirmed)
+        write_page(search, folder, trials_frame(search), command=command, confirmation=confirmed, elsewhere=sentences)
         print(f"Ablate around what was found: {ablation_command(search, folder, chosen)}", file=sys.stderr)
         print(f"Results: {results}, {folder}", file=sys.stderr)
         return SOME_FAILED if outcome.training.num_failed or search.states["failed"] else DONE

@@ -66,6 +66,9 @@ class SearchOptions(RunOptions):
     config in best/."""
     confirm_seeds: int | None = None
     """Fresh seeds of each, instead of the scale's number of seeds."""
+    confirm_across: tuple[str, ...] = ()
+    """Train the winners again in other settings too: FIELD=V1,V2,… such as recipe.epochs=24, beside the search's own;
+    may be given several times."""
     optuna_db: Path | None = None
     """Write the search as an Optuna study into this SQLite file while it runs, for its dashboard; other studies in it
     stay."""

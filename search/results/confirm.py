@@ -44,9 +44,12 @@ def winners(rows: Sequence[Row], definition: Definition, number: int, baseline: 
 
 
 def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int, command: str) -> FixedPlan:
-    """Return the study of the winners beside the network that the search began with."""
+    """Return the study of the winners, at the classes and channels of the plan's data, beside the network that the
+    search began with.
+    """
+    data = {"num_classes": plan.network.num_classes, "in_channels": plan.network.in_channels}
     variants = tuple(
-        Variant(name=f"candidate {row.number}", changes={"model": from_json(XceptionConfig, row.model)})
+        Variant(name=f"candidate {row.number}", changes={"model": from_json(XceptionConfig, row.model).replace(**data)})
         for row in chosen
     )
     asked = f"Are the best {len(chosen)} of the search" if len(chosen) > 1 else "Is the best of the search"

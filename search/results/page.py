@@ -99,9 +99,17 @@ def ablation_command(search: Search, folder: Path, best: Sequence[Row]) -> str:
 
 
 def write_page(
-    search: Search, folder: Path, frame: pd.DataFrame, *, command: str, confirmation: pd.DataFrame | None = None
+    search: Search,
+    folder: Path,
+    frame: pd.DataFrame,
+    *,
+    command: str,
+    confirmation: pd.DataFrame | None = None,
+    elsewhere: Sequence[str] = (),
 ) -> None:
-    """Write `report.html`; `confirmation` is the table of the study of the winners, where they were trained again."""
+    """Write `report.html`; `confirmation` is the table of the study of the winners, where they were trained again, and
+    `elsewhere` a sentence for each on the other settings that they were trained in.
+    """
     plan, script = search.plan, read("report.js")
     best = _best(search, _LISTED)
     figures = [
@@ -126,6 +134,7 @@ def write_page(
         budget=_budget(search),
         best=_table("best-networks", _rows_frame(search, best), "The best by what the search saw of them."),
         confirmation=confirmed,
+        elsewhere=elsewhere,
         ablate=ablation_command(search, folder, best),
         figures=figures,
         counts=notes(search),

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ablations.design.fixed_plan import FixedPlan
+from ablations.design.study_plan import StudyPlan
 from ablations.records.store import Store
 from ablations.reporting.figures import StudyFigure, save_figures
 from ablations.reporting.own_files import MANIFEST, replacing_own_files
@@ -141,7 +141,7 @@ def _write_search(search: Search, winners: Sequence[Row], folder: Path, command:
 
 
 def write_confirmation(
-    folder: Path, search: Search, winners: Sequence[Row], confirmation: FixedPlan, store: Store
+    folder: Path, search: Search, winners: Sequence[Row], confirmation: StudyPlan, store: Store
 ) -> list[str]:
     """Write each winner's validation accuracy in the search beside that with fresh seeds, and return it as lines for
     people.
@@ -172,7 +172,7 @@ def write_confirmation(
     ]
 
 
-def write_networks(folder: Path, winners: Sequence[Row], confirmation: FixedPlan) -> None:
+def write_networks(folder: Path, winners: Sequence[Row], confirmation: StudyPlan) -> None:
     """Copy the network that each winner's first fresh seed trained beside its config, where it was kept."""
     trials = confirmation.trials()
     for row in winners:

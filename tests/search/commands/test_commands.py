@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 
@@ -94,6 +95,29 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
         "run_ablation.py", "--study", "aa", *SMOKE, "--preset", str(best[0]), "--dry-run", "--out", str(tmp_path)
     )
     assert len(dry.stdout.splitlines()) == 4
+
+
+def test_winners_are_judged_at_another_budget_too(
+    simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--space", "table", "--trials", "6", *SMOKE, "--out", str(tmp_path), "--confirm", "2"]
+    assert main([*words, "--confirm-seeds", "4", "--confirm-across", "recipe.epochs=4", "--epochs", "2"]) == 0
+    printed = capsys.readouterr().out
+    folder = run_folder(tmp_path, "search_table")
+    assert {path.name for path in folder.iterdir() if path.is_dir()} >= {"epochs=2", "epochs=4"}
+    for epochs in (2, 4):
+        runs = pd.read_csv(folder / f"epochs={epochs}" / "runs.csv")
+        assert set(runs["seed"]) == set(range(20_000, 20_004))
+        assert runs["variant"].nunique() == 3
+    answers = pd.read_csv(folder / "pooled.csv")
+    assert len(answers) == 2
+    (searched,) = (tmp_path / "searches").iterdir()
+    page = (searched / "report.html").read_text(encoding="utf-8")
+    for answer in answers.to_dict("records"):
+        sentence = f"{answer['variant']}: {answer['sentence']}"
+        assert sentence in printed
+        assert html.escape(sentence) in page
+    assert printed.count("as the mean of 4 fresh seeds") == 2, "compared at the budget of the search"
 
 
 def test_exhaust_writes_a_table_and_goes_on_where_it_was(
@@ -248,6 +272,14 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
         (["--space", "table", "--trials", "1", "--confirm", "-1"], "--confirm: -1 is not allowed"),
         (["--space", "table", "--trials", "one"], "--trials"),
         ([*ONE, "--confirm", "0", "--confirm-seeds", "5"], "--confirm-seeds: 5 has no effect with --confirm 0"),
+        ([*ONE, "--confirm", "0", "--confirm-across", "recipe.epochs=9"], "--confirm-across: has no effect with"),
+        (
+            [*ONE, "--confirm-across", "model.exit.width=9"],
+            "--confirm-across: model.exit.width is not allowed",
+        ),
+        ([*ONE, "--confirm-across", "recipe.epoch=9"], "--confirm-across: 'recipe.epoch' is no field"),
+        ([*ONE, "--confirm-across", "recipe.epochs=2"], "--confirm-across recipe.epochs: 2 is the search's own"),
+        ([*ONE, "--confirm-across", "recipe.epochs=many"], "recipe.epochs"),
         ([*ONE, "--fix", "depth=3"], "--fix: 'depth' is neither a dimension of table"),
         ([*ONE, "--fix", "width"], "--fix: 'width' is not allowed; FIELD=VALUE"),
         ([*ONE, "--fix", "width=3"], "--fix: width=3 is not allowed; one of 0.5, 1.0"),
