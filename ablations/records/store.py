@@ -17,8 +17,6 @@ from ablations.records.schema import SCHEMA
 
 __all__ = ["SCHEMA", "Store", "StoreError"]
 
-__all__ = ["SCHEMA", "Store", "StoreError"]
-
 
 class Store(RecordTable, PlanTable, ClaimTable, MeasurementTable):
     """The records, plans, claims and measurements under one database URL; tables are made on first use.

@@ -10,7 +10,7 @@ import sys
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xception.base.canonical import Config, canonical_json, difference, from_json, from_plain, key_of, to_plain
@@ -58,6 +58,12 @@ wholes = st.builds(
 )
 
 
+# At the first draw in a process Hypothesis reads the source of every module of ours that is imported, which takes
+# seconds where many are. Without a deadline its check for slow strategies allows for that.
+patient = settings(deadline=None)
+
+
+@patient
 @given(wholes)
 def test_json_gives_the_same_config_and_key(whole: Whole) -> None:
     again = from_json(Whole, canonical_json(whole))
@@ -65,6 +71,7 @@ def test_json_gives_the_same_config_and_key(whole: Whole) -> None:
     assert key_of(again) == key_of(whole)
 
 
+@patient
 @given(wholes, wholes)
 def test_keys_are_equal_exactly_where_configs_are(a: Whole, b: Whole) -> None:
     assert (key_of(a) == key_of(b)) == (a == b)
