@@ -94,6 +94,11 @@ def test_the_report_is_made_from_the_store(
     if not study:  # one page about the whole store, beside the folders of its studies
         page = (tmp_path / "report.html").read_text()
         assert "residual" in page
+        (tmp_path / "report.html").write_text("mine", encoding="utf-8")
+        refused = call_here(capsys, "--report", "--out", str(tmp_path), "--store", store, expect=2).err
+        assert "report.html is not ours" in refused
+        assert len(refused.splitlines()) == 1
+        assert (tmp_path / "report.html").read_text() == "mine"
     assert "trained" not in printed.err
 
 

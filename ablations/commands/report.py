@@ -11,7 +11,8 @@ from ablations.design.options import FigureStyle
 from ablations.design.study_plan import TUNED
 from ablations.records.databases import file_of
 from ablations.records.store import Store
-from ablations.reporting.results_folder import write_overview, write_results
+from ablations.reporting.own_files import require_own_page
+from ablations.reporting.results_folder import OVERVIEW, write_overview, write_results
 from ablations.reporting.settings_results import settings_groups, write_settings
 from ablations.running.context import require_writable
 
@@ -30,6 +31,8 @@ def report(*, study: str | None, out: Path, store: str | None, figure_style: Fig
     if database is not None and not database.is_file():
         raise ValueError(f"--store: {database} does not exist; run a study first, or name a store with --store")
     require_writable(out)
+    if study is None:
+        require_own_page(out / OVERVIEW)
     opened = Store(url)
     try:
         try:

@@ -16,7 +16,14 @@ from typing import Any
 
 from xception.base.files import lock_folder, write_atomically
 
-__all__ = ["MANIFEST", "own_files", "remove_own_files", "replacing_own_files", "require_own_folder"]
+__all__ = [
+    "MANIFEST",
+    "own_files",
+    "remove_own_files",
+    "replacing_own_files",
+    "require_own_folder",
+    "require_own_page",
+]
 
 MANIFEST = "provenance.json"
 # Files that every run writes; the whole list is known when they are written.
@@ -34,6 +41,12 @@ _NAMES = (
     "report.html",
     "figures/strip.png",
 )
+# One of these is in the head of every page of ours; the second is that of earlier versions.
+_PAGE_MARKS = (
+    b'<meta name="generator" content="xception-ablations">',
+    b"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-",
+)
+_HEAD_BYTES = 4096
 
 
 @contextlib.contextmanager
@@ -64,6 +77,25 @@ def require_own_folder(folder: Path) -> None:
         ValueError: it is a file, or holds a file of somebody else's where one of ours would be.
     """
     _require_own(folder, _NAMES)
+
+
+def require_own_page(path: Path) -> None:
+    """Look whether a page beside the folders of runs, which no list names, could be written.
+
+    Raises:
+        ValueError: a folder or a file of somebody else's is there.
+        OSError: what is there cannot be read.
+    """
+    if path.is_dir():
+        raise ValueError(f"--out: {path} is a folder where a file is to be written; move it away")
+    if not os.path.lexists(path):
+        return
+    head = b""
+    if path.is_file():
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    if not any(mark in head for mark in _PAGE_MARKS):
+        raise ValueError(f"--out: {path} is not ours; give another folder, or move it away")
 
 
 def own_files(folder: Path) -> list[str]:

@@ -22,7 +22,7 @@ from ablations.reporting.distances import write_distances
 from ablations.reporting.extras import write_extras
 from ablations.reporting.figures import confusion_figures, distance_figures, save_figures, study_figures
 from ablations.reporting.front import display_front, front_table
-from ablations.reporting.own_files import replacing_own_files
+from ablations.reporting.own_files import replacing_own_files, require_own_page
 from ablations.reporting.predictions import write_predictions
 from ablations.reporting.report import ReportContext, write_report, write_store_report
 from ablations.reporting.results import Results
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from ablations.records.record import Plan
     from ablations.records.store import Store
 
-__all__ = ["comparison_with_costs", "write_overview", "write_results"]
+__all__ = ["OVERVIEW", "comparison_with_costs", "write_overview", "write_results"]
 
+OVERVIEW = "report.html"
 _SHOWN = ("devices", "threads", "python", "machine", "packages", "commit", "fingerprint")
 _PACKAGES = (
     "torch",
@@ -94,12 +95,14 @@ def write_overview(store: Store, plans: Sequence[Plan], out: Path) -> Path:
     """Write one page about several plans, from figures that stand in their folders' place; return its path.
 
     Raises:
+        ValueError: a file of somebody else's has its place.
         OSError: the folder cannot be written.
     """
+    require_own_page(out / OVERVIEW)
     with tempfile.TemporaryDirectory(dir=out, prefix=".report.") as scratch:
         contexts = [_write_comparison(store, plan, Path(scratch) / str(i)) for i, plan in enumerate(plans)]
-        write_store_report(contexts, out / "report.html")
-    return out / "report.html"
+        write_store_report(contexts, out / OVERVIEW)
+    return out / OVERVIEW
 
 
 def _write_comparison(store: Store, plan: Plan, folder: Path, figure_style: FigureStyle = "report") -> ReportContext:

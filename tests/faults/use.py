@@ -158,6 +158,16 @@ def file_is_endless(bench: Bench) -> Outcome:
     return Outcome(injected=2, message=lines[0])
 
 
+def overview_of_others(bench: Bench) -> Outcome:
+    """The page of all studies stands beside the folders of runs, where somebody's page of that name may be."""
+    folder = bench.new_folder()
+    Store(f"sqlite:///{folder / 'records.db'}").close()
+    (folder / "report.html").write_text("mine", encoding="utf-8")
+    line = refused(folder, "--report", "--out", ".", names="report.html is not ours")
+    require((folder / "report.html").read_text(encoding="utf-8") == "mine", "it was replaced")
+    return Outcome(message=line)
+
+
 def cache_is_a_file(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     (folder / "cache").write_text("mine", encoding="utf-8")

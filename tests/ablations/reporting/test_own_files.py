@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.reporting.own_files import MANIFEST, replacing_own_files, require_own_folder
+from ablations.reporting.own_files import MANIFEST, replacing_own_files, require_own_folder, require_own_page
 
 
 def write(folder: Path, names: list[str], mark: str = "ours") -> None:
@@ -65,6 +65,26 @@ def test_a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder_are_refused
     (tmp_path / "three").write_text("mine", encoding="utf-8")
     with pytest.raises(ValueError, match="is a file; give another folder"):
         require_own_folder(tmp_path / "three")
+
+
+def test_a_page_of_somebody_elses_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    require_own_page(page)
+    page.write_text("<!doctype html>\n<title>All studies</title>", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"--out: .*report.html is not ours; give another folder, or move it away"):
+        require_own_page(page)
+    page.unlink()
+    os.mkfifo(page)
+    with pytest.raises(ValueError, match="is not ours"):
+        require_own_page(page)
+    page.unlink()
+    page.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="is not ours"):
+        require_own_page(page)
+    page.unlink()
+    page.mkdir()
+    with pytest.raises(ValueError, match="is a folder where a file is to be written"):
+        require_own_page(page)
 
 
 def test_a_manifest_cannot_name_files_elsewhere(tmp_path: Path) -> None:

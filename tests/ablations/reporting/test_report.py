@@ -15,6 +15,7 @@ from ablations.analysis.predictions import prediction_tables
 from ablations.reporting import figures as plots
 from ablations.reporting import report
 from ablations.reporting.front import display_front, front_table
+from ablations.reporting.own_files import require_own_page
 from tests import frames
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -199,6 +200,12 @@ def test_the_store_page_holds_all_studies(tmp_path: Path) -> None:
     assert {a["href"] for a in page.all("a")} >= {"#study-1", "#study-2"}
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
+    require_own_page(tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    earlier = text.replace('<meta name="generator" content="xception-ablations">\n', "")
+    assert earlier != text
+    (tmp_path / "report.html").write_text(earlier, encoding="utf-8")
+    require_own_page(tmp_path / "report.html")
 
 
 def test_without_trials_there_is_one_line(tmp_path: Path) -> None:
