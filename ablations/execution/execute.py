@@ -13,8 +13,9 @@ from ablations.execution.task import Task
 from ablations.records.store import Store
 from ablations.records.trial_folder import TrialFolder
 
-__all__ = ["execute"]
+__all__ = ["STOOD_STILL", "events_of", "execute"]
 
+STOOD_STILL = "this process stood still for so long that another run took over some of its trials"
 _LOOK_SECONDS = 1.0
 
 
@@ -36,7 +37,7 @@ def execute(
     has_said = False
     with Claims(store) as claims:
         while pending:
-            with closing(_run(executor, claims.claimed(list(pending.values())))) as events:
+            with closing(events_of(executor, claims.claimed(list(pending.values())))) as events:
                 for event in events:
                     if isinstance(event, Finished):
                         task = pending.pop(event.record.key)
@@ -47,7 +48,7 @@ def execute(
                     if claims.has_lost_some:  # closing the events stops what runs; it resumes later
                         break
             if claims.has_lost_some:
-                say("this process stood still for so long that another run took over some of its trials")
+                say(STOOD_STILL)
                 claims.forget_lost()
             for key, status in store.statuses(pending).items():
                 if status != "failed" and not lacks_weights(pending[key], store):
@@ -60,6 +61,6 @@ def execute(
                 claims.wait(_LOOK_SECONDS)
 
 
-def _run(executor: Executor, tasks: Iterator[Task]) -> Generator[Event]:
-    """The executor's events as a generator, so that they can be closed."""
+def events_of(executor: Executor, tasks: Iterator[Task]) -> Generator[Event]:
+    """Yield the executor's events from a generator; closing it stops what still runs."""
     yield from executor.run(tasks)

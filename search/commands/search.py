@@ -14,6 +14,7 @@ from ablations.costs.training_cost import duration
 from ablations.design.options import Options, selected
 from ablations.design.study_plan import StudyPlan
 from ablations.execution.backend import is_distributed
+from ablations.execution.claims import Claims
 from ablations.execution.progress import ProgressDisplay
 from ablations.records.store import Store
 from ablations.reporting.own_files import require_own_folder
@@ -79,7 +80,7 @@ def run_search(options: SearchOptions, command: str) -> int:
     plan = _plan(options, asked)
     settings = plan_settings(plan, options.confirm_across) if options.confirm_across else None
     require_own_folder(search_folder(plan))
-    with open_context(plan.base) as context, _alone(context.store, plan.definition):
+    with open_context(plan.base) as context, _alone(context.store, plan.definition) as alone:
         file = None
         if options.optuna_db is not None:
             file = OptunaFile(options.optuna_db, plan.definition, plan.space, context.store.url)
@@ -98,7 +99,7 @@ def run_search(options: SearchOptions, command: str) -> int:
         if file is not None:
             for row in search.rows:
                 file(row, search.ledger.times()[row.number])
-        search.run(context.backend.executor, num_trials)
+        search.run(context.backend.executor, num_trials, alone)
         if file is not None:
             file.close(search.rows, search.ledger.times())
         print(_told(search, time.monotonic() - began), file=sys.stderr)
@@ -106,7 +107,7 @@ def run_search(options: SearchOptions, command: str) -> int:
         return _conclude(search, context, options, settings, command)
 
 
-def _alone(store: Store, definition: Definition) -> AbstractContextManager[None]:
+def _alone(store: Store, definition: Definition) -> AbstractContextManager[Claims | None]:
     """Several drivers share a search, but one that measures: nothing may train meanwhile."""
     return only_driver(store, definition.key) if definition.measured else nullcontext()
 

@@ -14,12 +14,15 @@ __all__ = ["only_driver"]
 
 
 @contextmanager
-def only_driver(store: Store, search: str) -> Iterator[None]:
-    """Keep other drivers out of a search, by its key; wait for one that is there, then go on where it ended."""
+def only_driver(store: Store, search: str) -> Iterator[Claims]:
+    """Keep other drivers out of a search, by its key; wait for one that is there, then go on where it ended.
+
+    The claims that are given have lost some where another driver took over since this process stood still.
+    """
 
     def waiting() -> None:
         print("Another run on this store drives this search; waiting for it", file=sys.stderr)
 
     with Claims(store) as claims:
         claims.hold(key_of(["search", search]), waiting)
-        yield
+        yield claims

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 from ablations.design.trial import Trial
 from ablations.execution.claims import Claims
 from ablations.execution.events import Event, Finished, Notice
+from ablations.execution.execute import STOOD_STILL, events_of
 from ablations.execution.executor import Executor
 from ablations.execution.task import Task
 from ablations.records.record import Record
-from ablations.records.store import Store
+from ablations.records.store import Store, StoreError
 from search.engine.ledger import Ledger, Row, State
 from search.engine.repair import Repair
 from search.engine.rungs import next_promotion, trainings
@@ -59,6 +61,7 @@ class Search(Suggestions):
         self._by_key: dict[str, int] = {}
         self._ready: deque[tuple[Trial, int | None]] = deque()
         self._elsewhere: deque[tuple[Trial, int | None]] = deque()
+        self._given_out: dict[str, tuple[Trial, int | None]] = {}
         self.num_trained = 0
         self.train_seconds = 0.0
 
@@ -67,16 +70,36 @@ class Search(Suggestions):
         """What the search spent, in whole trainings."""
         return sum(row.trainings for row in self.rows)
 
-    def run(self, executor: Executor, num_trials: int) -> None:
-        """Go on until so many candidates were evaluated, or the space has no more."""
+    def run(self, executor: Executor, num_trials: int, alone: Claims | None = None) -> None:
+        """Go on until so many candidates were evaluated, or the space has no more.
+
+        `alone` is the claim of a search that may have one driver only.
+
+        Raises:
+            StoreError: another driver took that over while this process stood still.
+        """
         self._num_trials = num_trials
         with Claims(self._store) as claims:
             for row in self.rows:
                 if row.state == "asked":
                     self._begin(row)
             while True:
-                for event in executor.run(_Feed(self, claims)):
-                    self._take(event, claims)
+                with closing(events_of(executor, _Feed(self, claims, alone))) as events:
+                    for event in events:
+                        self._take(event, claims)
+                        if _has_lost(claims, alone):  # closing the events stops what runs; it resumes later
+                            break
+                if alone is not None and alone.has_lost_some:
+                    raise StoreError(
+                        f"--store: another run on {self._store.name} took over this search, as this process stood"
+                        " still for so long; once that one has ended, this command goes on where it did"
+                    )
+                if claims.has_lost_some:
+                    self._say(STOOD_STILL)
+                    claims.forget_lost()
+                    self._ready.extendleft(reversed(self._given_out.values()))
+                    self._given_out.clear()
+                    continue
                 if not self._elsewhere:
                     return
                 claims.wait(_LOOK_SECONDS)
@@ -99,6 +122,7 @@ class Search(Suggestions):
                     keep_state_at=keep_at,
                 )
                 if any(claims.claimed([task])):
+                    self._given_out[trial.key] = (trial, keep_at)
                     return task
                 if not self._look_up(trial):
                     self._elsewhere.append((trial, keep_at))
@@ -217,7 +241,9 @@ class Search(Suggestions):
         if not isinstance(event, Finished):
             return
         record = event.record
-        self._store.put(record)
+        self._given_out.pop(record.key, None)
+        if not self._store.put(record):  # another driver's stands there already
+            record = self._store.get([record.key])[record.key]
         claims.release(record.key)
         if record.status == "complete":
             self.num_trained += 1
@@ -256,14 +282,18 @@ class Search(Suggestions):
 class _Feed(Iterator[Task]):
     """What an executor takes tasks from: it says that there are none now, and may have more later."""
 
-    def __init__(self, search: Search, claims: Claims) -> None:
-        self._search, self._claims = search, claims
+    def __init__(self, search: Search, claims: Claims, alone: Claims | None) -> None:
+        self._search, self._claims, self._alone = search, claims, alone
 
     def __next__(self) -> Task:
-        task = self._search.next_task(self._claims)
+        task = None if _has_lost(self._claims, self._alone) else self._search.next_task(self._claims)
         if task is None:
             raise StopIteration
         return task
+
+
+def _has_lost(claims: Claims, alone: Claims | None) -> bool:
+    return claims.has_lost_some or (alone is not None and alone.has_lost_some)
 
 
 def _shown(name: str, value: float | None) -> str:

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
+from unittest import mock
 
 from ablations.execution import claims as claiming
 from ablations.execution.claims import Claims
@@ -19,7 +20,7 @@ from ablations.execution.execute import execute
 from ablations.execution.executor import SerialExecutor
 from ablations.execution.kept_weights import find_weights
 from ablations.execution.task import Task, failed
-from ablations.records.store import Store
+from ablations.records.store import Store, StoreError
 from tests.faults.bench import Bench, Outcome, forked, require, weights_in
 from tests.trials import RecordingDisplay, small_task
 
@@ -167,8 +168,6 @@ def woke_up(bench: Bench) -> Outcome:
                 yield Epoch(task.key, {"epoch": 1})
                 trained_on += 1
 
-    from unittest import mock
-
     with closing(store_of(folder)) as store, mock.patch("ablations.execution.execute.Claims", Seen):
         events = list(execute([task], store, Stopped(), lines.append))
     last = events[-1]
@@ -217,3 +216,52 @@ def two_searches(bench: Bench) -> Outcome:
     require(most == 1 and len(numbers) == 3, f"{most} drivers at once, {len(numbers)} came to their end")
     require(all(found == numbers[0] for found in numbers), "the ledger has other suggestions")
     return Outcome(injected=3, message=f"one after the other, each with the same {len(numbers[0])} suggestions")
+
+
+def search_woke_up(bench: Bench) -> Outcome:
+    """A driver of a search stood still, and one on another machine took its trial: it takes the record, and no more."""
+    from search.engine.optimize import Search
+    from tests.search.simulated import StoodStill, make_plan
+
+    folder = bench.new_folder()
+    seen: list[Claims] = []
+    lines: list[str] = []
+
+    class Seen(Claims):
+        def __enter__(self) -> Seen:
+            seen.append(self)
+            return super().__enter__()
+
+    with closing(store_of(folder)) as store, mock.patch("search.engine.optimize.Claims", Seen):
+        executor = StoodStill(store, seen)
+        search = Search(make_plan(folder, "table"), store, device="cpu", threads=1, say=lines.append)
+        search.run(executor, 4)
+        kept = store.get([row.keys[0] for row in search.rows])
+    require(search.states == {"complete": 4} and search.num_trained == 3, f"{search.states}")
+    require(executor.stolen is not None and kept[executor.stolen.key].val_accuracy == 0.77, "another record")
+    return Outcome(duplicated=len(executor.trained) - len(set(executor.trained)), message=lines[0])
+
+
+def search_taken_over(bench: Bench) -> Outcome:
+    """A search that has to be alone stood still, and one on another machine took it over: it stops."""
+    from search.engine.drivers import only_driver
+    from search.engine.optimize import Search
+    from tests.search.simulated import ELSEWHERE, Simulated, StoodStill, make_plan, run_search
+
+    folder = bench.new_folder()
+    plan, message = make_plan(folder, "table"), ""
+    with closing(store_of(folder)) as store:
+        with only_driver(store, plan.definition.key) as alone:
+            executor = StoodStill(store, [alone])
+            try:
+                Search(plan, store, device="cpu", threads=1).run(executor, 4, alone)
+            except StoreError as error:
+                message = str(error)
+        store.release_claims(ELSEWHERE)
+    require(message != "", "it went on beside the other")
+    after = run_search(plan, 4, Simulated())
+    return Outcome(
+        lost=4 - after.states["complete"],
+        duplicated=len(executor.trained) - 1,
+        message=message.replace(str(folder), "FOLDER"),
+    )

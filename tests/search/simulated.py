@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from ablations.design.options import Options
 from ablations.design.trial import Trial
-from ablations.execution.events import Event, Finished, Started
+from ablations.execution.claims import Claims
+from ablations.execution.events import Epoch, Event, Finished, Started
 from ablations.execution.task import Task
 from ablations.records.record import Record
 from ablations.records.store import Store
@@ -21,6 +22,8 @@ from xception.network.closed_form import Complexity, complexity
 from xception.network.config import XceptionConfig
 from xception.network.model import Xception
 from xception.network.weights import save
+
+ELSEWHERE = "elsewhere:boot:1:2:3:abc"  # the owner of a claim, on another machine
 
 
 class Killed(Exception):  # noqa: N818 - stands for the end of the process
@@ -125,6 +128,35 @@ class SimulatedWorkers(Simulated):
                 return
             task = busy.pop()
             yield Finished(record_of(task.trial, self._accuracy(task.trial)))
+
+
+class StoodStill(Simulated):
+    """Stands still in its first training for longer than a claim lasts; a driver on another machine takes over.
+
+    That one ends the trial while this one trains the next.
+    """
+
+    def __init__(self, store: Store, claims: list[Claims]) -> None:
+        super().__init__()
+        self._store, self._claims = store, claims
+        self.stolen: Task | None = None
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
+        """Yield events until there are no tasks."""
+        for task in tasks:
+            self.trained.append(task.key)
+            if self.stolen is None:
+                self.stolen = task
+                held = {key for key, owner in self._store.claim_owners().items() if owner == self._claims[0].owner}
+                for key in held:
+                    self._store.release_claims(self._claims[0].owner, key)
+                    assert self._store.claim(key, ELSEWHERE, 60)
+                self._claims[0]._look_for_lost()
+                yield Epoch(task.key, {"epoch": 1})
+                raise AssertionError("the training went on")
+            self._store.put(record_of(self.stolen.trial, 0.77))
+            self._store.release_claims(ELSEWHERE)
+            yield Finished(record_of(task.trial, accuracy_of(task.trial)))
 
 
 def make_plan(out: Path, space: str = "middle_flow", *, epochs: int | None = None, **wishes: Any) -> SearchPlan:

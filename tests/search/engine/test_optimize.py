@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from typing import Any
 import pytest
 
 from ablations.design.trial import Trial
+from ablations.execution.claims import Claims
 from ablations.execution.events import Finished
-from ablations.records.store import Store
+from ablations.execution.execute import STOOD_STILL
+from ablations.records.store import Store, StoreError
 from search.design.definition import POPULATED
+from search.engine.drivers import only_driver
 from search.engine.ledger import Ledger, Row
 from search.engine.measure import Measured, measured_costs
 from search.engine.optimize import Search
@@ -23,7 +27,17 @@ from search.engine.rungs import ranked
 from search.engine.search_plan import require_feasible
 from search.results.origins import origins
 from search.results.results_folder import front_rows, trials_frame, write_search
-from tests.search.simulated import Killed, Simulated, SimulatedWorkers, accuracy_of, make_plan, record_of, run_search
+from tests.search.simulated import (
+    ELSEWHERE,
+    Killed,
+    Simulated,
+    SimulatedWorkers,
+    StoodStill,
+    accuracy_of,
+    make_plan,
+    record_of,
+    run_search,
+)
 from xception.base.canonical import canonical_json, from_json
 from xception.network.closed_form import complexity
 from xception.network.config import XceptionConfig
@@ -449,6 +463,48 @@ def test_a_number_that_another_driver_took_is_given_once(tmp_path: Path, monkeyp
     assert ours.states == {"complete": 5}
     assert [row.model for row in ours.rows[:3]] == [row.model for row in theirs.rows]
     assert [row.number for row in ours.rows] == [*range(5)]
+
+
+def test_a_driver_that_lost_a_claim_stops_that_training_and_takes_the_record_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Claims] = []
+    lines: list[str] = []
+
+    class Seen(Claims):
+        def __enter__(self) -> Seen:
+            seen.append(self)
+            return super().__enter__()
+
+    monkeypatch.setattr("search.engine.optimize.Claims", Seen)
+    plan = make_plan(tmp_path, "operators", sampler="random")
+    with closing(Store(f"sqlite:///{tmp_path / 'records.db'}")) as store:
+        executor = StoodStill(store, seen)
+        search = Search(plan, store, device="cpu", threads=1, say=lines.append)
+        search.run(executor, 4)
+        assert store.claim_owners() == {}
+        assert executor.stolen is not None
+        assert store.get()[executor.stolen.key].val_accuracy == 0.77
+    assert executor.trained.count(executor.stolen.key) == 1
+    assert len(set(executor.trained)) == len(executor.trained) == 4
+    assert search.num_trained == 3
+    assert search.states == {"complete": 4}
+    assert search.rows[0].values == (0.77,)
+    assert STOOD_STILL in lines
+
+
+def test_a_driver_that_is_no_longer_alone_stops_and_the_search_goes_on_from_there(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, "operators", sampler="random")
+    with closing(Store(f"sqlite:///{tmp_path / 'records.db'}")) as store:
+        with only_driver(store, plan.definition.key) as alone:
+            executor = StoodStill(store, [alone])
+            search = Search(plan, store, device="cpu", threads=1)
+            with pytest.raises(StoreError, match="took over this search, as this process stood still"):
+                search.run(executor, 4, alone)
+        assert len(executor.trained) == len(search.rows) == 1
+        assert set(store.claim_owners().values()) == {ELSEWHERE}
+        store.release_claims(ELSEWHERE)
+    assert run_search(plan, 4, Simulated()).states == {"complete": 4}
 
 
 # Proxies
