@@ -23,6 +23,7 @@ from typing import Annotated, Any
 from unittest import mock
 
 from ablations.design.fields import catalogue
+from ablations.records.record import with_version
 from ablations.reporting.columns import documentation
 from ablations.reporting.tables import CURVE_COLUMNS, RUN_COLUMNS
 from xception.base.command_line import parse
@@ -225,7 +226,10 @@ def _files() -> str:
 
 
 def _published(results: Path) -> list[tuple[Path, dict[str, Any]]]:
-    found = [(path.parent, json.loads(path.read_text(encoding="utf-8"))) for path in results.glob("*/provenance.json")]
+    found = [
+        (path.parent, with_version(json.loads(path.read_text(encoding="utf-8"))))
+        for path in results.glob("*/provenance.json")
+    ]
     return sorted(
         ((folder, about) for folder, about in found if (folder / "table.md").is_file()), key=lambda pair: pair[0].name
     )

@@ -110,7 +110,7 @@ def shares_of_fit(dataset_name: str, train_size: int | None) -> dict[str, float]
 
     with mock.patch.object(Trainer, "evaluate", timed):
         began = time.perf_counter()
-        result = fit(model=model, recipe=scale.recipe, dataset=dataset, data=data, seed=0)
+        result = fit(model=model, recipe=scale.recipe_for(None, None, size), dataset=dataset, data=data, seed=0)
         seconds = time.perf_counter() - began
     shares = {name: spent / seconds for name, spent in evaluating.items()}
     return {"seconds": seconds, "images": float(size), "steps": result.train_seconds / seconds, **shares}

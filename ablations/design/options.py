@@ -44,12 +44,13 @@ class SettingOptions:
     channels: Literal[1, 3] | None = None
     """1 trains on grayscale images. Default: 3, whatever the files hold."""
     scale: ScaleName | None = None
-    """Size of network, data, epochs and seeds. Default: standard on a machine with a GPU, else quick."""
+    """Size of network, data, epochs and seeds; quick is the latest of quick-1 and quick-2. Default: standard on a
+    machine with a GPU, else quick."""
     preset: str | None = None
     """Network to start from instead of the scale's: a preset, or a .json file of a config."""
     recipe: str | None = None
     """Recipe to train by instead of the scale's, for the scale's epochs: smoke, quick, stable, adamw, standard or
-    paper; see --recipes."""
+    paper, or an earlier version such as quick-1; see --recipes."""
     epochs: int | None = None
     """Epochs per trial, instead of the scale's."""
     train_size: int | None = None

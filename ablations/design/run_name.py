@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from ablations.design.options import Options
+from ablations.design.scales import get_scale
 from ablations.design.study import Study
 from xception.data.source import Source
 
@@ -29,8 +30,9 @@ def run_name(study: Study, source: Source, options: Options) -> str:
     across_data = any(text.startswith("dataset=") for text in options.across)
     if study.dataset is None and source.name != _PLAIN_DATASET and not across_data:
         parts.append(_dataset(source))
-    if options.scale_name != _PLAIN_SCALE:
-        parts.append(options.scale_name)
+    scale = get_scale(options.scale_name).name
+    if scale != get_scale(_PLAIN_SCALE).name:
+        parts.append(scale)
     parts += list(_overrides(words))
     name = "-".join(_safe(part) for part in parts)
     if len(name) > _LONGEST:

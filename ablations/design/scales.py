@@ -1,4 +1,8 @@
-"""Scales: how large a network, how much data, how many epochs and seeds a study is run with."""
+"""Scales: how large a network, how much data, how many epochs and seeds a study is run with.
+
+A scale never changes, since a stored plan names it. A better one is a new version beside it, `quick-2` after `quick-1`,
+and the bare name means the latest.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +16,15 @@ from xception.train.recipe import Recipe
 
 __all__ = ["SCALES", "Scale", "default_scale", "get_scale"]
 
-ScaleName = Literal["smoke", "quick", "standard", "paper"]
+ScaleName = Literal["smoke", "quick", "standard", "paper", "quick-1", "quick-2"]
 
 
 class Scale(Config):
     """One size of everything; any part can be overridden on the command line.
 
     `margin` is δ, the smallest difference in test accuracy (a fraction) that matters at this size. `num_seeds` is for
-    what cannot decide on seeds as results come in; studies do, where `is_adaptive`.
+    what cannot decide on seeds as results come in; studies do, where `is_adaptive`. A data set with fewer images than
+    `train_size` is seen in more epochs, so that about as many images are seen, up to `most_epochs`.
     """
 
     name: ScaleName
@@ -31,6 +36,7 @@ class Scale(Config):
     is_adaptive: bool = True
     train_size: int | None = None  # None: all that validation leaves
     test_size: int | None = None
+    most_epochs: int | None = None  # None: those of the recipe, whatever there is
     max_image_size: int | None = None  # larger images are brought to this many pixels; None: the preset's own size
 
     def recipe_for(self, name: str | None, epochs: int | None, train_size: int) -> Recipe:
@@ -42,9 +48,18 @@ class Scale(Config):
         """
         recipe = self.recipe if name is None else recipes.get_recipe(name)
         try:
-            return recipe.replace(epochs=epochs or self.recipe.epochs, batch_size=min(recipe.batch_size, train_size))
+            return recipe.replace(
+                epochs=epochs or self.epochs_for(train_size), batch_size=min(recipe.batch_size, train_size)
+            )
         except ValueError as error:
             raise ValueError(f"--recipe {name}: {error}" if name else str(error)) from None
+
+    def epochs_for(self, train_size: int) -> int:
+        """Return the epochs of a training on so many images."""
+        if self.train_size is None or self.most_epochs is None:
+            return self.recipe.epochs
+        enough = round(self.recipe.epochs * self.train_size / train_size)
+        return min(max(enough, self.recipe.epochs), self.most_epochs)
 
     def sizes(
         self, source: Source, train_size: int | None, *, val_size: int | None = None
@@ -78,9 +93,20 @@ SCALES: dict[str, Scale] = {
             max_image_size=32,
         ),
         Scale(
-            name="quick",
+            name="quick-2",
             preset="cifar_tiny",
-            recipe=recipes.quick(),
+            recipe=recipes.quick_2(),
+            num_seeds=3,
+            margin=0.01,
+            train_size=30_000,
+            val_size=1_000,
+            most_epochs=6,
+            max_image_size=64,
+        ),
+        Scale(
+            name="quick-1",
+            preset="cifar_tiny",
+            recipe=recipes.quick_1(),
             num_seeds=3,
             margin=0.01,
             train_size=10_000,
@@ -114,11 +140,12 @@ def default_scale() -> str:
 
 
 def get_scale(name: str) -> Scale:
-    """Return a scale by name.
+    """Return a scale by name; without a number, its latest version.
 
     Raises:
         ValueError: there is none of that name.
     """
+    name = recipes.LATEST.get(name, name)
     if name not in SCALES:
-        raise ValueError(f"--scale: {name!r} is not known; allowed: {', '.join(SCALES)}")
+        raise ValueError(f"--scale: {name!r} is not known; allowed: {', '.join([*recipes.LATEST, *SCALES])}")
     return SCALES[name]

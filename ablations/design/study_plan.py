@@ -29,7 +29,7 @@ from xception.data.layout import Layout
 from xception.data.source import Source
 from xception.data.summary import Summary
 from xception.train.recipe import Recipe
-from xception.train.recipes import get_recipe
+from xception.train.recipes import LATEST, get_recipe
 
 __all__ = ["TUNED", "DataSets", "Options", "StudyPlan", "design_study", "plan_study"]
 
@@ -276,12 +276,14 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
     Raises:
         ValueError: an option, the data or a variant does not fit; the message names it.
     """
-    options = options.replace(scale=options.scale_name, set=canonical_texts(options), config=None)
+    # Wrong names are told before any data is read. The version is named, so that the stored command keeps its meaning.
+    scale = get_scale(options.scale_name)
+    options = options.replace(scale=scale.name, set=canonical_texts(options), config=None)
     _check(study, options)
-    # A wrong name is told before any data is read.
-    read_preset(options.preset or get_scale(options.scale_name).preset)
+    read_preset(options.preset or scale.preset)
     if options.recipe is not None:
         get_recipe(options.recipe)
+        options = options.replace(recipe=LATEST.get(options.recipe, options.recipe))
     from xception.data.names import find, find_default
 
     wanted, layout = options.dataset or study.dataset, options.layout()

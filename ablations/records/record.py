@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from types import UnionType
@@ -189,7 +190,22 @@ class Description:
         """Return the description that a store keeps; what a later version added is left out."""
         known = {f.name for f in fields(cls)}
         old = {"reference": values["source"]} if "source" in values else {}  # its former name
-        return cls(**old | {name: value for name, value in values.items() if name in known})
+        return cls(**old | {name: value for name, value in with_version(values).items() if name in known})
+
+
+def with_version(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored description whose scale, and command, name the first version where it was stored before scales
+    had versions.
+    """
+    if values.get("scale") != "quick":
+        return dict(values)
+    first: dict[str, Any] = {"scale": "quick-1"}
+    for name in ("command", "across"):
+        if name in values:
+            first[name] = re.sub(r"--scale quick(?=\s|$)", "--scale quick-1", values[name])
+    if values.get("setup"):
+        first["setup"] = {**values["setup"], "scale": "quick-1"}
+    return {**values, **first}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xception.network.transfer import ParameterGroup, rate_groups
-from xception.train.recipe import SGD, AdamW, Recipe, RMSprop
+from xception.network.transfer import ParameterGroup, head_prefix, rate_groups
+from xception.train import muon
+from xception.train.recipe import SGD, AdamW, Muon, Recipe, RMSprop
 
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
@@ -35,6 +36,8 @@ def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             return _light(torch.optim.AdamW)(
                 groups, lr=o.learning_rate, betas=(o.beta1, o.beta2), eps=o.epsilon, foreach=True
             )
+        case Muon():
+            return _light(muon.Muon)(groups)
 
 
 @functools.cache
@@ -70,6 +73,8 @@ def _on_cuda(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device)
         case AdamW() as o:
             settings = {"betas": (o.beta1, o.beta2), "eps": o.epsilon}
             return _light(torch.optim.AdamW)(groups, lr=o.learning_rate, fused=True, capturable=True, **settings)
+        case Muon():
+            return _light(muon.Muon)(groups)
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
@@ -91,7 +96,31 @@ def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         for parameters, decay in ((decayed, recipe.optimizer.weight_decay), (spared, 0.0)):
             if parameters:
                 groups.append({"params": parameters, "weight_decay": decay, "lr": rate * part.rate_factor})
-    return groups
+    return _with_matrices(groups, model, recipe.optimizer) if isinstance(recipe.optimizer, Muon) else groups
+
+
+def _with_matrices(groups: list[dict[str, Any]], model: nn.Module, optimizer: Muon) -> list[dict[str, Any]]:
+    """The groups, each parted into matrices with their shapes and other parameters at a rate of their own."""
+    head = head_prefix(model)
+    shapes: dict[int, tuple[int, int]] = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear) or f"{name}.".startswith(head):
+            continue
+        num = module.groups if isinstance(module, nn.Conv2d) else 1
+        if module.weight.shape[1] > 1 or num == 1:  # no depthwise kernel
+            shapes[id(module.weight)] = (len(module.weight) // num, module.weight[0].numel())
+    out = []
+    for group in groups:
+        matrices = [p for p in group["params"] if id(p) in shapes]
+        others = [p for p in group["params"] if id(p) not in shapes]
+        common = {"momentum": optimizer.momentum, "weight_decay": group["weight_decay"]}
+        rate = group["lr"] * optimizer.other_learning_rate / optimizer.learning_rate
+        if matrices:
+            own = [shapes[id(p)] for p in matrices]
+            out.append({"params": matrices, "lr": group["lr"], "shapes": own, **common})
+        if others:
+            out.append({"params": others, "lr": rate, **common})
+    return out
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ __all__ = [
     "Continues",
     "Cosine",
     "Exponential",
+    "Muon",
     "OneCycle",
     "Optimizer",
     "RMSprop",
@@ -96,6 +97,28 @@ class AdamW(Config):
         _require(0 <= self.beta2 < 1, "AdamW.beta2", self.beta2, "0 to below 1")
         _require(self.epsilon > 0, "AdamW.epsilon", self.epsilon, "a number above 0")
         _require(self.weight_decay >= 0, "AdamW.weight_decay", self.weight_decay, "0 or more")
+
+
+class Muon(Config):
+    """Momentum with orthogonalised updates of weight matrices (Jordan et al. 2024), and SGD for all other parameters.
+
+    Matrices are the weights of linear layers and convolutions but for depthwise kernels and the head.
+    """
+
+    learning_rate: float = 0.02
+    """The highest rate of the schedule, of matrices."""
+    momentum: float = 0.9
+    """Weight of the earlier steps; the gradient is taken ahead of it."""
+    weight_decay: float = 0.0
+    """Decay of weights, times the rate; that of matrices is decoupled from the gradient."""
+    other_learning_rate: float = 0.1
+    """The highest rate of the schedule, of all other parameters."""
+
+    def validate(self) -> None:
+        _require(self.learning_rate > 0, "Muon.learning_rate", self.learning_rate, "a number above 0")
+        _require(0 <= self.momentum < 1, "Muon.momentum", self.momentum, "0 to below 1")
+        _require(self.weight_decay >= 0, "Muon.weight_decay", self.weight_decay, "0 or more")
+        _require(self.other_learning_rate > 0, "Muon.other_learning_rate", self.other_learning_rate, "a number above 0")
 
 
 class Constant(Config):
@@ -242,7 +265,7 @@ class Transfer(Config):
         )
 
 
-Optimizer = SGD | RMSprop | AdamW
+Optimizer = SGD | RMSprop | AdamW | Muon
 Schedule = OneCycle | Cosine | Exponential | Constant | Stable
 
 

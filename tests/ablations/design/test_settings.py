@@ -62,7 +62,7 @@ def test_texts_are_read_as_the_field_takes_them(path: str, text: Any, value: Any
         (["recipe.label_smoothing"], {}, "FIELD=VALUE, such as"),
         (["recipe.epochs=2.5"], {}, "'2.5' is not allowed; allowed: a whole number"),
         (["model.norm.kind=grup"], {}, "allowed: batch, group, layer, none; did you mean group?"),
-        (["recipe.optimizer=adam"], {}, "allowed: SGD, RMSprop, AdamW; did you mean AdamW?"),
+        (["recipe.optimizer=adam"], {}, "allowed: SGD, RMSprop, AdamW, Muon; did you mean AdamW?"),
         (["recipe.optimizer.learning_rate=-1"], {}, "-1.0 is not allowed; a number above 0"),
         (["recipe.epochs=1", "recipe.epochs=2"], {}, "given twice, as 1 and 2; once"),
         (["recipe.epochs=1"], {"epochs": 2}, "--epochs: 2 is not allowed beside --set recipe.epochs; one of the two"),

@@ -107,7 +107,7 @@ def test_seeds_are_as_needed_by_default_but_not_at_smoke(tmp_path: Path) -> None
 
 
 def test_the_margin_is_the_users_else_the_studys_else_the_scales(tmp_path: Path) -> None:
-    assert planned(tmp_path).margin == SCALES["quick"].margin == 0.01
+    assert planned(tmp_path).margin == SCALES["quick-2"].margin == 0.01
     assert planned(tmp_path, margin=0.5).stored_plan().description.margin == 0.005
     study = replace(studies.get_study("residuals"), margin=0.03)
     options = Options(scale="quick", dataset="synthetic", out=tmp_path)

@@ -18,7 +18,7 @@ from xception.data.names import find
 from xception.network.weights import save as save_weights
 from xception.train.checkpoint import CheckpointError, CheckpointFolder, TrainingStopped
 from xception.train.loop import FitResult
-from xception.train.recipe import SGD, AdamW, RMSprop
+from xception.train.recipe import SGD, AdamW, Muon, RMSprop
 
 pytestmark = pytest.mark.numeric
 
@@ -62,7 +62,7 @@ def test_stopped_anywhere_and_continued_equals_uninterrupted(
 
 
 @pytest.mark.parametrize(
-    "optimizer", [SGD(momentum=0.0), RMSprop(), AdamW(weight_decay=0.01)], ids=lambda o: type(o).__name__
+    "optimizer", [SGD(momentum=0.0), RMSprop(), AdamW(weight_decay=0.01), Muon()], ids=lambda o: type(o).__name__
 )
 def test_every_optimiser_continues_to_the_same_bits(tiny_training: Training, tmp_path: Path, optimizer: Any) -> None:
     recipe = tiny_recipe(optimizer=optimizer, ema_decay=0.0)

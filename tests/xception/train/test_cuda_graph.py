@@ -19,7 +19,7 @@ from xception.train.cuda_graph import FixedBatch, RecordedStep, build_step
 from xception.train.execution import PLAIN, QUICK
 from xception.train.loop import FitResult
 from xception.train.optimiser import WeightAverage, build_optimiser
-from xception.train.recipe import SGD, AdamW, Cosine, Recipe, RMSprop, Transfer
+from xception.train.recipe import SGD, AdamW, Cosine, Muon, Recipe, RMSprop, Transfer
 from xception.train.seed_batch import Member, fit_members
 from xception.train.step import Step
 
@@ -214,7 +214,9 @@ def test_rates_and_averages_as_tensors_follow_those_as_numbers() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    "optimizer", [SGD(), RMSprop(learning_rate=1e-4), AdamW(learning_rate=1e-4)], ids=lambda o: type(o).__name__
+    "optimizer",
+    [SGD(), RMSprop(learning_rate=1e-4), AdamW(learning_rate=1e-4), Muon()],
+    ids=lambda o: type(o).__name__,
 )
 def test_a_graph_gives_the_losses_of_the_plain_path(tiny_training: Training, optimizer: Any, precision: Any) -> None:
     model = tiny_model().replace_at("head.dropout", 0.3).replace_at("residual.stochastic_depth", 0.4)

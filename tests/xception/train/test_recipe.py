@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from xception.base.canonical import canonical_json, from_json
-from xception.train.recipe import SGD, AdamW, Constant, Cosine, Exponential, OneCycle, Recipe, RMSprop, Transfer
+from xception.train.recipe import SGD, AdamW, Constant, Cosine, Exponential, Muon, OneCycle, Recipe, RMSprop, Transfer
 
 STEPS, PER_EPOCH = 40, 10
 
@@ -55,8 +55,8 @@ def test_transfer_round_trips_and_is_part_of_the_key() -> None:
     assert canonical_json(recipe) != canonical_json(recipe.replace_at("transfer.source", "file:" + "ab" * 32))
 
 
-@pytest.mark.parametrize("optimizer", [SGD, RMSprop, AdamW])
-def test_a_rate_of_nothing_is_refused(optimizer: type[SGD] | type[RMSprop] | type[AdamW]) -> None:
+@pytest.mark.parametrize("optimizer", [SGD, RMSprop, AdamW, Muon])
+def test_a_rate_of_nothing_is_refused(optimizer: type[SGD] | type[RMSprop] | type[AdamW] | type[Muon]) -> None:
     with pytest.raises(ValueError, match=r"learning_rate: 0.0 is not allowed"):
         optimizer(learning_rate=0.0)
 
@@ -80,6 +80,7 @@ def test_a_rate_of_nothing_is_refused(optimizer: type[SGD] | type[RMSprop] | typ
         (lambda: Recipe(epochs=1, gradient_clip=0.0), "Recipe.gradient_clip: 0.0 is not allowed"),
         (lambda: Recipe(epochs=1, ema_decay=1.0), "Recipe.ema_decay: 1.0 is not allowed"),
         (lambda: SGD(momentum=0.0, nesterov=True), "SGD.nesterov: True is not allowed; only with a momentum above 0"),
+        (lambda: Muon(other_learning_rate=0.0), "Muon.other_learning_rate: 0.0 is not allowed; a number above 0"),
         (lambda: OneCycle(warmup_fraction=1.0), "OneCycle.warmup_fraction: 1.0 is not allowed"),
         (lambda: Exponential(every_epochs=0), "Exponential.every_epochs: 0 is not allowed"),
     ],

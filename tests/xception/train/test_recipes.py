@@ -17,6 +17,7 @@ from xception.train.recipes import RECIPES, get_recipe, meaning
 def test_every_scale_has_a_recipe_of_its_name() -> None:
     for name, scale in SCALES.items():
         assert scale.recipe == get_recipe(name)
+    assert get_recipe("quick") == get_recipe("quick-2")
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -29,7 +30,7 @@ def test_a_recipe_says_its_source_and_what_it_is_good_for(name: str) -> None:
 
 
 def test_what_was_measured_is_what_was_published() -> None:
-    text = meaning("quick")
+    text = meaning("quick-1")
     (folder,) = re.findall(r"results/\w+", text)
     with (ROOT / folder / "table.csv").open(encoding="utf-8") as file:
         row = next(row for row in csv.DictReader(file) if row["verdict"] == "baseline")
@@ -39,16 +40,16 @@ def test_what_was_measured_is_what_was_published() -> None:
 
 
 def test_a_recipe_is_taken_for_the_epochs_of_the_scale() -> None:
-    recipe = SCALES["quick"].recipe_for("paper", None, 100)
+    recipe = SCALES["quick-1"].recipe_for("paper", None, 100)
     assert (recipe.epochs, recipe.batch_size) == (6, 100)
     assert recipe == get_recipe("paper").replace(epochs=6, batch_size=100)
-    assert isinstance(SCALES["quick"].recipe_for("stable", 12, 10_000).schedule, Stable)
-    with pytest.raises(ValueError, match=r"--recipe: 'papre' is not known; allowed: smoke.*; did you mean paper\?"):
-        SCALES["quick"].recipe_for("papre", None, 100)
+    assert isinstance(SCALES["quick-1"].recipe_for("stable", 12, 10_000).schedule, Stable)
+    with pytest.raises(ValueError, match=r"'papre' is not known; allowed: quick, smoke.*; did you mean paper\?"):
+        SCALES["quick-1"].recipe_for("papre", None, 100)
 
 
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(call_here(capsys, "--recipes", "--json").out)
     assert [row["name"] for row in rows] == list(RECIPES)
     assert rows[-1]["recipe"]["optimizer"]["learning_rate"] == 0.045
-    assert "quick  (of scale quick)" in call_here(capsys, "--recipes").out
+    assert "quick-2  (of scale quick-2)" in call_here(capsys, "--recipes").out

@@ -19,7 +19,7 @@ from xception.train import seed_batch
 from xception.train.checkpoint import CheckpointFolder, TrainingStopped
 from xception.train.execution import PLAIN, QUICK, Execution
 from xception.train.loop import FitResult
-from xception.train.recipe import SGD, AdamW, Recipe, RMSprop, Transfer
+from xception.train.recipe import SGD, AdamW, Muon, Recipe, RMSprop, Transfer
 from xception.train.seed_batch import Member, fit_members
 from xception.train.trainer import Trainer
 
@@ -71,6 +71,7 @@ EVERY_DRAW = tiny_model().replace_at("head.dropout", 0.3).replace_at("residual.s
             ),
         ),
         (tiny_model(), TWO_EPOCHS.replace(optimizer=RMSprop(learning_rate=1e-4), gradient_clip=None)),
+        (tiny_model(), TWO_EPOCHS.replace(optimizer=Muon(weight_decay=5e-4))),
         (
             EVERY_DRAW,
             TWO_EPOCHS.replace(
@@ -78,7 +79,7 @@ EVERY_DRAW = tiny_model().replace_at("head.dropout", 0.3).replace_at("residual.s
             ),
         ),
     ],
-    ids=["sgd", "adamw", "rmsprop", "every draw"],
+    ids=["sgd", "adamw", "rmsprop", "muon", "every draw"],
 )
 def test_all_steps_of_each_member_match_its_solo_run(training_in_float64: Training, model: Any, recipe: Recipe) -> None:
     results = together(training_in_float64, model=model, recipe=recipe)
