@@ -55,8 +55,8 @@ def quick_2() -> Recipe:
     """Train a small network on a CPU in minutes: orthogonalised momentum, small batches, more images fewer times.
 
     Source: Jordan et al. 2024 (Muon); settings ours, chosen by validation accuracy. Good for: ablations on a laptop.
-    Measured here (results/benchmarks/recipes.txt): `cifar_tiny`, 30,000 images of CIFAR-10 (JPEG), 2 epochs: 75.6 % of 10,000
-    validation images right (2 seeds), where `quick-1` has 64.2 % after as many images seen.
+    Measured here (results/benchmarks/recipes.txt): `cifar_tiny`, 30,000 images of CIFAR-10 (JPEG), 2 epochs: 75.6 % of
+    10,000 validation images right (2 seeds), where `quick-1` has 64.2 % after as many images seen.
     """
     return Recipe(
         epochs=2,
