@@ -14,7 +14,7 @@ import pytest
 from ablations import studies
 from ablations.commands.list_studies import CIFAR10, STAND_INS, stand_in
 from ablations.design.options import Options
-from ablations.design.scales import SCALES
+from ablations.design.scales import SCALES, get_scale
 from ablations.design.study import Design, Study, Variant
 from ablations.design.study_plan import StudyPlan, design_study
 from xception.base.canonical import difference
@@ -30,7 +30,7 @@ def plan(name: str, scale: str = "quick", **options: object) -> StudyPlan:
     """The plan of a study on a stand-in for its data, as listing makes it."""
     study = studies.get_study(name)
     source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
-    if SCALES[scale].max_image_size is None:
+    if get_scale(scale).max_image_size is None:
         source = replace(source, native_size=320)
     return design_study(study, Options(scale=scale, **options), source, None, STAND_INS)  # type: ignore[arg-type]
 
