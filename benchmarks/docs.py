@@ -41,6 +41,7 @@ BENCHMARKS = (
     "settings",
     "executors",
     "study",
+    "verdict",
     "scaling",
     "search",
     "search_evidence",

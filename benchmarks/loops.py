@@ -21,7 +21,7 @@ from benchmarks.keras_network import keras_network
 from xception.data.config import AugmentConfig
 from xception.network import presets
 from xception.network.closed_form import complexity
-from xception.network.config import XceptionConfig
+from xception.network.config import ModelConfig, XceptionConfig
 from xception.train.process import keep_freed_memory, prepare_process
 from xception.train.recipe import SGD, Constant, Recipe
 
@@ -57,6 +57,13 @@ class Loop:
     precision: Literal["float32", "bfloat16"] = "float32"
     preset: str = PRESET
     width: float = 1.0  # that all of the preset's widths are multiplied by
+    config: ModelConfig | None = None  # instead of the preset
+    recipe: Recipe | None = None  # of ours, instead of what all loops follow, but for epochs and schedule
+
+    @property
+    def network(self) -> ModelConfig:
+        """What is trained."""
+        return self.config or model_config(self.preset).replace(width_multiplier=self.width)
 
 
 def model_config(preset: str) -> XceptionConfig:
@@ -115,8 +122,8 @@ def _ours(loop: Loop, on_step: OnStep) -> None:
 
     dataset = _dataset()
     fit(
-        model=model_config(loop.preset).replace(width_multiplier=loop.width),
-        recipe=recipe(loop.precision),
+        model=loop.network,
+        recipe=(loop.recipe or recipe(loop.precision)).replace(epochs=_LONG, schedule=Constant()),
         dataset=dataset,
         data=dataset.source.config(image_size=32, val_size=BATCH_SIZE, test_size=BATCH_SIZE),
         seed=0,
@@ -242,7 +249,7 @@ def _plain_loop(loop: Loop, optimiser_of: Callable[..., Any], batches: Iterable[
     from xception.network.model import build
 
     device = torch.device(loop.device)
-    model = build(model_config(loop.preset)).to(device).train()
+    model = build(loop.network).to(device).train()
     layout = torch.channels_last if loop.tuned else torch.contiguous_format
     model = model.to(memory_format=layout)
     optimiser = optimiser_of(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)

@@ -11,10 +11,11 @@ the command stored with a plan (unless it stands in `BackendOptions`, which chan
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_type_hints
+from typing import Any, Literal, Self, TypeVar, cast, get_type_hints
 
 from ablations.design.scales import ScaleName, default_scale
 from ablations.design.study import Match
@@ -136,7 +137,7 @@ class RunOptions(FolderOptions, BackendOptions, SettingOptions):
     def __post_init__(self) -> None:
         if isinstance(self.set, Mapping):  # from Python
             object.__setattr__(self, "set", setting_texts(self.set))
-        for name, hint in _path_fields(type(self)).items():
+        for name, hint in _path_fields(cast(Any, type(self))).items():
             value = getattr(self, name)
             if isinstance(value, str):
                 object.__setattr__(self, name, hint(value))
@@ -224,5 +225,6 @@ def _arguments(options: object, defaults: dict[str, Any]) -> list[str]:
     return words
 
 
-def _path_fields(kind: type) -> dict[str, type[Path]]:
+@functools.cache
+def _path_fields(kind: Any) -> dict[str, type[Path]]:
     return {name: Path for name, hint in get_type_hints(kind).items() if hint in (Path, Path | None)}

@@ -64,10 +64,10 @@ class Config:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
 
     def __post_init__(self) -> None:
-        hints = hints_of(type(self))
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            name = f"{type(self).__name__}.{field.name}"
-            object.__setattr__(self, field.name, checked(getattr(self, field.name), hints[field.name], name))
+        for field in _checks_of(typing.cast(Any, type(self))):
+            value = getattr(self, field.name)
+            if not field.passes(value):
+                object.__setattr__(self, field.name, checked(value, field.hint, f"{type(self).__name__}.{field.name}"))
         self.validate()
 
     def validate(self) -> None:
@@ -120,6 +120,37 @@ class Config:
         if not isinstance(value, Config):
             raise ValueError(f"{type(self).__name__}.{name}: {value!r} has no field {rest!r}")
         return value.at(rest)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Check:
+    """A field's annotation, and what passes it as it is: most values do, and a catalogue makes thousands of configs."""
+
+    name: str
+    hint: Any
+    types: frozenset[type]
+    literals: frozenset[tuple[type, Any]]
+
+    def passes(self, value: Any) -> bool:
+        """Return whether a value fits at first sight; where not, it may still fit or be brought to fit."""
+        kind = type(value)
+        if kind is float:
+            return float in self.types and 0.0 < value < math.inf
+        return kind in self.types or (kind in (str, int, bool) and (kind, value) in self.literals)
+
+
+@functools.cache
+def _checks_of(cls: Any) -> tuple[_Check, ...]:
+    return tuple(_check(name, hint) for name, hint in hints_of(cls).items())
+
+
+def _check(name: str, hint: Any) -> _Check:
+    allowed = members(hint)
+    literals = frozenset((type(a), a) for m in allowed if typing.get_origin(m) is Literal for a in typing.get_args(m))
+    kinds = {m for m in allowed if isinstance(m, type)} | ({type(None)} if None in allowed else set())
+    if float in kinds:
+        kinds.discard(int)  # which becomes a float where that is named first
+    return _Check(name=name, hint=hint, types=frozenset(kinds), literals=literals)
 
 
 def to_plain(value: Any) -> Plain:

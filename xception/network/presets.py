@@ -9,6 +9,7 @@ mobilenetv1_100.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from importlib import metadata
 from typing import Any, get_args, get_type_hints
@@ -53,7 +54,7 @@ def get(name: str) -> ModelConfig:
         ValueError: there is no such preset, or timm is not installed.
     """
     if name in _PRESETS:
-        return _PRESETS[name]()
+        return _ours(name)
     if name in torchvision_names():
         theirs: Any = name.removeprefix(PREFIX)
         return TorchvisionConfig(name=theirs, initialisation="he_normal_fan_out" if theirs in _DRAWN_BY_US else "own")
@@ -65,6 +66,11 @@ def get(name: str) -> ModelConfig:
         allowed = f"allowed: {', '.join(names())}, torchvision:NAME such as torchvision:vgg16, timm:NAME"
     near = did_you_mean(name, (*names(), *torchvision_names()))
     raise ValueError(f"preset: {name!r} is not allowed; {allowed}{near}")
+
+
+@functools.cache
+def _ours(name: str) -> ModelConfig:
+    return _PRESETS[name]()
 
 
 def _timm_version(name: str) -> str:
