@@ -23,7 +23,7 @@ import pandas as pd
 
 from ablations.analysis.families import page_comparisons
 from ablations.analysis.frame import plan_frame
-from ablations.records.record import Plan
+from ablations.records.record import StoredPlan
 from ablations.records.store import Store
 from ablations.records.transfer_records import import_file
 from ablations.reporting.extras import write_extras
@@ -61,7 +61,7 @@ def publish(results: Path) -> list[str]:
     return sorted(folder.name for folder in folders.values())
 
 
-def _write(store: Store, plan: Plan, folder: Path, scratch: Path) -> None:
+def _write(store: Store, plan: StoredPlan, folder: Path, scratch: Path) -> None:
     frame = plan_frame(store, plan)
     comparison = comparison_with_costs(store, plan, frame)
     before = pd.read_csv(folder / "table.csv").set_index("variant")

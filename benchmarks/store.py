@@ -29,7 +29,7 @@ from typing import Any
 from ablations.analysis.comparison import compare
 from ablations.analysis.frame import load
 from ablations.design.trial import SEMANTICS, Trial
-from ablations.records.record import Description, Member, Plan, Record
+from ablations.records.record import Description, Member, Record, StoredPlan
 from ablations.records.store import Store
 from ablations.reporting.tables import display_table, table_frame
 from benchmarks.loops import model_config
@@ -105,7 +105,7 @@ def made_up_records(num: int) -> Iterator[Record]:
         )
 
 
-def plan_of(name: str, keys: Sequence[str]) -> Plan:
+def plan_of(name: str, keys: Sequence[str]) -> StoredPlan:
     """Return a study of the benchmark's size over some keys."""
     members = tuple(
         Member(
@@ -119,7 +119,9 @@ def plan_of(name: str, keys: Sequence[str]) -> Plan:
         for i, key in enumerate(keys)
     )
     description = Description(dataset="synthetic", scale="quick", margin=0.01)
-    return Plan(plan=hashlib.sha256(name.encode()).hexdigest(), study=name, description=description, members=members)
+    return StoredPlan(
+        plan=hashlib.sha256(name.encode()).hexdigest(), study=name, description=description, members=members
+    )
 
 
 def measure(num: int, folder: str) -> dict[str, Any]:

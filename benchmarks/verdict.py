@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ablations.design.options import Options
     from ablations.design.study import Study
     from ablations.design.study_plan import StudyPlan
-    from ablations.records.record import Plan, Record
+    from ablations.records.record import Record, StoredPlan
 
 PROG = "python -m benchmarks.verdict"
 USUAL_SEEDS = 10
@@ -102,7 +102,7 @@ def options_of(asked: Arguments) -> Options:
     return common.replace(scale=asked.scale, dataset=asked.dataset, train_size=asked.train_size, epochs=asked.epochs)
 
 
-def trained(plan: StudyPlan) -> tuple[Plan, dict[str, Record]]:
+def trained(plan: StudyPlan) -> tuple[StoredPlan, dict[str, Record]]:
     """Train what the store lacks of a plan; return the plan as it is stored, and its records by key.
 
     Raises:

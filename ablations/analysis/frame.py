@@ -17,7 +17,7 @@ from xception.train.recipe import Recipe
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablations.records.record import Plan
+    from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
 __all__ = ["COLUMNS", "load", "named_runs", "plan_frame"]
@@ -78,13 +78,13 @@ def load(store: str | Path | Store, study: str | None = None) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=pd.Index(COLUMNS))
 
 
-def named_runs(store: Store, name: str | None = None) -> list[Plan]:
+def named_runs(store: Store, name: str | None = None) -> list[StoredPlan]:
     """Return the latest plan of every run, the latest first: all of them, those of a study, or the one of that name.
 
     Raises:
         ValueError: there is none of that name.
     """
-    runs: dict[str, Plan] = {}
+    runs: dict[str, StoredPlan] = {}
     for plan in store.plans():
         runs.setdefault(plan.run, plan)
     found = [plan for plan in runs.values() if name is None or name in (plan.run, plan.study)]
@@ -112,7 +112,7 @@ def _setup(trial: Mapping[str, Any], setup: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def plan_frame(store: Store, plan: Plan, *, widths: bool = False) -> pd.DataFrame:
+def plan_frame(store: Store, plan: StoredPlan, *, widths: bool = False) -> pd.DataFrame:
     """Return the rows of one plan, in the order of its variants and seeds.
 
     With `widths` also those of baselines at other widths, which are trained to hold variants against and are no

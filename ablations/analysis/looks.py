@@ -15,7 +15,7 @@ from xception.base.canonical import key_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablations.records.record import Plan
+    from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
 __all__ = ["earlier_looks", "looks_by_variant", "record_looks"]
@@ -24,7 +24,7 @@ KIND = "look"
 FEWEST_PAIRS = 3  # below, no verdict is read
 
 
-def looks_by_variant(store: Store, plan: Plan, references: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+def looks_by_variant(store: Store, plan: StoredPlan, references: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
     """Return the looks that the store remembers at each variant's comparison: `pairs`, `mode` and `margin` of each."""
     pairs = _pairs(plan, references)
     found: dict[str, list[dict[str, Any]]] = {variant: [] for variant in pairs}
@@ -35,7 +35,7 @@ def looks_by_variant(store: Store, plan: Plan, references: Mapping[str, str]) ->
     return found
 
 
-def record_looks(store: Store, plan: Plan, references: Mapping[str, str], comparison: pd.DataFrame) -> None:
+def record_looks(store: Store, plan: StoredPlan, references: Mapping[str, str], comparison: pd.DataFrame) -> None:
     """Let the store remember that the verdicts of a comparison were read."""
     pairs, mode = _pairs(plan, references), plan.description.seeds_mode
     for row in comparison.to_dict("records"):
@@ -53,7 +53,7 @@ def earlier_looks(looks: Sequence[Mapping[str, Any]], pairs: int, mode: str) -> 
     return sorted(n for n in unplanned if n < pairs)
 
 
-def _pairs(plan: Plan, references: Mapping[str, str]) -> dict[str, str]:
+def _pairs(plan: StoredPlan, references: Mapping[str, str]) -> dict[str, str]:
     """What identifies each variant's comparison: the keys of both first trials."""
     first: dict[str, str] = {}
     for member in sorted(plan.members, key=lambda member: member.seed):

@@ -19,7 +19,7 @@ from ablations.running.context import require_writable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablations.records.record import Plan
+    from ablations.records.record import StoredPlan
 
 __all__ = ["report"]
 
@@ -56,7 +56,7 @@ def report(*, study: str | None, out: Path, store: str | None, figure_style: Fig
     return 0
 
 
-def _tuned(plan: Plan | None, folder: Path) -> tuple[Plan, pd.DataFrame] | None:
+def _tuned(plan: StoredPlan | None, folder: Path) -> tuple[StoredPlan, pd.DataFrame] | None:
     """The same study at tuned recipes, with the tuning trials that an earlier writing of the folder lists."""
     trials = folder / "tuned" / "tuning.csv"
     if plan is None or not trials.is_file():

@@ -15,7 +15,7 @@ from xception.profile.protocol import LatencyProtocol
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablations.records.record import Plan
+    from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
 __all__ = ["COST_COLUMNS", "latency_budget", "measure_costs", "stored_costs"]
@@ -92,7 +92,7 @@ def _measured_where_it_fits() -> Iterator[None]:
         yield
 
 
-def stored_costs(store: Store, plan: Plan) -> pd.DataFrame:
+def stored_costs(store: Store, plan: StoredPlan) -> pd.DataFrame:
     """Return one row per variant with what the store has of its costs; None where it was not measured."""
     import pandas as pd
 

@@ -6,21 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from ablations.design.options import Options
+from ablations.design.overrides import Overrides
 from ablations.design.scales import Scale
-from ablations.design.settings import Settings
 from ablations.design.study import Design
 from xception.data.source import Source
 from xception.network import presets
 from xception.network.config import ModelConfig, TimmConfig, TorchvisionConfig
 from xception.profile.subjects import read_subjects
 
-__all__ = ["base_design", "image_size_of", "read_preset", "with_data_settings"]
+__all__ = ["base_design", "image_size_of", "read_preset", "with_data_overrides"]
 
 # Networks for images up to this many pixels keep full resolution in their stem.
 _SMALL_IMAGES = 64
 
 
-def base_design(options: Options, settings: Settings, scale: Scale, source: Source, *, explicit: bool) -> Design:
+def base_design(options: Options, overrides: Overrides, scale: Scale, source: Source, *, explicit: bool) -> Design:
     """Return the design that variants change; with `explicit` it names the number of training images even where that
     is all.
 
@@ -28,20 +28,20 @@ def base_design(options: Options, settings: Settings, scale: Scale, source: Sour
         ValueError: an option, or a value that was set, does not fit the data or the network.
     """
     preset = options.preset or scale.preset
-    train_size, val_size, test_size = _sizes(options, settings, scale, source)
-    image_size = image_size_of(options, settings, scale, source)
-    model = settings.model(_with_stem(read_preset(preset)[0], image_size))
+    train_size, val_size, test_size = _sizes(options, overrides, scale, source)
+    image_size = image_size_of(options, overrides, scale, source)
+    model = overrides.model(_with_stem(read_preset(preset)[0], image_size))
     model = model.for_data(num_classes=source.num_classes, in_channels=source.in_channels, input_size=image_size)
     if isinstance(model, TimmConfig):
         from xception.network.public_models import check_input_size
 
         check_input_size(model, image_size)
-    recipe = settings.recipe(scale.recipe_for(options.recipe, options.epochs, train_size))
+    recipe = overrides.recipe(scale.recipe_for(options.recipe, options.epochs, train_size))
     if recipe.batch_size > train_size:
         raise ValueError(
             f"--set recipe.batch_size: {recipe.batch_size} is not allowed; 2 to {train_size}, the training images"
         )
-    stratified = {k: v for k, v in settings.of("dataset").items() if k == "stratified"}
+    stratified = {k: v for k, v in overrides.of("dataset").items() if k == "stratified"}
     is_whole = train_size == source.num_available(val_size) and not explicit
     return Design(
         model=model,
@@ -52,23 +52,23 @@ def base_design(options: Options, settings: Settings, scale: Scale, source: Sour
     )
 
 
-def image_size_of(options: Options, settings: Settings, scale: Scale, source: Source) -> int:
+def image_size_of(options: Options, overrides: Overrides, scale: Scale, source: Source) -> int:
     """Return the side in pixels that images are brought to."""
     network, image_size = read_preset(options.preset or scale.preset)
     if scale.max_image_size is not None:
         image_size = min(source.native_size, scale.max_image_size)
     if isinstance(network, TorchvisionConfig):
         image_size = max(image_size, network.least_input_size)
-    return int(settings.of("dataset").get("image_size", image_size))
+    return int(overrides.of("dataset").get("image_size", image_size))
 
 
-def with_data_settings(settings: Settings, source: Source) -> Source:
+def with_data_overrides(overrides: Overrides, source: Source) -> Source:
     """Return the data set as it is read under what the user set of its pixels and its validation split.
 
     Raises:
         ValueError: a validation split is asked for that is not there.
     """
-    asked = settings.of("dataset")
+    asked = overrides.of("dataset")
     if asked.get("validation") == "held_out":
         source = replace(source, num_val=0)
     elif asked.get("validation") == "separate" and not source.num_val:
@@ -94,9 +94,9 @@ def read_preset(name: str) -> tuple[ModelConfig, int]:
     return presets.get(name), presets.input_size(name)
 
 
-def _sizes(options: Options, settings: Settings, scale: Scale, source: Source) -> tuple[int, int, int | None]:
+def _sizes(options: Options, overrides: Overrides, scale: Scale, source: Source) -> tuple[int, int, int | None]:
     """How many images are trained on, held out and tested on."""
-    asked = settings.of("dataset")
+    asked = overrides.of("dataset")
     if "train_size" in asked and asked["train_size"] is None:
         scale = scale.replace(train_size=None)
     for name, most in (("val_size", source.num_val or max(source.num_train // 2, 1)), ("test_size", source.num_test)):

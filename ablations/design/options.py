@@ -20,7 +20,7 @@ from typing import Any, Literal, Self, TypeVar, cast, get_type_hints
 from ablations.design.scales import ScaleName, default_scale
 from ablations.design.study import Match
 from ablations.records.passwords import without_password
-from xception.base.settings import setting_texts
+from xception.base.assignments import assigned_texts
 from xception.data.layout import Layout
 
 __all__ = ["BackendOptions", "FigureStyle", "FolderOptions", "Options", "RunOptions", "SettingOptions", "selected"]
@@ -136,7 +136,7 @@ class RunOptions(FolderOptions, BackendOptions, SettingOptions):
 
     def __post_init__(self) -> None:
         if isinstance(self.set, Mapping):  # from Python
-            object.__setattr__(self, "set", setting_texts(self.set))
+            object.__setattr__(self, "set", assigned_texts(self.set))
         for name, hint in _path_fields(cast(Any, type(self))).items():
             value = getattr(self, name)
             if isinstance(value, str):

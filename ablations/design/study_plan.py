@@ -10,19 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ablations.design.base_design import base_design, image_size_of, read_preset, with_data_settings
+from ablations.design.base_design import base_design, image_size_of, read_preset, with_data_overrides
 from ablations.design.fitting import fit
 from ablations.design.matching import TOLERANCE
 from ablations.design.names import check_folder_name
 from ablations.design.options import Options
+from ablations.design.overrides import Overrides, canonical_texts
 from ablations.design.run_name import run_name
 from ablations.design.scales import Scale, get_scale
-from ablations.design.settings import Settings, canonical_texts
 from ablations.design.setup import changed_fields, setup_facts
 from ablations.design.sizes import Curve, all_widths, baseline_curves, bring_to_size
 from ablations.design.study import Design, Study
 from ablations.design.trial import Trial
-from ablations.records.record import Description, Member, Plan
+from ablations.records.record import Description, Member, StoredPlan
 from xception.base import formatting as f
 from xception.base.canonical import key_of
 from xception.data.layout import Layout
@@ -157,7 +157,7 @@ class StudyPlan:
                 out[f"trial:{trial.key}"] = trial
         return out
 
-    def stored_plan(self, seeds: Mapping[str, int] | None = None) -> Plan:
+    def stored_plan(self, seeds: Mapping[str, int] | None = None) -> StoredPlan:
         """Return what the store keeps of this plan."""
         trials = self.trials(seeds)
         positions = {variant: i for i, variant in enumerate([*self.designs, *self.widths])}
@@ -173,7 +173,7 @@ class StudyPlan:
             )
             for (variant, seed), trial in trials.items()
         )
-        return Plan(plan=self.identity, study=self.study.name, description=self.described(), members=members)
+        return StoredPlan(plan=self.identity, study=self.study.name, description=self.described(), members=members)
 
     @property
     def identity(self) -> str:
@@ -312,21 +312,21 @@ def design_study(
     halved = study.transfers and options.weights is None
     if halved:
         source = sets.select_classes(whole, _halves(whole)[1])
-    settings = Settings(options)
-    settings.refuse_varied(study)
+    overrides = Overrides(options)
+    overrides.refuse_varied(study)
 
     def prepared(source: Source) -> Source:
-        source = with_data_settings(settings, source)
-        return with_data_settings(settings, sets.prepare(source, image_size_of(options, settings, scale, source)))
+        source = with_data_overrides(overrides, source)
+        return with_data_overrides(overrides, sets.prepare(source, image_size_of(options, overrides, scale, source)))
 
     source = prepared(source)
     fractions = any(v.train_fraction != 1.0 for v in study.variants)
     named = {v.dataset: sets.find(v.dataset, options.data_dir) for v in study.variants if v.dataset is not None}
     named = {name: prepared(s) for name, s in named.items()}
     bases: dict[str | None, Design] = {
-        name: base_design(options, settings, scale, s, explicit=fractions) for name, s in named.items()
+        name: base_design(options, overrides, scale, s, explicit=fractions) for name, s in named.items()
     }
-    bases[None] = base_design(options, settings, scale, source, explicit=fractions)
+    bases[None] = base_design(options, overrides, scale, source, explicit=fractions)
     sources = {s.fingerprint: s for s in (source, *named.values())}
     weights: dict[str, Path] = {}
     fitted = fit(study, bases)
@@ -335,7 +335,7 @@ def design_study(
         if halved:
             first = prepared(sets.select_classes(whole, _halves(whole)[0]))
             sources[first.fingerprint] = first
-            designs = _pretrained(designs, base_design(options, settings, scale, first, explicit=False))
+            designs = _pretrained(designs, base_design(options, overrides, scale, first, explicit=False))
         else:
             assert options.weights is not None
             name = f"file:{_hash(options.weights)}"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ablations.records import schema
 from ablations.records.open_database import OpenDatabase, now
-from ablations.records.record import Description, Member, Plan
+from ablations.records.record import Description, Member, StoredPlan
 
 __all__ = ["PlanTable"]
 
@@ -18,7 +18,7 @@ __all__ = ["PlanTable"]
 class PlanTable(OpenDatabase):
     """The tables of plans and their members."""
 
-    def put_plan(self, plan: Plan) -> None:
+    def put_plan(self, plan: StoredPlan) -> None:
         """Write a plan and its members; the same plan asked for again becomes the latest of its study."""
         row = {"plan": plan.plan, "study": plan.study, "options": json.dumps(plan.description.values())}
         latest = sa.select(sa.func.max(schema.plans.c.planned_at))
@@ -38,17 +38,17 @@ class PlanTable(OpenDatabase):
 
         self.write(put)
 
-    def plans(self, study: str | None = None) -> list[Plan]:
+    def plans(self, study: str | None = None) -> list[StoredPlan]:
         """Return the plans of a study (of all studies without a name), the latest first."""
         query = sa.select(schema.plans).order_by(schema.plans.c.planned_at.desc(), schema.plans.c.plan)
         found = self.rows(query if study is None else query.where(schema.plans.c.study == study))
         return [self._plan(row) for row in found]
 
-    def _plan(self, row: dict[str, Any]) -> Plan:
+    def _plan(self, row: dict[str, Any]) -> StoredPlan:
         order = schema.members.c.position, schema.members.c.seed, schema.members.c.stream
         query = sa.select(schema.members).where(schema.members.c.plan == row["plan"]).order_by(*order)
         members = tuple(Member(**{k: v for k, v in m.items() if k != "plan"}) for m in self.rows(query))
-        return Plan(
+        return StoredPlan(
             plan=row["plan"],
             study=row["study"],
             description=Description.from_values(json.loads(row["options"])),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from ablations.records import schema
-from ablations.records.record import Plan
+from ablations.records.record import StoredPlan
 from ablations.records.store import Store
 from xception.base.suggestions import did_you_mean
 
@@ -20,7 +20,7 @@ __all__ = ["Pruning", "plan_pruning", "prune"]
 class Pruning:
     """What goes: plans and keys of records; `shared` records stay, since other runs or searches need them."""
 
-    plans: tuple[Plan, ...]
+    plans: tuple[StoredPlan, ...]
     keys: tuple[str, ...]
     shared: int
 

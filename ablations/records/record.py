@@ -209,7 +209,7 @@ def with_version(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StoredPlan:
     """A stored study plan: its trials, and what reports say of it."""
 
     plan: str

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablations.records.record import Description, Member, Plan, Record, record_from_plain, record_to_plain
+from ablations.records.record import Description, Member, Record, StoredPlan, record_from_plain, record_to_plain
 from ablations.records.store import Store
 from ablations.records.trial_folder import stored_records
 from xception.base.files import write_atomic
@@ -106,13 +106,13 @@ def _entries(store: Store) -> Iterator[dict[str, Any]]:
         yield {"measurement": {"key": key, "kind": kind, "values": values}}
 
 
-def _parsed(entry: Any) -> Record | Plan | _Measurement:
+def _parsed(entry: Any) -> Record | StoredPlan | _Measurement:
     ((kind, plain),) = entry.items()
     if kind == "record":
         return record_from_plain(plain)
     if kind == "plan":
         description = Description.from_values(plain.pop("options"))
-        return Plan(
+        return StoredPlan(
             **{**plain, "description": description, "members": tuple(Member(**member) for member in plain["members"])}
         )
     if kind == "measurement":
@@ -120,11 +120,11 @@ def _parsed(entry: Any) -> Record | Plan | _Measurement:
     raise ValueError(f"{kind!r} is not known")
 
 
-def _put_all(entries: Iterable[Record | Plan | _Measurement], store: Store) -> Copied:
+def _put_all(entries: Iterable[Record | StoredPlan | _Measurement], store: Store) -> Copied:
     copied = Copied()
     waiting: list[Record] = []
     for entry in entries:
-        if isinstance(entry, Plan):
+        if isinstance(entry, StoredPlan):
             store.put_plan(entry)
         elif isinstance(entry, _Measurement):
             if store.measurement(entry.key) is None:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ablations.design.study_plan import StudyPlan
-    from ablations.records.record import Plan
+    from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
 __all__ = ["measure_extras", "write_extras"]
 
 
 def write_extras(
-    store: Store, plan: Plan, frame: pd.DataFrame, comparison: pd.DataFrame, folder: Path
+    store: Store, plan: StoredPlan, frame: pd.DataFrame, comparison: pd.DataFrame, folder: Path
 ) -> DisplayTable | None:
     """Write into a study's folder `effects.*` where its variants are a full factorial, and `paper.*` for the paper's
     own tables; return the effects as people read them.

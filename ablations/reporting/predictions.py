@@ -14,7 +14,7 @@ from xception.base.files import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablations.records.record import Plan
+    from ablations.records.record import StoredPlan
 
 __all__ = ["display_predictions", "without_predictions", "write_predictions"]
 
@@ -22,7 +22,7 @@ LISTED = 60  # rows of a table on the page; the files have all
 CELLS = 20
 
 
-def write_predictions(plan: Plan, frame: pd.DataFrame, folder: Path) -> PredictionTables:
+def write_predictions(plan: StoredPlan, frame: pd.DataFrame, folder: Path) -> PredictionTables:
     """Write `classes.csv`, `confusion.csv`, `agreement.csv` and `examples.csv` of a plan into a folder, with their
     headers alone where no record keeps predictions; return the tables.
     """

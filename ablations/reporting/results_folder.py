@@ -34,7 +34,7 @@ from xception.base.files import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ablations.records.record import Plan
+    from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
 __all__ = ["OVERVIEW", "comparison_with_costs", "write_overview", "write_results"]
@@ -56,10 +56,10 @@ _PACKAGES = (
 
 def write_results(
     store: Store,
-    plan: Plan,
+    plan: StoredPlan,
     out: Path,
     *,
-    tuned: tuple[Plan, pd.DataFrame] | None = None,
+    tuned: tuple[StoredPlan, pd.DataFrame] | None = None,
     figure_style: FigureStyle = "report",
 ) -> Results:
     """Write tables, runs, curves, figures, report and provenance of a plan into the folder `<out>/<run>`.
@@ -91,7 +91,7 @@ def write_results(
     return Results(folder=folder, frame=contexts[0].frame, comparison=contexts[0].comparison)
 
 
-def write_overview(store: Store, plans: Sequence[Plan], out: Path) -> Path:
+def write_overview(store: Store, plans: Sequence[StoredPlan], out: Path) -> Path:
     """Write one page about several plans, from figures that stand in their folders' place; return its path.
 
     Raises:
@@ -105,7 +105,9 @@ def write_overview(store: Store, plans: Sequence[Plan], out: Path) -> Path:
     return out / OVERVIEW
 
 
-def _write_comparison(store: Store, plan: Plan, folder: Path, figure_style: FigureStyle = "report") -> ReportContext:
+def _write_comparison(
+    store: Store, plan: StoredPlan, folder: Path, figure_style: FigureStyle = "report"
+) -> ReportContext:
     """Write one plan's tables, runs, curves, figures and provenance; return what its page is made of."""
     curves = plan.description.curves
     whole = plan_frame(store, plan, widths=True)
@@ -154,12 +156,12 @@ def _write_comparison(store: Store, plan: Plan, folder: Path, figure_style: Figu
     )
 
 
-def _notices(plan: Plan) -> list[str]:
+def _notices(plan: StoredPlan) -> list[str]:
     told = plan.description
     return [line for line in (told.notice, *told.remarks, *told.data_warnings) if line]
 
 
-def _fairness(plan: Plan, held: pd.DataFrame | None) -> dict[str, str]:
+def _fairness(plan: StoredPlan, held: pd.DataFrame | None) -> dict[str, str]:
     """What the plan says of matching and tuning, beside what the records say of the budget."""
     told: dict[str, str] = {}
     if plan.description.mismatch:
@@ -179,7 +181,7 @@ def _fairness(plan: Plan, held: pd.DataFrame | None) -> dict[str, str]:
     return told
 
 
-def comparison_with_costs(store: Store, plan: Plan, frame: pd.DataFrame) -> pd.DataFrame:
+def comparison_with_costs(store: Store, plan: StoredPlan, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the comparison of a plan's records with what each variant's network costs."""
     comparison = compare(frame)
     costs = stored_costs(store, plan).set_index("variant")
@@ -189,7 +191,7 @@ def comparison_with_costs(store: Store, plan: Plan, frame: pd.DataFrame) -> pd.D
     return comparison
 
 
-def _setup(plan: Plan, frame: pd.DataFrame) -> dict[str, Any]:
+def _setup(plan: StoredPlan, frame: pd.DataFrame) -> dict[str, Any]:
     """The planned setup with the device and the number of seeds that the records say; empty in an older store."""
     if not plan.description.setup:
         return {}
@@ -201,7 +203,7 @@ def _setup(plan: Plan, frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _provenance(plan: Plan, frame: pd.DataFrame) -> dict[str, Any]:
+def _provenance(plan: StoredPlan, frame: pd.DataFrame) -> dict[str, Any]:
     trained = frame[frame["status"].isin(["complete", "diverged"])]
     return {
         **plan.description.values(),

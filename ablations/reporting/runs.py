@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from ablations.records.record import Plan
+    from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
 __all__ = ["compared", "described_run", "write_comparison_of_runs"]
@@ -29,7 +29,7 @@ __all__ = ["compared", "described_run", "write_comparison_of_runs"]
 _ROW_HEIGHT, _MARGIN = 0.24, 0.9  # inches
 
 
-def described_run(store: Store, plan: Plan) -> dict[str, Any]:
+def described_run(store: Store, plan: StoredPlan) -> dict[str, Any]:
     """Return what a run was: study, data, setup, pairs, when, and the verdict of every variant."""
     frame = plan_frame(store, plan)
     about = plan.description
@@ -54,7 +54,7 @@ def described_run(store: Store, plan: Plan) -> dict[str, Any]:
     return out
 
 
-def compared(store: Store, plans: Sequence[Plan]) -> pd.DataFrame:
+def compared(store: Store, plans: Sequence[StoredPlan]) -> pd.DataFrame:
     """Return one row per variant and run, in the order of the first run that has the variant: accuracy, effect with
     its interval, and verdict.
     """
@@ -76,7 +76,7 @@ def compared(store: Store, plans: Sequence[Plan]) -> pd.DataFrame:
     return whole.sort_values(["_variant", "_run"]).drop(columns=["_variant", "_run"]).reset_index(drop=True)
 
 
-def write_comparison_of_runs(store: Store, plans: Sequence[Plan], folder: Path, *, command: str) -> pd.DataFrame:
+def write_comparison_of_runs(store: Store, plans: Sequence[StoredPlan], folder: Path, *, command: str) -> pd.DataFrame:
     """Write `compare.csv`, `.md`, `.tex`, `.html` and the figure of all effects into a folder; return the table.
 
     Raises:
@@ -100,7 +100,7 @@ def write_comparison_of_runs(store: Store, plans: Sequence[Plan], folder: Path, 
     return table
 
 
-def _people(table: pd.DataFrame, plans: Sequence[Plan]) -> DisplayTable:
+def _people(table: pd.DataFrame, plans: Sequence[StoredPlan]) -> DisplayTable:
     rows = []
     for row in table.to_dict("records"):
         is_base = row["verdict"] == "baseline"

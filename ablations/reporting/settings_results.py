@@ -24,7 +24,7 @@ from xception.base.canonical import key_of
 from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
-    from ablations.records.record import Plan
+    from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
 __all__ = ["Written", "settings_groups", "write_settings"]
@@ -38,9 +38,9 @@ class Written:
     comparison: SettingsComparison
 
 
-def settings_groups(plans: Iterable[Plan]) -> list[list[Plan]]:
+def settings_groups(plans: Iterable[StoredPlan]) -> list[list[StoredPlan]]:
     """Return the plans that are settings of one study each, grouped; single plans and single settings are left out."""
-    groups: dict[str, list[Plan]] = {}
+    groups: dict[str, list[StoredPlan]] = {}
     for plan in plans:
         if plan.description.setting:
             groups.setdefault(str(PurePosixPath(plan.run).parent), []).append(plan)
@@ -56,7 +56,7 @@ METHOD = (
 )
 
 
-def write_settings(store: Store, plans: Sequence[Plan], out: Path, *, num_planned: int | None = None) -> Written:
+def write_settings(store: Store, plans: Sequence[StoredPlan], out: Path, *, num_planned: int | None = None) -> Written:
     """Write `settings.csv`, `pooled.csv`, `trends.csv`, `decisions.csv`, tables, figures and the page of a study's
     settings into the folder that their own folders are in.
 
@@ -118,7 +118,7 @@ def write_settings(store: Store, plans: Sequence[Plan], out: Path, *, num_planne
     return Written(folder=folder, comparison=result)
 
 
-def _remarks(settings: Sequence[Setting], plans: Sequence[Plan], num_planned: int) -> list[str]:
+def _remarks(settings: Sequence[Setting], plans: Sequence[StoredPlan], num_planned: int) -> list[str]:
     notices = list(dict.fromkeys(p.description.notice for p in plans if p.description.notice))
     left_out = [
         f"{setting.label}: {name} is left out ({reason})"
@@ -130,7 +130,7 @@ def _remarks(settings: Sequence[Setting], plans: Sequence[Plan], num_planned: in
     return [*unfinished, *notices, *left_out]
 
 
-def _text(plan: Plan, result: SettingsComparison, effects: DisplayTable) -> str:
+def _text(plan: StoredPlan, result: SettingsComparison, effects: DisplayTable) -> str:
     """The answer in Markdown: a sentence per variant, then the effects."""
     num = result.effects["setting"].nunique()
     lines = [f"{plan.description.question} In {num} settings:", ""]
@@ -139,7 +139,7 @@ def _text(plan: Plan, result: SettingsComparison, effects: DisplayTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _figures(plan: Plan, settings: Sequence[Setting], result: SettingsComparison) -> list[StudyFigure]:
+def _figures(plan: StoredPlan, settings: Sequence[Setting], result: SettingsComparison) -> list[StudyFigure]:
     title = f"{plan.study}: effects in {len(settings)} settings"
     names = "; ".join(f"{one.name} {f.join_words(str(value) for value in one.values)}" for one in result.fields)
     note = f"Settings: {names}."

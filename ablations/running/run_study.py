@@ -14,7 +14,7 @@ from ablations.costs.training_cost import write_speed
 from ablations.costs.variant_costs import latency_budget, measure_costs
 from ablations.design.study_plan import StudyPlan
 from ablations.execution.kept_weights import find_weights
-from ablations.records.record import Plan
+from ablations.records.record import StoredPlan
 from ablations.records.store import Store
 from ablations.reporting.results import Results
 from ablations.running.context import Context
@@ -58,7 +58,7 @@ def train_and_measure(context: Context) -> Training:
     return _train_and_measure(context)[0]
 
 
-def _train_and_measure(context: Context) -> tuple[Training, float, tuple[Plan, pd.DataFrame] | None]:
+def _train_and_measure(context: Context) -> tuple[Training, float, tuple[StoredPlan, pd.DataFrame] | None]:
     plan, store, display = context.plan, context.store, context.display
     began = time.monotonic()
     with display:
@@ -95,7 +95,7 @@ def _train_and_measure(context: Context) -> tuple[Training, float, tuple[Plan, p
     return training, seconds, tuned
 
 
-def _write_so_far(context: Context, plan: Plan) -> None:
+def _write_so_far(context: Context, plan: StoredPlan) -> None:
     """Write the results of a look while variants still train."""
     from ablations.reporting.results_folder import write_results
 

@@ -18,7 +18,7 @@ from ablations.execution.kept_weights import find_weights
 from ablations.execution.progress import Label
 from ablations.execution.task import Task
 from ablations.execution.trackers import parameters_of
-from ablations.records.record import Plan, Record
+from ablations.records.record import Record, StoredPlan
 from ablations.records.store import Store
 from ablations.running.context import Context, Display
 from xception.base.files import write_atomic
@@ -35,7 +35,7 @@ class Training:
     of which there are `num_tuning`, and those at the tuned recipes are counted too.
     """
 
-    plan: Plan
+    plan: StoredPlan
     num_trained: int
     num_stored: int
     num_failed: int
@@ -44,7 +44,7 @@ class Training:
     num_tuning: int = 0
 
 
-def train(context: Context, *, after_look: Callable[[Plan], None] = lambda _: None) -> Training:
+def train(context: Context, *, after_look: Callable[[StoredPlan], None] = lambda _: None) -> Training:
     """Train the trials of a plan that the store lacks.
 
     With seeds as needed the looks of the sequential design decide after each round which variants go on; `after_look`

@@ -15,7 +15,7 @@ import optuna
 import pytest
 import sqlalchemy as sa
 
-from ablations.records.record import Description, Member, Plan, Record
+from ablations.records.record import Description, Member, Record, StoredPlan
 from ablations.records.store import Store, StoreError
 from tests.command import ROOT
 
@@ -83,11 +83,11 @@ def test_more_keys_than_a_statement_holds(store: Store) -> None:
 
 
 def test_the_same_plan_again_is_the_latest_and_has_its_new_members(store: Store) -> None:
-    def plan(name: str, at: str, num: int) -> Plan:
+    def plan(name: str, at: str, num: int) -> StoredPlan:
         members = tuple(
             Member(variant="a", seed=i, stream=0, position=0, is_baseline=True, key=f"{i:064d}") for i in range(num)
         )
-        return Plan(plan=name, study="s", description=Description(scale="smoke"), members=members, planned_at=at)
+        return StoredPlan(plan=name, study="s", description=Description(scale="smoke"), members=members, planned_at=at)
 
     first, other, again = plan("p", "2026-01-01", 2), plan("q", "2026-01-02", 1), plan("p", "2026-01-03", 3)
     for one in (first, other, again):

@@ -19,7 +19,7 @@ from unittest import mock
 
 from ablations.execution.execute import execute
 from ablations.execution.executor import SerialExecutor
-from ablations.records.record import Description, Plan, Record, record_to_plain
+from ablations.records.record import Description, Record, StoredPlan, record_to_plain
 from ablations.records.store import Store, StoreError
 from ablations.records.transfer_records import export_file, rebuild
 from ablations.records.trial_folder import TrialFolder
@@ -328,9 +328,9 @@ def clock_ahead(bench: Bench) -> Outcome:
     return Outcome(injected=2, message="the plan that was written last is the latest")
 
 
-def plan(name: str) -> Plan:
+def plan(name: str) -> StoredPlan:
     description = Description.from_values({"question": "?", "dataset": "x", "scale": "quick", "margin": 0.01})
-    return Plan(plan=name, study="study", description=description, members=())
+    return StoredPlan(plan=name, study="study", description=description, members=())
 
 
 def removed(bench: Bench) -> Outcome:

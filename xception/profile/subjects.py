@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from xception.base.assignments import assignments
 from xception.base.canonical import Config, from_json
 from xception.base.changes import settled
 from xception.base.fields import Catalogue
-from xception.base.settings import settings
 from xception.network import presets
 from xception.network.config import ModelConfig, TimmConfig, TorchvisionConfig, XceptionConfig
 
@@ -68,7 +68,7 @@ def read_subjects(
     twice = {name for name, _, _ in found if [n for n, _, _ in found].count(name) > 1}
     if twice:
         raise ValueError(f"--preset: {', '.join(sorted(twice))} is named twice; each network once")
-    changes = settings(set, _catalogue())
+    changes = assignments(set, _catalogue())
     return [_checked(name, _changed(model, changes), input_size or usual) for name, model, usual in found]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.records.record import Description, Member, Plan, Record, record_from_plain, record_to_plain
+from ablations.records.record import Description, Member, Record, StoredPlan, record_from_plain, record_to_plain
 from ablations.records.store import SCHEMA, Store, StoreError
 from ablations.records.transfer_records import export_file, import_file, merge, rebuild
 from ablations.records.trial_folder import TrialFolder
@@ -203,7 +203,7 @@ def filled(store: Store) -> None:
     members = tuple(
         Member(variant="v", seed=s, stream=0, position=0, is_baseline=True, key=record(s).key) for s in range(4)
     )
-    store.put_plan(Plan(plan="p" * 64, study="s", description=Description(question="?"), members=members))
+    store.put_plan(StoredPlan(plan="p" * 64, study="s", description=Description(question="?"), members=members))
     store.put_measurement("m" * 64, "latency", {"latency_ms": 1.5})
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from xception.base.canonical import Config, hints_of
 from xception.base.fields import Catalogue, format_value
 
-__all__ = ["read_file", "setting_texts", "settings"]
+__all__ = ["assigned_texts", "assignments", "read_file"]
 
 
-def settings(texts: Iterable[str], catalogue: Catalogue) -> dict[str, Any]:
+def assignments(texts: Iterable[str], catalogue: Catalogue) -> dict[str, Any]:
     """Return the typed value of every field in texts such as `recipe.epochs=3`, in the order of the fields' names.
 
     Raises:
@@ -60,15 +60,15 @@ def read_file(path: Path) -> dict[str, Any]:
     return dict(_flat(plain, ""))
 
 
-def setting_texts(values: Mapping[str, Any]) -> tuple[str, ...]:
+def assigned_texts(values: Mapping[str, Any]) -> tuple[str, ...]:
     """Return values by dotted path as texts `FIELD=VALUE`; a whole config becomes its name and each field of it."""
     out: list[str] = []
     for path, value in values.items():
         if isinstance(value, Config):
             out.append(f"{path}={type(value).tag}")
-            out += setting_texts({f"{path}.{name}": getattr(value, name) for name in hints_of(type(value))})
+            out += assigned_texts({f"{path}.{name}": getattr(value, name) for name in hints_of(type(value))})
         elif isinstance(value, Mapping):
-            out += setting_texts(dict(_flat(value, f"{path}.")))
+            out += assigned_texts(dict(_flat(value, f"{path}.")))
         else:
             out.append(f"{path}={format_value(tuple(value) if isinstance(value, list) else value)}")
     return tuple(out)

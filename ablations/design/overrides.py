@@ -7,13 +7,13 @@ from typing import Any, TypeVar, cast
 from ablations.design.fields import catalogue
 from ablations.design.options import SettingOptions
 from ablations.design.study import Study
+from xception.base.assignments import assigned_texts, assignments, read_file
 from xception.base.canonical import Config
 from xception.base.changes import settled
-from xception.base.settings import read_file, setting_texts, settings
 from xception.network.config import ModelConfig
 from xception.train.recipe import Recipe
 
-__all__ = ["Settings", "canonical_texts"]
+__all__ = ["Overrides", "canonical_texts"]
 
 C = TypeVar("C", bound=Config)
 
@@ -26,14 +26,14 @@ def canonical_texts(options: SettingOptions) -> tuple[str, ...]:
     Raises:
         ValueError: the file cannot be read, or a field or value is not allowed.
     """
-    given = settings(options.set, catalogue())
+    given = assignments(options.set, catalogue())
     if options.config is not None:
-        read = setting_texts(read_file(options.config))
-        given = dict(sorted((settings(read, catalogue()) | given).items()))
-    return tuple(text for path, value in given.items() for text in setting_texts({path: value})[:1])
+        read = assigned_texts(read_file(options.config))
+        given = dict(sorted((assignments(read, catalogue()) | given).items()))
+    return tuple(text for path, value in given.items() for text in assigned_texts({path: value})[:1])
 
 
-class Settings:
+class Overrides:
     """The typed values that a user set, by part of the design.
 
     Raises:
@@ -41,7 +41,7 @@ class Settings:
     """
 
     def __init__(self, options: SettingOptions) -> None:
-        self._values = settings(options.set, catalogue())
+        self._values = assignments(options.set, catalogue())
         for path, name in _OPTIONS.items():
             given = getattr(options, name)
             if path in self._values and given is not None:
