@@ -28,9 +28,10 @@ from ablations.records.store import Store
 from ablations.records.transfer_records import import_file
 from ablations.reporting.extras import write_extras
 from ablations.reporting.figures import save_figures, study_figures
-from ablations.reporting.report import page_table
+from ablations.reporting.markup import to_markdown
+from ablations.reporting.report_tables import page_table
 from ablations.reporting.results_folder import comparison_with_costs
-from ablations.reporting.tables import csv_text, to_markdown, write_runs, write_tables
+from ablations.reporting.tables import csv_text, write_runs, write_tables
 from xception.base.command_line import parse
 from xception.base.files import write_atomically
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ablations.reporting import style
+from ablations.reporting.captions import busy_sentence
 from ablations.reporting.plot_labels import key_note, name_points
 from ablations.reporting.plot_rows import counted, data_note, draw_seeds, marks_note, seeds_note, titled
 from ablations.reporting.style import VERDICT_MARKS
-from ablations.reporting.tables import busy_sentence
 from ablations.statistics.pareto import pareto_front
 from xception.base import formatting as f
 from xception.base.drawing import load_matplotlib

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ablations.reporting import style
+from ablations.reporting.captions import data_sentence
 from ablations.reporting.plot_rows import references, titled
-from ablations.reporting.tables import curves_frame, data_sentence
+from ablations.reporting.tables import curves_frame
 from xception.base import formatting as f
 from xception.base.drawing import load_matplotlib
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ablations.analysis.effect_rows import EFFECT_COLUMNS
 from ablations.analysis.interactions import interactions
-from ablations.reporting.tables import Cell, Column, DisplayTable, csv_text, to_latex, to_markdown
+from ablations.reporting.markup import Cell, Column, DisplayTable, to_latex, to_markdown
+from ablations.reporting.tables import csv_text
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.reporting.effects import has_effects, write_effects
+from ablations.reporting.markup import DisplayTable
 from ablations.reporting.paper import PAPER_STUDIES, measure_steps, paper_cells, stored_steps, write_paper
-from ablations.reporting.tables import DisplayTable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ablations.reporting.cost_plots import COSTS
-from ablations.reporting.tables import Cell, Column, DisplayTable
+from ablations.reporting.markup import Cell, Column, DisplayTable
 from ablations.statistics.pareto import front_probability, pareto_front
 from xception.base import formatting as f
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from ablations.records.record import chance_accuracy
 from ablations.reporting import style
-from ablations.reporting.tables import data_sentence
+from ablations.reporting.captions import data_sentence
 from xception.base import formatting as f
 from xception.base.drawing import load_matplotlib
 

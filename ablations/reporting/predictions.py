@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.analysis.predictions import PredictionTables, prediction_tables
-from ablations.reporting.tables import Cell, Column, DisplayTable, csv_text
+from ablations.reporting.markup import Cell, Column, DisplayTable
+from ablations.reporting.tables import csv_text
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 

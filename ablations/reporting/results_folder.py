@@ -18,16 +18,18 @@ from ablations.analysis.looks import record_looks
 from ablations.costs.variant_costs import stored_costs
 from ablations.design.options import FigureStyle
 from ablations.design.setup import setup_sentence
+from ablations.reporting.captions import data_sentence
 from ablations.reporting.distances import write_distances
 from ablations.reporting.extras import write_extras
 from ablations.reporting.figures import confusion_figures, distance_figures, save_figures, study_figures
 from ablations.reporting.front import display_front, front_table
+from ablations.reporting.markup import to_latex, to_markdown
 from ablations.reporting.own_files import replacing_own_files, require_own_page
 from ablations.reporting.predictions import write_predictions
 from ablations.reporting.report import ReportContext, write_report, write_store_report
 from ablations.reporting.results import Results
 from ablations.reporting.side_by_side import display_side_by_side, side_by_side
-from ablations.reporting.tables import csv_text, data_sentence, to_latex, to_markdown, write_runs, write_tables
+from ablations.reporting.tables import csv_text, write_runs, write_tables
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 

@@ -11,8 +11,9 @@ from ablations.analysis.comparison import compare
 from ablations.analysis.frame import plan_frame
 from ablations.design.setup import setup_sentence
 from ablations.reporting import style
+from ablations.reporting.markup import Cell, Column, DisplayTable, to_html, to_latex, to_markdown
 from ablations.reporting.own_files import replacing_own_files
-from ablations.reporting.tables import Cell, Column, DisplayTable, csv_text, to_html, to_latex, to_markdown
+from ablations.reporting.tables import csv_text
 from xception.base import formatting as f
 from xception.base.drawing import load_matplotlib
 from xception.base.files import write_atomically

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from ablations.analysis.frame import plan_frame
 from ablations.analysis.settings import Setting, SettingsComparison, compare_settings
 from ablations.reporting.figures import StudyFigure, save_figures
+from ablations.reporting.markup import Cell, Column, DisplayTable, to_latex, to_markdown
 from ablations.reporting.own_files import replacing_own_files
 from ablations.reporting.report import CITATION, embedded
 from ablations.reporting.settings_plots import decision_plot, effect_over_budget, settings_forest
-from ablations.reporting.tables import Cell, Column, DisplayTable, csv_text, to_latex, to_markdown
+from ablations.reporting.tables import csv_text
 from ablations.reporting.templates import read, render
 from xception.base import formatting as f
 from xception.base.canonical import key_of

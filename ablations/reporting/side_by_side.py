@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ablations.reporting.tables import Cell, Column, DisplayTable
+from ablations.reporting.markup import Cell, Column, DisplayTable
 from xception.base import formatting as f
 
 __all__ = ["display_side_by_side", "side_by_side"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from ablations.design.study_plan import plan_study
-from ablations.reporting.tables import Cell, Column, DisplayTable
+from ablations.reporting.markup import Cell, Column, DisplayTable
 from ablations.reporting.templates import environment, read
 from ablations.studies import get_study
 from search.engine.ledger import Row

@@ -173,7 +173,8 @@ def cache_damaged(bench: Bench) -> Outcome:
 def hostile_names(bench: Bench) -> Outcome:
     """Names of variants that would be markup, LaTeX or a formula, in all tables that are written."""
     from ablations.analysis.comparison import compare
-    from ablations.reporting.tables import display_table, to_html, write_runs, write_tables
+    from ablations.reporting.markup import to_html
+    from ablations.reporting.tables import display_table, write_runs, write_tables
     from tests.frames import HOSTILE, records
 
     folder = bench.new_folder()

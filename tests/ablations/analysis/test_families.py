@@ -7,7 +7,7 @@ import pytest
 
 import ablations
 from ablations.analysis.families import page_comparisons
-from ablations.reporting.report import page_table
+from ablations.reporting.report_tables import page_table
 from tests import frames
 
 

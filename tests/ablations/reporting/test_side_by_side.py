@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from ablations.analysis.comparison import compare
+from ablations.reporting.markup import to_latex, to_markdown
 from ablations.reporting.side_by_side import display_side_by_side, side_by_side
-from ablations.reporting.tables import to_latex, to_markdown
 from tests import frames
 
 

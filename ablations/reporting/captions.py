@@ -1,0 +1,127 @@
+"""The sentences below a table and beside a figure: what was trained on which data, what the columns mean, and what to
+be careful of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xception.base import formatting as f
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["any_above_chance", "busy_sentence", "caption", "data_sentence"]
+
+
+BUSY_SPREAD = 0.2  # width of a median's interval, as a fraction; rounds go on until it is 0.02, or time is up
+
+
+BUSY_LOAD = 2.0  # processes that ran or waited; the measurement itself is one
+
+
+def any_above_chance(table: pd.DataFrame) -> bool:
+    """Return whether a trial of the comparison ended above chance; else a share of them says nothing of the variants,
+    as in runs so short that no network can do better than guessing.
+    """
+    return "success_rate" not in table or bool((table["success_rate"] > 0).any())
+
+
+def caption(table: pd.DataFrame, title: str, best: set[str], setup: str) -> str:
+    measured = table["test_accuracy_ci_low"].notna().any()
+    interval = ", ± half the width of its 95 % confidence interval" if measured else ""
+    sentences = [_sentence(_line(title)), data_sentence(table, setup), f"Test accuracy: mean over n seeds{interval}."]
+    base = table.loc[table["verdict"] == "baseline", "variant"]
+    if len(table) > len(base) and len(base):
+        k = len(table) - len(base)
+        together = "" if k == 1 else f", simultaneous over all {k} comparisons"
+        from_what = _line(base.iloc[0]) if len(base) == 1 else "the baseline above"
+        sentences += [
+            f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp), with a 95 % and a 90 %"
+            f" interval{together}.",
+            "The verdict is read off these two: no meaningful effect where the 90 % interval is within ±δ; otherwise"
+            " helps or hurts where the 95 % interval is above or below 0; otherwise inconclusive.",
+        ]
+        if "stopped" in table and table["stopped"].notna().any():
+            sentences.append(
+                "Seeds were added as needed: the intervals allow for every look, and an effect that stopped a variant"
+                " early is likely overestimated."
+            )
+    if (table["num_diverged"] > 0).any():
+        sentences.append("Diverged trials are left out of Δ, and count at chance accuracy in the line beside it.")
+    if "success_rate" in table and table["success_rate"].notna().any() and not any_above_chance(table):
+        sentences.append("No trial ended above chance: validation accuracies are within what guessing reaches.")
+    if (table["num_failed"] > 0).any():
+        sentences.append("A failed trial drops its pair.")
+    margins = sorted({float(m) for m in table["delta_margin"].dropna()})
+    sentences += [f"Smallest difference that matters: δ = {f.percent(m)} pp." for m in margins]
+    if "looked_before" in table and table["looked_before"].notna().any():
+        sentences.append("Some comparisons were looked at before with fewer seeds; their error is not controlled.")
+    if best & set(base):
+        sentences.append("Bold: the baseline, as every other variant hurts.")
+    elif best:
+        sentences.append("Bold: best (helps, and no paired contrast shows it worse than the largest effect).")
+    devices = sorted({str(d) for d in table["latency_device"].dropna()})
+    if table["latency_ms"].notna().any():
+        sentences.append(
+            "Latency: median and its 95 % interval, eager float32 inference, batch 1, channels-last, all rows measured"
+            f" together{', on ' + f.join_words(devices) if devices else ''}."
+        )
+        sentences += busy_sentence(table)
+    sentences.append("Params: trainable. MACs: multiply-accumulates of convolutions and linear layers for one image.")
+    return " ".join(sentences)
+
+
+def busy_sentence(table: pd.DataFrame) -> list[str]:
+    """Return a warning where the machine did other work while latency was measured, by its load or by how far the
+    medians' intervals reach; nothing where it did not.
+    """
+    loads = [float(one) for one in table["latency_load"].dropna()] if "latency_load" in table else []
+    load, spread = max(loads, default=0.0), _latency_spread(table)
+    if load < BUSY_LOAD and spread < BUSY_SPREAD:
+        return []
+    signs = [f"load {load:.1f}"] if loads else []
+    if spread >= BUSY_SPREAD:
+        signs.append(f"an interval as wide as {100 * spread:.0f} % of its median")
+    return [
+        f"The machine was busy meanwhile ({', '.join(signs)}): these latencies are longer than on a quiet machine;"
+        " compare them with one another only."
+    ]
+
+
+def _latency_spread(table: pd.DataFrame) -> float:
+    """The widest interval of a median latency as a fraction of the median; 0 where none is known."""
+    names = ("latency_ci_low_ms", "latency_ci_high_ms", "latency_ms")
+    if any(name not in table for name in names):
+        return 0.0
+    low, high, median = (table[name].astype(float) for name in names)
+    widest = ((high - low) / median).max()
+    return float(widest) if f.is_number(widest) else 0.0
+
+
+def data_sentence(table: pd.DataFrame, setup: str = "") -> str:
+    """Return which data the rows come from and what was trained on them (the scale alone where no setup is known), and
+    a warning where the data are synthetic.
+    """
+    sets = [_line(d) for d in dict.fromkeys(table["dataset"].dropna())]
+    scales = [_line(s) for s in dict.fromkeys(table["scale"].dropna())]
+    if "overrides" in table:
+        scales = [f"{s} with {_line(words)}" if words else s for s in scales for words in table["overrides"].head(1)]
+    text = f"Data: {f.join_words(sets) or 'unknown'}" + (
+        "." if setup else f"; scale: {f.join_words(scales) or 'unknown'}."
+    )
+    text += f" {setup}" if setup else ""
+    return text + (
+        " Synthetic images: these numbers say nothing about photographs."
+        if any("synthetic" in d.lower() for d in sets)
+        else ""
+    )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
+def _line(value: object) -> str:
+    """Text on one line, without control characters."""
+    return "".join(c if c.isprintable() else " " for c in str(value)).strip()
