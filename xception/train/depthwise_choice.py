@@ -20,7 +20,7 @@ from xception.base.canonical import Config, canonical_json
 from xception.base.files import cache_dir, lock, read_json, write_json
 from xception.cuda.depthwise import Backend, available, depthwise
 from xception.network.layers import DepthwiseConv2d
-from xception.network.stacked import StackedConv2d
+from xception.network.stacked_layers import StackedConv2d
 
 __all__ = ["Shape", "choose_backends", "measure", "shapes_of", "table_path"]
 

@@ -20,7 +20,8 @@ from xception.cuda.depthwise import BACKENDS, TILES, Backend, available, depthwi
 from xception.network import presets
 from xception.network.config import XceptionConfig
 from xception.network.layers import DepthwiseConv2d
-from xception.network.stacked import StackedConv2d, stack
+from xception.network.stacked import stack
+from xception.network.stacked_layers import StackedConv2d
 from xception.train.depthwise_choice import Shape, choose_backends, shapes_of
 
 pytestmark = pytest.mark.numeric
