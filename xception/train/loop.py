@@ -26,6 +26,7 @@ from xception.train.evaluate import Evaluation
 from xception.train.execution import QUICK, Execution
 from xception.train.predictions import pack_predictions
 from xception.train.recipe import Recipe
+from xception.train.saved_state import continue_from, resume, save
 from xception.train.trainer import Diverged, Trainer
 
 __all__ = ["FitResult", "KeptState", "TrainingStopped", "fit"]
@@ -123,9 +124,9 @@ def fit(
             on_step,
             execution,
         )
-        trainer.resume()
+        resume(trainer)
         if parent is not None and trainer.num_steps_done == 0:
-            trainer.continue_from(parent)
+            continue_from(trainer, parent)
         return finish(trainer, on_epoch, keep)
 
 
@@ -147,13 +148,13 @@ def finish(trainer: Trainer, on_epoch: Callable[[dict[str, Any]], None], keep: K
     try:
         while trainer.epoch < trainer.recipe.epochs:
             if keep is not None and trainer.epoch == keep.epoch and trainer.step == 0:
-                trainer.save(keep.folder)
+                save(trainer, keep.folder)
             on_epoch(trainer.run_epoch())
         test = trainer.evaluate(trainer.own_test, trainer.test)
     except Diverged as diverged:
         reason = str(diverged)
     except TrainingStopped:
-        trainer.save()
+        save(trainer)
         raise
     if trainer.average is not None:
         trainer.average.swap()

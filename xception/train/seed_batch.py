@@ -30,6 +30,7 @@ from xception.train.execution import QUICK, Execution
 from xception.train.loop import FitResult, finish, result_of
 from xception.train.optimiser import WeightAverage, stack_optimisers, unstack_optimiser
 from xception.train.recipe import Recipe
+from xception.train.saved_state import resume, save
 from xception.train.step import at_least_float32
 from xception.train.trainer import Diverged, Stopwatch, Trainer, choose_depthwise, require_finite
 
@@ -112,7 +113,7 @@ def fit_members(
     together: dict[int, dict[int, Trainer]] = {}  # by where they stand
     for number, trainer in trainers.items():
         trainer.conditions["members"] = len(members)
-        trainer.resume()
+        resume(trainer)
         together.setdefault(trainer.num_steps_done, {})[number] = trainer
     results: dict[int, FitResult] = {}
     for part in together.values():
@@ -120,7 +121,7 @@ def fit_members(
         results |= batch.run()
         for number in batch.spoilt:
             alone = begin(members[number], in_batch=False)
-            alone.resume()
+            resume(alone)
             results[number] = finish(alone, partial(on_epoch, number))
     return [results[number] for number in range(len(members))]
 
@@ -359,7 +360,7 @@ class _SeedBatch:
     def _save(self) -> None:
         self._unstack()
         for trainer in self.trainers.values():
-            trainer.save()
+            save(trainer)
 
 
 def _side_by_side(images: Tensor) -> Tensor:

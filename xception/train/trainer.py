@@ -1,6 +1,4 @@
-"""The state of one training: network, optimiser, average, data on the device, and where it stands; its way to disk and
-back.
-"""
+"""The state of one training: network, optimiser, average, data on the device, and where it stands."""
 
 from __future__ import annotations
 
@@ -24,21 +22,19 @@ from xception.network.initialisation import initialise
 from xception.network.model import build
 from xception.network.transfer import freeze
 from xception.network.weights import load_pretrained
-from xception.train.checkpoint import Checkpoint, CheckpointError, CheckpointFolder, difference
+from xception.train.checkpoint import CheckpointFolder
 from xception.train.compiled import CompiledNetwork
 from xception.train.cuda_graph import build_step
 from xception.train.distributed import Group
 from xception.train.evaluate import Evaluation, evaluate
 from xception.train.execution import Execution
-from xception.train.optimiser import WeightAverage, build_optimiser, optimiser_state, restore_optimiser
+from xception.train.optimiser import WeightAverage, build_optimiser
 from xception.train.randomness import derive_seed
 from xception.train.recipe import Recipe
+from xception.train.saved_state import save
 from xception.train.step import at_least_float32
 
 __all__ = ["Diverged", "Stopwatch", "Trainer", "choose_depthwise", "require_finite"]
-
-_CHECKPOINT_FORMAT = 1
-_FORMERLY = {"members": 1}  # conditions that checkpoints did not always hold
 
 
 class Diverged(Exception):  # noqa: N818 - no error: how a training ends
@@ -168,7 +164,7 @@ class Trainer:
         require_finite(self.losses, self.epoch)
         row = self.close_epoch(self.evaluate(self.own_val, self.val))
         if self.checkpoints and self.checkpoints.is_due(at_epoch_end=True):
-            self.save()
+            save(self)
         return row
 
     def close_epoch(self, held_out: Evaluation) -> dict[str, Any]:
@@ -232,7 +228,7 @@ class Trainer:
                     and self.checkpoints.is_due(at_epoch_end=False)
                 ):
                     self.stopwatch.stop()
-                    self.save()
+                    save(self)
                     self.stopwatch.start()
             self.losses.sum().item()  # waits for the device, so that its work is counted
 
@@ -276,110 +272,6 @@ class Trainer:
                 normalise(images, self.statistics).contiguous(memory_format=torch.channels_last)
             )
         return at_least_float32(logits)
-
-    # The way to disk and back
-
-    def save(self, to: CheckpointFolder | None = None) -> None:
-        """Write a checkpoint, into the training's own folder unless another is given, where there is one."""
-        folder = to or self.checkpoints
-        if folder is None:
-            return
-        state = {
-            "format": _CHECKPOINT_FORMAT,
-            "training": self.identity,
-            "conditions": self.conditions,
-            "changed": self.changed,
-            "epoch": self.epoch,
-            "step": self.step,
-            "curves": self.curves,
-            "train_seconds": self.stopwatch.seconds,
-            "num_updates": self.average.num_updates if self.average else 0,
-            "scaler": self.compute.scaler.state_dict(),
-        }
-        if self.continued_from is not None:
-            state["continued_from"] = self.continued_from
-        tensors = self._fixed_tensors()
-        tensors |= {f"optimiser.{name}": value for name, value in optimiser_state(self.optimiser).items()}
-        folder.save(self.num_steps_done, tensors, state)
-
-    def resume(self) -> None:
-        """Continue from the newest checkpoint that is whole, where there is one.
-
-        Raises:
-            CheckpointError: it belongs to another training.
-        """
-        checkpoints = self.checkpoints
-        found = self.group.from_first(lambda: None if checkpoints is None else checkpoints.newest(self._complaint))
-        if found is not None:
-            self._take_over(found)
-
-    def continue_from(self, parent: CheckpointFolder) -> None:
-        """Take over the state that the recipe's parent kept; where it is not at hand, begin at the start.
-
-        Raises:
-            CheckpointError: it belongs to another training than the recipe's parent.
-        """
-        continues = self.recipe.continues
-        found = self.group.from_first(lambda: parent.newest(self._parents_complaint))
-        if found is not None and continues is not None and found.state["epoch"] == continues.epoch:
-            self._take_over(found)
-            self.continued_from = continues.epoch
-
-    def _take_over(self, found: Checkpoint) -> None:
-        checkpoints = self.checkpoints
-        with torch.no_grad():
-            for name, tensor in self._fixed_tensors().items():
-                tensor.copy_(found.tensors[name])
-        state = {name: tensor for name, tensor in found.tensors.items() if name.startswith("optimiser.")}
-        restore_optimiser(self.optimiser, {name.removeprefix("optimiser."): tensor for name, tensor in state.items()})
-        self.compute.scaler.load_state_dict(found.state["scaler"])
-        if self.average is not None:
-            self.average.num_updates = found.state["num_updates"]
-        self.epoch, self.step, self.curves = found.state["epoch"], found.state["step"], found.state["curves"]
-        self.stopwatch.seconds = found.state["train_seconds"]
-        self.changed, self.continued_from = found.state["changed"], found.state.get("continued_from")
-        for name, now in self.conditions.items():
-            before = found.state["conditions"].get(name, _FORMERLY.get(name))
-            is_unknown = name not in found.state["conditions"] and name not in _FORMERLY
-            if before != now and not is_unknown:
-                self.changed[name] = [*self.changed.get(name, [before]), now]
-                if checkpoints is not None:
-                    checkpoints.say(
-                        f"continued under other conditions, the last bits may differ: {name} was {before}, is {now}"
-                    )
-
-    def _complaint(self, checkpoint: Checkpoint) -> str | None:
-        """Why a checkpoint cannot be used, or None."""
-        state = checkpoint.state
-        if state.get("format") != _CHECKPOINT_FORMAT:
-            return f"its format is {state.get('format')!r}, and {_CHECKPOINT_FORMAT} is read"
-        differences = difference(state.get("training"), self.identity)
-        return self._held(checkpoint, differences)
-
-    def _parents_complaint(self, checkpoint: Checkpoint) -> str | None:
-        """Why a parent's state cannot be continued, or None: it may differ in how many epochs there are."""
-        if checkpoint.state.get("format") != _CHECKPOINT_FORMAT:
-            return f"its format is {checkpoint.state.get('format')!r}, and {_CHECKPOINT_FORMAT} is read"
-        allowed = ("recipe.epochs ", "recipe.schedule.decay_epochs ", "recipe.continues ", "recipe.continues.")
-        differences = difference(checkpoint.state.get("training"), self.identity)
-        return self._held(checkpoint, [line for line in differences if not line.startswith(allowed)])
-
-    def _held(self, checkpoint: Checkpoint, differences: list[str]) -> str | None:
-        """Why the tensors of a checkpoint do not fit, or None; differences between the trainings are refused."""
-        if differences:
-            raise CheckpointError(
-                f"{str(checkpoint.path.parent)!r}: its checkpoint is of another training ({'; '.join(differences)}); "
-                "remove the folder to begin anew"
-            )
-        fixed = {name: tensor.shape for name, tensor in self._fixed_tensors().items()}
-        found = {name: tensor.shape for name, tensor in checkpoint.tensors.items() if not name.startswith("optimiser.")}
-        return None if fixed == found else "its tensors are not those of this network"
-
-    def _fixed_tensors(self) -> dict[str, Tensor]:
-        """The tensors that every training of this network has, by name: weights, their average, losses."""
-        out = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        out |= {f"average.{i}": tensor for i, tensor in enumerate(self.average.average if self.average else ())}
-        return out | {"losses": self.losses}
 
 
 def choose_depthwise(
