@@ -40,6 +40,7 @@ OnStep = Callable[[], None]
 # `batches` are ours without the network, `loading` those of a DataLoader, `products` matrix products alone: what a step
 # is held against.
 Kind = Literal["ours", "dataloader", "timm", "keras", "batches", "loading", "products"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class Loop:
     tuned: bool = False  # a peer with our memory layout and allocator
     cores: tuple[int, ...] | None = None  # that it may run on; None: all
     device: str = "cpu"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     preset: str = PRESET
     width: float = 1.0  # that all of the preset's widths are multiplied by
     config: ModelConfig | None = None  # instead of the preset
@@ -273,6 +274,8 @@ def _keras(loop: Loop, on_step: OnStep) -> None:
         import keras
     from keras import layers
 
+    if loop.precision == "bfloat16":
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
     dataset = _dataset()
     images = dataset.train.images.permute(0, 2, 3, 1).contiguous().numpy()
     labels = dataset.train.labels.numpy()

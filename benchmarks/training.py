@@ -1,14 +1,15 @@
 """Our trainer against the loops that a user would otherwise write: same network, data, augmentation, batch and
 optimiser.
 
-    python -m benchmarks.training            # 5 rounds, about eight minutes on two cores
-    python -m benchmarks.training --short    # 3 rounds, under five minutes
+    python -m benchmarks.training            # 5 rounds, about ten minutes on two cores
+    python -m benchmarks.training --short    # 3 rounds, about five minutes
 
-The network is `cifar_small` (0.3 M parameters), the data the embedded synthetic set, the batch 128. Three comparisons,
+The network is `cifar_small` (0.3 M parameters), the data the embedded synthetic set, the batch 128. The comparisons,
 each in rounds in which every loop has a turn, in random order: the peers as their documentation writes them, on all
 cores; the peers given our memory layout (channels-last) and allocator settings; and everything on one core. Ours is
 `xception.train.loop.fit` in processes of its own, as a study's workers run it. A ratio is ours over theirs within a
-round; ours is its best setting, and the DataLoader's too.
+round; ours is its best setting, and the DataLoader's too. On a CPU that has units for bfloat16, ours in it is held
+against the documented peers in both precisions, and against ours in float32.
 
 Also measured: what taking and augmenting a batch is of a step, and which share of the machine's rate of matrix products
 (float32, 1024 × 1024, on the same cores in the same rounds) a step reaches, counted as three times the forward pass's
@@ -25,16 +26,18 @@ import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.loops import BATCH_SIZE, PRESET, PRODUCT_SIDE, Loop, model_config
+from ablations.running.machine_notices import has_bfloat16_units
+from benchmarks.loops import BATCH_SIZE, PRESET, PRODUCT_SIDE, Loop, Precision, model_config
 from benchmarks.rounds import Ratio, in_rounds, ratio_of
 from xception.base.command_line import parse
 
 PROG = "python -m benchmarks.training"
 NOT_MEASURED = "not measured"
 GOALS = {"dataloader": 2.8, "keras": 2.8, "dataloader_one_core": 1.5, "timm_cuda": 5.0}
+GOALS |= {"dataloader_float32": 4.0, "keras_float32": 4.0}  # of ours in bfloat16, on a CPU with units for it
 LARGEST_DATA_SHARE, LEAST_PRODUCT_SHARE = 0.02, 0.5
 PACKAGES = {"timm": "timm", "keras": "keras"}  # that a kind of loop needs, from the extra `test`
 
@@ -113,8 +116,27 @@ def cpu_contests(num_cores: int) -> list[Contest]:
     ]
 
 
-def _peers(suffix: str, *, tuned: bool, num_cores: int) -> dict[str, dict[str, Loop]]:
+def bfloat16_contest(num_cores: int) -> Contest:
+    """Return the contest in bfloat16 on a CPU with so many cores."""
+
+    def ours(precision: Precision) -> dict[str, Loop]:
+        loop = Loop(kind="ours", threads=1, processes=num_cores, precision=precision)
+        return {f"ours, {num_cores} × 1 thread, {precision}": loop}
+
+    return Contest(
+        title="in bfloat16, peers as documented",
+        ours=ours("bfloat16"),
+        peers={
+            "ours_float32": ours("float32"),
+            **_peers("_float32", tuned=False, num_cores=num_cores),
+            **_peers("_bfloat16", tuned=False, num_cores=num_cores, precision="bfloat16"),
+        },
+    )
+
+
+def _peers(suffix: str, *, tuned: bool, num_cores: int, precision: Precision = "float32") -> dict[str, dict[str, Loop]]:
     workers = min(4, num_cores)
+    note = "" if precision == "float32" else f", {precision}"
     loops = {
         "dataloader": {
             f"DataLoader loop, {n} workers": Loop(kind="dataloader", loader_workers=n, tuned=tuned) for n in (0, 2)
@@ -122,7 +144,10 @@ def _peers(suffix: str, *, tuned: bool, num_cores: int) -> dict[str, dict[str, L
         "timm": {f"timm loader and loop, {workers} workers": Loop(kind="timm", loader_workers=workers, tuned=tuned)},
         "keras": {"Keras fit": Loop(kind="keras", tuned=tuned)},
     }
-    return {f"{peer}{suffix}": kinds for peer, kinds in loops.items()}
+    return {
+        f"{peer}{suffix}": {f"{name}{note}": replace(loop, precision=precision) for name, loop in kinds.items()}
+        for peer, kinds in loops.items()
+    }
 
 
 def cuda_contest() -> Contest:
@@ -193,7 +218,11 @@ def main(args: Sequence[str] | None = None) -> int:
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
     environment = read_environment(device)  # before anything of ours loads the machine
     rounds, seconds = (3, 1.0) if asked.short else (5, 3.0)
-    contests = cpu_contests(num_cores) + ([cuda_contest()] if device != "cpu" else [])
+    contests = cpu_contests(num_cores)
+    if has_bfloat16_units():
+        contests.append(bfloat16_contest(num_cores))
+    if device != "cpu":
+        contests.append(cuda_contest())
     outcomes = [run(contest, num_rounds=rounds, turn_seconds=seconds) for contest in contests]
     counted = complexity(model_config(PRESET), 32)
     found = shares(outcomes[0], contests[0], 3 * counted.macs)
@@ -238,6 +267,8 @@ def _show(contests: Sequence[Contest], outcomes: Sequence[Outcome], document: Ma
             )
             goal = f", goal {GOALS[peer]:g}×" if peer in GOALS else ""
             print(f"  {outcome.best} over {peer}: {text}{goal}")
+    if "ours_float32" not in document["ratios"]:
+        print(f"\nin bfloat16: {NOT_MEASURED}, this CPU is not known to have units for it")
     if "timm_cuda" not in document["ratios"]:
         print(
             f"\non a GPU: {NOT_MEASURED}, no CUDA device is here (goal {GOALS['timm_cuda']:g}× timm's loop for one"

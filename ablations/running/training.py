@@ -15,12 +15,14 @@ from ablations.design.trial import Trial, read_trial
 from ablations.execution.events import Event, Finished
 from ablations.execution.execute import execute
 from ablations.execution.kept_weights import find_weights
+from ablations.execution.local_executor import LocalExecutor
 from ablations.execution.progress import Label
 from ablations.execution.task import Task
 from ablations.execution.trackers import parameters_of
 from ablations.records.record import Record, StoredPlan
 from ablations.records.store import Store
 from ablations.running.context import Context, Display
+from ablations.running.imports_ahead import ImportsAhead
 from xception.base.files import write_atomic
 
 if TYPE_CHECKING:
@@ -141,7 +143,10 @@ def _train(context: Context, todo: dict[tuple[str, int], Trial]) -> Iterator[Rec
         transfer = trial.recipe.transfer
         start = None if transfer is None or transfer.source is None else weights[transfer.source]
         tasks.append(context.task(trial, weights=start, keep_weights=keep))
+    ahead = ImportsAhead(len(tasks)) if isinstance(context.backend.executor, LocalExecutor) else None
     for event in run_tasks(context, tasks, labels):
+        if ahead is not None:
+            ahead.follow(event)
         if isinstance(event, Finished) and not event.elsewhere:
             yield event.record
 

@@ -14,14 +14,18 @@ is counted.
 from __future__ import annotations
 
 from ablations.design.study import Design, Study, factorial
+from xception.train.recipe import Optimizer
 
 
 def _batch_size(design: Design) -> int:
     return max(2, design.recipe.batch_size // 8)
 
 
-def _learning_rate(design: Design) -> float:
-    return design.recipe.optimizer.learning_rate / 8
+def _optimizer(design: Design) -> Optimizer:
+    """The same with all its rates an eighth."""
+    optimizer = design.recipe.optimizer
+    names = [name for name in ("learning_rate", "other_learning_rate") if hasattr(optimizer, name)]
+    return optimizer.replace(**{name: getattr(optimizer, name) / 8 for name in names})
 
 
 STUDY = Study(
@@ -32,7 +36,7 @@ STUDY = Study(
         {
             "batch size": {
                 "full batch": {},
-                "batch / 8": {"recipe.batch_size": _batch_size, "recipe.optimizer.learning_rate": _learning_rate},
+                "batch / 8": {"recipe.batch_size": _batch_size, "recipe.optimizer": _optimizer},
             },
             "norm": {
                 "batch norm": {"model.norm.kind": "batch"},
@@ -43,6 +47,6 @@ STUDY = Study(
         }
     ),
     baseline="full batch, batch norm",
-    varies=("model.norm.kind", "recipe.batch_size", "recipe.optimizer.learning_rate"),
+    varies=("model.norm.kind", "recipe.batch_size", "recipe.optimizer"),
     within=("batch size",),
 )

@@ -93,12 +93,17 @@ def test_a_ratio_is_of_rounds() -> None:
 
 def test_report_keeps_the_contract(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(training, "in_rounds", made_up_rounds)
+    monkeypatch.setattr(training, "has_bfloat16_units", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert training.main(["--short", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert {"dataloader", "keras", "timm", "dataloader_tuned", "keras_tuned", "dataloader_one_core"} <= set(
         report["ratios"]
     )
+    in_bfloat16 = {
+        f"{peer}_{precision}" for peer in ("dataloader", "timm", "keras") for precision in ("float32", "bfloat16")
+    }
+    assert in_bfloat16 | {"ours_float32"} <= set(report["ratios"])
     assert all({"median", "low", "high"} <= set(ratio) for ratio in report["ratios"].values())
     assert report["data_share"]["median"] > 0
     assert report["product_share"]["median"] > 0
@@ -112,6 +117,9 @@ def test_a_package_that_is_missing_leaves_its_peer_unmeasured(
 ) -> None:
     monkeypatch.setattr(training, "in_rounds", made_up_rounds)
     monkeypatch.setattr(training, "is_installed", lambda loop: loop.kind != "keras")
+    monkeypatch.setattr(training, "has_bfloat16_units", lambda: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     training.main([])
-    assert "over keras: not measured" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "over keras: not measured" in printed
+    assert "in bfloat16: not measured" in printed

@@ -121,6 +121,7 @@ def test_the_catalogue_is_complete() -> None:
             "paper_table1",
             "paper_table2",
             "paper_table3",
+            "precision",
             "residuals",
             "residuals_by_depth",
         ),
@@ -128,7 +129,7 @@ def test_the_catalogue_is_complete() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["aa", "augmentation", "optimizer", "averaging"])
+@pytest.mark.parametrize("name", ["aa", "augmentation", "optimizer", "averaging", "precision"])
 def test_studies_of_the_recipe_take_a_network_that_is_not_ours(name: str) -> None:
     planned = plan(name, preset="torchvision:resnet18")
     models = {design.model for design in planned.designs.values()}

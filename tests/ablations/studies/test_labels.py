@@ -20,7 +20,7 @@ from xception.network import presets
 from xception.network.config import XceptionConfig
 
 Fact = Callable[[Design, Design], bool]  # of the variant's design, beside that of its baseline
-RECIPE_STUDIES = {"aa", "augmentation", "averaging", "optimizer", "transfer", "paper_table1"}
+RECIPE_STUDIES = {"aa", "augmentation", "averaging", "optimizer", "precision", "transfer", "paper_table1"}
 NUM_NETWORKS = 56
 
 
@@ -169,6 +169,7 @@ FACTS: dict[str, dict[str, Fact]] = {
         "off": at("recipe.ema_decay", 0.0),
         **{f"decay {d:g}": at("recipe.ema_decay", d) for d in (0.9, 0.99, 0.999)},
     },
+    "precision": {p: at("recipe.precision", p) for p in ("float32", "bfloat16")},
     "correlations": {
         **{f"κ {k:g}": true for k in (0, 0.25, 0.5, 0.75, 1)},
         "separable": operator("separable"),
@@ -216,7 +217,7 @@ FACTS: dict[str, dict[str, Fact]] = {
     "kernel_size": {f"{k}×{k}": at("model.operator.kernel_size", k) for k in (1, 3, 5, 7)},
     "norm_kind": {
         "full batch": true,
-        "batch / 8": lambda d, _: d.recipe.batch_size == 16,
+        "batch / 8": lambda d, _: d.recipe.batch_size == 64 // 8,
         **{f"{kind} norm": at("model.norm.kind", kind) for kind in ("batch", "group", "layer")},
         "no norm": at("model.norm.kind", "none"),
     },
