@@ -34,7 +34,7 @@ import numpy as np
 
 from ablations.costs.training_cost import trial_work
 from ablations.design.options import Options
-from ablations.design.study_plan import plan_study
+from ablations.design.plan_study import plan_study
 from ablations.design.trial import SEMANTICS, Trial
 from ablations.execution.events import Finished, Started
 from ablations.execution.execute import execute

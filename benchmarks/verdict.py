@@ -123,7 +123,7 @@ def settle(name: str, options: Options) -> tuple[Settled, dict[str, Loop], dict[
     """Run a study until it is settled; return what came of it, and the loops of its networks: ours and the usual."""
     from ablations.analysis.frame import plan_frame
     from ablations.analysis.racing import next_step
-    from ablations.design.study_plan import plan_study
+    from ablations.design.plan_study import plan_study
     from ablations.records.store import Store
     from ablations.studies import get_study
 
@@ -189,7 +189,7 @@ def seconds_to(curves: Sequence[Mapping[str, Any]], seconds: float) -> dict[floa
 
 def accuracies(names: Sequence[str], options: Options, seeds: int) -> list[dict[str, Any]]:
     """Train the scale's network by each recipe; return a row for each trial."""
-    from ablations.design.study_plan import plan_study
+    from ablations.design.plan_study import plan_study
 
     rows = []
     for name in names:

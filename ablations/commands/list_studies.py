@@ -13,9 +13,9 @@ from typing import Any
 from ablations import studies
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed
 from ablations.design.options import Options
+from ablations.design.plan_study import DataSets, design_study
 from ablations.design.scales import default_scale, get_scale
 from ablations.design.study import Study
-from ablations.design.study_plan import DataSets, design_study
 from xception.data.source import Source
 from xception.data.synthetic import SyntheticReader
 

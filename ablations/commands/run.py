@@ -9,7 +9,8 @@ from pathlib import Path
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed
 from ablations.design.across import expand
 from ablations.design.options import Options
-from ablations.design.study_plan import StudyPlan, plan_study
+from ablations.design.plan_study import plan_study
+from ablations.design.study_plan import StudyPlan
 from ablations.records.databases import file_of
 from ablations.records.store import Store
 from ablations.running.across import AcrossPlan, plan_across, run_across, show_across

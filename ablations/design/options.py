@@ -5,7 +5,7 @@ To add an option, add a field with a default and a docstring to the class it bel
 = None` then is the argument `--train-size N` with the docstring as its help, a keyword of `ablations.run`, and part of
 the command stored with a plan (unless it stands in `BackendOptions`, which change no trial). A `bool` is a flag, a
 `tuple[str, ...]` an option that may be repeated, a `Literal` a choice, a `Path` a file or folder; alternatives such as
-`int | Literal["auto"] | None` are tried in order. What the options come to is decided in `design/study_plan.py`.
+`int | Literal["auto"] | None` are tried in order. What the options come to is decided in `design/plan_study.py`.
 """
 
 from __future__ import annotations

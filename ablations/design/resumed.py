@@ -14,8 +14,8 @@ from typing import Any
 
 from ablations.design.fixed_plan import FixedPlan, fixed_plan
 from ablations.design.options import BackendOptions, FolderOptions, Options
+from ablations.design.plan_study import plan_study
 from ablations.design.study import Design, Study, Variant
-from ablations.design.study_plan import plan_study
 from ablations.design.trial import SEMANTICS, Trial, read_trial
 from xception.train.recipe import Continues, Stable
 

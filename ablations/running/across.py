@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed, trial_work
 from ablations.design.across import UNASKED_SETTINGS, AcrossSetting, expand
 from ablations.design.options import Options
+from ablations.design.plan_study import plan_study
 from ablations.design.run_name import free_name, run_name
 from ablations.design.study import Study
-from ablations.design.study_plan import StudyPlan, plan_study
+from ablations.design.study_plan import StudyPlan
 from ablations.execution.progress import ProgressDisplay
 from ablations.records.databases import file_of
 from ablations.records.store import Store

@@ -31,7 +31,7 @@ def run(
         RuntimeError: a trial failed; the others are stored, and running again retries only the failed ones.
     """
     from ablations.design.across import expand
-    from ablations.design.study_plan import plan_study
+    from ablations.design.plan_study import plan_study
     from ablations.execution.local_executor import refuse_unguarded_main
     from ablations.running.across import plan_across
     from ablations.running.context import check_options, open_context

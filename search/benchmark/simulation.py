@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ablations.design.study_plan import Options, StudyPlan
+from ablations.design.options import Options
+from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial
 from ablations.execution.events import Event, Finished
 from ablations.execution.task import Task

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.design.options import Options
+from ablations.design.plan_study import plan_study
 from ablations.design.study import Design, Study, Variant
-from ablations.design.study_plan import StudyPlan, plan_study
+from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial
 from search.design.definition import COUNTED, RUNG_PRUNERS, Definition
 from search.design.restriction import fixed, with_priors

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ablations.design.study_plan import plan_study
+from ablations.design.plan_study import plan_study
 from ablations.reporting.markup import Cell, Column, DisplayTable
 from ablations.reporting.templates import environment, read
 from ablations.studies import get_study

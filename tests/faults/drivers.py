@@ -107,7 +107,7 @@ def network_lost(bench: Bench) -> Outcome:
 def tuning(bench: Bench) -> Outcome:
     """Two drivers with `--tune` on one store."""
     from ablations.design.options import Options
-    from ablations.design.study_plan import plan_study
+    from ablations.design.plan_study import plan_study
     from ablations.execution.backend import Backend
     from ablations.running.context import Context
     from ablations.running.tuning import tune

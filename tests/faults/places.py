@@ -166,7 +166,7 @@ def network_that_no_memory_holds(bench: Bench) -> Outcome:
 
     from ablations.costs.variant_costs import measure_costs
     from ablations.design.options import Options
-    from ablations.design.study_plan import plan_study
+    from ablations.design.plan_study import plan_study
     from ablations.records.store import Store
     from ablations.studies import get_study
     from xception.network.model import build as whole

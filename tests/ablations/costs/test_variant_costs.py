@@ -9,7 +9,7 @@ import pytest
 
 from ablations.costs.variant_costs import latency_budget, measure_costs
 from ablations.design.options import Options
-from ablations.design.study_plan import plan_study
+from ablations.design.plan_study import plan_study
 from ablations.records.store import Store
 from ablations.studies import get_study
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ablations.design.options import Options
-from ablations.design.study_plan import StudyPlan, plan_study
+from ablations.design.plan_study import plan_study
+from ablations.design.study_plan import StudyPlan
 from ablations.running.run_study import first_line
 from ablations.studies import get_study
 from tests.xception.data.cases import deep, png, split_files, tree, turned

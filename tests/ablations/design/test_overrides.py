@@ -14,7 +14,7 @@ from ablations.commands.list_studies import CIFAR10, STAND_INS
 from ablations.design.fields import catalogue
 from ablations.design.options import Options
 from ablations.design.overrides import canonical_texts
-from ablations.design.study_plan import design_study, plan_study
+from ablations.design.plan_study import design_study, plan_study
 from xception.base.fields import format_value
 from xception.train.recipe import SGD, AdamW, Cosine
 

@@ -8,8 +8,8 @@ import pytest
 
 from ablations import studies
 from ablations.design.options import Options
+from ablations.design.plan_study import plan_study
 from ablations.design.scales import SCALES, get_scale
-from ablations.design.study_plan import plan_study
 from ablations.records.record import Description
 from xception.base.canonical import key_of
 

@@ -147,7 +147,7 @@ def test_a_network_that_was_written_while_its_claim_was_waited_for_is_not_traine
 
 def test_tuning_leaves_to_others_what_they_train(store: Store, tmp_path: Path) -> None:
     from ablations.design.options import Options
-    from ablations.design.study_plan import plan_study
+    from ablations.design.plan_study import plan_study
     from ablations.execution.backend import Backend
     from ablations.running.context import Context
     from ablations.running.tuning import tune

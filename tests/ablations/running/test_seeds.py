@@ -20,8 +20,9 @@ from ablations import studies
 from ablations.analysis.frame import plan_frame
 from ablations.analysis.looks import earlier_looks, record_looks
 from ablations.design.options import Options
+from ablations.design.plan_study import plan_study
 from ablations.design.scales import SCALES
-from ablations.design.study_plan import FRESH_SEED, MOST_SEEDS, StudyPlan, plan_study
+from ablations.design.study_plan import FRESH_SEED, MOST_SEEDS, StudyPlan
 from ablations.execution.backend import Backend
 from ablations.execution.events import Event, Finished
 from ablations.execution.task import Task, failed

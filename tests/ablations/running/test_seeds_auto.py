@@ -14,7 +14,7 @@ from ablations import Study, Variant
 from ablations.analysis.frame import plan_frame
 from ablations.analysis.racing import FIRST_SEEDS, MOST_SEEDS
 from ablations.design.options import Options
-from ablations.design.study_plan import plan_study
+from ablations.design.plan_study import plan_study
 from ablations.design.trial import Trial
 from ablations.execution.backend import Backend
 from ablations.execution.events import Event, Finished, Started

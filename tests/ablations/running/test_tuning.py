@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ablations.design.options import Options
-from ablations.design.study_plan import plan_study
+from ablations.design.plan_study import plan_study
 from ablations.design.trial import Trial
 from ablations.execution.backend import Backend
 from ablations.execution.events import Event, Finished, Started

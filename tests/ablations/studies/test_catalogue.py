@@ -14,9 +14,10 @@ import pytest
 from ablations import studies
 from ablations.commands.list_studies import CIFAR10, STAND_INS, stand_in
 from ablations.design.options import Options
+from ablations.design.plan_study import design_study
 from ablations.design.scales import SCALES, get_scale
 from ablations.design.study import Design, Study, Variant
-from ablations.design.study_plan import StudyPlan, design_study
+from ablations.design.study_plan import StudyPlan
 from xception.base.canonical import difference
 from xception.network.config import XceptionConfig
 from xception.network.graph import network
@@ -217,7 +218,7 @@ def test_weights_by_file_are_named_by_content(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_is_told(name: str, options: dict[str, object], message: str) -> None:
-    from ablations.design.study_plan import plan_study
+    from ablations.design.plan_study import plan_study
 
     with pytest.raises(ValueError) as caught:
         plan_study(studies.get_study(name), Options(scale="smoke", **options))  # type: ignore[arg-type]

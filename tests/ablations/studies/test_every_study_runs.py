@@ -12,7 +12,7 @@ import pytest
 from ablations import studies
 from ablations.analysis.frame import plan_frame
 from ablations.design.options import Options
-from ablations.design.study_plan import plan_study
+from ablations.design.plan_study import plan_study
 from ablations.execution.backend import Backend
 from ablations.execution.executor import SerialExecutor
 from ablations.records.store import Store

@@ -11,8 +11,10 @@ import pytest
 from ablations import studies
 from ablations.commands.list_studies import CIFAR10, STAND_INS, stand_in
 from ablations.design.fitting import OWN_CHOICE
+from ablations.design.options import Options
+from ablations.design.plan_study import design_study
 from ablations.design.study import Design, Study, Variant, factorial
-from ablations.design.study_plan import Options, StudyPlan, design_study
+from ablations.design.study_plan import StudyPlan
 from search.spaces import get_space
 from search.spaces import names as space_names
 from xception.base.canonical import canonical_json, difference

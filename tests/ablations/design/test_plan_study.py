@@ -13,8 +13,8 @@ from ablations import studies
 from ablations.costs import training_cost as cost
 from ablations.design.matching import size
 from ablations.design.options import Options
+from ablations.design.plan_study import plan_study
 from ablations.design.study import Study, Variant
-from ablations.design.study_plan import plan_study
 from ablations.records.store import Store
 from ablations.reporting.results_folder import write_results
 from ablations.running.library import run
