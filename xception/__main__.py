@@ -24,7 +24,7 @@ COMMANDS = {
         "how long networks take, by one protocol, with the interval of the median",
     ),
     "roofline": (
-        "xception.commands.latency",
+        "xception.commands.roofline",
         "roofline",
         "the share of the machine's attainable rate that networks reach",
     ),

@@ -1,30 +1,26 @@
-"""The commands `python -m xception latency` and `python -m xception roofline`."""
+"""The command `python -m xception latency`."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xception.base.canonical import to_plain
 from xception.base.command_line import parse, refuse
+from xception.commands.measured import aligned, check_figure, environment_line, notice, save_figure
 from xception.profile.protocol import EXECUTIONS, MEMORY_FORMATS, MODES, PRECISIONS, LatencyProtocol, protocols
 from xception.profile.subjects import Subject, integers, read_subjects, words
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
-
     from xception.profile.environment import Environment
     from xception.profile.latency import Measurement
 
-__all__ = ["latency", "roofline"]
+__all__ = ["latency"]
 
-LATENCY, ROOFLINE = "python -m xception latency", "python -m xception roofline"
+PROG = "python -m xception latency"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,44 +59,12 @@ class LatencyArguments:
     """Print one JSON document."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class RooflineArguments:
-    """What can be asked of `roofline`."""
-
-    preset: str | None = None
-    """Networks to measure, separated by commas: presets, torchvision:NAME or timm:NAME."""
-    config: Path | None = None
-    """JSON file of a model config, measured beside the presets."""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
-    batch_size: int = 1
-    """Images per call."""
-    set: tuple[str, ...] = ()
-    """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
-    input_size: int | None = None
-    """Side of the images in pixels. Default: each preset's."""
-    precision: str = "float32"
-    """float32, tf32, bfloat16 or float16."""
-    memory_format: str = "channels_last"
-    """channels_last, which training uses, or nchw."""
-    threads: int = 1
-    """Threads inside an operator on a CPU."""
-    time_budget: float = 10.0
-    """Time limit in seconds for the networks, and then for the layers of each kind, once each has its samples."""
-    figure: Path = Path("results/local/roofline.png")
-    """Save the figure to this file."""
-    layers: Path | None = None
-    """Save the table of all layers to this CSV file."""
-    json: bool = False
-    """Print one JSON document."""
-
-
 def latency(args: Sequence[str] | None = None) -> int:
     """Measure and print the latency of networks; return the exit status."""
     asked = parse(
         LatencyArguments,
         args,
-        prog=LATENCY,
+        prog=PROG,
         description="Latency of networks by one protocol, with the interval of the median.",
     )
     try:
@@ -115,12 +79,12 @@ def latency(args: Sequence[str] | None = None) -> int:
             executions=words("--executions", asked.executions, EXECUTIONS),
         )
         subjects = read_subjects(asked.preset, asked.config, asked.input_size, set=asked.set)
-        _check_figure(asked.figure)
+        check_figure(asked.figure)
         from xception.profile.latency import check_device
 
         check_device(asked.device)
     except ValueError as error:
-        refuse(LATENCY, error)
+        refuse(PROG, error)
     rows, environment = _measure(subjects, plan, asked.device)
     if asked.figure is not None:
         _save_macs_against_latency(rows, asked.figure)
@@ -128,74 +92,7 @@ def latency(args: Sequence[str] | None = None) -> int:
         print(json.dumps(rows, indent=2))
     else:
         print(_latency_table(rows))
-        print(_environment_line(environment))
-    return 0
-
-
-def roofline(args: Sequence[str] | None = None) -> int:
-    """Measure and print the share of the attainable rate that networks and layers reach; return the exit status."""
-    asked = parse(
-        RooflineArguments,
-        args,
-        prog=ROOFLINE,
-        description="Share of the attainable rate of each network and kind of layer.",
-    )
-    try:
-        protocol = LatencyProtocol(
-            batch_size=asked.batch_size,
-            precision=words("--precision", asked.precision, PRECISIONS)[0],
-            memory_format=words("--memory-format", asked.memory_format, MEMORY_FORMATS)[0],
-            num_threads=asked.threads,
-            time_budget_s=asked.time_budget,
-            warm_up_s=0.1,  # a layer has less to warm up than a network
-        )
-        subjects = read_subjects(asked.preset, asked.config, asked.input_size, set=asked.set)
-        _check_figure(asked.figure)
-        from xception.profile.latency import check_device
-
-        device = check_device(asked.device)
-        impossible = protocol.unavailable_on(device.type)
-        if impossible is not None:
-            raise ValueError(f"--precision: {asked.precision} is not allowed here: {impossible}")
-    except ValueError as error:
-        refuse(ROOFLINE, error)
-    import torch
-
-    from xception.network.model import build
-    from xception.profile.environment import read_environment
-    from xception.profile.plots import plot_roofline
-    from xception.profile.roofline import measure_ceilings, time_by_kind
-    from xception.profile.roofline import roofline as measure_roofline
-
-    _notice(f"measuring the ceilings of {device} and {len(subjects)} networks with their layers")
-    torch.manual_seed(protocol.seed)
-    models = {subject.name: build(subject.config) for subject in subjects}
-    shapes = {subject.name: subject.input_shape for subject in subjects}
-    ceilings = measure_ceilings(protocol, device=asked.device)
-    frame = measure_roofline(models, ceilings, protocol, input_shape=shapes, device=asked.device)
-    kinds = time_by_kind(frame)
-    if frame["latency_ms"].notna().any():
-        _save(plot_roofline(frame, ceilings), asked.figure)
-    if asked.layers is not None:
-        asked.layers.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_csv(asked.layers, index=False)
-    environment = read_environment(str(device)).replace(num_threads=protocol.num_threads)
-    if asked.json:
-        document = {
-            "ceilings": to_plain(ceilings) | {"ridge": ceilings.ridge},
-            "layers": _records(frame),
-            "kinds": _records(kinds),
-            "protocol": to_plain(protocol),
-            "environment": to_plain(environment),
-        }
-        print(json.dumps(document, indent=2))
-        return 0
-    print(
-        f"ceilings: {ceilings.macs_per_second / 1e9:.4g}·10⁹ MAC/s, {ceilings.bytes_per_second / 1e9:.4g} GB/s; "
-        f"the product is the lower one from {ceilings.ridge:.3g} MACs per byte on"
-    )
-    print(_roofline_table(frame, kinds))
-    print(_environment_line(environment))
+        print(environment_line(environment))
     return 0
 
 
@@ -216,7 +113,7 @@ def _measure(
     rows: list[dict[str, Any]] = []
     environment = None
     for protocol in plan:
-        _notice(
+        notice(
             f"measuring {len(subjects)} networks on {device}: {protocol.mode}, batch {protocol.batch_size},"
             f" {protocol.precision}, {protocol.memory_format}, {protocol.execution}"
         )
@@ -322,70 +219,7 @@ def _latency_table(rows: list[dict[str, Any]]) -> str:
                 peak,
             ]
         )
-    return _aligned(header, body, left=7)
-
-
-def _roofline_table(frame: pd.DataFrame, kinds: pd.DataFrame) -> str:
-    from xception.profile.roofline import NETWORK
-
-    header = (
-        "network",
-        "layers",
-        "number",
-        "% of MACs",
-        "% of time",
-        "ms",
-        "10⁹ MAC/s",
-        "MACs/byte",
-        "% of attainable",
-    )
-    body = []
-    for whole in frame[frame["kind"] == NETWORK].to_dict("records"):
-        body.append([whole["network"], "whole network", "", "", "", *_rates(whole)])
-        for part in kinds[kinds["network"] == whole["network"]].to_dict("records"):
-            shares = [f"{100 * part['share_of_macs']:.1f}", f"{100 * part['share_of_time']:.1f}"]
-            body.append([part["network"], part["kind"], str(part["layers"]), *shares, *_rates(part)])
-    return (
-        _aligned(header, body, left=2)
-        + "\nlayers are timed alone, one of each shape; a share above 100 % is a cache faster than memory"
-    )
-
-
-def _rates(row: Mapping[Any, Any]) -> list[str]:
-    if row["latency_ms"] is None or row["latency_ms"] != row["latency_ms"] or row["latency_ms"] == 0:
-        return ["not measured"]
-    rate = row["macs"] / row["latency_ms"] / 1e6
-    return [
-        f"{row['latency_ms']:.3f}",
-        f"{rate:.3g}",
-        f"{row['macs'] / row['bytes_moved']:.3g}",
-        f"{100 * row['share']:.1f}",
-    ]
-
-
-def _aligned(header: Sequence[str], body: Iterable[Sequence[str]], *, left: int) -> str:
-    """A table of text: the first `left` columns flush left, the others right; a short row ends where its cells end."""
-    rows = [list(header), *(list(row) for row in body)]
-    full = [row for row in rows if len(row) == len(header)]
-    widths = [max(len(row[i]) for row in (full if i >= left else rows)) for i in range(len(header))]
-    lines = []
-    for row in rows:
-        flush_left = [i < left or len(row) < len(header) for i in range(len(row))]
-        cells = [cell.ljust(widths[i]) if flush_left[i] else cell.rjust(widths[i]) for i, cell in enumerate(row)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _environment_line(environment: Environment | None) -> str:
-    if environment is None:
-        return "nothing was measured"
-    words = [f"{name} {value}" for name, value in dataclasses.asdict(environment).items() if value is not None]
-    return "environment: " + ", ".join(words)
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows for JSON; what was not measured is null."""
-    return [{str(k): None if v != v else v for k, v in row.items()} for row in frame.astype(object).to_dict("records")]
+    return aligned(header, body, left=7)
 
 
 def _save_macs_against_latency(rows: list[dict[str, Any]], path: Path) -> None:
@@ -406,19 +240,4 @@ def _save_macs_against_latency(rows: list[dict[str, Any]], path: Path) -> None:
         for row in rows
     ]
     if any(row["latency_ms"] is not None for row in rows):
-        _save(plot_macs_against_latency(pd.DataFrame(named)), path)
-
-
-def _check_figure(path: Path | None) -> None:
-    if path is not None and path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--figure: {str(path)!r} is not allowed; a name that ends in .png, .svg or .pdf")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=200, bbox_inches="tight")
-    _notice(f"figure: {path}")
-
-
-def _notice(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        save_figure(plot_macs_against_latency(pd.DataFrame(named)), path)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from xception.base.canonical import canonical_json, to_plain
-from xception.commands import latency as cli
+from xception.commands.latency import latency
+from xception.commands.roofline import roofline
 from xception.network import presets
 from xception.network.config import TorchvisionConfig, XceptionConfig
 from xception.profile.roofline import measure_ceilings
@@ -39,7 +40,7 @@ def test_latency_prints_a_list_of_rows(capsys: pytest.CaptureFixture[str], tmp_p
         *FAST,
         "--json",
     ]
-    assert cli.latency([*asked, "--figure", str(figure)]) == 0
+    assert latency([*asked, "--figure", str(figure)]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [(r["preset"], r["batch_size"], r["precision"]) for r in rows] == [
         (name, batch, precision)
@@ -66,7 +67,7 @@ def test_latency_of_a_config_file_is_a_table_for_people(capsys: pytest.CaptureFi
     config = presets.get("cifar_tiny")
     path = tmp_path / "mine.json"
     path.write_text(canonical_json(config))
-    assert cli.latency(["--config", str(path), "--precisions", "float32,tf32", *FAST]) == 0
+    assert latency(["--config", str(path), "--precisions", "float32,tf32", *FAST]) == 0
     told = capsys.readouterr()
     lines = told.out.splitlines()
     assert lines[0].split()[:3] == ["network", "device", "batch"]
@@ -77,7 +78,7 @@ def test_latency_of_a_config_file_is_a_table_for_people(capsys: pytest.CaptureFi
 
 
 def test_a_batch_that_does_not_fit_is_a_row_and_the_rest_continues(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.latency(["--preset", "cifar_tiny", "--batch-sizes", "100000000,1", *FAST, "--json"]) == 0
+    assert latency(["--preset", "cifar_tiny", "--batch-sizes", "100000000,1", *FAST, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [(r["batch_size"], r["status"]) for r in rows] == [(100_000_000, "does not fit"), (1, "measured")]
     assert "GiB" in rows[0]["reason"]
@@ -85,9 +86,7 @@ def test_a_batch_that_does_not_fit_is_a_row_and_the_rest_continues(capsys: pytes
 
 def test_roofline_prints_shares_and_saves_figure_and_layers(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     figure, layers = tmp_path / "roofline.svg", tmp_path / "layers.csv"
-    assert (
-        cli.roofline(["--preset", "cifar_tiny", *FAST, "--figure", str(figure), "--layers", str(layers), "--json"]) == 0
-    )
+    assert roofline(["--preset", "cifar_tiny", *FAST, "--figure", str(figure), "--layers", str(layers), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (
         document["ceilings"]["ridge"]
@@ -137,14 +136,14 @@ def refused(command: object, args: list[str], capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize(("args", "word"), [*WRONG, *WRONG_LATENCY])
 def test_wrong_use_of_latency_is_one_line(args: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert word in refused(cli.latency, args, capsys)
+    assert word in refused(latency, args, capsys)
 
 
 @pytest.mark.parametrize(
     ("args", "word"), [*WRONG, (["--preset", "cifar_tiny", "--precision", "tf32", "--device", "cpu"], "TF32")]
 )
 def test_wrong_use_of_roofline_is_one_line(args: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert word in refused(cli.roofline, args, capsys)
+    assert word in refused(roofline, args, capsys)
 
 
 NO_CONFIG = (
@@ -165,7 +164,7 @@ def test_a_config_file_that_holds_no_config_is_one_line(
 ) -> None:
     path = tmp_path / "broken.json"
     path.write_text(text)
-    assert "broken.json" in refused(cli.latency, ["--config", str(path)], capsys)
+    assert "broken.json" in refused(latency, ["--config", str(path)], capsys)
 
 
 def test_config_files_of_both_families_are_read(tmp_path: Path) -> None:
@@ -199,9 +198,9 @@ def test_help_needs_no_torch() -> None:
 
     code = """
 import sys
-from xception.commands import latency as cli
+from xception.commands.latency import latency
 try:
-    cli.latency(["--help"])
+    latency(["--help"])
 except SystemExit:
     sys.exit("torch" in sys.modules)
 """

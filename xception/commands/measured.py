@@ -1,0 +1,61 @@
+"""What the commands that measure print and save: tables of text, the environment, figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from xception.profile.environment import Environment
+
+__all__ = ["aligned", "check_figure", "environment_line", "notice", "save_figure"]
+
+
+def aligned(header: Sequence[str], body: Iterable[Sequence[str]], *, left: int) -> str:
+    """Return a table of text: the first `left` columns flush left, the others right; a short row ends where its cells
+    end.
+    """
+    rows = [list(header), *(list(row) for row in body)]
+    full = [row for row in rows if len(row) == len(header)]
+    widths = [max(len(row[i]) for row in (full if i >= left else rows)) for i in range(len(header))]
+    lines = []
+    for row in rows:
+        flush_left = [i < left or len(row) < len(header) for i in range(len(row))]
+        cells = [cell.ljust(widths[i]) if flush_left[i] else cell.rjust(widths[i]) for i, cell in enumerate(row)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def environment_line(environment: Environment | None) -> str:
+    """Return the environment of a measurement on one line."""
+    if environment is None:
+        return "nothing was measured"
+    words = [f"{name} {value}" for name, value in dataclasses.asdict(environment).items() if value is not None]
+    return "environment: " + ", ".join(words)
+
+
+def check_figure(path: Path | None) -> None:
+    """Refuse a figure's name that matplotlib does not write.
+
+    Raises:
+        ValueError: it ends otherwise than in .png, .svg or .pdf.
+    """
+    if path is not None and path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(f"--figure: {str(path)!r} is not allowed; a name that ends in .png, .svg or .pdf")
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Save a figure, and print where on standard error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=200, bbox_inches="tight")
+    notice(f"figure: {path}")
+
+
+def notice(text: str) -> None:
+    """Print a line on standard error."""
+    print(text, file=sys.stderr, flush=True)
