@@ -2,22 +2,16 @@
 
 `.safetensors` and `.pth` files may hold our names, timm's `legacy_xception`, aligned Xceptions or `mobilenetv1_100`;
 `.h5` and `.weights.h5` those of `keras.applications.Xception`. Key maps are in `xception.network.key_maps`, the forms
-in which files of others come in `xception.network.foreign_keys`.
+of others' files in `xception.network.foreign_keys`; `xception.network.weight_files` reads the files.
 """
 
 from __future__ import annotations
 
 import functools
-import pickle
 import re
-import socket
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +19,11 @@ from torch import Tensor, nn
 from xception.base.canonical import canonical_json, from_json
 from xception.network import presets
 from xception.network.config import XceptionConfig
-from xception.network.foreign_keys import adapted_input, recognised, unnested, with_positions
-from xception.network.key_maps import keras_layers, keras_name, timm_aligned_name, timm_legacy_name, timm_mobilenet_name
+from xception.network.foreign_keys import adapted_input, recognised, with_positions
+from xception.network.key_maps import keras_name, timm_aligned_name, timm_legacy_name, timm_mobilenet_name
 from xception.network.model import Xception
 from xception.network.transfer import head_prefix
+from xception.network.weight_files import HUB_NAMES, first_line, read_tensors
 
 __all__ = [
     "HUB_NAMES",
@@ -42,14 +37,6 @@ __all__ = [
     "to_timm",
 ]
 
-HUB_NAMES = (
-    "legacy_xception.tf_in1k",
-    "xception41.tf_in1k",
-    "xception65.ra3_in1k",
-    "xception65.tf_in1k",
-    "xception71.tf_in1k",
-)
-SUFFIXES = (".safetensors", ".pth", ".pt", ".h5")
 # Presets that are networks of timm: what they are called there, and what their tensors are.
 _IN_TIMM = {
     "timm_legacy": ("legacy_xception", timm_legacy_name),
@@ -96,7 +83,7 @@ def load_pretrained(
         ValueError: the file is missing, of another kind, damaged or a pickle that does more than hold tensors; a
             tensor is missing, unexpected, of another shape or not finite (it is named); the hub cannot be reached.
     """
-    weights, rules = _read(source, model, nested)
+    weights, rules = read_tensors(source, model, nested)
     wanted = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith("num_batches_tracked")}
     mapped, layout, more = _converted(weights, model, replace_head=replace_head, adapt_input=adapt_input)
     with torch.no_grad():
@@ -126,21 +113,7 @@ def read(source: str | Path, model: nn.Module) -> dict[str, Tensor]:
     Raises:
         ValueError: see `load_pretrained`.
     """
-    return _read(source, model, None)[0]
-
-
-def _read(source: str | Path, model: nn.Module, nested: str | None) -> tuple[dict[str, Tensor], list[str]]:
-    path = Path(source)
-    if str(source) in HUB_NAMES and not path.exists():
-        return _from_hub(str(source)), []
-    if path.suffix not in SUFFIXES:
-        allowed = f"a file that ends in {', '.join(SUFFIXES)}, or one of {', '.join(HUB_NAMES)}"
-        raise ValueError(f"weights: {str(source)!r} is not allowed; {allowed}")
-    if not path.is_file():
-        raise ValueError(f"weights: no file {str(source)!r}")
-    if path.suffix == ".safetensors":
-        return _from_safetensors(path), []
-    return (_from_keras(path, model), []) if path.suffix == ".h5" else _from_pickle(path, nested)
+    return read_tensors(source, model, None)[0]
 
 
 def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bool = False) -> dict[str, Tensor]:
@@ -216,7 +189,7 @@ def load_xception(path: Path) -> Xception:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("config")
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights: {str(path)!r} is no readable safetensors file: {_first_line(error)}") from None
+        raise ValueError(f"weights: {str(path)!r} is no readable safetensors file: {first_line(error)}") from None
     if text is None:
         raise ValueError(f"weights: {str(path)!r} holds no config; a file that `save` or --keep-weights wrote does")
     try:
@@ -297,108 +270,6 @@ def _oriented(tensor: Tensor, like: Tensor, *, keras: bool) -> Tensor:
     return tensor.permute(2, 3, 0, 1).flatten(0, 1).unsqueeze(1) if is_depthwise else tensor.permute(3, 2, 0, 1)
 
 
-def _from_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights: {str(path)!r} is no readable safetensors file: {_first_line(error)}") from None
-
-
-def _from_pickle(path: Path, nested: str | None) -> tuple[dict[str, Tensor], list[str]]:
-    try:
-        with warnings.catch_warnings():
-            # a pickle that torch did not write; what it holds decides
-            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            held = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ValueError(
-            f"weights: {str(path)!r} is refused: it holds more than tensors, and loading it could execute code"
-        ) from None
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"weights: {str(path)!r} is no readable file of weights: {_first_line(error)}") from None
-    held, rules = unnested(held, nested)
-    if not isinstance(held, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items()
-    ):
-        raise ValueError(f"weights: {str(path)!r} is not allowed; a file that holds tensors by name")
-    return held, rules
-
-
-def _from_keras(path: Path, model: nn.Module) -> dict[str, Tensor]:
-    """The arrays of a Keras file as `LAYER/POSITION`, unnamed shortcuts as `residual1` and so on."""
-    try:
-        import h5py
-    except ImportError:
-        raise ValueError(f"weights: {str(path)!r} needs the package h5py, which is not installed") from None
-    if not isinstance(model, Xception):
-        raise ValueError(
-            f"weights: {str(path)!r} is not allowed for {type(model).__name__}; Keras files are for networks of ours"
-        )
-    try:
-        with h5py.File(path) as file:
-            return (
-                _keras_checkpoint(file, model) if "layers" in file else _keras_legacy(file.get("model_weights", file))
-            )
-    except OSError as error:
-        raise ValueError(f"weights: {str(path)!r} is no readable HDF5 file: {_first_line(error)}") from None
-
-
-def _keras_legacy(file: Any) -> dict[str, Tensor]:
-    """Weights by layer name: files of Keras 1 and 2, and whole models in `.h5`."""
-    if "layer_names" not in file.attrs:
-        raise ValueError("weights: the HDF5 file is not allowed; one that Keras wrote")
-    out: dict[str, Tensor] = {}
-    count = {"conv": 0, "norm": 0}
-    for layer in (_text(name) for name in file.attrs["layer_names"]):
-        arrays = [file[layer][_text(name)] for name in file[layer].attrs["weight_names"]]
-        name = layer
-        if re.fullmatch(r"(conv2d|convolution2d)(_\d+)?", layer):
-            count["conv"] += 1
-            name = f"residual{count['conv']}"
-        elif re.fullmatch(r"batch_?normalization(_\d+)?", layer):
-            count["norm"] += 1
-            name = f"residual{count['norm']}_bn"
-        out |= {f"{name}/{i}": torch.from_numpy(array[()]) for i, array in enumerate(arrays)}
-    return out
-
-
-def _keras_checkpoint(file: Any, model: Xception) -> dict[str, Tensor]:
-    """Weights by class and count: `.weights.h5` files of Keras 3."""
-    names = keras_layers(model.config)
-    out: dict[str, Tensor] = {}
-    for group, layer in file["layers"].items():
-        arrays = layer.get("vars", {})
-        match = re.fullmatch(r"(.+?)(?:_(\d+))?", group)
-        assert match is not None
-        known, number = names.get(match[1], []), int(match[2] or 0)
-        name = known[number] if number < len(known) else group
-        out |= {f"{name}/{position}": torch.from_numpy(array[()]) for position, array in arrays.items()}
-    return out
-
-
-def _from_hub(name: str) -> dict[str, Tensor]:
-    """Weights by timm's name, from where timm keeps them."""
-    try:
-        import timm
-    except ImportError:
-        raise ValueError(f"weights: {name!r} needs the package timm, which is not installed") from None
-    try:
-        if not getproxies():  # asked first, since the download itself tries again for most of a minute
-            from huggingface_hub.constants import ENDPOINT
-
-            published = timm.models.get_pretrained_cfg(name)
-            host = urlsplit(str(published.url) if published is not None and published.url else ENDPOINT).hostname
-            socket.create_connection((host, 443), timeout=10).close()
-        return dict(timm.create_model(name, pretrained=True).state_dict())
-    except (OSError, RuntimeError) as error:
-        raise ValueError(
-            f"weights: {name!r} cannot be downloaded: {_first_line(error)}; a local file works without network"
-        ) from None
-
-
 def _listed(names: list[str]) -> str:
     return (
         names[0]
@@ -413,11 +284,3 @@ def _head_hint(names: list[str], heads: set[str | None]) -> str:
 
 def _size(tensor: Tensor) -> str:
     return "×".join(str(n) for n in tensor.shape) or "a scalar"
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
