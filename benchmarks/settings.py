@@ -34,7 +34,7 @@ from ablations.statistics.settings import (
     sentences,
     trend,
 )
-from benchmarks.statistics import rate
+from benchmarks.simulated_cells import rate
 from xception.base.command_line import parse
 
 FULL, SHORT, CHUNK = 20_000, 2_000, 2_000

@@ -17,14 +17,14 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
 from ablations.statistics import EQUIVALENT, HELPS, INCONCLUSIVE, decide
-from benchmarks import statistics
+from benchmarks import simulated_cells, statistics
 from benchmarks.simulated_studies import DISTRIBUTIONS, earlier_fixed
 
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 50), (3, 100), (500, 10_000), (20, 20)])
 def test_monte_carlo_interval_against_mpmath(hits: int, trials: int) -> None:
     """Clopper and Pearson 1934: at each end, what was seen has a probability of half a percent."""
-    found = statistics.rate(hits, trials)
+    found = simulated_cells.rate(hits, trials)
     if hits:
         assert float(mpmath.betainc(hits, trials - hits + 1, 0, found["low"], regularized=True)) == pytest.approx(
             0.005, abs=1e-9
@@ -71,7 +71,7 @@ def test_a_procedure_that_errs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> 
         return type(found)(**{name: value[..., 0] for name, value in vars(found).items()})
 
     monkeypatch.setattr(statistics, "decide", uncorrected)
-    cell = statistics.simulate(np.random.default_rng(0), 1000, DISTRIBUTIONS["normal"], np.zeros(8), 5, 3.0)
+    cell = simulated_cells.simulate(np.random.default_rng(0), 1000, DISTRIBUTIONS["normal"], np.zeros(8), 5, 3.0)
     assert statistics.errs(cell)
     assert cell["rate"] > 0.1
     assert cell["before"]["rate"] < 0.08
@@ -79,7 +79,7 @@ def test_a_procedure_that_errs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_verdict_that_its_intervals_do_not_show_is_found_out() -> None:
     ends = np.array([[0.2, -0.2, -2.0, -0.5]]), np.array([[3.0, 3.0, 2.0, 0.5]])
-    found = statistics.disagrees(np.array([[HELPS, HELPS, EQUIVALENT, EQUIVALENT]]), ends, ends)
+    found = simulated_cells.disagrees(np.array([[HELPS, HELPS, EQUIVALENT, EQUIVALENT]]), ends, ends)
     assert found.tolist() == [[False, True, True, False]]
 
 
