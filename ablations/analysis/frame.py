@@ -137,9 +137,9 @@ def plan_frame(store: Store, plan: StoredPlan, *, widths: bool = False) -> pd.Da
         if record is None:
             row |= {"status": "missing", "curves": [], "environment": {}}
         else:
-            values = record.values()
-            trial = json.loads(values.pop("trial"))
-            row |= values | {"model_json": json.dumps(trial["model"]), "recipe_json": json.dumps(trial["recipe"])}
+            trial = record.plain_trial()
+            row |= record.values()
+            row |= {"model_json": json.dumps(trial["model"]), "recipe_json": json.dumps(trial["recipe"])}
             row |= _setup(trial, about.setup)
             row["num_val"] = trial["dataset"].get("val_size")
         rows.append(row)

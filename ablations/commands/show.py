@@ -29,7 +29,7 @@ def show_trial(store: Store, key: str, *, out: Path, as_json: bool) -> int:
     network = out / "networks" / f"{record.key}.safetensors"
     row: dict[str, Any] = {
         **{name: value for name, value in record.values().items() if name not in ("trial", "correct", "predictions")},
-        "trial": json.loads(record.trial),
+        "trial": record.plain_trial(),
         "runs": runs,
         "network": str(network) if network.is_file() else None,
     }

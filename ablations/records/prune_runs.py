@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from ablations.records import schema
-from ablations.records.record import StoredPlan
+from ablations.records.record import Record, StoredPlan
 from ablations.records.store import Store
 from xception.base.suggestions import did_you_mean
 
@@ -44,8 +44,8 @@ def plan_pruning(store: Store, runs: Sequence[str]) -> Pruning:
     own = {member.key for plan in going for member in plan.members}
     stored = store.get(own)
     needed |= _searched(store)
-    sources = {_source(stored[key].trial) for key in own if key in stored} - {None}
-    kept_sources = {_source(record.trial) for key, record in store.get(needed).items()} - {None}
+    sources = {_source(stored[key]) for key in own if key in stored} - {None}
+    kept_sources = {_source(record) for key, record in store.get(needed).items()} - {None}
     candidates = own | {source for source in sources - kept_sources if source is not None}
     keys = set(store.statuses(candidates - needed))
     return Pruning(plans=going, keys=tuple(sorted(keys)), shared=len(set(stored) - keys))
@@ -65,9 +65,9 @@ def prune(store: Store, pruning: Pruning) -> None:
     store.write(remove)
 
 
-def _source(trial: str) -> str | None:
+def _source(record: Record) -> str | None:
     """The key of the trial whose network a trial begins with."""
-    name: str | None = ((json.loads(trial)["recipe"].get("transfer") or {}).get("source")) or None
+    name: str | None = (record.plain_trial()["recipe"].get("transfer") or {}).get("source")
     return name.removeprefix("trial:") if name is not None and name.startswith("trial:") else None
 
 

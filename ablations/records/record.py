@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -52,6 +53,13 @@ class Record:
     def is_final(self) -> bool:
         """Whether the trial must never be trained again."""
         return self.status != "failed"
+
+    def plain_trial(self) -> dict[str, Any]:
+        """Return the trial as plain values (model, recipe, dataset and so on); `ablations.design.trial.read_trial`
+        makes configs of its text.
+        """
+        trial: dict[str, Any] = json.loads(self.trial)
+        return trial
 
     def values(self) -> dict[str, Any]:
         """Return the fields as a mapping of its own, whose values are those of the record."""
