@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ablations.costs.latency_lookup import Shape, column_key, latencies_measured_together, put_column, put_latency
+from ablations.costs.memory_lookup import MEMORY_COLUMNS, memory_on_one_device, put_missing_memory
 from ablations.design.study import Design
 from ablations.design.trial import Trial, read_trial
 from xception.base.canonical import key_of
@@ -23,7 +24,6 @@ __all__ = ["COST_COLUMNS", "latency_budget", "measure_costs", "stored_costs"]
 # Raised when a count changes its meaning, so that stored counts are made again.
 _COUNTER_VERSION = 2
 _COUNTED = ("params", "macs", "fvcore_total", "activations")
-_MEMORY = ("inference_memory_bytes", "training_memory_bytes", "memory_method")
 COST_COLUMNS = (
     *_COUNTED,
     "latency_ms",
@@ -32,7 +32,7 @@ COST_COLUMNS = (
     "latency_ci_high_ms",
     "latency_n",
     "latency_load",
-    *_MEMORY,
+    *MEMORY_COLUMNS,
 )
 
 
@@ -59,8 +59,7 @@ def measure_costs(
         with _measured_where_it_fits():
             if store.measurement(_count_key(design)) is None:
                 store.put_measurement(_count_key(design), "complexity", _counts(design))
-            if store.measurement(_memory_key(design)) is None:
-                store.put_measurement(_memory_key(design), "memory", _memory(design, device))
+            put_missing_memory(store, design, device)
     from xception.profile.latency import measure_latency, measurement_key
 
     protocol = LatencyProtocol()
@@ -102,13 +101,14 @@ def stored_costs(store: Store, plan: StoredPlan) -> pd.DataFrame:
     latencies = latencies_measured_together(
         store, {name: (trial.model, _shape(trial)) for name, trial in trials.items()}
     )
+    memory = memory_on_one_device(store, trials)
     rows: list[dict[str, Any]] = []
     for variant in first:
         row: dict[str, Any] = {"variant": variant, **dict.fromkeys(COST_COLUMNS)}
         if variant in trials:
             trial = trials[variant]
             row |= store.measurement(_count_key(trial)) or {}
-            row |= store.measurement(_memory_key(trial)) or {}
+            row |= memory.get(variant, {})
             found = latencies.get(variant)
             if found:
                 row |= {
@@ -138,33 +138,3 @@ def _counts(design: Design) -> dict[str, Any]:
 
     counted = complexity(build(design.model), _shape(design))
     return {column: getattr(counted, column) for column in _COUNTED}
-
-
-def _memory(design: Design, device: str) -> dict[str, Any]:
-    """Peak bytes of inference and of a training step; None where a network does not fit."""
-    from xception.network.model import build
-    from xception.profile.memory import measure_memory, predict_memory
-    from xception.profile.timing import DoesNotFitError
-
-    shape = _shape(design)
-
-    modes = {
-        "inference_memory_bytes": LatencyProtocol(),
-        "training_memory_bytes": LatencyProtocol(mode="training", batch_size=design.recipe.batch_size),
-    }
-    if device == "cpu":
-        measured: dict[str, Any] = {
-            name: predict_memory(build(design.model), shape, protocol) for name, protocol in modes.items()
-        }
-        return measured | {"memory_method": "tensors alive, counted without allocating"}
-    measured = {"memory_method": "CUDA allocator"}
-    for name, protocol in modes.items():
-        try:
-            measured[name] = measure_memory(build(design.model), shape, protocol, device=device).peak_bytes
-        except DoesNotFitError:
-            measured[name] = None
-    return measured
-
-
-def _memory_key(design: Design | Trial) -> str:
-    return key_of(["memory", _COUNTER_VERSION, design.model, list(_shape(design)), design.recipe.batch_size])
