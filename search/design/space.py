@@ -21,7 +21,20 @@ if TYPE_CHECKING:
     from optuna import Trial
     from optuna.distributions import BaseDistribution
 
-__all__ = ["Choice", "Dimension", "Integer", "Prior", "Real", "Space", "Value", "Values", "When", "changed", "scaled"]
+__all__ = [
+    "Choice",
+    "Dimension",
+    "Integer",
+    "Prior",
+    "Real",
+    "Space",
+    "Value",
+    "Values",
+    "When",
+    "changed",
+    "scaled",
+    "scaled_widths",
+]
 
 Value = bool | int | float | str
 Values = dict[str, Value]
@@ -253,6 +266,17 @@ class Space:
 def scaled(width: int, ratio: float, divisor: int = 8) -> int:
     """Return a width times a ratio, to the nearest multiple of a divisor, at least one multiple."""
     return max(1, math.floor(width * ratio / divisor + 0.5)) * divisor
+
+
+def scaled_widths(base: XceptionConfig, ratio: float) -> dict[str, Any]:
+    """Return the widths of stem, entry and exit of a network times a ratio, by the path of their fields."""
+    changes: dict[str, Any] = {"stem.widths": tuple(scaled(w, ratio) for w in base.stem.widths)}
+    if base.entry is not None:
+        changes["entry.widths"] = tuple(scaled(w, ratio) for w in base.entry.widths)
+    if base.exit is not None:
+        changes["exit.width"] = scaled(base.exit.width, ratio)
+        changes["exit.tail_widths"] = tuple(scaled(w, ratio) for w in base.exit.tail_widths)
+    return changes
 
 
 def changed(base: XceptionConfig, changes: Mapping[str, Any]) -> XceptionConfig:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.design.space import Choice, Dimension, Integer, Real, Space, Value, When, changed, scaled
+from search.design.space import Choice, Dimension, Integer, Real, Space, Value, When, changed, scaled_widths
 from search.spaces.operators import DIMENSIONS as OPERATORS
 from search.spaces.operators import operator_changes
 from xception.network.config import XceptionConfig
@@ -57,18 +57,11 @@ DIMENSIONS: tuple[Dimension, ...] = (
 
 def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
     """Return the network for the values; widths stay multiples of 8, which the groups and segments divide."""
-    ratio = float(values["width"])
-    changes = operator_changes(values)
-    changes |= {"stem.widths": tuple(scaled(w, ratio) for w in base.stem.widths)}
+    changes = operator_changes(values) | scaled_widths(base, float(values["width"]))
     if base.entry is not None:
-        changes |= {"entry.widths": tuple(scaled(w, ratio) for w in base.entry.widths)}
-        changes |= {"entry.convolutions": values["entry.convolutions"]}
-    if base.exit is not None:
-        tail = base.exit.tail_widths if values["exit.tail"] else ()
-        changes |= {
-            "exit.width": scaled(base.exit.width, ratio),
-            "exit.tail_widths": tuple(scaled(w, ratio) for w in tail),
-        }
+        changes["entry.convolutions"] = values["entry.convolutions"]
+    if base.exit is not None and not values["exit.tail"]:
+        changes["exit.tail_widths"] = ()
     modules = values["middle.modules"]
     changes["middle"] = (
         {"modules": modules, "convolutions": values["middle.convolutions"]} if modules else {"modules": 0}

@@ -15,29 +15,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from search.design.space import Choice, Space, Value, changed, scaled
+from search.design.space import Choice, Space, Value, changed, scaled_widths
 from xception.network.config import XceptionConfig
 
 
 def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
     """Return the network for the values; all widths are scaled alike."""
-    ratio = float(values["width"])
-    modules = values["middle.modules"]
-    changes: dict[str, object] = {
-        "middle": {"modules": modules},
+    changes = {
+        **scaled_widths(base, float(values["width"])),
+        "middle": {"modules": values["middle.modules"]},
         "residual.kind": "projection" if values["residual"] else "none",
         "operator": {
             "kind": values["operator.kind"],
             "intermediate_activation": values["operator.intermediate_activation"],
         },
-        "stem.widths": tuple(scaled(w, ratio) for w in base.stem.widths),
         "exit.tail_intermediate_activation": None,
     }
-    if base.entry is not None:
-        changes["entry.widths"] = tuple(scaled(w, ratio) for w in base.entry.widths)
-    if base.exit is not None:
-        changes["exit.width"] = scaled(base.exit.width, ratio)
-        changes["exit.tail_widths"] = tuple(scaled(w, ratio) for w in base.exit.tail_widths)
     return changed(base, changes)
 
 

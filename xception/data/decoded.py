@@ -8,6 +8,7 @@ SHA-256 of each and what was found about the images. What does not match is thro
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -90,24 +91,10 @@ def install(source: Source, image_size: int, files: Mapping[str, npt.NDArray[np.
     with lock(folder.parent / f"{folder.name}.lock"):
         if _intact(folder) is not None:
             return
-        aside = folder.with_name(f"{folder.name}.tmp")
-        try:
-            for stale in (aside, folder):
-                if stale.exists():
-                    shutil.rmtree(stale)
-            aside.mkdir()
-            _check_space(aside, sum(content.nbytes for content in files.values()))
+        with _written_aside(folder, sum(content.nbytes for content in files.values())) as aside:
             for name, content in sorted(files.items(), key=lambda item: item[0] == "manifest.json"):
                 with write_atomic(aside / name) as file:
                     content.tofile(file)
-            os.replace(aside, folder)
-            sync_dir(folder.parent)
-        except OSError as error:
-            raise DataError(
-                f"cache: {str(folder)!r} cannot be written ({reason(error)}); name another in $XCEPTION_CACHE"
-            ) from None
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _folder(source: Source, image_size: int) -> Path:
@@ -151,15 +138,26 @@ def _checksum(path: Path) -> str:
 
 def build_decoded(source: Source, image_size: int, folder: Path, on_progress: OnProgress | None = None) -> None:
     """Decode into a folder aside, then rename it into place. The caller holds the lock."""
+    num = source.num_train + source.num_test + source.num_val
+    with _written_aside(folder, num * source.in_channels * image_size**2) as aside:
+        write_json(aside / "manifest.json", _write_splits(source, image_size, aside, on_progress))
+
+
+@contextlib.contextmanager
+def _written_aside(folder: Path, num_bytes: int) -> Iterator[Path]:
+    """Give an empty folder to write so many bytes to, and rename it to `folder` at the end.
+
+    Raises:
+        DataError: there is too little space, or the folder cannot be written.
+    """
     aside = folder.with_name(f"{folder.name}.tmp")
     try:
         for stale in (aside, folder):  # left by a process that was killed, or damaged since
             if stale.exists():
                 shutil.rmtree(stale)
         aside.mkdir()
-        num = source.num_train + source.num_test + source.num_val
-        _check_space(aside, num * source.in_channels * image_size**2)
-        write_json(aside / "manifest.json", _write_splits(source, image_size, aside, on_progress))
+        _check_space(aside, num_bytes)
+        yield aside
         os.replace(aside, folder)
         sync_dir(folder.parent)
     except OSError as error:
