@@ -70,7 +70,7 @@ def test_a_procedure_that_errs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> 
         found = decide(differences[:, :, np.newaxis, :], margin, grid=grid)
         return type(found)(**{name: value[..., 0] for name, value in vars(found).items()})
 
-    monkeypatch.setattr(statistics, "decide", uncorrected)
+    monkeypatch.setattr(simulated_cells, "decide", uncorrected)
     cell = simulated_cells.simulate(np.random.default_rng(0), 1000, DISTRIBUTIONS["normal"], np.zeros(8), 5, 3.0)
     assert statistics.errs(cell)
     assert cell["rate"] > 0.1
