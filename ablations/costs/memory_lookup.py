@@ -26,7 +26,8 @@ MEMORY_COLUMNS = ("inference_memory_bytes", "training_memory_bytes", "memory_met
 
 def put_missing_memory(store: Store, design: Design, device: str) -> None:
     """Measure the peak memory of a design's network on a device and store it, unless the store has it."""
-    from xception.profile.latency import check_device, device_title
+    from xception.profile.environment import device_title
+    from xception.profile.latency import check_device
 
     gpu = None if device == "cpu" else device_title(str(check_device(device)))
     if _known(store, design, gpu) is None:

@@ -31,7 +31,7 @@ def plan() -> StudyPlan:
 def use_gpu(monkeypatch: pytest.MonkeyPatch, name: str, peak_bytes: int) -> None:
     """Let every measurement on `cuda:0` be that of a GPU of some name."""
     monkeypatch.setattr("xception.profile.latency.check_device", lambda device: device)
-    monkeypatch.setattr("xception.profile.latency.device_title", lambda device: name)
+    monkeypatch.setattr("xception.profile.environment.device_title", lambda device: name)
     monkeypatch.setattr(
         "xception.profile.memory.measure_memory", lambda *_, **__: SimpleNamespace(peak_bytes=peak_bytes)
     )
