@@ -1,4 +1,4 @@
-"""Learning curves of a comparison: bands for figures, area and speed for tables, on validation accuracy.
+"""Learning curves of a comparison, on validation accuracy: the area under them, and how soon they reach the baseline.
 
 A diverged trial stays at chance accuracy from the epoch at which it was lost.
 """
@@ -9,36 +9,12 @@ import math
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ablations import statistics as st
 from ablations.analysis.measurements import Measurements
 from ablations.records.record import chance_accuracy
 
-__all__ = ["curve_bands", "learning"]
-
-
-def curve_bands(measured: Measurements, column: str = "val_accuracy", level: float = 0.95) -> pd.DataFrame:
-    """Return mean and pointwise t interval over seeds, one row per variant and epoch: `variant`, `epoch`, `n`, `mean`,
-    `low`, `high`.
-    """
-    parts = []
-    for variant in measured.variants:
-        epochs, values = _curves(measured, variant, column)
-        band = st.curve_band(values, level)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "variant": variant,
-                    "epoch": epochs,
-                    "n": band.n.astype(int),
-                    "mean": band.mean,
-                    "low": band.low,
-                    "high": band.high,
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
+__all__ = ["learning"]
 
 
 def learning(measured: Measurements) -> list[dict[str, Any]]:
@@ -49,7 +25,7 @@ def learning(measured: Measurements) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for index, variant in enumerate(measured.variants):
         target, base_area = baselines[measured.references[index]]
-        epochs, values = _curves(measured, variant, "val_accuracy")
+        epochs, values = _curves(measured, variant)
         if not len(epochs):
             out.append({})
             continue
@@ -76,28 +52,28 @@ def learning(measured: Measurements) -> list[dict[str, Any]]:
 
 def _baseline(measured: Measurements, index: int) -> tuple[float, st.Array]:
     """A baseline's mean final accuracy and the area under each seed's curve (seeds,)."""
-    epochs, values = _curves(measured, measured.variants[index], "val_accuracy")
+    epochs, values = _curves(measured, measured.variants[index])
     finals = values[:, -1] if len(epochs) else np.empty(0)
     target = float(np.nanmean(finals)) if np.isfinite(finals).any() else math.nan
     return target, st.area_under_curve(epochs, values) if len(epochs) else np.full(len(measured.seeds), np.nan)
 
 
-def _curves(measured: Measurements, variant: str, column: str) -> tuple[st.Array, st.Array]:
+def _curves(measured: Measurements, variant: str) -> tuple[st.Array, st.Array]:
     """Epochs (epochs,) and curves (seeds, epochs) of a variant, NaN where there is no value."""
-    points = {seed: _points(measured.rows.get((variant, seed)), column) for seed in measured.seeds}
+    points = {seed: _points(measured.rows.get((variant, seed))) for seed in measured.seeds}
     epochs = sorted({epoch for own in points.values() for epoch in own})
     values = np.array([[own.get(epoch, math.nan) for epoch in epochs] for own in points.values()], dtype=np.float64)
     values = values.reshape(len(measured.seeds), len(epochs))
-    if column == "val_accuracy":
-        for index, seed in enumerate(measured.seeds):
-            row = measured.rows.get((variant, seed))
-            if row is not None and row["status"] == "diverged":
-                values[index, np.isnan(values[index])] = chance_accuracy(float(row["num_classes"]))
+    for index, seed in enumerate(measured.seeds):
+        row = measured.rows.get((variant, seed))
+        if row is not None and row["status"] == "diverged":
+            values[index, np.isnan(values[index])] = chance_accuracy(float(row["num_classes"]))
     return np.array(epochs, dtype=np.float64), values
 
 
-def _points(row: dict[str, Any] | None, column: str) -> dict[float, float]:
+def _points(row: dict[str, Any] | None) -> dict[float, float]:
     curves = None if row is None else row.get("curves")
     if not isinstance(curves, list):
         return {}
-    return {float(point["epoch"]): math.nan if point.get(column) is None else float(point[column]) for point in curves}
+    accuracies = {float(point["epoch"]): point.get("val_accuracy") for point in curves}
+    return {epoch: math.nan if accuracy is None else float(accuracy) for epoch, accuracy in accuracies.items()}

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ablations.statistics.curves import Band, area_under_curve, curve_band, epochs_to_reach
+from ablations.statistics.curves import area_under_curve, epochs_to_reach
 from ablations.statistics.decisions import (
     ALPHA,
     EQUIVALENT,
@@ -76,7 +76,6 @@ __all__ = [
     "VERDICTS",
     "Agreement",
     "Array",
-    "Band",
     "ChangedExamples",
     "Contrast",
     "Decisions",
@@ -96,7 +95,6 @@ __all__ = [
     "confusion_shares",
     "contrasts",
     "crossed_interval",
-    "curve_band",
     "decide",
     "difference_p",
     "difference_power",

@@ -1,34 +1,13 @@
-"""Learning curves of several seeds: a band, the area under each, the epoch at which each gets somewhere."""
+"""Learning curves of several seeds: the area under each, and the epoch at which each reaches an accuracy."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ablations.statistics.paired import Array, moments, t_interval
+from ablations.statistics.paired import Array
 
-__all__ = ["Band", "area_under_curve", "curve_band", "epochs_to_reach"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Band:
-    """Mean of the seeds and its pointwise t interval at each epoch; every field has shape (epochs,)."""
-
-    n: Array
-    mean: Array
-    low: Array
-    high: Array
-
-
-def curve_band(values: ArrayLike, level: float = 0.95) -> Band:
-    """Return the band of curves (seeds, epochs), NaN where a seed has no value; pointwise, so not simultaneous over
-    epochs.
-    """
-    of = moments(np.asarray(values, dtype=np.float64).T)
-    interval = t_interval(of, level)
-    return Band(n=of.n.astype(np.float64), mean=of.mean, low=interval.low, high=interval.high)
+__all__ = ["area_under_curve", "epochs_to_reach"]
 
 
 def area_under_curve(epochs: ArrayLike, values: ArrayLike) -> Array:

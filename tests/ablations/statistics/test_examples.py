@@ -15,7 +15,6 @@ from ablations.statistics import (
     area_under_curve,
     contrasts,
     crossed_interval,
-    curve_band,
     disagreement,
     epochs_to_reach,
     moments,
@@ -106,10 +105,6 @@ def test_seed_disagreement() -> None:
 
 def test_curves() -> None:
     curves = np.array([[0.0, 0.5, 1.0], [0.2, 0.5, 0.8], [0.1, 0.2, math.nan]])
-    band = curve_band(curves)
-    np.testing.assert_allclose(band.mean, [0.1, 0.4, 0.9])
-    np.testing.assert_array_equal(band.n, [3, 3, 2])
-    assert band.high[2] == pytest.approx(0.9 + 12.706204736 * 0.1)  # two values 0.2 apart: t of one degree of freedom
     np.testing.assert_allclose(area_under_curve([1, 2, 4], curves), [(0.25 + 1.5) / 3, (0.35 + 1.3) / 3, math.nan])
     np.testing.assert_allclose(area_under_curve([3], curves[:, :1]), curves[:, 0])
     np.testing.assert_array_equal(epochs_to_reach([1, 2, 4], curves, 0.5), [2, 2, math.nan])
