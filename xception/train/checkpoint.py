@@ -1,10 +1,10 @@
-"""The state of a training on disk: written so that a kill, a full disk or a flipped bit never costs more than the steps
-since.
+"""The state of a training on disk. A kill, a full disk or a flipped bit never costs more than the steps since the last
+checkpoint.
 
-A checkpoint is one safetensors file, tensors and one JSON text of plain values, so that reading it can execute nothing.
-Its name holds the SHA-256 of its bytes: what does not match was torn or damaged, and the one before it is taken
-instead. Files appear under their name by rename, after fsync, and the last two are kept (the order of writing is that
-of Pillai et al. 2014, *All File Systems Are Not Created Equal*).
+A checkpoint is one safetensors file with tensors and a JSON text of plain values, so reading it cannot execute code.
+Its name holds the SHA-256 of its bytes. A file that does not match was torn or damaged, and the checkpoint before it is
+used instead. Files appear under their name by rename, after fsync, and the last two are kept (the order of writing is
+that of Pillai et al. 2014, *All File Systems Are Not Created Equal*).
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ class Checkpoint:
 class CheckpointFolder:
     """The checkpoints of one training, in a folder of its own.
 
-    `semantics` says what the configs mean, and is part of what must be equal to continue. A training saves at the end
-    of each epoch, and within an epoch every `interval_seconds`; it leaves out those that would make saving more than
-    `largest_share` of the time. `say` is told, in a line, of everything that is passed over.
+    `semantics` is the version of what the configs mean; a training continues only from a checkpoint of the same
+    version. A training saves at the end of each epoch, and within an epoch every `interval_seconds`, but skips a
+    checkpoint where saving would take more than `largest_share` of the time. `say` is called with a line for every
+    checkpoint that is skipped.
     """
 
     path: Path
@@ -69,16 +70,17 @@ class CheckpointFolder:
     _is_unwritable: bool = field(default=False, init=False)
 
     def is_due(self, *, at_epoch_end: bool, num_together: int = 1) -> bool:
-        """Return whether it is time to save, this training or this and others that save together."""
+        """Return whether it is time to save, for this training alone or for several that save together."""
         elapsed = time.monotonic() - self._saved_at
         return elapsed >= num_together * self._save_seconds / self.largest_share and (
             at_epoch_end or elapsed >= self.interval_seconds
         )
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Plain]) -> None:
-        """Write a checkpoint and remove all but the last two; where there is no space for it, say so and go on without.
+        """Write a checkpoint and remove all but the last two. Where it cannot be written, report that and go on
+        without.
 
-        A training that cannot save loses nothing but the way back, so it is not ended for that.
+        A training that cannot save can still finish, so it is not ended.
         """
         began = time.monotonic()
         content = safetensors.torch.save(_detached(tensors), metadata={"state": json.dumps(state, allow_nan=False)})
@@ -100,10 +102,9 @@ class CheckpointFolder:
         self._save_seconds = self._saved_at - began
 
     def newest(self, refuse: Callable[[Checkpoint], str | None]) -> Checkpoint | None:
-        """Return the newest checkpoint that is whole and that `refuse` gives no reason against; None where there is
-        none.
+        """Return the newest intact checkpoint for which `refuse` returns no reason; None if there is none.
 
-        What a killed process left half written is removed: one process at a time works in a folder.
+        Files that a killed process left half written are removed; only one process at a time works in a folder.
         """
         self._remove_torn()
         for step, path in self._found():
@@ -140,7 +141,7 @@ class CheckpointFolder:
 
 
 def difference(before: Plain, now: Plain, path: str = "") -> list[str]:
-    """Return a line for each dotted path at which two plain values differ; what is left out stands at its default."""
+    """Return a line for each dotted path at which two plain values differ; a field that is left out has its default."""
     if isinstance(before, dict) and isinstance(now, dict):
         names = dict.fromkeys([*before, *now])
         return [
@@ -159,7 +160,7 @@ def _shown(value: Plain) -> str:
 
 
 def parsed(path: Path, content: bytes) -> Checkpoint | str:
-    """The checkpoint in a file's bytes, or why there is none."""
+    """Return the checkpoint in a file's bytes, or the reason why there is none."""
     match = _NAME.fullmatch(path.name)
     if match is None or hashlib.sha256(content).hexdigest() != match[2]:
         return "its bytes do not have the SHA-256 that its name says, so it was torn or damaged"

@@ -1,8 +1,8 @@
 """Networks through torch.compile, once for each architecture in a process: the seeds of a variant share what was
 compiled.
 
-What is compiled is a function of weights and images, so that another training of the same architecture is another call
-of it. Processes share inductor's own cache on disk, in a folder that `TORCHINDUCTOR_CACHE_DIR` names.
+The compiled function takes weights and images, so another training of the same architecture only calls it again.
+Processes share inductor's own cache on disk, in a folder that `TORCHINDUCTOR_CACHE_DIR` names.
 """
 
 from __future__ import annotations

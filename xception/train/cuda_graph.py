@@ -1,9 +1,10 @@
-"""A training step recorded once as a CUDA graph and repeated: the host launches one thing a step instead of hundreds.
+"""A training step recorded once as a CUDA graph and replayed: the host launches one graph per step instead of hundreds
+of kernels.
 
-The first steps run as they are, which warms up what chooses algorithms and makes the optimiser's state; then one step
-is recorded, which runs nothing, and from there on each step copies its batch into fixed memory and repeats the record.
-Rates are tensors, losses stay on the device, and random numbers come from generators that the graph reads afresh each
-time, so that a recorded step does what the plain one does.
+The first steps run eagerly, which lets libraries choose their algorithms and creates the optimiser's state. Then one
+step is recorded without being run. From there on each step copies its batch into fixed memory and replays the graph.
+Learning rates are tensors, losses stay on the device, and the graph reads its random generators afresh at each replay,
+so a recorded step does what the eager one does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["FixedBatch", "RecordedStep", "build_step"]
 
 _log = logging.getLogger(__name__)
 
-# Runs a step once to record it; returns what repeats it, and where its result then is.
+# Runs a step once to record it; returns a function that replays it, and the tensor that holds the result.
 Record = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
 
 _NUM_PLAIN = 3  # steps before the recording, as PyTorch's notes on CUDA graphs have it
@@ -39,7 +40,7 @@ def build_step(
     num_members: int | None = None,
     generators: Sequence[torch.Generator] = (),
 ) -> Step:
-    """Return the step of a recipe: recorded where that is wanted and possible, which is on CUDA and not in float16.
+    """Return the step of a recipe. It is recorded if that is wanted and possible: on CUDA, and not in float16.
 
     In float16 the host reads after each step whether the gradient overflowed. `generators` are those that the network
     draws from, besides the device's own.
@@ -59,7 +60,7 @@ def build_step(
 
 
 class FixedBatch:
-    """A batch in memory that stays where it is."""
+    """A batch at a fixed address."""
 
     def __init__(self, images: Tensor, target: Tensor) -> None:
         self.images, self.target = torch.empty_like(images), torch.empty_like(target)
@@ -68,7 +69,7 @@ class FixedBatch:
         """Copy a batch in.
 
         Raises:
-            ValueError: it has another shape or type, which would be broadcast or cast without a word.
+            ValueError: its shape or type differs; it would silently be broadcast or cast.
         """
         for name, fixed, given in (("images", self.images, images), ("target", self.target, target)):
             if (fixed.shape, fixed.dtype) != (given.shape, given.dtype):
@@ -104,11 +105,11 @@ class RecordedStep(Step):
 
     @property
     def how(self) -> dict[str, Any]:
-        """What a record tells of it: true, or why the step could not be recorded."""
+        """What a record says about it: true, or the reason why the step could not be recorded."""
         return super().how | {"cuda_graph": self._refused is None or f"not recorded: {self._refused}"}
 
     def begin_epoch(self, network: nn.Module) -> None:
-        """Take note of what trains; forget the recording where that changed."""
+        """Note which parameters train, and drop the recording if that changed."""
         modes = (
             id(network),
             *(p.requires_grad for p in network.parameters()),
@@ -139,7 +140,7 @@ class RecordedStep(Step):
                 self._batch = None
                 self.optimiser.zero_grad(
                     set_to_none=True
-                )  # gradients of the attempt are in memory that was never written
+                )  # the attempt's gradients lie in memory that was never written
                 return self._beside(network, images, target)
         self._batch.fill(images, target)
         self._repeat()

@@ -1,9 +1,9 @@
 """The backend of each depthwise convolution of a network, by measurement before training, kept in a table per device.
 
-On one GPU cuDNN and PyTorch's own kernels differ by 0.64 to 5.8 times either way, depending on the shape: there is no
-rule to go by. Forward and backward are timed together, at the shape and in the precision that they are trained in. The
-table is kept in the cache, so that each shape is measured once per device and version, and all trainings of a study
-choose alike.
+On one GPU the times of cuDNN and of PyTorch's own kernels differ by a factor of 0.64 to 5.8, depending on the shape,
+and no simple rule says which is faster. Forward and backward are timed together, at the shape and in the precision that
+they are trained in. The table is kept in the cache, so that each shape is measured once per device and version, and all
+trainings of a study choose alike.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def choose_backends(
     path: Path | None = None,
     measured_by: Measure | None = None,
 ) -> dict[str, str]:
-    """Give every depthwise convolution of a network its quickest backend, and return what was chosen, by shape.
+    """Give every depthwise convolution of a network its fastest backend, and return the choices by shape.
 
-    `images` (N, C, H, W) are like those that it is trained on, `dtype` is what convolutions compute in. Shapes that the
-    table at `path` has not yet are measured and added.
+    `images` (N, C, H, W) are like those that it is trained on, `dtype` is what convolutions compute in. Shapes that are
+    not yet in the table at `path` are measured and added.
     """
     shapes = shapes_of(network, images, dtype)
     backends, path = backends or available(), path or table_path(images.device)

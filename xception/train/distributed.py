@@ -33,7 +33,7 @@ _NAMES = inspect.signature(nn.parallel.DistributedDataParallel).parameters
 _SYNCHRONISE_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
 
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
-# The first process may be at other work for long, while the others wait for a task.
+# The first process may be busy elsewhere for long while the others wait for a task.
 _PATIENCE = datetime.timedelta(days=30)
 _SETTLE_SECONDS = 120
 
@@ -44,9 +44,9 @@ class Group:
 
     rank: int = 0
     size: int = 1
-    control: Any = None  # a gloo group for what is no tensor
+    control: Any = None  # a gloo group for objects that are not tensors
 
-    # What a process has of the data
+    # Data
 
     def share(self, batch_size: int) -> Share | None:
         """Return which images of a batch are this process's; None where it is alone."""
@@ -60,10 +60,10 @@ class Group:
         first, last = (len(images) * rank // self.size for rank in (self.rank, self.rank + 1))
         return images.select(torch.arange(first, last, device=images.storage.device))
 
-    # What it computes
+    # Computing
 
     def prepare(self, network: nn.Module, recipe: Recipe, device: torch.device) -> nn.Module:
-        """Return the network with batch norm over the whole batch, or over each process's share where the recipe wants
+        """Return the network with batch norm over the whole batch, or over each process's share if the recipe asks for
         that.
 
         Raises:
@@ -96,8 +96,8 @@ class Group:
         return synchronised
 
     def parallel(self, network: nn.Module) -> nn.Module:
-        """Return what computes a step: the network whose gradients, of the parameters that learn at present, are
-        averaged.
+        """Return the network that computes a step; the gradients of its trainable parameters are averaged over the
+        processes.
         """
         if self.size == 1:
             return network
@@ -118,7 +118,7 @@ class Group:
                     self.mean(buffer)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Return the mean of a tensor over the processes, in its own place."""
+        """Return the mean of a tensor over the processes, computed in place."""
         if self.size > 1:
             dist.all_reduce(value)
             value /= self.size
@@ -142,10 +142,10 @@ class Group:
             labels=labels,
         )
 
-    # What it tells
+    # Communication
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """Return what the first process makes, in all of them; its ValueError is raised in all of them."""
+        """Return, in every process, what the first one makes; its ValueError is raised in every process."""
         if self.size == 1:
             return make()
         told: list[Any] = [None]
@@ -161,10 +161,10 @@ class Group:
         return made
 
     def settle(self) -> None:
-        """Meet the others after a failure.
+        """Meet the other processes after a failure.
 
         Raises:
-            RuntimeError: they do not come, so that the processes are no longer at the same step.
+            RuntimeError: they do not arrive, so the processes are no longer at the same step.
         """
         if self.size > 1:
             dist.monitored_barrier(self.control, timeout=datetime.timedelta(seconds=_SETTLE_SECONDS))

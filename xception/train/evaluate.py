@@ -65,7 +65,7 @@ def evaluate_members(
 
 
 class _Tally:
-    """What was right so far, kept on the device."""
+    """The counts so far, kept on the device."""
 
     def __init__(self) -> None:
         self._losses: list[Tensor] = []

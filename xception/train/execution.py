@@ -12,11 +12,11 @@ __all__ = ["PLAIN", "QUICK", "Execution"]
 
 
 class Execution(Config):
-    """The quick ways on CUDA, each of which can be turned off for the plain one; only `compile` has an effect on a CPU.
+    """Faster ways to compute a step on CUDA; each can be turned off. Only `compile` has an effect on a CPU.
 
-    `cuda_graph` records a step and repeats it (`xception.train.cuda_graph`). `depthwise` lets the backend of each
-    depthwise convolution be chosen by measurement (`xception.train.depthwise_choice`), or leaves it to PyTorch.
-    `compile` puts the network through torch.compile, once for an architecture in a process (`xception.train.compiled`).
+    `cuda_graph` records a step and replays it (`xception.train.cuda_graph`). `depthwise` chooses the backend of each
+    depthwise convolution by measurement (`xception.train.depthwise_choice`), or leaves it to PyTorch. `compile`
+    compiles the network with torch.compile, once per architecture and process (`xception.train.compiled`).
     """
 
     cuda_graph: bool = True

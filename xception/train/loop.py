@@ -1,7 +1,7 @@
 """The training loop: from configs, data and a seed to accuracies, the same bits every time on a CPU.
 
-Nothing random is carried from step to step (`xception.train.randomness`), so the state of a training is its tensors and
-where it stands: killed at any step and continued from a checkpoint, it comes to the same bits.
+No random state is carried from step to step (`xception.train.randomness`), so the state of a training is its tensors
+and its position. Killed at any step and continued from a checkpoint, it gives the same bits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["FitResult", "KeptState", "TrainingStopped", "fit"]
 
 @dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """What came of a training; accuracies are fractions, losses mean cross-entropies in nats."""
+    """The result of a training; accuracies are fractions, losses mean cross-entropies in nats."""
 
     status: Literal["complete", "diverged"]
     reason: str | None
@@ -52,13 +52,13 @@ class FitResult:
     train_seconds: float
     images_per_second: float
     device: str
-    # What a continued training ran under where that changed on the way ('threads', 'device', 'torch'): its last bits
-    # may differ.
+    # The conditions ('threads', 'device', 'torch') that changed while a training was continued; its last bits may
+    # differ.
     changed: dict[str, list[Any]]
-    # What was special in the way it was trained ('cuda_graph', 'seed_batch', 'depthwise', 'compiled'); empty for a
-    # plain training.
+    # How the training was computed where that was not the plain way ('cuda_graph', 'seed_batch', 'depthwise',
+    # 'compiled').
     how: dict[str, Any]
-    # With the weights that were evaluated: the running average where there is one.
+    # With the weights that were evaluated: the running average if there is one.
     model: nn.Module = field(repr=False, compare=False)
 
 
@@ -138,7 +138,7 @@ def _own_random_state(device: torch.device) -> Iterator[None]:
 
 
 def finish(trainer: Trainer, on_epoch: Callable[[dict[str, Any]], None], keep: KeptState | None = None) -> FitResult:
-    """Train from where a training stands to its end.
+    """Train from the present position to the end.
 
     Raises:
         TrainingStopped: its `on_step` raised it.
@@ -162,8 +162,8 @@ def finish(trainer: Trainer, on_epoch: Callable[[dict[str, Any]], None], keep: K
 
 
 def result_of(trainer: Trainer, reason: str | None, test: Evaluation | None) -> FitResult:
-    """Return what came of a training that ended: with a reason where it diverged, with its evaluation on the test set
-    where not.
+    """Return the result of a training that ended: with the reason if it diverged, else with its evaluation on the test
+    set.
     """
     last = None if reason else trainer.curves[-1]
     seconds = trainer.stopwatch.seconds

@@ -1,8 +1,8 @@
 """Muon: momentum whose update of a weight matrix is orthogonalised (Jordan et al. 2024, *Muon: An optimizer for hidden
 layers in neural networks*, https://kellerjordan.github.io/posts/muon).
 
-Every direction of a matrix moves as far as any other, whatever the gradient's singular values. Parameters that are no
-matrices take plain steps of SGD with Nesterov momentum.
+Every direction of a matrix moves as far as any other, whatever the gradient's singular values. All other parameters
+take plain steps of SGD with Nesterov momentum.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_sub_(parameters, updates)
 
     def _with_momentum(self, parameters: list[Tensor], gradients: list[Tensor], momentum: float) -> list[Tensor]:
-        """Gradients plus the momentum that they leave (Nesterov), as tensors of their own."""
+        """Gradients plus the momentum they leave (Nesterov), as new tensors."""
         for parameter in parameters:
             if "momentum_buffer" not in self.state[parameter]:
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
@@ -80,8 +80,8 @@ def _orthogonalised(updates: list[Tensor], shapes: list[Shape]) -> list[Tensor]:
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Return roughly the nearest matrices with orthonormal rows or columns, (N, rows, columns), of as many others: all
-    singular values come to 0.7 to 1.2.
+    """Return approximately the nearest matrices with orthonormal rows or columns, (N, rows, columns): all singular
+    values end up between 0.7 and 1.2.
     """
     a, b, c = _COEFFICIENTS
     is_tall = matrices.shape[1] > matrices.shape[2]

@@ -42,10 +42,10 @@ def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 @functools.cache
 def _light(kind: Callable[..., torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
-    """The same optimiser without its guards against torch.compile, which never traces one here.
+    """Return the same optimiser without its guards against torch.compile, which never traces an optimiser here.
 
-    At their first call they import torch._dynamo, which takes nearly as long as importing torch. A PyTorch that has
-    none loses nothing.
+    At their first call they import torch._dynamo, which takes nearly as long as importing torch. A PyTorch version
+    without such guards is left as it is.
     """
     unguarded: dict[str, Any] = {
         name: inspect.unwrap(getattr(kind, name)) for name in ("add_param_group", "zero_grad", "step")
@@ -56,9 +56,9 @@ def _light(kind: Callable[..., torch.optim.Optimizer]) -> Callable[..., torch.op
 
 
 def _on_cuda(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    """An optimiser whose step a CUDA graph can hold: rates are tensors, and nothing is read back by the host.
+    """Return an optimiser whose step fits into a CUDA graph: rates are tensors, and the host reads nothing back.
 
-    Fused where PyTorch has it, since SGD in `foreach` form reads a rate that is a tensor back.
+    It is fused where PyTorch offers that, since SGD in `foreach` form reads a tensor rate back.
     """
     for group in groups:
         group["lr"] = torch.tensor(group["lr"], device=device)
@@ -78,7 +78,7 @@ def _on_cuda(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device)
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameters by weight decay and, in a transfer, by rate; one that is frozen for now keeps its place."""
+    """Parameters by weight decay and, in a transfer, by rate; a frozen one keeps its place."""
     norms = {id(p) for m in model.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
     depthwise = {id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1}
     spared_kernels = depthwise if recipe.decay == "dense_weights" else set()
@@ -100,7 +100,7 @@ def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def _with_matrices(groups: list[dict[str, Any]], model: nn.Module, optimizer: Muon) -> list[dict[str, Any]]:
-    """The groups, each parted into matrices with their shapes and other parameters at a rate of their own."""
+    """The groups, each split into matrices with their shapes, and other parameters with their own rate."""
     head = head_prefix(model)
     shapes: dict[int, tuple[int, int]] = {}
     for name, module in model.named_modules():
@@ -134,10 +134,11 @@ def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
-    """Put back what `optimiser_state` returned.
+    """Restore what `optimiser_state` returned.
 
-    What has a parameter's shape gets its memory layout too, as in the training that was left: another layout may
-    round differently. A step count stays on the CPU, where PyTorch keeps it, unless the optimiser counts on the device.
+    A tensor of a parameter's shape gets the parameter's memory layout too, as in the interrupted training, because
+    another layout may round differently. A step count stays on the CPU, where PyTorch keeps it, unless the optimiser
+    counts on the device.
     """
     for path, value in state.items():
         number, _, name = path.partition(".")
@@ -165,8 +166,8 @@ def stack_optimisers(
     """Return the optimiser of a stacked network, with the state of its members' optimisers, which stand at the same
     step.
 
-    What an optimiser does to a parameter it does to each element alone, so that one over stacked parameters is exactly
-    theirs.
+    An optimiser treats each element of a parameter alone, so one optimiser over stacked parameters does exactly what
+    theirs do.
     """
     model, first = members[0]
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -193,7 +194,7 @@ def stack_optimisers(
 
 
 def unstack_optimiser(stacked: torch.optim.Optimizer, number: int, member: torch.optim.Optimizer) -> None:
-    """Give a member's optimiser the state that the stacked one has for it."""
+    """Copy a member's state from the stacked optimiser into its own."""
     state = optimiser_state(stacked)
     restore_optimiser(
         member, {path: value if path.endswith(".step") else value[number] for path, value in state.items()}
@@ -212,12 +213,12 @@ class WeightAverage:
         self.num_updates = 0
         self._live = [t.detach() for t in model.state_dict(keep_vars=True).values() if t.is_floating_point()]
         self.average = [t.clone() for t in self._live]
-        # On CUDA a tensor, which a recorded step reads afresh each time.
+        # A tensor on CUDA, so that a recorded step reads it afresh at each replay.
         device = self._live[0].device
         self._weight: float | Tensor = torch.zeros((), device=device) if device.type == "cuda" else 0.0
 
     def advance(self) -> None:
-        """Count an update, and set how far it goes."""
+        """Count an update, and set its weight."""
         self.num_updates += 1
         weight = 1 - min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
         if isinstance(self._weight, Tensor):
@@ -237,7 +238,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange the model's weights with the average: once to evaluate, once more to go on."""
+        """Swap the model's weights with the average: once before an evaluation, once after it."""
         held: list[Tensor] = [t.clone() for t in self._live]
         torch._foreach_copy_(self._live, self.average)
         torch._foreach_copy_(self.average, held)

@@ -1,7 +1,8 @@
-"""What a trained network said of every test image, packed into bytes: predicted classes, and true ones where it erred.
+"""The predictions of a trained network for every test image, packed into bytes: the predicted classes, and the true
+class of each error.
 
-Where a prediction is right it is the true class too, so the true classes of the others complete the labels, and a
-record can be read without the data set.
+A correct prediction is the true class too, so the errors' true classes complete the labels, and a record can be read
+without the data set.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def pack_predictions(predicted: ArrayLike, labels: ArrayLike, num_classes: int) 
 def unpack_predictions(
     packed: bytes, correct: NDArray[np.bool_], num_classes: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the predicted classes and the labels, each (examples,), from the bytes and from which were right.
+    """Return the predicted classes and the labels, each (examples,), from the bytes and the mask of correct
+    predictions.
 
     Raises:
         ValueError: the bytes are not those of so many examples, right and wrong.

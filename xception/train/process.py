@@ -1,6 +1,6 @@
 """Settings of a process that trains: threads and the memory allocator.
 
-What is set here is set by the program for its own workers, so that no user has to know of it.
+The program sets them for its own workers, so users need not know about them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep what a step frees for the next step; return whether it was told.
+    """Make glibc keep the memory that a step frees for the next step; return whether that worked.
 
     By default every large activation is mapped afresh and returned to the kernel when freed, so that
     each step pays page faults for all of its memory: 1.3 to 1.5 times the step's time on the small
@@ -33,9 +33,9 @@ def keep_freed_memory() -> bool:
 
 
 def return_freed_memory() -> bool:
-    """Give what is free back to the system, between trials; return whether there was any.
+    """Return free memory to the system between trials; return whether there was any.
 
-    What `keep_freed_memory` keeps is otherwise that of the largest trial so far, for as long as the process lives.
+    Otherwise the process would keep the memory of its largest trial so far (`keep_freed_memory`).
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim

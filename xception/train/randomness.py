@@ -1,4 +1,4 @@
-"""Seeds for every step of a training, derived from what the step is and from nothing that came before.
+"""Seeds for every step of a training, derived from the step's position alone.
 
 A resumed training therefore needs no generator state: step 3 of epoch 7 draws the same numbers
 whether the process began at epoch 0 or at epoch 7.

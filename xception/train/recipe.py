@@ -209,10 +209,10 @@ class Stable(Config):
 
 
 class Continues(Config):
-    """A training that goes on from the state that another one, its parent, had after some epochs, before its rate fell.
+    """A training that continues from the state of another one, its parent, after some epochs, before the parent's rate
+    fell.
 
-    It gives the same bits as the whole training from its start, which is what is done where the parent's state is not
-    at hand.
+    It gives the same bits as training from the start, which is done if the parent's state is not available.
     """
 
     parent: str
@@ -230,8 +230,8 @@ class Transfer(Config):
     """Training that begins with the weights of another network, whose head is replaced.
 
     `source` names them by content: `trial:KEY` for the network of a trial, `file:SHA-256` for a file; None until it is
-    known. `freeze` keeps the backbone (a linear probe) or the norms as they came, until `thaw_epoch` where one is
-    given, counted from 0. The backbone trains at `backbone_rate` times the learning rate.
+    known. `freeze` keeps the backbone (a linear probe) or the norms as loaded, until `thaw_epoch` (counted from 0) if
+    that is given. The backbone trains at `backbone_rate` times the learning rate.
     """
 
     source: str | None = None

@@ -22,7 +22,7 @@ _PARENTS_MAY_DIFFER = ("recipe.epochs ", "recipe.schedule.decay_epochs ", "recip
 
 
 def save(trainer: Trainer, to: CheckpointFolder | None = None) -> None:
-    """Write a checkpoint, into the training's own folder unless another is given, where there is one."""
+    """Write a checkpoint to the given folder, else to the training's own; without a folder do nothing."""
     folder = to or trainer.checkpoints
     if folder is None:
         return
@@ -46,7 +46,7 @@ def save(trainer: Trainer, to: CheckpointFolder | None = None) -> None:
 
 
 def resume(trainer: Trainer) -> None:
-    """Continue from the newest checkpoint that is whole, where there is one.
+    """Continue from the newest intact checkpoint, if there is one.
 
     Raises:
         CheckpointError: it belongs to another training.
@@ -60,7 +60,7 @@ def resume(trainer: Trainer) -> None:
 
 
 def continue_from(trainer: Trainer, parent: CheckpointFolder) -> None:
-    """Take over the state that the recipe's parent kept; where it is not at hand, begin at the start.
+    """Continue from the state that the recipe's parent kept; if that is not available, begin at the start.
 
     Raises:
         CheckpointError: it belongs to another training than the recipe's parent.

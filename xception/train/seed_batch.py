@@ -1,8 +1,9 @@
 """Several seeds of one network trained at once: each member draws, learns and ends as it would alone.
 
 The members' networks are one stacked network (`xception.network.stacked`) with one optimiser, so that a step is one
-step of the device for all. Splits, order, augmentation, dropout, losses, clipping and accuracies are each member's own,
-and so is its checkpoint, which is that of a training alone: either way of training continues the other's.
+step of the device for all. Splits, order, augmentation, dropout, losses, clipping and accuracies are each member's own.
+So is its checkpoint, which has the form of a single training's: a single training can continue a member's, and the
+other way round.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ __all__ = ["Member", "check_recipe", "fit_members"]
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """What one of several trainings has for itself; see `xception.train.loop.fit`."""
+    """What belongs to one of several trainings; see `xception.train.loop.fit`."""
 
     seed: int
     stream: int = 0
@@ -48,7 +49,8 @@ class Member:
 
 
 def check_recipe(recipe: Recipe, execution: Execution = QUICK) -> None:
-    """Refuse recipes under which members would depend on each other, and what stacked networks do not go through.
+    """Refuse recipes under which members would depend on each other, and ways of computing that stacked networks do not
+    support.
 
     Raises:
         ValueError: the recipe's precision or batch norm, or the way of computing, does not allow several members.
@@ -79,8 +81,8 @@ def fit_members(
     """Train members of one network and recipe at once; return what came of each, as `fit` would for it alone.
 
     `on_epoch` is called with a member's number and its row of the curves, `on_step` after each step of all. A member
-    that diverges leaves the batch; where several stop being finite within one look at their losses, each is trained
-    again alone, as one may have spoilt another's numbers. Times are each member's share of the whole.
+    that diverges leaves the batch. If several have stopped being finite when the losses are read, each is trained again
+    alone, as one may have spoilt another's numbers. Times are each member's share of the whole.
 
     Raises:
         ValueError: as for `fit`; also where recipe or network do not allow several members.
@@ -110,7 +112,7 @@ def fit_members(
         )
 
     trainers = {number: begin(member, in_batch=True) for number, member in enumerate(members)}
-    together: dict[int, dict[int, Trainer]] = {}  # by where they stand
+    together: dict[int, dict[int, Trainer]] = {}  # by position
     for number, trainer in trainers.items():
         trainer.conditions["members"] = len(members)
         resume(trainer)
@@ -127,7 +129,7 @@ def fit_members(
 
 
 class _SeedBatch:
-    """Trainings that stand at the same step, and the stack that takes their steps."""
+    """Trainings at the same step, and the stack that trains them."""
 
     def __init__(
         self,
@@ -195,7 +197,7 @@ class _SeedBatch:
 
     @torch.no_grad()
     def _unstack(self) -> None:
-        """Give every training its state back."""
+        """Copy the stack's state back into every training."""
         tensors = self.network.state_dict()
         for i, trainer in enumerate(self.trainers.values()):
             for name, tensor in trainer.model.state_dict().items():
@@ -234,7 +236,7 @@ class _SeedBatch:
         orders = [trainer.order() for trainer in self.trainers.values()]
         self.orders = torch.stack(orders)
         parts = [trainer.train for trainer in self.trainers.values()]
-        # Of members that share one storage a step gathers all images at once.
+        # Members that share one storage gather all images of a step at once.
         if all(part.storage is parts[0].storage and part.index is not None for part in parts):
             places = [part.index[order] for part, order in zip(parts, orders, strict=True) if part.index is not None]
             self.source: tuple[Images, Tensor] | None = (dataclasses.replace(parts[0], index=None), torch.stack(places))
@@ -316,7 +318,7 @@ class _SeedBatch:
     # Ends
 
     def _drop_diverged(self) -> None:
-        """End a member whose loss stopped being finite; put several aside that did so within one look."""
+        """End a member whose loss stopped being finite; if several did at once, set them aside."""
         done = self.losses[:, : self.first.step]
         if bool(torch.isfinite(done).all()):
             return
@@ -334,7 +336,7 @@ class _SeedBatch:
         self.stopwatch.start()
 
     def _drop(self, diverged: dict[int, str]) -> None:
-        """Take members out of the batch; the state of all is that of their trainings."""
+        """Remove members from the batch; every training already holds its own state."""
         suspects = [
             number for number, trainer in self.trainers.items() if number in diverged or not _is_finite(trainer.model)
         ]

@@ -1,7 +1,7 @@
 """One step of training: forward, loss, gradient, update; of one network, or of several that are stacked into one.
 
-What changes from step to step on the host, such as the learning rate, is set before; what is left is work for the
-device alone, which `xception.train.cuda_graph` can record once and repeat.
+Values that the host changes from step to step, such as the learning rate, are set beforehand. The rest is work for the
+device alone, which `xception.train.cuda_graph` can record once and replay.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Step:
 
     @property
     def how(self) -> dict[str, Any]:
-        """What a record tells of the way a step was taken; nothing where it was the plain one."""
+        """What a record says about how a step was computed; empty for the plain way."""
         return {}
 
     def begin_epoch(self, network: nn.Module) -> None:
-        """Take note that an epoch begins, in which other parts of the network may train."""
+        """Begin an epoch, in which other parts of the network may train."""
 
     def prepare(self, factor: float) -> None:
         """Set what the host decides for the next step: every learning rate, as a multiple of its peak, and the
@@ -85,7 +85,7 @@ class Step:
 
     def autocast(self) -> torch.autocast:
         """The context that convolutions and products of the recipe's precision run in."""
-        # Each weight is cast once a step, so that a cache of casts would only keep them from being recorded.
+        # Each weight is cast once per step, so a cache of casts would only prevent recording.
         return torch.autocast(
             self.device.type, dtype=self.precision, enabled=self.precision is not None, cache_enabled=False
         )

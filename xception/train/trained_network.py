@@ -1,4 +1,4 @@
-"""A trained network as one file that stands alone: weights, config, class names, normalisation and image size.
+"""A trained network as one self-contained file: weights, config, class names, normalisation and image size.
 
 The file is safetensors, so reading it executes nothing; all but the weights is JSON in its header.
 """
@@ -29,7 +29,7 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedNetwork:
-    """A network in eval mode with all that it takes to use it.
+    """A network in eval mode with everything needed to use it.
 
     `key` names the trial that trained it, with its `recipe`; both are None for a network of another origin.
     """
@@ -50,7 +50,7 @@ class TrainedNetwork:
         return logits.softmax(dim=1)
 
     def preprocessing(self) -> dict[str, Any]:
-        """Return in plain values how an image file becomes the network's input."""
+        """Return, as plain values, how an image file becomes the network's input."""
         return {
             "resize": f"shorter side to {self.image_size} pixels, bilinear with antialiasing, then the centre square",
             "image_size": self.image_size,
@@ -64,7 +64,7 @@ class TrainedNetwork:
 class Deployed(nn.Module):
     """A trained network that takes images (N, C, S, S) in 0 … 1 and returns logits (N, num_classes).
 
-    Normalisation is inside, so an exported file needs no more than decoded and resized images.
+    Normalisation is included, so an exported file needs only decoded and resized images.
     """
 
     mean: Tensor

@@ -42,7 +42,7 @@ class Diverged(Exception):  # noqa: N818 - no error: how a training ends
 
 
 class Stopwatch:
-    """Seconds of training, over all the processes that had a part in it; runs inside a `with`."""
+    """Seconds of training, over all processes that took part in it; runs inside a `with`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -99,7 +99,7 @@ class Trainer:
         recipe.augment.check_size(data.image_size)
         self.val, self.test = parts.val, parts.test
         self.own_val, self.own_test = group.part(parts.val).place(device), group.part(parts.test).place(device)
-        # Several processes each read their share of a batch from the files that they all map.
+        # With several processes, each reads its share of a batch from the mapped files.
         self.train = parts.train.place(device) if group.size == 1 else parts.train
         self.statistics, self.num_classes = dataset.statistics, dataset.source.num_classes
 
@@ -118,7 +118,8 @@ class Trainer:
             cuda_graph=execution.cuda_graph and group.size == 1 and not in_batch,
         )
         self.how: dict[str, Any] = {} if in_batch else choose_depthwise(self.model, recipe, data, device, execution)
-        # Frozen parts train otherwise than what is compiled, and several processes wrap the network in their own way.
+        # Freezing changes what trains, and several processes wrap the network; neither goes through the compiled
+        # function.
         self.compiled: nn.Module | None = None
         if execution.compile and recipe.transfer is None and group.size == 1 and not in_batch:
             self.compiled = CompiledNetwork(self.model, config)
@@ -168,8 +169,8 @@ class Trainer:
         return row
 
     def close_epoch(self, held_out: Evaluation) -> dict[str, Any]:
-        """Take the evaluation of an epoch whose steps are done, stand at the next one, and return the epoch's row of
-        the curves.
+        """Record the evaluation of an epoch whose steps are done, move on to the next epoch, and return the row of the
+        curves.
 
         Raises:
             Diverged: the validation loss is not a number.
@@ -189,15 +190,17 @@ class Trainer:
         return row
 
     def begin_epoch(self, model: nn.Module) -> None:
-        """Put a network of this training into the mode of the present epoch: in training, frozen where the recipe says
-        so.
+        """Put a network of this training into training mode, with the parts frozen that the recipe freezes in this
+        epoch.
         """
         model.train()
         if (transfer := self.recipe.transfer) is not None:
             freeze(model, transfer.freeze, epoch=self.epoch, thaw_epoch=transfer.thaw_epoch)
 
     def order(self) -> Tensor:
-        """The images of the present epoch in their order, `(num_train,)`, int64, where they are stored."""
+        """The indices of the present epoch's images in order, `(num_train,)`, int64, on the device that stores the
+        images.
+        """
         generator = torch.Generator().manual_seed(derive_seed("order", self.seed, self.stream, self.epoch))
         return torch.randperm(self.num_train, generator=generator).to(self.train.storage.device)
 
@@ -252,8 +255,8 @@ class Trainer:
         return self.group.mean(self.compute(parallel, images.contiguous(memory_format=torch.channels_last), target))
 
     def evaluate(self, own: Images, part: Images) -> Evaluation:
-        """Evaluate the weights that count, the running average where there is one, on some images, of which `own` are
-        here.
+        """Evaluate the weights that count (the running average if there is one) on images of which this process holds
+        `own`.
         """
         if self.average is not None:
             self.average.swap()
@@ -282,9 +285,7 @@ def choose_depthwise(
     execution: Execution,
     num_members: int = 1,
 ) -> dict[str, Any]:
-    """Choose the backends of a network's depthwise convolutions where that is wanted; return what a record tells of
-    it.
-    """
+    """Choose the backends of a network's depthwise convolutions if that is wanted; return what a record keeps of it."""
     if device.type != "cuda" or execution.depthwise == "torch":
         return {}
     from xception.train.depthwise_choice import choose_backends
@@ -295,7 +296,7 @@ def choose_depthwise(
 
 
 def _begin_with(network: nn.Module, recipe: Recipe, weights: Path | None) -> None:
-    """Load the backbone that a recipe with `transfer` begins with; the head stays as it was drawn.
+    """Load the backbone that a recipe with `transfer` begins with; the head keeps its initial values.
 
     Raises:
         ValueError: there are weights and no transfer or the other way round, or the file is not the one that the recipe
