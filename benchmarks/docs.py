@@ -37,6 +37,7 @@ BENCHMARKS = (
     "data",
     "latency",
     "store",
+    "large_study",
     "statistics",
     "settings",
     "executors",

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from ablations import studies
+from ablations.design.options import Options
+from ablations.design.plan_study import plan_study
+from ablations.running import machine_notices
 from ablations.running.machine_notices import has_bfloat16_units, precision_notices
 
 
@@ -31,6 +36,29 @@ def test_bfloat16_is_pointed_out_once_and_only_where_it_is() -> None:
     assert precision_notices({"float32"}, has_bfloat16=True, is_first=False) == []
     assert precision_notices({"float32"}, has_bfloat16=False, is_first=True) == []
     assert precision_notices({"bfloat16"}, has_bfloat16=True, is_first=True) == []
+
+
+@pytest.mark.parametrize(
+    ("scale", "has_units", "expected"),
+    [
+        ("standard", False, "recipe.precision: this CPU has no units for bfloat16"),
+        ("standard", True, None),
+        ("smoke", True, "This CPU has units for bfloat16: --set recipe.precision=bfloat16 trains faster"),
+        ("smoke", False, None),
+    ],
+)
+def test_a_plan_is_held_against_the_machine(
+    scale: Literal["standard", "smoke"],
+    has_units: bool,
+    expected: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine_notices, "has_bfloat16_units", lambda: has_units)
+    options = Options(scale=scale, dataset="synthetic", device="cpu", out=tmp_path)
+    found = machine_notices.machine_notices(plan_study(studies.get_study("residuals"), options))
+    assert [line for line in found if expected is None or not line.startswith(expected)] == []
+    assert len(found) == (expected is not None)
 
 
 @pytest.mark.parametrize(
