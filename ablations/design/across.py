@@ -16,6 +16,7 @@ from typing import Any
 
 from ablations.design.fields import catalogue
 from ablations.design.options import Options
+from ablations.design.overrides import FIELDS_OF_OPTIONS
 from ablations.design.study import Study
 from xception.base.fields import format_value
 
@@ -100,6 +101,12 @@ def _field(text: str, options: Options) -> tuple[str, list[Any]]:
                 f"--{name}: {getattr(options, name)} is not allowed beside --across {name}; one of the two"
             )
         return name, words
+    option = FIELDS_OF_OPTIONS.get(name)
+    if option is not None and getattr(options, option) is not None:
+        raise ValueError(
+            f"--{option.replace('_', '-')}: {getattr(options, option)} is not allowed beside --across {name}; one of"
+            " the two"
+        )
     if any(given.partition("=")[0].strip() == name for given in options.set):
         raise ValueError(f"--set {name}: not allowed beside --across {name}; one of the two")
     return name, [catalogue().parse(name, word) for word in words]

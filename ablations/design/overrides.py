@@ -13,11 +13,11 @@ from xception.base.changes import settled
 from xception.network.config import ModelConfig
 from xception.train.recipe import Recipe
 
-__all__ = ["Overrides", "canonical_texts"]
+__all__ = ["FIELDS_OF_OPTIONS", "Overrides", "canonical_texts"]
 
 C = TypeVar("C", bound=Config)
 
-_OPTIONS = {"recipe.epochs": "epochs", "dataset.train_size": "train_size", "dataset.channels": "channels"}
+FIELDS_OF_OPTIONS = {"recipe.epochs": "epochs", "dataset.train_size": "train_size", "dataset.channels": "channels"}
 
 
 def canonical_texts(options: SettingOptions) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ class Overrides:
 
     def __init__(self, options: SettingOptions) -> None:
         self._values = assignments(options.set, catalogue())
-        for path, name in _OPTIONS.items():
+        for path, name in FIELDS_OF_OPTIONS.items():
             given = getattr(options, name)
             if path in self._values and given is not None:
                 option = f"--{name.replace('_', '-')}"

@@ -12,39 +12,70 @@ import pandas as pd
 import pytest
 
 import ablations
+import run_ablation
 from ablations.analysis.families import page_comparisons
 from ablations.analysis.frame import plan_frame
+from ablations.analysis.settings import Setting, compare_settings
 from ablations.records.store import Store
-from ablations.records.transfer_records import import_file
 from ablations.reporting.tables import csv_text
+from benchmarks import published
+from benchmarks.published import in_order, open_published, published_plans, published_settings
 
 RESULTS = Path(__file__).parents[2] / "results"
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with closing(Store(f"sqlite:///{tmp_path_factory.mktemp('published') / 'records.db'}")) as store:
-        import_file(RESULTS / "records_cpu.jsonl", store)
+    with closing(open_published(RESULTS, tmp_path_factory.mktemp("published"))) as store:
         yield store
 
 
 def test_published_tables_are_those_of_the_records(store: Store) -> None:
-    folders = {json.loads(p.read_text())["plan"]: p.parent for p in RESULTS.glob("*/provenance.json")}
-    plans = [plan for plan in store.plans() if plan.plan in folders]
-    assert len(plans) == len(folders) == 7
+    several = published_settings(RESULTS, store)
+    pairs = [*published_plans(RESULTS, store), *(pair for found in several.values() for pair in found)]
+    published_folders = {path.parent for path in RESULTS.glob("**/provenance.json")} - set(several)
+    assert {folder for _, folder in pairs} == published_folders
     numbers = ["delta_mean", "delta_ci_low", "delta_ci_high", "equivalence_ci_low", "equivalence_ci_high", "p_adjusted"]
-    for plan in plans:
+    for plan, folder in pairs:
         made = ablations.compare(plan_frame(store, plan))
-        published = pd.read_csv(folders[plan.plan] / "table.csv")
-        assert published["verdict"].tolist() == made["verdict"].tolist()
-        pd.testing.assert_frame_equal(published[numbers], made[numbers], check_dtype=False, rtol=1e-9)
+        table = pd.read_csv(folder / "table.csv")
+        assert table["verdict"].tolist() == made["verdict"].tolist()
+        pd.testing.assert_frame_equal(table[numbers], made[numbers], check_dtype=False, rtol=1e-9)
+
+
+def test_published_settings_are_those_of_the_records(store: Store) -> None:
+    for top, pairs in published_settings(RESULTS, store).items():
+        assert [about["plan"] for about in json.loads((top / "provenance.json").read_text())["settings"]] == [
+            plan.plan for plan in in_order(top, pairs)
+        ]
+        made = compare_settings(
+            [Setting(values=p.description.setting, frame=plan_frame(store, p)) for p in in_order(top, pairs)]
+        )
+        for name, frame in (("settings", made.effects), ("pooled", made.answers), ("trends", made.trends)):
+            read = pd.read_csv(io.StringIO(csv_text(frame)))
+            pd.testing.assert_frame_equal(pd.read_csv(top / f"{name}.csv"), read, rtol=1e-9)
+
+
+def test_a_run_is_added_with_its_records_and_without_this_machine(tmp_path: Path) -> None:
+    results, out = tmp_path / "results", tmp_path / "out"
+    results.mkdir()
+    words = ["--study", "aa", "--scale", "smoke", "--dataset", "synthetic", "--train-size", "64", "--seeds", "3"]
+    run_ablation.main([*words, "--out", str(out), "--across", "recipe.epochs=1,2", "--workers", "1"])
+    (run,) = (path.parent for path in out.glob("*/settings.csv"))
+    asked = ["--add", str(run), "--name", "aa_smoke", "--store", f"sqlite:///{out / 'records.db'}"]
+    assert published.main([*asked, "--results", str(results)]) == 0
+    text = "".join(path.read_text() for path in results.rglob("*.json*"))
+    assert str(tmp_path) not in text
+    top = results / "aa_smoke"
+    assert {path.name for path in top.iterdir() if path.is_dir()} == {"epochs=1", "epochs=2", "figures"}
+    pd.testing.assert_frame_equal(pd.read_csv(top / "settings.csv"), pd.read_csv(run / "settings.csv"))
+    before = {path: path.read_bytes() for path in results.rglob("*.csv")}
+    assert published.publish(results) == ["aa_smoke"]
+    assert {path: path.read_bytes() for path in results.rglob("*.csv")} == before
 
 
 def test_the_published_page_is_read_together(store: Store) -> None:
-    published = pd.read_csv(RESULTS / "together.csv")
-    names = {(row["study"], row["variant"]) for row in published.to_dict("records")}
-    folders = {json.loads(p.read_text())["plan"] for p in RESULTS.glob("*/provenance.json")}
-    made = page_comparisons([plan_frame(store, plan) for plan in store.plans() if plan.plan in folders])
+    before = pd.read_csv(RESULTS / "together.csv")
+    made = page_comparisons([plan_frame(store, plan) for plan, _ in published_plans(RESULTS, store)])
     read = pd.read_csv(io.StringIO(csv_text(made)))
-    pd.testing.assert_frame_equal(published, read, rtol=1e-9)
-    assert len(names) == 14
+    pd.testing.assert_frame_equal(before, read, rtol=1e-9)
