@@ -245,8 +245,8 @@ def _results(results: Path) -> str:
         " the records by `python -m benchmarks.published`; [Files and columns](files.md) says what every column means."
         " Five thousand training images and a network of 0.1 M parameters are not ImageNet: see [Limits](limits.md).",
         "",
-        "An *inception module* of these tables is that of the papers: a norm and an activation after every convolution of"
-        " a tower. The *linear* forms have nothing between them.",
+        "An *inception module* of these tables is that of the papers: a norm and an activation after every convolution"
+        " of a tower. The *linear* forms have nothing between them.",
     ]
     for folder, about in _published(results):
         environments = about.get("training_environments", [])
