@@ -113,7 +113,7 @@ def _decided(
     decisions = raced.decisions
     if (
         running.any()
-    ):  # what there is between looks, at the level of the look to come (the same for all that run), and no verdict
+    ):  # the state between looks, at the level of the next look (the same for all running variants), without a verdict
         look = st.LOOKS[int(raced.looks[running][0])]
         now = st.decide(differences[:, : look.seeds], None, look.alpha, grid=measured.grid)
         shown = [f.name for f in dataclasses.fields(st.Decisions) if f.name not in ("verdict", "at_least_margin")]
@@ -196,7 +196,7 @@ def _earlier(measured: Measurements, k: int, n: int) -> list[int]:
 
 
 def _advice(n: int, more: st.MoreSeeds | None) -> str:
-    """Which run keeps its error rate: one whose looks are planned, or one on seeds that nobody has looked at."""
+    """The run that keeps its error rate: one with planned looks, or one on seeds that were not looked at."""
     if n < st.FEWEST_PAIRS:
         return "run it with --seeds auto"
     if more is None or more.median is None:
@@ -229,7 +229,7 @@ def _at_chance(measured: Measurements, k: int, decisions: st.Decisions, read: ND
 
 
 def _notes(measured: Measurements, k: int, read: NDArray[np.bool_]) -> list[str]:
-    """What the numbers hide: pairs with a diverged trial, pairs that are missing."""
+    """Notes on pairs with a diverged trial and on missing pairs."""
     notes = []
     index, reference = measured.compared[k], measured.against[k]
     both, chance = measured.differences[k][read], measured.differences_at_chance[k][read]

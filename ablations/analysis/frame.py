@@ -1,6 +1,4 @@
-"""The frame of records: one row for each study, variant and trial, on which all statistics, tables and figures
-stand.
-"""
+"""The frame of records: one row for each study, variant and trial; the input of all statistics, tables and figures."""
 
 from __future__ import annotations
 
@@ -115,8 +113,7 @@ def _setup(trial: Mapping[str, Any], setup: Mapping[str, Any]) -> dict[str, Any]
 def plan_frame(store: Store, plan: StoredPlan, *, widths: bool = False) -> pd.DataFrame:
     """Return the rows of one plan, in the order of its variants and seeds.
 
-    With `widths` also those of baselines at other widths, which are trained to hold variants against and are no
-    variants themselves.
+    With `widths`, also the rows of baselines at other widths: they are trained for comparison and are not variants.
     """
     import pandas as pd
 

@@ -1,4 +1,5 @@
-"""Every look counts: at which numbers of pairs a comparison was read, kept in the store and told beside its verdict.
+"""Every look counts: the numbers of pairs at which a comparison was read are kept in the store and shown beside its
+verdict.
 
 A fixed run that is extended after it was read has several chances to err. The store therefore remembers each reading of
 a comparison (the trials of a variant and its baseline, whatever study they belong to), and a later verdict from more
@@ -25,7 +26,7 @@ FEWEST_PAIRS = 3  # below, no verdict is read
 
 
 def looks_by_variant(store: Store, plan: StoredPlan, references: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """Return the looks that the store remembers at each variant's comparison: `pairs`, `mode` and `margin` of each."""
+    """Return the stored looks at each variant's comparison: `pairs`, `mode` and `margin` of each."""
     pairs = _pairs(plan, references)
     found: dict[str, list[dict[str, Any]]] = {variant: [] for variant in pairs}
     for look in store.measurements(KIND):
@@ -36,7 +37,7 @@ def looks_by_variant(store: Store, plan: StoredPlan, references: Mapping[str, st
 
 
 def record_looks(store: Store, plan: StoredPlan, references: Mapping[str, str], comparison: pd.DataFrame) -> None:
-    """Let the store remember that the verdicts of a comparison were read."""
+    """Store that the verdicts of a comparison were read."""
     pairs, mode = _pairs(plan, references), plan.description.seeds_mode
     for row in comparison.to_dict("records"):
         variant, n = str(row["variant"]), int(row["n"])

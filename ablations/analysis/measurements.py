@@ -1,4 +1,4 @@
-"""From a frame of records to arrays of variants × seeds, with nothing dropped in silence.
+"""From a frame of records to arrays of variants × seeds; nothing is dropped silently.
 
 Effects are those among completed pairs. A diverged trial has no accuracy there; it counts in the success rate, and at
 chance accuracy (1 / number of classes) in the second line of the effect. A failed or missing trial drops its pair. All
@@ -32,9 +32,8 @@ class Measurements:
     """One comparison as arrays of shape (variants, seeds), each baseline before what is compared with it.
 
     `accuracy` is the test accuracy of completed trials, `at_chance` the same with diverged ones at chance; NaN where
-    there is none. `ended` is true for trials that need not be waited for. `rows` holds the frame's row of each trial in
-    the frame. `margin` is δ, a fraction. `references` gives for each variant the index of its baseline; a baseline has
-    its own.
+    there is none. `ended` is true for trials that are final. `rows` holds the frame's row of each trial in the frame.
+    `margin` is δ, a fraction. `references` gives for each variant the index of its baseline; a baseline has its own.
     """
 
     variants: tuple[str, ...]
@@ -75,7 +74,7 @@ class Measurements:
 
     @property
     def ended_pairs(self) -> NDArray[np.bool_]:
-        """Which pairs of the K comparisons need no more waiting for, (K, seeds)."""
+        """Which pairs of the K comparisons have ended, (K, seeds)."""
         return np.asarray(self.ended[self.compared] & self.ended[self.against])
 
     def count(self, variant: str, status: str) -> int:

@@ -40,8 +40,8 @@ class Step:
     """What to do after the trials so far: the number of seeds that each variant, the baseline included, is to have,
     with the reason.
 
-    `is_finished` says that all of them have that many and none goes on. `saving` assumes that nobody goes on after this
-    step.
+    `is_finished` is true when all of them have that many and none goes on. `saving` assumes that no variant goes on
+    after this step.
     """
 
     num_seeds: dict[str, int]

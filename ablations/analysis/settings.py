@@ -54,7 +54,7 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class SettingsComparison:
-    """What came out of a study in several settings, as frames; accuracies and differences are fractions.
+    """The results of a study in several settings, as frames; accuracies and differences are fractions.
 
     `effects` has one row per variant and setting; `answers` one per variant, with its sentence and, where settings are
     exchangeable, the pooled effect; `trends` one per variant and budget; `decisions` one per budget.
@@ -293,7 +293,7 @@ def _sentence(
 def _reversal(
     settings: Sequence[Setting], fields: Sequence[Field], verdict: NDArray[np.int8], exists: NDArray[np.bool_]
 ) -> str:
-    """Name the one value at which the sign is another than everywhere else; where there is none, the settings."""
+    """Name the one value at which the sign differs from all others; if there is none, name the settings."""
     helps, hurts = (verdict == HELPS) & exists, (verdict == HURTS) & exists
     for field in fields:
         level = np.asarray(field.level)

@@ -16,13 +16,13 @@ from xception.train.execution import QUICK
 __all__ = ["Backend", "check_backend", "default_device", "is_distributed", "open_backend"]
 
 MOST_THREADS, MOST_WORKERS = 256, 10_000
-SEED_BATCH = 8  # seeds at a time on a GPU; what does not fit is halved
+SEED_BATCH = 8  # seeds at a time on a GPU; a batch that does not fit is halved
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Where trials run: the executor, the device that a trial sees, the device of this process, and the trials at a
-    time as far as known; `close` ends what waits elsewhere.
+    """Where trials run: the executor, the device that a trial sees, the device of this process, and the number of
+    trials at a time, if known. `close` ends processes that wait elsewhere.
     """
 
     executor: Executor
@@ -33,11 +33,11 @@ class Backend:
 
 
 def open_backend(options: BackendOptions, *, in_process: bool = False) -> Backend:
-    """Return the backend that was asked for, connected where it is elsewhere; `in_process` trains one trial at a time
-    in this process, unless an option needs worker processes.
+    """Return the requested backend, connected to its cluster if it has one; `in_process` trains one trial at a time in
+    this process, unless an option needs worker processes.
 
     Raises:
-        ValueError: an option does not fit, or what it names is not there.
+        ValueError: an option does not fit, or what it names does not exist.
     """
     check_backend(options)
     if is_distributed():
@@ -76,7 +76,7 @@ def _on_ray(options: BackendOptions) -> Backend:
         gpus_per_trial=0.0 if not wants_gpu else options.gpus_per_trial or 1.0,
         num_workers=options.workers,
     )
-    # On its node a trial sees only the devices that it was given, so that it is always the first.
+    # On its node a trial sees only its own devices, so its device is always the first.
     return Backend(
         executor=executor,
         device="cuda:0" if wants_gpu else "cpu",
@@ -98,7 +98,7 @@ def is_distributed() -> bool:
 
 
 def default_device(device: str) -> str:
-    """Return `cpu` or `cuda:N` of this machine for what was asked.
+    """Return the requested device of this machine as `cpu` or `cuda:N`.
 
     Raises:
         ValueError: the name is unknown or the device is not there.

@@ -26,7 +26,7 @@ _LOOK_SECONDS = 0.5
 
 
 class Claims:
-    """The claims of this driver on a store; used in a `with`, which gives all of them up at its end."""
+    """The claims of this driver on a store; used in a `with`, which releases all of them at its end."""
 
     def __init__(self, store: Store, lease_seconds: float = LEASE_SECONDS) -> None:
         self.owner = f"{machine_name()}:{os.getpid()}:{start_time(os.getpid())}:{uuid.uuid4().hex[:8]}"
@@ -56,7 +56,7 @@ class Claims:
                 yield task
 
     def hold(self, name: str, waiting: Callable[[], None] = lambda: None) -> None:
-        """Claim a name for as long as this lives; where another driver has it, call `waiting` once and wait."""
+        """Claim a name while this object lives; if another driver has it, call `waiting` once and wait."""
         self._bury_the_dead()
         if self._claim(name):
             return
@@ -93,7 +93,7 @@ class Claims:
         return True
 
     def _claim_weights(self, task: Task) -> bool:
-        """Claim a network whose record is stored and whose file is nowhere."""
+        """Claim a network whose record is stored but whose file is missing."""
         if not lacks_weights(task, self._store) or not self._claim(weights_claim(task.key)):
             return False
         if lacks_weights(task, self._store):
@@ -119,7 +119,7 @@ class Claims:
                 continue
 
     def _look_for_lost(self) -> None:
-        """Find the claims that others hold now: a process that was stopped for long has lost them."""
+        """Find the claims that others hold now; a process that was stopped for long has lost its own."""
         held = set(self._held)
         owners = self._store.claim_owners(expired=True)
         self._lost = {name for name in held & set(self._held) if owners.get(name) != self.owner}

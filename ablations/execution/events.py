@@ -27,9 +27,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial has ended, in whichever way its record says; `elsewhere` where another driver on the same store trained
-    it.
-    """
+    """A trial has ended, as its record says; `elsewhere` is true if another driver on the same store trained it."""
 
     record: Record
     elsewhere: bool = False

@@ -20,12 +20,12 @@ __all__ = ["Executor", "SerialExecutor", "Upcoming"]
 class Executor(Protocol):
     """Runs tasks and yields events; closing the iterator stops what still runs.
 
-    A task is taken from the iterable only when there is room for it, so that the next one can depend on finished ones:
-    a search suggests it then, and drivers that share a study claim it then.
+    A task is taken from the iterable only when a worker is free, so the next task can depend on finished ones: a search
+    suggests it only then, and drivers that share a study claim it only then.
     """
 
     abilities: ClassVar[frozenset[str]]
-    """The options of `BackendOptions` that it honours, beside device and threads; the others are refused with it."""
+    """The options of `BackendOptions` that it honours besides device and threads; it refuses the others."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until every task has a `Finished`."""
@@ -70,11 +70,11 @@ class Upcoming:
         return next(iter(self.take_batch(1)), None)
 
     def take_batch(self, limit: int) -> tuple[Task, ...]:
-        """Return the next task and those right after it that can be trained with it as one, `limit` in all; nothing
-        where there is none.
+        """Return the next task and those right after it that can be trained with it as one, at most `limit` in all; an
+        empty list if there is none.
 
-        Tasks that were put back together come back together. A task that does not fit the batch is kept for the next
-        one.
+        Tasks that were queued again as one batch are returned as one batch. A task that does not fit the batch is kept
+        for the next one.
         """
         if self._lost:
             return self._lost.popleft()

@@ -1,4 +1,4 @@
-"""Where the files of trained networks are that other trials start from, those that another driver wrote included."""
+"""Locates the files of trained networks that other trials start from, including those that another driver wrote."""
 
 from __future__ import annotations
 

@@ -184,8 +184,8 @@ def _start_worker() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs, os.getpid()), daemon=True)
-    # Ctrl-C reaches the whole process group; only the parent handles it. A new process inherits the blocked signals
-    # from its first instruction.
+    # Ctrl-C reaches the whole process group, and only the parent handles it. A new process has the signals blocked from
+    # its first instruction.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()

@@ -73,7 +73,7 @@ class _Running:
 
 @dataclass
 class ProgressDisplay:
-    """Shows trials done, running and left, the time left, and the accuracy per variant; use it in a `with`.
+    """Shows finished, running and remaining trials, the time left, and the accuracy per variant; use it in a `with`.
 
     On a terminal it is redrawn in place; elsewhere each finished trial prints one line. A `log` gets every event.
     """

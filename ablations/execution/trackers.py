@@ -1,7 +1,7 @@
-"""Trackers: where the parameters, curves and final metrics of trials are written for other programs to show.
+"""Trackers write the parameters, curves and final metrics of trials for other programs to show.
 
-A tracker is one small class; `Trackers` hands it the events of a run. One that fails is given up with a line, and
-the trials go on: nothing that is measured depends on it.
+A tracker is one small class; `Trackers` hands it the events of a run. One that fails is dropped with a message, and the
+trials go on: no measurement depends on it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TrackedTrial:
 
 
 class Tracker(Protocol):
-    """What writes trials for another program; anything it raises ends it, and no trial."""
+    """Writes trials for another program. An exception that it raises ends the tracker, but no trial."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""A worker process: takes tasks from a pipe, carries them out and sends what happens, until it is told to stop."""
+"""A worker process: takes tasks from a pipe, carries them out and sends events, until it receives a stop message."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PULSE_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Alive:
-    """A worker's heartbeat: the trial has started, or its training makes steps."""
+    """A worker's heartbeat: its trial has started, or has made a step."""
 
     is_training: bool
 
@@ -68,7 +68,7 @@ class _Pulse:
 
 
 def work(pipe: Connection, parent: int) -> None:
-    """Take tasks from the pipe, carry them out and send events, until the parent says stop."""
+    """Take tasks from the pipe, carry them out and send events, until the parent sends a stop message."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
     pulse = _Pulse(pipe)

@@ -125,7 +125,9 @@ class OpenDatabase:
         return self.run(read)
 
     def _identity(self) -> tuple[int, int] | None:
-        """What tells an SQLite file from another under the same name; None for a server or where there is none."""
+        """The identity of an SQLite file, which distinguishes it from another of the same name; None for a server or a
+        missing file.
+        """
         if self.url.get_backend_name() != "sqlite" or self.url.database in (None, "", ":memory:"):
             return None
         try:
@@ -135,7 +137,7 @@ class OpenDatabase:
         return status.st_dev, status.st_ino
 
     def _require_same_file(self) -> None:
-        """Look whether the file is the one that was opened: SQLite would go on writing into a file that was removed."""
+        """Check that the file is still the one that was opened: SQLite would go on writing into a removed file."""
         if self._identity() != self._file:
             raise StoreError(f"--store: {self.name} was removed or replaced while it was in use; {_REMOVED}")
 

@@ -67,7 +67,7 @@ class Record:
 
 
 def chance_accuracy(num_classes: float) -> float:
-    """Return the accuracy of guessing, as which a diverged trial counts: 1 / number of classes."""
+    """Return the accuracy of guessing, 1 / number of classes, at which a diverged trial counts."""
     return 1 / num_classes
 
 

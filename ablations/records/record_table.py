@@ -86,7 +86,9 @@ class RecordTable(OpenDatabase):
 
     @cached_property
     def _put(self) -> sa.Executable:
-        """What writes a record unless a final one stands: made once, since making it takes longer than running it."""
+        """The statement that writes a record unless a final one exists; built once, since building it takes longer than
+        running it.
+        """
         insert = self.insert(schema.records)
         return insert.on_conflict_do_update(
             index_elements=[schema.records.c.key],

@@ -52,9 +52,7 @@ records = sa.Table(
     sa.Column("threads", sa.Integer),
     sa.Column("environment", sa.Text, nullable=False),
     sa.Column("created_at", sa.String(40), nullable=False),
-    sa.Column(
-        "digest", sa.String(64)
-    ),  # SHA-256 of the other columns: a bit that flipped on disk is not taken for a result
+    sa.Column("digest", sa.String(64)),  # SHA-256 of the other columns, so that a flipped bit on disk is detected
     sa.Column("predictions", sa.LargeBinary),
 )
 plans = sa.Table(

@@ -1,7 +1,7 @@
 """Records in a database: SQLite by default, PostgreSQL by URL; the only truth about what was trained.
 
-Records know no study: which trial serves which study stands in a table of its own. All tables begin with `xception_`,
-since the database may be Optuna's too.
+Records do not refer to studies: a separate table says which trials serve which study. All tables begin with
+`xception_`, since the database may be Optuna's too.
 """
 
 from __future__ import annotations

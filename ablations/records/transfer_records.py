@@ -26,7 +26,9 @@ _FORMAT = {"format": "records of xception-ablations", "version": 1}
 
 @dataclass(kw_only=True)
 class Copied:
-    """How many records came in, were there already with the same outcome, and were there with another, which stayed."""
+    """How many records were added, how many were there already with the same outcome, and how many with another, which
+    stayed.
+    """
 
     new: int = 0
     known: int = 0
@@ -150,6 +152,6 @@ def _put_records(records: Sequence[Record], store: Store, copied: Copied) -> Non
 
 
 def _outcome(record: Record) -> dict[str, Any]:
-    """What a record says of its trial, clocks and machines left out."""
+    """The outcome in a record, without clocks and machines."""
     left_out = ("train_seconds", "images_per_second", "created_at", "device", "threads", "environment")
     return {name: value for name, value in record.values().items() if name not in left_out}

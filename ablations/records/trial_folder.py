@@ -28,8 +28,8 @@ class TrialFolder:
         self._key = key
 
     def hold(self) -> AbstractContextManager[None]:
-        """Keep other processes out for as long as the block lasts; wait for one that is inside, whose death the system
-        sees.
+        """Keep other processes out of the folder during the block; wait for one that is inside. The lock ends with its
+        process.
 
         Raises:
             DataError: the folder cannot be written.

@@ -50,7 +50,7 @@ class AcrossPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class AcrossOutcome:
-    """What came of all settings: each one's outcome, the comparison, and the folder of the whole."""
+    """The results of all settings: each one's outcome, the comparison, and the folder of the whole."""
 
     outcomes: tuple[Outcome, ...]
     comparison: SettingsComparison
@@ -70,7 +70,7 @@ def plan_across(study: Study, options: Options, *, unasked: bool = False) -> Acr
     Everything that a setting needs is looked for here, before anything is trained.
 
     Raises:
-        ValueError: a setting cannot be planned, or there are too many and nobody said yes.
+        ValueError: a setting cannot be planned, or there are too many and `--yes` is not given.
     """
     settings = expand(study, options)
     if len(settings) > UNASKED_SETTINGS and not (options.yes or unasked):

@@ -1,4 +1,4 @@
-"""What results need is imported while the last trials train: after them it would be waited for."""
+"""Imports the libraries for results while the last trials train; afterwards the user would wait for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ImportsAhead:
         self.thread: threading.Thread | None = None
 
     def follow(self, event: Event) -> None:
-        """Take note of an event, and begin where it is time."""
+        """Note an event, and begin once all tasks have started."""
         if isinstance(event, Started):
             self._started.add(event.key)
             if self.thread is None and len(self._started) == self._num_tasks:

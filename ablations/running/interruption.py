@@ -75,13 +75,13 @@ def as_typed(words: Sequence[str]) -> str:
 
 
 def _tell(text: str) -> None:
-    """Write to standard error, past whatever is buffered; a stream that is closed leaves nobody to tell."""
+    """Write to standard error directly, bypassing its buffer; ignore a stream that is closed."""
     with suppress(OSError):
         os.write(2, text.encode(errors="replace"))
 
 
 def _flush() -> None:
-    """Write out what is buffered; where a stream is closed, Python would fail with it at exit and change the status."""
+    """Flush both streams; on a closed stream Python would fail at exit and change the status."""
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:  # so where Python was started without it
@@ -91,7 +91,7 @@ def _flush() -> None:
 
 
 def _say_no_more() -> None:
-    """Nobody reads what is said any more (`| head`): there is nothing left to say, at exit either."""
+    """Discard further output once its reader is gone (`| head`), at exit too."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for number in (1, 2):
         os.dup2(nowhere, number)

@@ -1,4 +1,4 @@
-"""What this machine's CPU means for a run's precision, as lines before the first trial.
+"""Notices, before the first trial, about what this machine's CPU means for the run's precision.
 
 Torch is not asked, as importing it would delay the first trial.
 """
@@ -18,9 +18,9 @@ _FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # x86's two and Arm's, as Linux ca
 
 
 def machine_notices(plan: StudyPlan) -> list[str]:
-    """Return what to say about the precision of a plan's trials where they train on this machine's CPU.
+    """Return the notices about the precision of a plan's trials if they train on this machine's CPU.
 
-    That the CPU has bfloat16 is said once: before the first run in an output folder.
+    The notice that the CPU has bfloat16 is printed only before the first run in an output folder.
     """
     options = plan.options
     if options.executor != "local" or is_distributed() or default_device(options.device) != "cpu":

@@ -1,7 +1,7 @@
 """The one service that runs a study: plan → train what is missing → measure costs → write results.
 
-The command line, `ablations.run`, the confirmation of a search's winners and tuning all go through it; what trains a
-space whole uses its first half.
+The command line, `ablations.run`, the confirmation of a search's winners and tuning all go through it; training a space
+whole uses its first half.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Train what a plan needs and the store does not have; every record is written as it comes."""
+"""Train the trials of a plan that the store lacks; every record is written as soon as it is there."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def train(context: Context, *, after_look: Callable[[StoredPlan], None] = lambda
 
 
 def keys_without_network(options: Options, store: Store, statuses: Mapping[str, str]) -> set[str]:
-    """Return the keys of complete trials whose network `--keep-weights` asks for and nobody has.
+    """Return the keys of complete trials whose network `--keep-weights` asks for and no run has kept.
 
     A network that another run on the store kept elsewhere is copied to where this run keeps its own.
     """

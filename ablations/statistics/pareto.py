@@ -1,4 +1,4 @@
-"""Which candidates no other beats: plain functions of points whose coordinates are to be made small."""
+"""Pareto fronts: functions of points whose coordinates are to be minimised."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def front(points: Sequence[Point]) -> list[int]:
     """Return the indices of the points that no other dominates, in order; of equal points all stay."""
     ranked = sorted(range(len(points)), key=lambda i: tuple(points[i]))
     kept: list[int] = []
-    for i in ranked:  # whoever dominates a point comes before it
+    for i in ranked:  # a point's dominators come before it
         if not any(dominates(points[k], points[i]) for k in kept):
             kept.append(i)
     return sorted(kept)

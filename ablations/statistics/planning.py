@@ -17,7 +17,7 @@ from scipy import special
 
 __all__ = ["FEASIBLE", "MoreSeeds", "difference_power", "equivalence_power", "more_seeds", "sd_limit", "seeds_needed"]
 
-FEASIBLE = 200  # seeds; nobody trains a comparison more often
+FEASIBLE = 200  # seeds; more are not feasible
 POWER = 0.8
 
 

@@ -84,7 +84,9 @@ def race(
             break
         within = np.arange(values.shape[-1]) < look.seeds
         read = np.where(taken[..., np.newaxis] & within, values, read)
-        new = decide(read, margin, look.alpha, grid=grid)  # who has stopped stays in the family, with what was read
+        new = decide(
+            read, margin, look.alpha, grid=grid
+        )  # a variant that has stopped stays in the family, with the data that were read
         decisions = _merged(taken, new, decisions)
         state = np.where(taken & (new.verdict != INCONCLUSIVE), SETTLED, state).astype(np.int8)
         looks = looks + taken

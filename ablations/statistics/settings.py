@@ -87,8 +87,8 @@ def contrasts(fields: Sequence[Field], present: ArrayLike | None = None) -> Cont
 
     A numeric field has its slope over the logarithm and, with three values or more, its curvature. Any other field has
     one value against the mean of the others, for each value (one contrast for two values). A contrast is averaged over
-    the other fields, and over those of their combinations alone that are present at every value. `present` (S,) tells
-    the settings in which the variant exists; without it, all.
+    the other fields, and over those of their combinations alone that are present at every value. `present` (S,) marks
+    the settings in which the variant exists; by default it exists in all.
     """
     size = len(fields[0].level) if fields else 0
     there = np.ones(size, dtype=np.bool_) if present is None else np.asarray(present, dtype=np.bool_)
@@ -166,7 +166,7 @@ def sentences(verdict: ArrayLike, exists: ArrayLike, on: ArrayLike) -> NDArray[n
     """Return the index into SENTENCES for each variant, shape (..., K).
 
     `verdict` (..., K, S) indexes VERDICTS and is read off intervals that hold together over variants × settings;
-    `exists` (..., K, S) tells the settings in which a variant exists; `on` (..., K, F) is that of `depends`.
+    `exists` (..., K, S) marks the settings in which a variant exists; `on` (..., K, F) is that of `depends`.
 
     - *holds*: the same verdict, and not *inconclusive*, in every setting;
     - *reverses*: *helps* in one setting and *hurts* in another;
