@@ -1,4 +1,6 @@
-"""The documentation says what is so: generated pages, links, excerpts of published outputs, and blocks that all run."""
+"""The documentation is true: generated pages are current, links work, excerpts match published outputs, and all code
+blocks run.
+"""
 
 from __future__ import annotations
 

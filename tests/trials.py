@@ -1,4 +1,4 @@
-"""Trials that take a fraction of a second, for tests of whatever carries them about."""
+"""Trials that take a fraction of a second, for tests of executors and stores."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from xception.base.fields import format_value
 
 __all__ = ["NUM_SEEDS", "UNASKED_SETTINGS", "AcrossSetting", "across_texts", "expand"]
 
-NUM_SEEDS = 5  # pairs per setting, unless the user says otherwise
-UNASKED_SETTINGS = 50  # more are run only where the user says yes
+NUM_SEEDS = 5  # pairs per setting by default
+UNASKED_SETTINGS = 50  # more run only with --yes
 _OPTIONS = ("dataset", "preset")
 _LONGEST_NAME = 100
 

@@ -1,4 +1,4 @@
-"""The design that variants change: the scale's network and recipe, brought to the data and to what the user set."""
+"""The design that variants change: the scale's network and recipe, adapted to the data and to the user's overrides."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _SMALL_IMAGES = 64
 
 
 def base_design(options: Options, overrides: Overrides, scale: Scale, source: Source, *, explicit: bool) -> Design:
-    """Return the design that variants change; with `explicit` it names the number of training images even where that
-    is all.
+    """Return the design that variants change; with `explicit` it names the number of training images even if that is
+    all of them.
 
     Raises:
         ValueError: an option, or a value that was set, does not fit the data or the network.
@@ -63,7 +63,7 @@ def image_size_of(options: Options, overrides: Overrides, scale: Scale, source: 
 
 
 def with_data_overrides(overrides: Overrides, source: Source) -> Source:
-    """Return the data set as it is read under what the user set of its pixels and its validation split.
+    """Return the data set as read with the user's overrides of its pixels and its validation split.
 
     Raises:
         ValueError: a validation split is asked for that is not there.

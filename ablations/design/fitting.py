@@ -1,4 +1,5 @@
-"""Which variants of a study can exist on a network, why the others cannot, and what they are compared with then.
+"""Which variants of a study can exist on a network, why the others cannot, and what the remaining ones are compared
+with.
 
 A variant that cannot exist is left out and named with the reason. A baseline that cannot exist is replaced by the
 network's own choice, and the question says so. A study with nothing left to compare is refused.
@@ -110,7 +111,7 @@ def _with_group_baselines(study: Study, kept: list[Variant], left_out: dict[str,
 
 
 def _reason(variant: Variant, base: Design, error: ValueError) -> str:
-    """Why a variant cannot exist: a field that the network lacks, or what its config answered."""
+    """Why a variant cannot exist: a field that the network lacks, or the error of its config."""
     for path in variant.changes:
         above, _, name = path.rpartition(".")
         try:

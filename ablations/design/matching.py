@@ -1,8 +1,8 @@
 """Variants of the baseline's size: the width at which parameters or MACs agree, or what to train where none does.
 
-Widths are whole channels, so a ratio of exactly one is luck; within 2 % counts as matched and the mismatch is always
-told. A variant that no width brings that close is held against the baseline's own accuracy over MACs, trained at widths
-around the variant's size (`ablations.statistics.vertical_distance`).
+Widths are whole channels, so a ratio of exactly one is luck; within 2 % counts as matched, and the mismatch is always
+reported. A variant that no width brings that close is compared with the baseline's own accuracy over MACs, trained at
+widths around the variant's size (`ablations.statistics.vertical_distance`).
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def find_width(at: SizeAt, target: int, *, start: float = 1.0) -> Width:
         value = at(width_multiplier)
         if value is not None:
             tried[width_multiplier] = value
-        return value is None or value < target  # what cannot be built is too narrow
+        return value is None or value < target  # a network that cannot be built is too narrow
 
     below(start)
     low, high = NARROWEST, WIDEST

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["RESERVED", "check_folder_name", "check_variant_name"]
 
-# What else stands in an output folder, beside the folders of runs.
+# The other entries of an output folder, beside the folders of runs.
 RESERVED = frozenset(
     {
         "records.db",
@@ -36,7 +36,7 @@ def check_folder_name(name: str, option: str) -> None:
     shown = f"{name[:60]!r}{'…' if len(name) > 60 else ''}"
     if name.lower() in RESERVED:
         raise ValueError(f"{option}: {shown} is not allowed; any name but {', '.join(sorted(RESERVED))}")
-    # No byte of ours may be left over for `.NAME.random` beside it, and no name may end in a dot.
+    # `.NAME.random` must fit beside it, and no name may end in a dot.
     if not _FOLDER_NAME.fullmatch(name) or name.endswith(".") or len(name.encode(errors="replace")) > _MOST_BYTES:
         raise ValueError(
             f"{option}: {shown} is not allowed; a letter or digit, then letters, digits and _ - . @ + = , up to"

@@ -1,5 +1,5 @@
-"""What a user can ask of a run. Each option stands here once; the command lines, `ablations.run` and the command that a
-plan remembers are derived from these classes.
+"""The options of a run. Each option stands here once; the command lines, `ablations.run` and the command that a plan
+remembers are derived from these classes.
 
 To add an option, add a field with a default and a docstring to the class it belongs to. A field `train_size: int | None
 = None` then is the argument `--train-size N` with the docstring as its help, a keyword of `ablations.run`, and part of

@@ -1,4 +1,4 @@
-"""What a user sets of a design's fields, checked against the options and the study beside it."""
+"""The fields of a design that a user sets, checked against the other options and the study."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class Overrides:
         return {p.removeprefix(f"{part}."): value for p, value in self._values.items() if p.startswith(f"{part}.")}
 
     def model(self, model: ModelConfig) -> ModelConfig:
-        """Return a network with what was set of it."""
+        """Return a network with the user's overrides."""
         return cast(ModelConfig, self._applied(cast(Config, model), "model"))
 
     def recipe(self, recipe: Recipe) -> Recipe:
-        """Return a recipe with what was set of it."""
+        """Return a recipe with the user's overrides."""
         return self._applied(recipe, "recipe")
 
     def _applied(self, config: C, part: str) -> C:

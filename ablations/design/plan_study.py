@@ -27,7 +27,7 @@ __all__ = ["DataSets", "design_study", "plan_study"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataSets:
-    """Where a plan gets its data from: replaced where a catalogue is listed without looking at any."""
+    """Where a plan gets its data from; replaced to list the catalogue without reading any data."""
 
     find: Callable[[str, Path | None], Source]
     select_classes: Callable[[Source, Sequence[int]], Source]
@@ -35,12 +35,13 @@ class DataSets:
 
 
 def plan_study(study: Study, options: Options) -> StudyPlan:
-    """Plan a study on the data that the options name, or on what is found where they name none.
+    """Plan a study on the data that the options name, or on the default data if they name none.
 
     Raises:
         ValueError: an option, the data or a variant does not fit; the message names it.
     """
-    # Wrong names are told before any data is read. The version is named, so that the stored command keeps its meaning.
+    # Wrong names are reported before any data is read. The version is named so that the stored command keeps its
+    # meaning.
     scale = get_scale(options.scale_name)
     options = options.replace(scale=scale.name, set=canonical_texts(options), config=None)
     _check(study, options)
@@ -134,7 +135,7 @@ def _real_data(options: Options) -> DataSets:
     from xception.data.slices import select_classes
     from xception.data.summary import prepare
 
-    channels = Layout(channels=options.channels)  # what else is said of the layout concerns the data set of the run
+    channels = Layout(channels=options.channels)  # the other parts of the layout concern the data set of the run
     return DataSets(
         find=lambda name, data_dir: find(name, data_dir, channels),
         select_classes=select_classes,
@@ -154,13 +155,13 @@ def _halves(source: Source) -> tuple[range, range]:
 
 
 def _pretrained(designs: dict[str, Design], first: Design) -> dict[str, Design]:
-    """The designs, those that transfer with the design of the network that they begin with."""
+    """The designs; those that transfer also get the design of the network that they begin with."""
     return {name: d if d.recipe.transfer is None else d.replace(pretraining=first) for name, d in designs.items()}
 
 
 def _hash(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a pipe would wait
             raise OSError(errno.EINVAL, "not a file")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -170,7 +171,7 @@ def _hash(path: Path) -> str:
 
 def _check(study: Study, options: Options) -> None:
     for name, value, least, most in (
-        ("--seeds", options.seeds, 1, 10_000),  # those of tuning begin there
+        ("--seeds", options.seeds, 1, 10_000),  # seeds of tuning begin there
         ("--epochs", options.epochs, 1, 1_000_000),
         ("--train-size", options.train_size, 2, 10**12),
         ("--tune", options.tune, 0, 10_000),

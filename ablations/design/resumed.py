@@ -21,7 +21,7 @@ from xception.train.recipe import Continues, Stable
 
 __all__ = ["epoch_to_continue_from", "plan_resumed"]
 
-# What says which data there is; the rest of the design is the parent's.
+# The options that name the data; the rest of the design is the parent's.
 _DATA = ("dataset", "splits", "image_column", "label_column", "channels", "classes")
 _SAID = (*_DATA, "scale", "preset")
 _ALLOWED = {
@@ -31,7 +31,7 @@ _ALLOWED = {
 
 
 def epoch_to_continue_from(trial: Trial) -> int | None:
-    """Return the epoch after which a longer training can go on from a trial; None where none can."""
+    """Return the epoch after which a longer training can continue a trial; None if none can."""
     schedule, epochs = trial.recipe.schedule, trial.recipe.epochs
     if not isinstance(schedule, Stable) or trial.recipe.transfer is not None:
         return None
@@ -98,7 +98,7 @@ def _epoch(parent: Trial, key: str) -> int:
 
 
 def _said(command: str) -> dict[str, Any]:
-    """What the command of a run says of data, scale and preset."""
+    """The data, scale and preset in the command of a run."""
     words: Sequence[str] = shlex.split(command)
     found: dict[str, Any] = {}
     for name in _SAID:

@@ -53,7 +53,7 @@ def setup_facts(
 
 
 def setup_sentence(setup: Mapping[str, Any]) -> str:
-    """Return the setup in one line; nothing where a store knows none."""
+    """Return the setup in one line; empty if the store has none."""
     if not setup:
         return ""
     s = setup

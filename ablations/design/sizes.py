@@ -1,4 +1,4 @@
-"""A study's designs brought to equal size, and the baseline at several widths for those that no width brings there."""
+"""A study's designs matched in size, and the baseline at several widths for variants that no width matches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sizes:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A baseline at other widths, by title, and the unmatched variants that are held against its accuracy over MACs."""
+    """A baseline at other widths, by title, and the unmatched variants compared with its accuracy over MACs."""
 
     baseline: str
     widths: dict[str, Design]
@@ -91,7 +91,7 @@ def _curve(baseline: str, design: Design, variants: Mapping[str, Design]) -> Cur
     try:
         found = baseline_widths(_ours(design), macs, input_size=pixels)
     except ValueError:
-        return None  # the baseline cannot be built on both sides: the mismatch alone is told
+        return None  # the baseline cannot be built on both sides: only the mismatch is reported
     widths = {
         f"{baseline} at width {config.width_multiplier:.3g}": design.replace(model=config)
         for config in found

@@ -103,7 +103,7 @@ class StudyPlan:
     def trials(self, seeds: Mapping[str, int] | None = None) -> dict[tuple[str, int], Trial]:
         """Return the trials by variant and seed; `seeds` gives the number of seeds per variant, all of them without it.
 
-        A baseline at other widths gets as many seeds as the variants that are held against it.
+        A baseline at other widths gets as many seeds as the variants that are compared with it.
         """
         if seeds is None:
             counts = dict.fromkeys([*self.designs, *self.widths], len(self.seeds))
@@ -159,7 +159,7 @@ class StudyPlan:
 
     @property
     def identity(self) -> str:
-        """What names the plan in a store: the study, the data, the overrides and all designs."""
+        """The plan's name in a store, from the study, the data, the overrides and all designs."""
         designs = [key_of(design) for design in (self.designs | self.widths).values()]
         designs += [key_of(recipe) for recipe in self.recipes.values()]
         identity = [self.study.name, self.source.fingerprint, self.scale.name, *self.options.overrides(), *designs]
@@ -168,7 +168,7 @@ class StudyPlan:
         return key_of(identity)
 
     def described(self) -> Description:
-        """Return what tables, figures and reports say of the run."""
+        """Return the description of the run for tables, figures and reports."""
         return Description(
             question=self.study.question,
             reference=self.study.reference,
@@ -220,9 +220,7 @@ class StudyPlan:
 
     @property
     def remarks(self) -> list[str]:
-        """What people should know before they read a result: sizes that could not be matched, and widths that serve
-        twice.
-        """
+        """Notes to read before a result: sizes that could not be matched, and widths that serve twice."""
         out = [f"{variant} is left out: {reason}" for variant, reason in self.left_out.items()]
         far = [
             f"{variant} cannot be brought closer than {100 * (1 + off):.0f} % of its baseline's"

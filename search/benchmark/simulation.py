@@ -51,10 +51,10 @@ class _MemoryStore(Store):
         return True
 
     def renew_claims(self, owner: str, seconds: float) -> None:
-        """Nobody else claims anything."""
+        """Do nothing: there is no other driver."""
 
     def release_claims(self, owner: str, key: str | None = None) -> None:
-        """Nobody else claims anything."""
+        """Do nothing: there is no other driver."""
 
     def claim_owners(self, *, expired: bool = False) -> dict[str, str]:
         return {}

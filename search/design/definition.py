@@ -61,9 +61,9 @@ class Definition(Config):
 
     `fixed` are fields with their values, `priors` dimensions with `VALUE:PROBABILITY`, both as they were written.
     `limits` are upper bounds on costs by name. `accuracy_at_most` is a validation accuracy that no candidate can
-    exceed: whoever is dominated even so is not trained. `warm_start` names a proxy by which the first candidates are
-    chosen from a random pool, `filter` a proxy or the predictor, by which candidates below the lower quarter of what
-    was trained so far are turned away.
+    exceed: candidates that would be dominated even at this accuracy are skipped. `warm_start` names a proxy by which
+    the first candidates are chosen from a random pool, `filter` a proxy or the predictor, by which candidates below the
+    lower quarter of what was trained so far are turned away.
     """
 
     space: str
@@ -171,7 +171,7 @@ class Definition(Config):
 
     @property
     def key(self) -> str:
-        """What names the search in a store."""
+        """The search's name in a store."""
         return key_of(self)
 
     @property
@@ -181,7 +181,7 @@ class Definition(Config):
 
     @property
     def signs(self) -> tuple[float, ...]:
-        """+1 for objectives to be made small, −1 for those to be made large."""
+        """+1 for objectives to be minimised, −1 for those to be maximised."""
         return tuple(-1.0 if name in MAXIMISED else 1.0 for name in self.objectives)
 
     @property

@@ -15,9 +15,9 @@ __all__ = ["only_driver"]
 
 @contextmanager
 def only_driver(store: Store, search: str) -> Iterator[Claims]:
-    """Keep other drivers out of a search, by its key; wait for one that is there, then go on where it ended.
+    """Keep other drivers out of a search, by its key; wait for a driver that is there, then go on where it ended.
 
-    The claims that are given have lost some where another driver took over since this process stood still.
+    If another driver took over while this process was stopped, the given claims have lost some.
     """
 
     def waiting() -> None:

@@ -1,9 +1,9 @@
 """A search as Optuna sees it: a study in memory, made from the ledger and made again from it whenever it is lost.
 
-Optuna samples and prunes; what it is asked and told is in the ledger. The sampler of a suggestion is made from the
+Optuna samples and prunes; the ledger has all that goes in and out of it. The sampler of a suggestion is made from the
 search's seed and the suggestion's number, and what samplers keep between suggestions (generations, parents, rungs) is
-kept with the ledger's rows. CMA-ES keeps itself pickled there: of it nothing is kept, and its suggestions are asked for
-again.
+kept with the ledger's rows. CMA-ES would keep itself pickled there: nothing of it is kept, and its suggestions are
+asked for again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Asked:
 
 
 class _Storage(InMemoryStorage):
-    """Optuna's storage in memory, in which a suggestion can be changed before it is told."""
+    """Optuna's storage in memory, in which a suggestion can be changed before its result is added."""
 
     def replace_params(self, number: int, params: Values, distributions: dict[str, BaseDistribution]) -> None:
         """Give a running trial other values."""
@@ -114,24 +114,24 @@ class Index:
         self._rows[number] = replace(self._rows[number], params=values)
 
     def constrain(self, number: int, excess: dict[str, float]) -> None:
-        """Say by how much a suggestion exceeds each limit, as a fraction; negative within it."""
+        """Set by how much a suggestion exceeds each limit, as a fraction; negative within it."""
         for name, value in excess.items():
             self._storage.set_trial_system_attr(number, _CONSTRAINT + name, value)
 
     def is_pruned(self, number: int, step: int, value: float) -> bool:
-        """Take in a value on the way and return whether the pruner would stop here."""
+        """Add an intermediate value and return whether the pruner would stop here."""
         self._storage.set_trial_intermediate_value(number, step, value)
         return bool(self.study.pruner.prune(self.study, self._storage.get_trial(number)))
 
     def tell(self, row: Row) -> dict[str, Any]:
-        """Take in what came of a suggestion; return what is kept of the sampler with it."""
+        """Add the result of a suggestion; return what the sampler keeps with it."""
         self._rows[row.number] = row
         state, values = self._outcome(row)
         self.study.tell(row.number, values, state)
         return {k: v for k, v in self._attributes(row.number).items() if "relative_params" not in k}
 
     def is_told(self, number: int) -> bool:
-        """Whether what came of a suggestion was told."""
+        """Whether the result of a suggestion was added."""
         return self._storage.get_trial(number).state.is_finished()
 
     def worst(self, known: Sequence[float | None]) -> tuple[float, ...]:
@@ -169,7 +169,7 @@ class Index:
         state, values = (TrialState.RUNNING, None) if row.state == "asked" else self._outcome(row)
         attributes = row.trial_attributes | {_CONSTRAINT + name: value for name, value in row.excess.items()}
         if state == TrialState.PRUNED and row.steps:
-            values = [row.steps[-1][1]]  # as Optuna does where a trial is told to be pruned
+            values = [row.steps[-1][1]]  # as Optuna does when a trial is pruned
         distributions = {name: self._distributions[name] for name in row.params}
         self.study.add_trial(
             optuna.trial.create_trial(

@@ -1,4 +1,4 @@
-"""What a search suggested and what came of it, in tables of the store: all that is needed to continue it.
+"""The suggestions of a search and their results, in tables of the store: all that is needed to continue it.
 
 Records say what trainings gave; the ledger says which of them a search asked for, in which order. Nothing is pickled:
 what a sampler keeps between trials is kept as JSON.
@@ -53,7 +53,7 @@ _trials = sa.Table(
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One suggestion and what came of it.
+    """One suggestion and its result.
 
     `model` is the network's canonical JSON, `keys` the trials that were needed, `values` the objectives (None for what
     is not known), `costs` everything known of its cost, `excess` by how much each limit is exceeded (as a fraction,
@@ -71,9 +71,9 @@ class Row:
     excess: dict[str, float] = field(default_factory=dict)
     proxies: dict[str, float] = field(default_factory=dict)
     steps: tuple[tuple[int, float], ...] = ()
-    told: tuple[float, ...] = ()  # what the sampler was told where that is not `values`
+    told: tuple[float, ...] = ()  # the values given to the sampler if they are not `values`
     origin: Origin = "sampler"
-    changes: int = 0  # dimensions that differ from what the sampler asked for, as that was known or beyond a limit
+    changes: int = 0  # dimensions that differ from the sampler's suggestion, which was known or beyond a limit
     trainings: float = 0.0  # spent, in whole ones
     trial_attributes: dict[str, Any] = field(default_factory=dict)
     search_attributes: dict[str, Any] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class Ledger:
         return rows
 
     def times(self) -> dict[int, tuple[datetime, datetime | None]]:
-        """Return when each suggestion was asked for, and when it was told what came of it, by number."""
+        """Return when each suggestion was asked for, and when its result was written, by number."""
         columns = sa.select(_trials.c.number, _trials.c.asked_at, _trials.c.told_at)
         found = self._store.rows(columns.where(_trials.c.search == self.search))
         return {
@@ -165,7 +165,7 @@ class Ledger:
         return self._store.write(write)
 
     def finish(self, row: Row) -> None:
-        """Write what came of a suggestion, or that it goes on."""
+        """Write the result of a suggestion, or that it goes on."""
         place = (_trials.c.search == self.search) & (_trials.c.number == row.number)
         told = None if row.state == "asked" else _now()
         statement = sa.update(_trials).where(place).values(**_content(row), told_at=told)

@@ -1,10 +1,11 @@
-"""The search itself: ask, run the same trial that an ablation would, tell. One process asks, tells and writes.
+"""The search itself: ask, run the same trial that an ablation would, tell. One process asks for suggestions, reports
+results and writes.
 
-A suggestion becomes a new network within the limits that are counted (`search.engine.repair`), and is then held against
-what is known without training: measured costs, dominance, a proxy, the predictor. Only what is left is trained. Every
-step is written before the next, so that a search that was killed goes on where it was; with one worker the suggestions
-that follow are those that would have followed anyway. Several drivers may share a search: each takes in what the others
-suggested before it asks.
+A suggestion becomes a new network within the limits that are counted (`search.engine.repair`). It is then checked by
+all that is known without training: measured costs, dominance, a proxy, the predictor. Only the remaining candidates are
+trained. Every step is written before the next, so that a search that was killed goes on where it was; with one worker
+the suggestions that follow are those that would have followed anyway. Several drivers may share a search: each takes in
+what the others suggested before it asks.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ class Search(Suggestions):
                     self._ready.append((trial, stage.keep_at))
 
     def _ends(self, candidate: Running, stage: Stage) -> bool:
-        """Whether a candidate ends with the stage that is complete; if so, that is told and written."""
+        """Whether a candidate ends with the stage that is complete; if so, its result is reported and written."""
         records = [candidate.records[trial.key] for trial in stage.trials]
         broken = next((r for r in records if r.status == "failed"), None)
         if broken is not None:

@@ -28,7 +28,7 @@ def trial_seed(seed: int, number: int) -> int:
 
 
 def check_sampler(definition: Definition, space: Space) -> None:
-    """Hold the sampler against the space.
+    """Check the sampler against the space.
 
     Raises:
         ValueError: it cannot search this space.

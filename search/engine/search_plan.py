@@ -50,7 +50,7 @@ class SearchPlan:
 
     @property
     def name(self) -> str:
-        """The space and what is not as usual, as the name of a folder."""
+        """The space and all that differs from the defaults, as the name of a folder."""
         asked, usual = self.definition, {f.name: f.default for f in dataclasses.fields(Definition)}
         parts = [asked.space]
         parts += [f"{name}-{value}" for name, value in asked.fixed]

@@ -1,6 +1,7 @@
-"""Suggestions before they are trained: asked for, made new networks within the limits, held against what is known.
+"""Suggestions before they are trained: asked for, turned into new networks within the limits, and filtered by what is
+known.
 
-Measured costs, dominance, a proxy and the predictor turn candidates away; only what is left is trained
+Measured costs, dominance, a proxy and the predictor reject candidates; only the rest are trained
 (`search.engine.optimize`).
 """
 
@@ -83,7 +84,7 @@ class Suggestions(ABC):
 
     @property
     def states(self) -> Counter[str]:
-        """How many suggestions came to what."""
+        """The number of suggestions by outcome."""
         return Counter(row.state for row in self.rows)
 
     @property
@@ -253,7 +254,7 @@ class Suggestions(ABC):
         return float(self._predictor[1].predict([(row.params, row.costs)])[0][0])
 
     def _settle(self, row: Row, state: State) -> None:
-        """Write a suggestion that needs no training; it is told in a way that its sampler learns from.
+        """Write a suggestion that needs no training, with a result that its sampler can learn from.
 
         A population is made of complete trials: what is beyond a limit is one of them, with its excess as the
         constraint, by which Optuna ranks it below all that keep the limits.

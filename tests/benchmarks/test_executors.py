@@ -1,6 +1,4 @@
-"""The simulation of a cluster, on times that are given: what is lost is told by cause, and the planner's order loses
-least.
-"""
+"""The simulation of a cluster with given times: losses are reported by cause, and the planner's order loses least."""
 
 from __future__ import annotations
 

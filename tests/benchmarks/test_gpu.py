@@ -1,4 +1,4 @@
-"""What is held against what on a GPU, and what is said without one."""
+"""What is compared on a GPU, and the output without one."""
 
 from __future__ import annotations
 

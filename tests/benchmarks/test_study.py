@@ -1,4 +1,4 @@
-"""What a study takes besides its training is told apart: in `fit`, waiting for the last trial, and beyond."""
+"""The time of a study besides training, by part: in `fit`, waiting for the last trial, and after it."""
 
 from __future__ import annotations
 

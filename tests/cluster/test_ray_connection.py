@@ -1,4 +1,4 @@
-"""Connecting to Ray, with Ray itself left out: what is tried again and what is told."""
+"""Connecting to Ray, with Ray itself left out: which errors are retried and which are reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every executor keeps: one outcome for each task, in order within it, and the bits of the serial executor."""
+"""The contract of every executor: one outcome per task, its events in order, and the bits of the serial executor."""
 
 from __future__ import annotations
 

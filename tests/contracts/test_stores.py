@@ -1,4 +1,4 @@
-"""What both databases keep: final records for good, plans, measurements and claims, whoever writes at the same time."""
+"""What both databases keep under concurrent writers: final records for good, plans, measurements and claims."""
 
 from __future__ import annotations
 

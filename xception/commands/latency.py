@@ -174,7 +174,7 @@ def _peak(measured: Measurement, subject: Subject) -> int | None:
     try:
         return measure_memory(model, subject.input_shape, measured.protocol, device=measured.device).peak_bytes
     except DoesNotFitError:
-        return None  # room enough for the timing, and no longer
+        return None  # it fitted while it was timed, but no longer does
 
 
 def _latency_table(rows: list[dict[str, Any]]) -> str:

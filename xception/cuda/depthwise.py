@@ -1,7 +1,7 @@
 """One depthwise convolution with a choice of backends, as an operator that PyTorch differentiates, traces and records.
 
 `cudnn` is cuDNN's, `native` PyTorch's own kernels for CUDA, and the `triton` ones are ours at several tile sizes. Which
-is quickest differs by shape in both directions, so it is measured (`xception.train.depthwise_choice`).
+one is fastest depends on the shape, so it is measured (`xception.train.depthwise_choice`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BACKENDS = ("cudnn", "native", *TILES)
 
 
 def available() -> tuple[str, ...]:
-    """Return the backends that can be used here: ours where Triton is installed."""
+    """Return the available backends; ours need Triton."""
     return BACKENDS if importlib.util.find_spec("triton") is not None else ("cudnn", "native")
 
 
@@ -127,7 +127,7 @@ _depthwise.register_autograd(_differentiate, setup_context=_keep)
 
 @contextlib.contextmanager
 def _cudnn(wanted: bool) -> Iterator[None]:
-    """Let PyTorch use cuDNN, or not, whatever its rule of thumb is."""
+    """Force PyTorch to use cuDNN or not to, whatever its heuristic."""
     before = torch.backends.cudnn.enabled
     torch.backends.cudnn.enabled = wanted
     try:

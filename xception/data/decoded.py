@@ -124,7 +124,7 @@ def _intact(folder: Path) -> dict[str, Any] | None:
     try:
         if any(path.stat().st_size != size for path, (size, _) in files.items()):
             return None
-        with ThreadPoolExecutor(2) as pool:  # hashing lets go of the interpreter
+        with ThreadPoolExecutor(2) as pool:  # hashing releases the GIL
             sums = list(pool.map(_checksum, files))
     except OSError:  # gone, or cannot be read: as good as damaged
         return None

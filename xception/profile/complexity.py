@@ -1,7 +1,7 @@
 """Parameters, MACs and activations of any `nn.Module`, with what each counter left out.
 
 `macs` are multiply-accumulates of convolutions and linear layers: half of what
-`torch.utils.flop_counter.FlopCounterMode` calls FLOPs, which is held against the closed form summed over the layers.
+`torch.utils.flop_counter.FlopCounterMode` calls FLOPs, checked against the closed form summed over the layers.
 `fvcore_total` is fvcore's sum, which weighs normalisation and pooling besides (2 per element for batch norm in eval
 mode, 5 for group and layer norm); fvcore calls it FLOPs and means MACs. `activations` are the elements of the outputs
 of all convolutions and linear layers, as pycls counts them (Radosavovic et al. 2020, *Designing Network Design Spaces*,

@@ -241,7 +241,7 @@ class MeasuredVariant:
                     self._settled()
                 return (self._on_stream() if self._device.type == "cuda" else self._on_clock()) / self.calls
         except DoesNotFitError:
-            del self._call  # with its model and inputs, so that the others have their room
+            del self._call  # with its model and inputs, to free their memory for the others
             raise
 
     def _settled(self) -> None:
@@ -295,8 +295,8 @@ def _built(config: ModelConfig, seed: int) -> nn.Module:
 
 
 def _need_memory(model: nn.Module, shape: Shape, protocol: LatencyProtocol) -> None:
-    """Refuse what a CPU cannot hold before it is tried: systems that promise more memory than they have kill the
-    process instead.
+    """Refuse a model that does not fit into a CPU's memory before running it: a system that overcommits memory would
+    kill the process.
     """
     needed, there = predict_memory(model, shape, protocol), available_memory("cpu")
     if there is not None and needed > there:

@@ -46,7 +46,7 @@ def plot_roofline(frame: pd.DataFrame, ceilings: Ceilings) -> Figure:
     """Draw each network's layers under the two ceilings, one panel per network; x is MACs per byte, y 10⁹ MACs per
     second.
 
-    Layers without MACs have no place on these axes; how much of the layers' time they take is told in the legend.
+    Layers without MACs have no place on these axes; the legend gives their share of the layers' time.
     """
     load_matplotlib()
     from matplotlib.figure import Figure

@@ -37,7 +37,7 @@ EXECUTIONS: tuple[Execution, ...] = get_args(Execution)
 
 
 class LatencyProtocol(Config):
-    """What is timed and when timing ends; the procedure itself is told in `xception.profile.latency`."""
+    """What is timed and when timing ends; `xception.profile.latency` describes the procedure itself."""
 
     mode: Mode = "inference"
     batch_size: int = 1

@@ -29,7 +29,7 @@ Clock = Callable[[], float]  # seconds
 
 
 class DoesNotFitError(RuntimeError):
-    """What was to be timed needs more memory than there is."""
+    """The callable needs more memory than there is."""
 
 
 @dataclass(frozen=True, kw_only=True)

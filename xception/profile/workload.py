@@ -26,7 +26,7 @@ _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
 
 @contextmanager
 def numerics(protocol: LatencyProtocol) -> Iterator[None]:
-    """Set threads and the precision of float32 products for the time of a measurement, and restore them."""
+    """Set threads and the precision of float32 products during a measurement, and restore them."""
     cudnn = torch.backends.cudnn
     # Not through the fp32_precision settings: torch then refuses to read the older ones, which the compiler does.
     before = (cudnn.allow_tf32, cudnn.benchmark)

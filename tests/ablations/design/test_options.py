@@ -1,4 +1,4 @@
-"""Every option of the command line is a keyword of `ablations.run`, and comes back from the arguments made of it."""
+"""Every option of the command line is a keyword of `ablations.run`, and survives a round trip through arguments."""
 
 from __future__ import annotations
 

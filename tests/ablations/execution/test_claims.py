@@ -1,4 +1,4 @@
-"""Who trains which key: owners that live, owners that stood still, and networks that other trials begin with."""
+"""Claims of keys: live owners, owners that were stopped for long, and networks that other trials begin with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The executor over the processes of torchrun: it trains, reports and fails one trial at a time, and lets go."""
+"""The executor over the processes of torchrun: it trains, reports and fails one trial at a time, and ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The display of a run: what a finished trial's line says, of how many it is one, and a terminal that is resized."""
+"""The display of a run: the line and number of a finished trial, and a terminal that is resized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trackers: each writes what its own reader finds, and one that fails is given up while the trials go on."""
+"""Trackers: each writes files that its own reader reads, and one that fails is dropped while the trials go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run says beforehand about precisions that a CPU cannot do well."""
+"""Notices before a run about precisions that a CPU computes slowly."""
 
 from __future__ import annotations
 

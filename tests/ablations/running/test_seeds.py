@@ -1,4 +1,4 @@
-"""Which seeds a run trains, what it remembers of having been looked at, and tuning of each replicate by itself.
+"""Which seeds a run trains, which looks it stores, and the tuning of each replicate by itself.
 
 Runs go through the real service; only the training itself is made up, so that effects are known and nothing is slow.
 """

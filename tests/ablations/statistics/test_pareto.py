@@ -1,4 +1,4 @@
-"""Fronts, hypervolumes and winners against what is known otherwise."""
+"""Fronts, hypervolumes and winners against independent results."""
 
 from __future__ import annotations
 

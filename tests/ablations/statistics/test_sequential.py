@@ -1,4 +1,4 @@
-"""Seeds as needed: what each look spends, who stops, and that the replay reads nothing but the past."""
+"""Seeds as needed: what each look spends, which variants stop, and that no look reads later seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of a space, searches replayed on it, and what comes of them."""
+"""The table of a space, searches replayed on it, and their results."""
 
 from __future__ import annotations
 

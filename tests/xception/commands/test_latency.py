@@ -1,4 +1,4 @@
-"""`latency` and `roofline` as commands: what they print, and wrong use told in one line with exit status 2."""
+"""`latency` and `roofline` as commands: their output, and wrong use reported in one line with exit status 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images are decoded once, by one process, into files that are believed only as long as they are what was written."""
+"""Images are decoded once, by one process, into files that are used only while their checksums match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every layout is found, described and hashed by content; what is wrong with it is said in one line."""
+"""Every layout is found, described and hashed by content; its errors are reported in one line."""
 
 from __future__ import annotations
 

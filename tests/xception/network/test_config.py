@@ -1,4 +1,4 @@
-"""What configs refuse, and with which words."""
+"""The values that configs refuse, and the error messages."""
 
 from __future__ import annotations
 

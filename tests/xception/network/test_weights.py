@@ -1,6 +1,4 @@
-"""Weights from files: what fits is loaded to the bit, what does not is refused by name, and nothing that is read
-runs.
-"""
+"""Weights from files: matching tensors are loaded exactly, others are refused by name, and no code in a file runs."""
 
 from __future__ import annotations
 

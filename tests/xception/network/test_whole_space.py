@@ -1,4 +1,4 @@
-"""Configs drawn at random from the whole space: each builds, trains, counts and is remembered as it should."""
+"""Configs drawn at random from the whole space: each can be built, trained, counted and stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Continued from a checkpoint taken anywhere, a training comes to the same bits; what is not whole is passed over."""
+"""Continued from any checkpoint, a training gives the same bits; damaged checkpoints are skipped."""
 
 from __future__ import annotations
 

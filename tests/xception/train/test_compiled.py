@@ -1,4 +1,4 @@
-"""A network is compiled once for an architecture in a process, and learns what it learns uncompiled."""
+"""A network is compiled once per architecture and process, and trains as it does uncompiled."""
 
 from __future__ import annotations
 

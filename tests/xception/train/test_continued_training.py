@@ -1,5 +1,5 @@
-"""A training continued from a shorter one's state comes to the bits of the whole training; where the state is not at
-hand it is trained whole.
+"""A training continued from a shorter one's state gives the bits of the whole training; without that state it is
+trained whole.
 """
 
 from __future__ import annotations

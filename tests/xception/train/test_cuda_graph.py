@@ -1,6 +1,4 @@
-"""A recorded step does what the plain one does; what is not CUDA of it is tested with a record that runs the step
-anew.
-"""
+"""A recorded step does what the eager one does; without CUDA, a recording that runs the step again is tested."""
 
 from __future__ import annotations
 

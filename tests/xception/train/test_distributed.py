@@ -1,4 +1,4 @@
-"""Two processes that share a training come to the result of one, but for the order of sums."""
+"""Two processes that share a training give the result of one, except for the order of sums."""
 
 from __future__ import annotations
 
