@@ -1,5 +1,7 @@
 """Files that can be made again: where they live, how they are written so that a kill leaves no half of one, and
 locks.
+
+The library filelock would replace `lock` alone: it cannot lock a folder itself, as `lock_folder` does.
 """
 
 from __future__ import annotations
