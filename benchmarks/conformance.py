@@ -133,19 +133,19 @@ def _timm(name: str, preset: str, control: dict[str, Any], *, output_stride: int
 def main() -> int:
     """Print the table; 1 where a network is not ours."""
     options = parse(Options, sys.argv[1:], prog="python -m benchmarks.conformance", description=__doc__ or "")
-    rows = [
-        row
-        for pair in pairs()
-        if not (options.short and pair.long)
-        for row in compare(pair, SHORT_SIZES if options.short else SIZES)
-    ]
+    chosen = [pair for pair in pairs() if not (options.short and pair.long)]
+    width = max(len(pair.name) for pair in chosen)
+    if not options.json:
+        print(f"{'network':<{width}}  size  relative error  control", flush=True)
+    rows: list[Row] = []
+    for pair in chosen:
+        for row in compare(pair, SHORT_SIZES if options.short else SIZES):
+            rows.append(row)
+            if not options.json:  # as they come: the largest networks take minutes
+                errors = f"{row.relative_error:>14.1e}  {row.control:>7.1e}"
+                print(f"{row.network:<{width}}  {row.size:>4}  {errors}", flush=True)
     if options.json:
         print(json.dumps([asdict(row) for row in rows]))
-    else:
-        width = max(len(row.network) for row in rows)
-        print(f"{'network':<{width}}  size  relative error  control")
-        for row in rows:
-            print(f"{row.network:<{width}}  {row.size:>4}  {row.relative_error:>14.1e}  {row.control:>7.1e}")
     return int(any(row.relative_error > ALLOWED for row in rows))
 
 
