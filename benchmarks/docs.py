@@ -48,6 +48,7 @@ BENCHMARKS = (
     "search_evidence",
     "gpu",
     "published",
+    "reproduce",
     "docs",
 )
 

@@ -7,7 +7,7 @@ The folders below `results/` that hold a run keep the plan they were made from i
 again from the records in `results/records*.jsonl`, with nothing trained. Latencies stay those of the folder, which were
 measured together. A run in several settings has a folder for each below its own. `results/together.md` and `.csv` hold
 the studies that share a baseline, read together. `--add` publishes a finished run, of one study or of one in several
-settings: its folder, and a file of the records that no other file has.
+settings: its folder, and a file of the records that no other file has. `results/README.md` is the index of it all.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from ablations.reporting.report_tables import page_table
 from ablations.reporting.results_folder import comparison_with_costs
 from ablations.reporting.settings_results import write_settings
 from ablations.reporting.tables import csv_text, write_runs, write_tables
+from benchmarks.published_index import index_page
 from xception.base.command_line import parse
 from xception.base.files import write_atomically
 
@@ -99,6 +100,7 @@ def publish(results: Path) -> list[str]:
         together = page_comparisons([plan_frame(store, plan) for plan, _ in alone])
         write_atomically(results / "together.csv", csv_text(together))
         write_atomically(results / "together.md", to_markdown(page_table(together)))
+    write_atomically(results / "README.md", index_page(results))
     return sorted([folder.name for _, folder in alone] + [top.name for top in several])
 
 

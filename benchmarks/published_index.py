@@ -1,0 +1,205 @@
+"""The index of what is published: the paper's claims beside what came out, every run, and what was not run.
+
+Everything but the paper's statements is read from the folders below `results/`; the page is `results/README.md`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from ablations.records.record import with_version
+from ablations.studies import get_study, names
+from xception.base import formatting as f
+
+__all__ = ["CLAIMS", "Claim", "PublishedRun", "agreement", "index_page", "published_runs"]
+
+Expected = Literal["helps", "hurts"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A statement of the paper, where it stands there, and what it says of some variants of studies."""
+
+    title: str
+    statement: str
+    source: str
+    expected: dict[tuple[str, str], Expected]
+
+
+CLAIMS = (
+    Claim(
+        title="Residual connections",
+        statement="Residual connections are essential to converge fast and to a good accuracy.",
+        source="Section 4.7, Figure 9",
+        expected={("residuals", "without residuals"): "hurts"},
+    ),
+    Claim(
+        title="Separable convolutions and Inception modules",
+        statement="At an equal number of parameters separable convolutions do better than Inception modules.",
+        source="Abstract, Section 4.5, Tables 1 and 3",
+        expected={
+            ("operators", "inception module@params"): "hurts",
+            ("paper_table3", "Inception modules@params"): "hurts",
+        },
+    ),
+    Claim(
+        title="Separable and regular convolutions",
+        statement="Correlations across channels and in space are better not mapped jointly.",
+        source="Section 1.1; regular convolutions are not measured in the paper",
+        expected={("operators", "regular@params"): "hurts"},
+    ),
+    Claim(
+        title="Activation between depthwise and pointwise convolution",
+        statement="No activation there converges faster and ends better than ReLU and ELU.",
+        source="Section 4.8, Figure 10",
+        expected={("intermediate_activation", "ReLU"): "hurts", ("intermediate_activation", "ELU"): "hurts"},
+    ),
+)
+_NOT_THE_PAPERS = (
+    "The paper has 22.9 M parameters, trained on all of ImageNet at 299 × 299 pixels; this is a far smaller network on"
+    " far fewer images, so that the statement is not refuted where the paper makes it. It does not carry over to this"
+    " setting."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedRun:
+    """One published run: its folder below the results, what its provenance says, its table and its trials."""
+
+    name: str
+    about: dict[str, Any]
+    table: pd.DataFrame
+    trials: pd.DataFrame
+
+    @property
+    def command(self) -> str:
+        """The command that made it, of all settings where it is one of several."""
+        return str(self.about.get("across") or self.about["command"])
+
+    def what(self) -> str:
+        """Return data and scale of its baseline in a few words."""
+        first = self.trials.iloc[0]
+        size = f.count(int(self.table["params"].iloc[0]))
+        epochs, images = f.plural(int(first["epochs"]), "epoch"), f"{int(first['train_size']):,} images"
+        return f"{self.about['dataset']}, {epochs} of {images} at {int(first['image_size'])} pixels, {size} parameters"
+
+    def core_hours(self) -> float:
+        """Return the hours of one core that its trials took, those that it shares with others included."""
+        return float(self.trials.drop_duplicates("key")["train_seconds"].sum()) / 3600
+
+
+def published_runs(results: Path) -> list[PublishedRun]:
+    """Return the published runs by the name of their folder; each setting is one of its own."""
+    return [
+        PublishedRun(
+            name=str(path.parent.relative_to(results)),
+            about=with_version(json.loads(path.read_text(encoding="utf-8"))),
+            table=pd.read_csv(path.parent / "table.csv"),
+            trials=pd.read_csv(path.parent / "runs.csv"),
+        )
+        for path in sorted(results.rglob("provenance.json"))
+        if (path.parent / "table.csv").is_file()
+    ]
+
+
+def agreement(verdict: str, expected: Expected) -> str:
+    """Return whether a verdict is what the paper's statement lets one expect."""
+    if verdict == "inconclusive":
+        return "undecided"
+    return "agrees" if verdict == expected else "disagrees"
+
+
+def index_page(results: Path) -> str:
+    """Return the page: claims, runs, and the studies of the catalogue that were not run."""
+    runs = published_runs(results)
+    sections = [_head(runs), _claims(runs), _runs(runs), _not_run(runs)]
+    return "\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _head(runs: list[PublishedRun]) -> list[str]:
+    seconds = {key: time for run in runs for key, time in run.trials[["key", "train_seconds"]].to_numpy().tolist()}
+    hours = sum(time for time in seconds.values() if f.is_number(time)) / 3600
+    return [
+        "# Published results",
+        "",
+        f"{len(runs)} runs of {len({run.about['study'] for run in runs})} studies:"
+        f" {len(seconds)} trainings, {hours:.1f} core-hours. This page is written by `python -m benchmarks.published`"
+        " from the folders beside it, and they from `records*.jsonl`.",
+        "`python -m benchmarks.reproduce NAME` repeats a run at small scale and compares its verdicts.",
+        "",
+        "Differences are means over paired seeds in percentage points (pp), with 95 % intervals that hold for all"
+        " comparisons of a run.",
+    ]
+
+
+def _claims(runs: list[PublishedRun]) -> list[str]:
+    lines = ["## The paper's claims", "", "Chollet 2017, arXiv:1610.02357, in our words."]
+    for claim in CLAIMS:
+        rows = list(_evidence(claim, runs))
+        lines += ["", f"### {claim.title}", "", f"*{claim.statement}* {claim.source}.", ""]
+        if not rows:
+            lines.append("*Not run.*")
+            continue
+        lines += [
+            "| Run | Variant | Δ (pp) | n | Verdict | The paper's statement | Setting |",
+            "| --- | --- | --: | --: | --- | --- | --- |",
+        ]
+        lines += [
+            f"| [{run.name}]({run.name}/table.md) | {row['variant']} | {_interval(row)} | {int(row['n'])}"
+            f" | {row['verdict']} | {agreement(row['verdict'], expected)} | {run.what()} |"
+            for run, row, expected in rows
+        ]
+        against = [(run, row) for run, row, expected in rows if agreement(row["verdict"], expected) == "disagrees"]
+        if against:
+            found = "; ".join(f"{row['variant']} {row['verdict']}: {_interval(row)} pp" for _, row in against)
+            lines += ["", f"Against the statement: {found}. {_NOT_THE_PAPERS}"]
+    return lines
+
+
+def _evidence(claim: Claim, runs: list[PublishedRun]) -> Iterator[tuple[PublishedRun, dict[str, Any], Expected]]:
+    for run in runs:
+        for row in run.table.to_dict("records"):
+            expected = claim.expected.get((run.about["study"], str(row["variant"])))
+            if expected is not None:
+                yield run, {str(name): value for name, value in row.items()}, expected
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return f"{f.points(row['delta_mean'])} {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}"
+
+
+def _runs(runs: list[PublishedRun]) -> list[str]:
+    lines = ["## Every run", "", "Core-hours count trainings that runs share in each of them."]
+    for run in runs:
+        lines += [
+            "",
+            f"### [{run.name}]({run.name}/table.md)",
+            "",
+            f"{run.about['question']} {run.what()}. {run.core_hours():.1f} core-hours.",
+            "",
+            "```text",
+            run.command,
+            "```",
+            "",
+            "| Variant | n | Δ (pp) | Verdict |",
+            "| --- | --: | --: | --- |",
+        ]
+        for row in run.table.to_dict("records"):
+            values = {str(name): value for name, value in row.items()}
+            difference = "–" if values["verdict"] == "baseline" else _interval(values)
+            lines.append(f"| {values['variant']} | {int(values['n'])} | {difference} | {values['verdict']} |")
+    return lines
+
+
+def _not_run(runs: list[PublishedRun]) -> list[str]:
+    done = {run.about["study"] for run in runs}
+    lines = ["## Not run", "", "Studies of the catalogue of which nothing is published.", ""]
+    lines += ["| Study | Question | Status |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {get_study(name).question} | *not run* |" for name in names() if name not in done]
+    return lines
