@@ -238,6 +238,12 @@ def _published(results: Path) -> list[tuple[Path, dict[str, Any]]]:
     )
 
 
+def _published_settings(results: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The published runs in several settings, each with what its provenance says."""
+    found = [(path.parent, path.parent / "provenance.json") for path in sorted(results.glob("*/settings.md"))]
+    return [(folder, json.loads(path.read_text(encoding="utf-8"))) for folder, path in found]
+
+
 def _results(results: Path) -> str:
     lines = [
         "# Results",
@@ -267,6 +273,19 @@ def _results(results: Path) -> str:
             "",
             f"![Differences from the baseline: {folder.name}](images/results/{folder.name}.png)",
         ]
+    for folder, about in _published_settings(results):
+        lines += [
+            "",
+            f"## {folder.name.replace('_', ' ').removesuffix(' cpu').capitalize()}",
+            "",
+            "```text",
+            about["command"],
+            "```",
+            "",
+            *(folder / "settings.md").read_text(encoding="utf-8").strip().splitlines(),
+            "",
+            f"![Effect in each setting: {folder.name}](images/results/{folder.name}.png)",
+        ]
     together = results / "together.md"
     lines += [
         "",
@@ -281,6 +300,8 @@ def _figures(results: Path) -> Iterator[tuple[str, bytes]]:
     yield "images/regret.png", (results / "table_quick_cpu" / "replay" / "figures" / "regret.png").read_bytes()
     for folder, _ in _published(results):
         yield f"images/results/{folder.name}.png", (folder / "figures" / "differences.png").read_bytes()
+    for folder, _ in _published_settings(results):
+        yield f"images/results/{folder.name}.png", (folder / "figures" / "settings.png").read_bytes()
 
 
 def _rooms(architecture: str) -> str:

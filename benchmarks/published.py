@@ -27,7 +27,7 @@ import pandas as pd
 
 from ablations.analysis.families import page_comparisons
 from ablations.analysis.frame import plan_frame
-from ablations.records.record import StoredPlan
+from ablations.records.record import StoredPlan, with_version
 from ablations.records.store import Store
 from ablations.records.transfer_records import export_file, import_file
 from ablations.reporting.extras import write_extras
@@ -141,9 +141,8 @@ def add(run: Path, name: str, store: Store, results: Path) -> None:
         export_file(new, own)
     for part in [*parts, *([PathPair(run, target)] if "settings" in about else [])]:
         part.target.mkdir(parents=True, exist_ok=True)
-        provenance = {
-            key: _portable(v) if key in ("command", "across") else v for key, v in _read_path(part.source).items()
-        }
+        said = with_version({"scale": plans[0].description.scale} | _read_path(part.source))
+        provenance = {key: _portable(v) if key in ("command", "across") else v for key, v in said.items()}
         text = json.dumps(provenance, indent=1, ensure_ascii=False) + "\n"
         write_atomically(part.target / "provenance.json", text)
         for kept in ("table.csv",):
