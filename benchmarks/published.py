@@ -141,7 +141,9 @@ def add(run: Path, name: str, store: Store, results: Path) -> None:
         export_file(new, own)
     for part in [*parts, *([PathPair(run, target)] if "settings" in about else [])]:
         part.target.mkdir(parents=True, exist_ok=True)
-        said = with_version({"scale": plans[0].description.scale} | _read_path(part.source))
+        said = with_version(_read_path(part.source))
+        if "settings" in said:
+            said |= {"command": plans[0].description.across, "setup": {p.run: p.description.setup for p in plans}}
         provenance = {key: _portable(v) if key in ("command", "across") else v for key, v in said.items()}
         text = json.dumps(provenance, indent=1, ensure_ascii=False) + "\n"
         write_atomically(part.target / "provenance.json", text)
