@@ -1,8 +1,9 @@
-"""A published run again: which command, and which verdicts are compatible with an interval."""
+"""A published run again: which command, which verdicts are compatible with an interval, and a whole repetition."""
 
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -66,3 +67,33 @@ def test_wrong_use_is_one_line(words: list[str], named: str, capsys: pytest.Capt
     said = capsys.readouterr().err
     assert named in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.long
+def test_a_repetition_of_a_run_on_drawn_images_has_its_verdicts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results" / "drawn"
+    folder.mkdir(parents=True)
+    command = "python run_ablation.py --study residuals --scale smoke --dataset synthetic --train-size 128 --seeds 5"
+    about = {"study": "residuals", "command": command, "margin": 0.01, "question": "?", "dataset": "synthetic"}
+    (folder / "provenance.json").write_text(json.dumps(about))
+    rows = [["with residuals", "baseline", None, None, 1], ["without residuals", "hurts", -1.0, 1.0, 1]]
+    columns = ["variant", "verdict", "delta_ci_low", "delta_ci_high", "params"]
+    pd.DataFrame(rows, columns=pd.Index(columns)).to_csv(folder / "table.csv", index=False)
+    pd.DataFrame([["key", 128]], columns=pd.Index(["key", "train_size"])).to_csv(folder / "runs.csv", index=False)
+    options = [
+        "--share",
+        "0.5",
+        "--seeds",
+        "3",
+        "--results",
+        str(folder.parent),
+        "--out",
+        str(tmp_path / "out"),
+        "--json",
+    ]
+    assert reproduce.main(["drawn", *options]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["drawn"]
+    assert one["variant"] == "without residuals"
+    assert one["compatibility"] in ("compatible", "undecided")
