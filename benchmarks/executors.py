@@ -9,8 +9,8 @@ one, one thread each, in interleaved repeats, with trials of 32 × 32 images tha
 machine allows: two processes that know nothing of each other and train in a loop, over one alone. `simulation`: a study
 of 1,000 trials on 8 and 256 workers in the planner's order, on measured trial times: each network's time is what this
 machine took for its work, with the spread between repeats; starting a worker and the driver's share of every trial,
-which it does one at a time, are measured too. Efficiency is training over all the time of all workers, and what is
-missing is told by cause.
+which it does one at a time, are measured too. Efficiency is training over all the time of all workers, and the
+rest is listed by cause.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ Expected = Literal["helps", "hurts"]
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement of the paper, where it stands there, and what it says of some variants of studies."""
+    """A statement of the paper, where it stands there, and what it claims about some variants of studies."""
 
     title: str
     statement: str

@@ -56,7 +56,7 @@ def in_rounds(
     with contextlib.ExitStack() as stack:
         trainings = {name: stack.enter_context(_trainings(name, loop)) for name, loop in loops.items()}
         steps = {}
-        for name, training in trainings.items():  # one after the other, so that the warm-up is told as it is alone
+        for name, training in trainings.items():  # one after the other, so that each warms up alone
             training.take_turn(WARM_STEPS)
             steps[name] = max(2, round(turn_seconds * training.take_turn(1) / loops[name].processes))
         names = list(loops)
@@ -121,14 +121,12 @@ def _serve(pipe: Connection, loop: Loop) -> None:
         train(loop, gate.on_step)
     except (TrainingStopped, EOFError, BrokenPipeError, ConnectionResetError):
         return
-    except Exception:  # noqa: BLE001 - whatever ended the loop is shown, and the parent told by the closed pipe
+    except Exception:  # noqa: BLE001 - whatever ended the loop is shown, and the parent sees the pipe closed
         traceback.print_exc()
 
 
 class _Gate:
-    """Lets a loop make as many steps as were asked for, and tells what they took; begun anew when the next are asked
-    for.
-    """
+    """Lets a loop make as many steps as were asked for and sends how long they took, request by request."""
 
     def __init__(self, pipe: Connection, device: str) -> None:
         self._pipe, self._device = pipe, device

@@ -9,7 +9,7 @@ torch alone, in interleaved rounds; a plain loop's optimiser imports torch._dyna
 is timed beside them. `fit`: the shares of one training that its steps, its validations after each epoch and its one
 look at the test set have. `study`: from the command to the last figure; what the trainings had of it is the training
 seconds in its records, times what `fit` takes over its steps; where the last worker trains alone, the others wait, and
-that is told by itself.
+that wait is listed apart.
 """
 
 from __future__ import annotations

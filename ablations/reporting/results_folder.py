@@ -164,7 +164,7 @@ def _notices(plan: StoredPlan) -> list[str]:
 
 
 def _fairness(plan: StoredPlan, held: pd.DataFrame | None) -> dict[str, str]:
-    """What the plan says of matching and tuning, beside what the records say of the budget."""
+    """Return how sizes were matched and recipes tuned, from the plan, and how the budget held, from the records."""
     told: dict[str, str] = {}
     if plan.description.mismatch:
         told["Sizes"] = "; ".join(

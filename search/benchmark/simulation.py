@@ -122,7 +122,7 @@ def simulate(
 ) -> list[Row]:
     """Return the suggestions of a search on a table that spends so many whole trainings, or meets every network.
 
-    `on_result` is told each trial, its accuracy and seconds, and the trainings spent with it.
+    `on_result` is called with each trial, its accuracy, its seconds and the trainings spent so far.
     """
     plan, repair = _plan(table, definition.replace(seed=0))
     search = Search(

@@ -128,7 +128,7 @@ class Table:
 
     @property
     def name(self) -> str:
-        """What tells the table from others: its space and what its networks were trained on."""
+        """The name of the table: its space and what its networks were trained on."""
         return " ".join([self.space.name, *(str(self.about[n]) for n in ("dataset", "training") if n in self.about)])
 
     def trained(self, values: Mapping[str, Value], seed: int | None, epochs: int | None = None) -> Measured:

@@ -167,7 +167,7 @@ def _chosen(plan: FixedPlan, names: Sequence[str], seeds: range, epochs: int | N
 
 
 def _about(plan: FixedPlan, design: Design, device: str) -> dict[str, str]:
-    """What a reader of the table is told of it."""
+    """Return the provenance stored with the table."""
     from xception.profile.environment import device_title
 
     data, epochs = design.dataset, design.recipe.epochs

@@ -48,7 +48,7 @@ class Field:
 
     @property
     def meaning(self) -> str:
-        """The docstring behind the field, or what the annotated config says of itself."""
+        """The docstring behind the field, or that of the annotated config."""
         own = _attribute_docstrings(typing.cast(Any, self.owner)).get(self.name)
         if own is None:
             configs = _configs(self.annotation)
