@@ -12,7 +12,7 @@ from ablations.design.study_plan import TUNED
 from ablations.records.databases import file_of
 from ablations.records.store import Store
 from ablations.reporting.own_files import require_own_page
-from ablations.reporting.results_folder import OVERVIEW, write_overview, write_results
+from ablations.reporting.results_folder import OVERVIEW, write_overview, write_study
 from ablations.reporting.settings_results import settings_groups, write_settings
 from ablations.running.context import require_writable
 
@@ -43,14 +43,15 @@ def report(*, study: str | None, out: Path, store: str | None, figure_style: Fig
             raise ValueError(f"--store: {opened.name} holds no study yet; run one first")
         known = {plan.run: plan for plan in named_runs(opened)}
         plans = [plan for plan in plans if plan.run.removesuffix(TUNED) not in known or not plan.run.endswith(TUNED)]
+        contexts = []
         for plan in plans:
             tuned = _tuned(known.get(f"{plan.run}{TUNED}"), out / plan.run)
-            written = write_results(opened, plan, out, tuned=tuned, figure_style=figure_style)
-            print(f"Results: {written.folder}", file=sys.stderr)
+            contexts.append(write_study(opened, plan, out, tuned=tuned, figure_style=figure_style))
+            print(f"Results: {out / plan.run}", file=sys.stderr)
         for group in settings_groups(plans):
             print(f"Settings: {write_settings(opened, group, out).folder}", file=sys.stderr)
         if study is None:
-            print(f"All studies: {write_overview(opened, plans, out)}", file=sys.stderr)
+            print(f"All studies: {write_overview(contexts, out)}", file=sys.stderr)
     finally:
         opened.close()
     return 0

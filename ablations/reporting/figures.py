@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,11 @@ class SavedFigure:
     png: Path
     svg: Path
     pdf: Path
+
+    def moved(self, old: Path, new: Path) -> SavedFigure:
+        """Return the same figure after the folder that it is in has got another path."""
+        paths = {kind: new / getattr(self, kind).relative_to(old) for kind in ("png", "svg", "pdf")}
+        return replace(self, **paths)
 
 
 def study_figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[StudyFigure]:

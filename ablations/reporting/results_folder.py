@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
-import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
-__all__ = ["OVERVIEW", "comparison_with_costs", "write_overview", "write_results"]
+__all__ = ["OVERVIEW", "comparison_with_costs", "write_overview", "write_results", "write_study"]
 
 OVERVIEW = "report.html"
 _SHOWN = ("devices", "threads", "python", "machine", "packages", "commit", "fingerprint")
@@ -64,7 +64,26 @@ def write_results(
     tuned: tuple[StoredPlan, pd.DataFrame] | None = None,
     figure_style: FigureStyle = "report",
 ) -> Results:
-    """Write tables, runs, curves, figures, report and provenance of a plan into the folder `<out>/<run>`.
+    """Write tables, runs, curves, figures, report and provenance of a plan into the folder `<out>/<run>`; see
+    `write_study`.
+
+    Raises:
+        ValueError: a file of somebody else's is where one of ours would be.
+        OSError: the folder cannot be written.
+    """
+    context = write_study(store, plan, out, tuned=tuned, figure_style=figure_style)
+    return Results(folder=out / plan.run, frame=context.frame, comparison=context.comparison)
+
+
+def write_study(
+    store: Store,
+    plan: StoredPlan,
+    out: Path,
+    *,
+    tuned: tuple[StoredPlan, pd.DataFrame] | None = None,
+    figure_style: FigureStyle = "report",
+) -> ReportContext:
+    """Write the results of a plan into the folder `<out>/<run>`; return what the page is made of that they have there.
 
     Our own files are replaced once all new ones are whole; whatever else is in the folder stays. `tuned` is the plan of
     the same study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side
@@ -90,20 +109,18 @@ def write_results(
             write_report(contexts[0], made / "report.html")
         else:
             write_store_report(contexts, made / "report.html", name=f"{plan.study}, at one recipe and at tuned ones")
-    return Results(folder=folder, frame=contexts[0].frame, comparison=contexts[0].comparison)
+    return replace(contexts[0], figures=[figure.moved(made, folder) for figure in contexts[0].figures])
 
 
-def write_overview(store: Store, plans: Sequence[StoredPlan], out: Path) -> Path:
-    """Write one page about several plans, from figures that stand in their folders' place; return its path.
+def write_overview(contexts: Sequence[ReportContext], out: Path) -> Path:
+    """Write one page about several studies, as `write_study` returned them; return its path.
 
     Raises:
         ValueError: a file of somebody else's has its place.
-        OSError: the folder cannot be written.
+        OSError: a figure cannot be read or the page not be written.
     """
     require_own_page(out / OVERVIEW)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".report.") as scratch:
-        contexts = [_write_comparison(store, plan, Path(scratch) / str(i)) for i, plan in enumerate(plans)]
-        write_store_report(contexts, out / OVERVIEW)
+    write_store_report(contexts, out / OVERVIEW)
     return out / OVERVIEW
 
 
