@@ -39,6 +39,25 @@ def real_data() -> Path:
     return Path(folder).resolve()
 
 
+@pytest.fixture(scope="module")
+def svg_alone() -> Iterator[None]:
+    """Save figures as SVG alone, with empty files in place of PNG and PDF, which take most of the time of results.
+
+    What all three hold is tested where figures are drawn and in a whole run.
+    """
+    from matplotlib.figure import Figure
+
+    original = Figure.savefig
+
+    def savefig(figure: Figure, target: Any, **options: Any) -> None:
+        if options.get("format") not in ("png", "pdf"):
+            original(figure, target, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", savefig)
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a test that leaves a process of its own running, and end the process.

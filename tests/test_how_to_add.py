@@ -41,6 +41,7 @@ def inside(project: Path, *args: str) -> str:
     return call(*args, cwd=project, env={"PYTHONPATH": str(project), "PYTHONWARNINGS": "default"}).stdout
 
 
+@pytest.mark.long
 def test_a_study_of_ones_own_runs_with_all_that_was_added(project: Path) -> None:
     printed = inside(project, "run_sandwich.py")
     heading, _, *rows = printed.splitlines()[:4]

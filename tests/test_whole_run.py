@@ -12,6 +12,8 @@ import pytest
 import ablations
 from tests.command import call, call_here, run_folder
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 SMOKE = ("--study", "residuals", "--scale", "smoke", "--dataset", "synthetic")
 
 
@@ -40,6 +42,8 @@ def test_the_folder_is_whole(out: Path) -> None:
         "provenance.json",
     } <= names
     assert {p.suffix for p in (folder / "figures").iterdir()} == {".png", ".svg", ".pdf", ".csv"}
+    for kind, beginning in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        assert all(path.read_bytes().startswith(beginning) for path in (folder / "figures").glob(f"*.{kind}"))
     runs, curves = pd.read_csv(folder / "runs.csv"), pd.read_csv(folder / "curves.csv")
     assert len(runs) == 4
     assert runs["key"].is_unique
@@ -116,9 +120,7 @@ def test_a_slice_of_real_cifar10(real_data: Path, tmp_path: Path) -> None:
     for split, num in (("train", 300), ("test", 100)):
         table = pq.read_table(real_data / "cifar10" / f"{split}-00000-of-00001.parquet").slice(0, num)
         pq.write_table(table, source / f"{split}-00000-of-00001.parquet")
-    where = ("--dataset", f"parquet:{source}", "--out", str(tmp_path / "out"))
-    done = call("run_ablation.py", "--study", "residuals", "--scale", "smoke", *where)
-    assert "4 trials trained" in done.stderr
-    runs = pd.read_csv(run_folder(tmp_path / "out", "residuals") / "runs.csv")
+    results = ablations.run("residuals", scale="smoke", dataset=f"parquet:{source}", out=tmp_path / "out")
+    runs = pd.read_csv(results.folder / "runs.csv")
     assert len(runs) == 4
     assert set(runs["status"]) == {"complete"}

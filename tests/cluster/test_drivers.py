@@ -35,7 +35,7 @@ STUDY = (
 )
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/records.db"
@@ -65,6 +65,7 @@ def end(driver: subprocess.Popen[str], expect: int = 0) -> str:
     return out + err
 
 
+@pytest.mark.long  # the fault matrix has two drivers on one store by default
 def test_two_drivers_of_one_study_train_each_key_once(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     drivers = [start("--seeds", "3", url=url, out=tmp_path / name) for name in "ab"]
     if url.startswith("postgresql"):

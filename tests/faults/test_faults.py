@@ -12,10 +12,12 @@ from tests.faults.__main__ import FAULTS
 NAMES = {"fault", "injected", "lost", "duplicated", "bit_equal", "broken", "message", "seconds"}
 
 
-@pytest.mark.parametrize("words", [("--short",), pytest.param((), marks=pytest.mark.long)], ids=["short", "whole"])
-def test_no_fault_breaks_a_promise(words: tuple[str, ...]) -> None:
+PARTS = 2  # of the short form, so that two workers of pytest share it
+
+
+def holds(words: tuple[str, ...], wanted: list[str]) -> None:
+    """Inject faults and look at what the command says of each."""
     rows = json.loads(call("-m", "tests.faults", *words, "--json", timeout=3600).stdout)
-    wanted = [fault.name for fault in FAULTS if fault.is_short or "--short" not in words]
     assert [row["fault"] for row in rows] == wanted
     assert sum(row["injected"] > 0 for row in rows) >= len(wanted) - 8  # those that need a GPU, root or mounting
     for row in rows:
@@ -23,6 +25,17 @@ def test_no_fault_breaks_a_promise(words: tuple[str, ...]) -> None:
         assert not row["broken"], row
         assert (row["lost"], row["duplicated"]) == (0, 0), row
         assert row["bit_equal"] in (None, row["injected"]), row
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_fault_of_the_short_form_breaks_a_promise(part: int) -> None:
+    wanted = [fault.name for fault in FAULTS if fault.is_short]
+    holds(("--short", "--part", f"{part + 1}/{PARTS}"), wanted[part::PARTS])
+
+
+@pytest.mark.long
+def test_no_fault_breaks_a_promise() -> None:
+    holds((), [fault.name for fault in FAULTS])
 
 
 def test_every_kind_is_there_once() -> None:

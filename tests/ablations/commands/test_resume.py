@@ -15,6 +15,8 @@ from ablations.records.store import Store
 from tests.command import call_here
 from xception.train.recipe import Continues
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:

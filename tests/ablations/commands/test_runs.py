@@ -13,6 +13,8 @@ from ablations.__main__ import main
 from ablations.commands.report import report
 from ablations.records.store import Store
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 SMALL = {"scale": "smoke", "dataset": "synthetic", "train_size": 32, "set": ("dataset.test_size=64",)}
 LONG, SHORT = "long", "residuals-synthetic-smoke-epochs=1-train_size=32-test_size=64"
 
@@ -53,7 +55,6 @@ def test_each_run_has_a_folder_that_says_what_was_trained(out: Path) -> None:
         assert set(runs["preset"]) == {"cifar_tiny"}
         assert set(runs["train_size"]) == set(runs["batch_size"]) == {32}
         assert {p.suffix for p in (out / name / "figures").iterdir()} == {".png", ".svg", ".pdf", ".csv"}
-        assert next((out / name / "figures").glob("*.pdf")).read_bytes().startswith(b"%PDF")
     assert (out / SHORT / "notes.txt").read_text() == "mine"
 
 

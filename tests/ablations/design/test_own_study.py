@@ -11,6 +11,8 @@ import ablations
 from ablations import Study, Variant, studies
 from tests.command import ROOT, call
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 EXAMPLE = ROOT / "examples" / "own_study.py"
 
 

@@ -21,6 +21,8 @@ from ablations.running.library import run
 from xception.base.canonical import difference
 from xception.network.config import NormConfig, XceptionConfig
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 
 def plan(name: str = "residuals", **options: Any) -> Any:
     return plan_study(studies.get_study(name), Options(**{"scale": "smoke", "dataset": "synthetic", **options}))

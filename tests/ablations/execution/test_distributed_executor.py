@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ablations.design.trial import Trial
 from ablations.execution.distributed_executor import DistributedExecutor
 from ablations.execution.events import Epoch, Finished, Started
@@ -58,6 +60,7 @@ def _key(event: Any) -> str:
     return str(event.record.key if isinstance(event, Finished) else event.key)
 
 
+@pytest.mark.long
 def test_two_processes_train_what_one_trains_and_go_on_after_a_failure(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)

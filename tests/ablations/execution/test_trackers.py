@@ -20,6 +20,8 @@ from ablations.records.record import Record
 from ablations.running import context
 from tests.trials import small_trial
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 ROWS = [{"epoch": e, "train_loss": 2.0 / e, "val_loss": 2.5 / e, "val_accuracy": 0.25 * e} for e in (1, 2)]
 LABEL = Label(
     variant="../with / residuals", seed=3, num_epochs=2, cost=1.0, parameters={"recipe.optimizer.momentum": 0.5}

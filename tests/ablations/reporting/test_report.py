@@ -18,6 +18,8 @@ from ablations.reporting.front import display_front, front_table
 from ablations.reporting.own_files import require_own_page
 from tests import frames
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 

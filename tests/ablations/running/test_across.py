@@ -13,6 +13,8 @@ import run_ablation
 from ablations import Study, Variant
 from ablations.running.library import Results
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 WORDS = ("--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--seeds", "3", "--workers", "1")
 
 

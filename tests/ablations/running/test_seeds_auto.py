@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import pandas as pd
+import pytest
 
 import ablations
 from ablations import Study, Variant
@@ -24,6 +25,8 @@ from ablations.running.context import open_context
 from ablations.running.training import Training, train
 from tests.search.simulated import Simulated, record_of
 from xception.network.config import XceptionConfig
+
+pytestmark = pytest.mark.usefixtures("svg_alone")
 
 STUDY = Study(
     name="activation",

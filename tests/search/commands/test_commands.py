@@ -22,6 +22,8 @@ from xception.base.canonical import canonical_json, from_json
 from xception.network.config import XceptionConfig
 from xception.network.weights import load_xception
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 ONE = ("--space", "table", "--trials", "1")
 SMOKE = ("--scale", "smoke", "--dataset", "synthetic")
 

@@ -42,6 +42,8 @@ from xception.base.canonical import canonical_json, from_json
 from xception.network.closed_form import complexity
 from xception.network.config import XceptionConfig
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 
 def told(search: Search) -> list[Row]:
     """The rows without clocks."""

@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+import ablations
 import run_ablation
 from xception import Xception
 from xception.__main__ import main
@@ -20,13 +21,14 @@ from xception.data import find, load
 from xception.data.splits import permutation
 from xception.train.trained_network import load_network
 
+pytestmark = pytest.mark.usefixtures("svg_alone")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished study of one seed with its networks; the folder of results."""
     out = tmp_path_factory.mktemp("kept")
-    words = ["--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--seeds", "1", "--epochs", "1"]
-    assert run_ablation.main([*words, "--out", str(out), "--workers", "1", "--keep-weights"]) == 0
+    ablations.run("residuals", scale="smoke", dataset="synthetic", seeds=1, epochs=1, keep_weights=True, out=out)
     return out
 
 
