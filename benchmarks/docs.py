@@ -12,9 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +21,9 @@ from typing import Annotated, Any
 from unittest import mock
 
 from ablations.design.fields import catalogue
-from ablations.records.record import with_version
 from ablations.reporting.columns import documentation
 from ablations.reporting.tables import CURVE_COLUMNS, RUN_COLUMNS
+from benchmarks import docs_results, docs_rooms
 from xception.base.command_line import parse
 from xception.base.files import write_atomically
 
@@ -67,10 +65,12 @@ def pages(results: Path) -> dict[str, bytes]:
         "command_line.md": _command_line(),
         "fields.md": _fields(),
         "files.md": _files(),
-        "results.md": _results(results),
+        "results.md": docs_results.page(results),
     }
-    text["images/rooms.svg"] = _rooms((results.parent / "docs" / "architecture.md").read_text(encoding="utf-8"))
-    return {name: page.encode() for name, page in text.items()} | dict(_figures(results))
+    text["images/rooms.svg"] = docs_rooms.drawing(
+        (results.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    )
+    return {name: page.encode() for name, page in text.items()} | dict(docs_results.figures(results))
 
 
 def _command_line() -> str:
@@ -226,123 +226,6 @@ def _files() -> str:
         lines += ["", f"## Columns of `{name}`", "", "| Column | Meaning |", "| --- | --- |"]
         lines += [f"| `{column}` | {meanings[column]} |" for column in columns]
     return "\n".join(lines) + "\n"
-
-
-def _published(results: Path) -> list[tuple[Path, dict[str, Any]]]:
-    found = [
-        (path.parent, with_version(json.loads(path.read_text(encoding="utf-8"))))
-        for path in results.glob("*/provenance.json")
-    ]
-    return sorted(
-        ((folder, about) for folder, about in found if (folder / "table.md").is_file()), key=lambda pair: pair[0].name
-    )
-
-
-def _published_settings(results: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The published runs in several settings, each with what its provenance says."""
-    found = [(path.parent, path.parent / "provenance.json") for path in sorted(results.glob("*/settings.md"))]
-    return [(folder, json.loads(path.read_text(encoding="utf-8"))) for folder, path in found]
-
-
-def _results(results: Path) -> str:
-    lines = [
-        "# Results",
-        "",
-        "What is published below `results/`, each with the command that made it. Tables and figures are made again from"
-        " the records by `python -m benchmarks.published`; [Files and columns](files.md) says what every column means."
-        " Five thousand training images and a network of 0.1 M parameters are not ImageNet: see [Limits](limits.md).",
-        "",
-        "An *inception module* of these tables is that of the papers: a norm and an activation after every convolution"
-        " of a tower. The *linear* forms have nothing between them.",
-    ]
-    for folder, about in _published(results):
-        environments = about.get("training_environments", [])
-        machine = ", ".join(sorted({f"{e['cpu_capability']} CPU, torch {e['torch']}" for e in environments}))
-        lines += [
-            "",
-            f"## {folder.name.replace('_', ' ').removesuffix(' cpu').capitalize()}",
-            "",
-            f"**{about['question']}** {about['num_trials']} trials on {about['dataset']}"
-            + (f", trained on {machine}." if machine else "."),
-            "",
-            "```text",
-            about["command"],
-            "```",
-            "",
-            *(line for line in (folder / "table.md").read_text(encoding="utf-8").strip().splitlines()),
-            "",
-            f"![Differences from the baseline: {folder.name}](images/results/{folder.name}.png)",
-        ]
-    for folder, about in _published_settings(results):
-        lines += [
-            "",
-            f"## {folder.name.replace('_', ' ').removesuffix(' cpu').capitalize()}",
-            "",
-            "```text",
-            about["command"],
-            "```",
-            "",
-            *(folder / "settings.md").read_text(encoding="utf-8").strip().splitlines(),
-            "",
-            f"![Effect in each setting: {folder.name}](images/results/{folder.name}.png)",
-        ]
-    together = results / "together.md"
-    lines += [
-        "",
-        "## All comparisons with one baseline, read together",
-        "",
-        together.read_text(encoding="utf-8").strip(),
-    ]
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"
-
-
-def _figures(results: Path) -> Iterator[tuple[str, bytes]]:
-    yield "images/regret.png", (results / "table_quick_cpu" / "replay" / "figures" / "regret.png").read_bytes()
-    for folder, _ in _published(results):
-        yield f"images/results/{folder.name}.png", (folder / "figures" / "differences.png").read_bytes()
-    for folder, _ in _published_settings(results):
-        yield f"images/results/{folder.name}.png", (folder / "figures" / "settings.png").read_bytes()
-
-
-def _rooms(architecture: str) -> str:
-    """The rooms of each package as boxes, the highest at the top, from the drawing on the page about architecture."""
-    packages: dict[str, list[str]] = {}
-    for line in architecture.partition("```mermaid\n")[2].partition("```")[0].splitlines():
-        if found := re.fullmatch(r"\s+subgraph (\w+)", line):
-            packages[found[1]] = []
-        elif found := re.fullmatch(r"\s+(\w+)\.\w+\[(\w+)\]", line):
-            packages[found[1]].append(found[2])
-    wide, high, gap = 220, 34, 70
-    height = 90 + max(len(rooms) for rooms in packages.values()) * (high + 8)
-    width = len(packages) * (wide + gap) - gap + 20
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
-        ' font-family="sans-serif" font-size="15" text-anchor="middle">',
-        "<title>Rooms of the three packages</title>",
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-    ]
-    for number, (package, rooms) in enumerate(packages.items()):
-        left = 10 + number * (wide + gap)
-        middle = left + wide // 2
-        bottom = 60 + len(rooms) * (high + 8)
-        lines += [
-            f'<rect x="{left}" y="10" width="{wide}" height="{bottom}" rx="6" fill="#f2f5fa" stroke="#8296b4"/>',
-            f'<text x="{middle}" y="40" font-weight="bold">{package}/</text>',
-        ]
-        for place, room in enumerate(rooms):
-            top = 56 + place * (high + 8)
-            lines += [
-                f'<rect x="{left + 14}" y="{top}" width="{wide - 28}" height="{high}" rx="4" fill="#ffffff"'
-                ' stroke="#b4c0d2"/>',
-                f'<text x="{middle}" y="{top + 22}">{room}</text>',
-            ]
-        if number + 1 < len(packages):
-            start, end = left + wide + 6, left + wide + gap - 6
-            lines += [
-                f'<path d="M{start} 90H{end}m-9 -6l9 6l-9 6" fill="none" stroke="#33486b" stroke-width="2"/>',
-                f'<text x="{(start + end) // 2}" y="78" font-size="12">imports</text>',
-            ]
-    return "\n".join([*lines, "</svg>"]) + "\n"
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 
 from ablations.design.options import Options as RunOptions
 from ablations.design.study import Design
+from ablations.statistics.pareto import hypervolume
 from search.benchmark.replay import mean_interval, replay
 from search.benchmark.tabular import Table
 from search.design.definition import POPULATED, SEMANTICS, Definition
@@ -46,7 +47,6 @@ from search.design.space import Choice, Integer, Real, Space, Values, When
 from search.engine.index import Index
 from search.engine.ledger import Row
 from search.engine.search_plan import BASELINE, plan_base
-from search.results.plots import hypervolume
 from xception.base.command_line import parse, refuse
 
 REPEATS, SHORT = 30, 5

@@ -16,14 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ablations.analysis.measurements import Measurements, measure
+from ablations.analysis.setting_sentences import answer_text, trend_text
 from ablations.statistics.decision_accuracy import decision_accuracy
-from ablations.statistics.decisions import HELPS, HURTS, VERDICTS, Decisions, decide
+from ablations.statistics.decisions import VERDICTS, Decisions, decide
 from ablations.statistics.paired import Array
 from ablations.statistics.settings import (
-    DEPENDS,
     FEWEST_TO_POOL,
-    HOLDS,
-    REVERSES,
     SENTENCES,
     TRENDS,
     Field,
@@ -256,8 +254,8 @@ def _answers(
         exists = arrays.exists[k]
         row |= {"num_settings": int(exists.sum())}
         row |= {f"num_{VERDICTS[v].replace(' ', '_')}": int(((verdict[k] == v) & exists).sum()) for v in range(4)}
-        text = _sentence(settings, fields, verdict[k], exists, int(said[k]), named)
-        row["sentence"] = text + _trend_text(trends[trends["variant"] == variant])
+        text = answer_text([s.label for s in settings], fields, verdict[k], exists, int(said[k]), named)
+        row["sentence"] = text + trend_text(trends[trends["variant"] == variant])
         names = ("pooled_mean", "pooled_ci_low", "pooled_ci_high", "new_ci_low", "new_ci_high", "between_sd")
         row |= dict.fromkeys(names, np.nan)
         own = arrays.effects[k][exists]
@@ -267,61 +265,6 @@ def _answers(
             row |= {name: float(figure) for name, figure in zip(names, figures, strict=True)}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _sentence(
-    settings: Sequence[Setting],
-    fields: Sequence[Field],
-    verdict: NDArray[np.int8],
-    exists: NDArray[np.bool_],
-    kind: int,
-    named: Sequence[str],
-) -> str:
-    total = int(exists.sum())
-    if kind == HOLDS:
-        text = f"{VERDICTS[verdict[exists][0]]} in all {total} settings"
-        return f"{text}; its size depends on {' and '.join(named)}" if named else text
-    if kind == REVERSES:
-        return _reversal(settings, fields, verdict, exists)
-    counts = [(VERDICTS[v], int(((verdict == v) & exists).sum())) for v in np.unique(verdict[exists])]
-    parts = ", ".join(f"{name} in {count}" for name, count in counts)
-    if kind == DEPENDS:
-        return f"depends on {' and '.join(named)}: {parts} of {total} settings"
-    return f"undetermined: {parts} of {total} settings"
-
-
-def _reversal(
-    settings: Sequence[Setting], fields: Sequence[Field], verdict: NDArray[np.int8], exists: NDArray[np.bool_]
-) -> str:
-    """Name the one value at which the sign differs from all others; if there is none, name the settings."""
-    helps, hurts = (verdict == HELPS) & exists, (verdict == HURTS) & exists
-    for field in fields:
-        level = np.asarray(field.level)
-        for at, value in enumerate(field.values):
-            for inside, outside, word in ((helps, hurts, "helps"), (hurts, helps, "hurts")):
-                here = level == at
-                if inside[here].any() and not outside[here].any() and not inside[~here].any():
-                    other = "hurts" if word == "helps" else "helps"
-                    if outside[~here].sum() >= inside[here].sum():
-                        return f"reverses on {field.name}={value}: {word} there, {other} elsewhere"
-    first = "; ".join(settings[i].label for i in np.flatnonzero(helps).tolist())
-    second = "; ".join(settings[i].label for i in np.flatnonzero(hurts).tolist())
-    return f"reverses: helps in ({first}), hurts in ({second})"
-
-
-def _trend_text(rows: pd.DataFrame) -> str:
-    parts = []
-    for row in rows.to_dict("records"):
-        if row["trend"] == "undetermined":
-            continue
-        word = "persists but shrinks" if row["shrinks"] else row["trend"]
-        ends = f"{_points(row['effect_at_smallest'])} at {row['smallest']}, {_points(row['effect_at_largest'])} at"
-        parts.append(f"; {word} with {row['field']} ({ends} {row['largest']})")
-    return "".join(parts)
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f} pp".replace("-", "−")
 
 
 def _decision_rows(arrays: _Arrays, fields: Sequence[Field]) -> pd.DataFrame:

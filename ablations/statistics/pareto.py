@@ -1,4 +1,4 @@
-"""Pareto fronts: functions of points whose coordinates are to be minimised."""
+"""Pareto fronts and their hypervolume: functions of points whose coordinates are to be minimised."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["dominates", "front", "front_probability", "pareto_front"]
+__all__ = ["dominates", "front", "front_probability", "growing_hypervolumes", "hypervolume", "pareto_front"]
 
 Point = Sequence[float]
+Array = NDArray[np.float64]
 
 
 def dominates(a: Point, b: Point) -> bool:
@@ -62,3 +63,38 @@ def front_probability(
         kept[own] = (means[own] >= most) & (means[own] > best)
         best = np.maximum(best, most)
     return np.asarray(kept.mean(axis=1))
+
+
+def hypervolume(points: Array, reference: Array) -> float:
+    """Return the volume that points (N, D) dominate below a reference point (D,), summed over slices along the last
+    axis.
+    """
+    inside = points[(points < reference).all(axis=1)]
+    if len(inside) == 0:
+        return 0.0
+    if inside.shape[1] == 1:
+        return float(reference[0] - inside.min())
+    inside = inside[np.argsort(inside[:, -1], kind="stable")]
+    edges = np.append(inside[1:, -1], reference[-1])
+    return float(
+        sum(
+            hypervolume(inside[: i + 1, :-1], reference[:-1]) * (edges[i] - inside[i, -1])
+            for i in range(len(inside))
+            if edges[i] > inside[i, -1]
+        )
+    )
+
+
+def growing_hypervolumes(points: Array) -> list[float]:
+    """Return the hypervolume below (1, …, 1) of the first 1, 2, … points (N, D).
+
+    It is computed again only where a point extends the front.
+    """
+    front, volumes, reference = np.empty((0, points.shape[1])), [0.0], np.ones(points.shape[1])
+    for point in points:
+        if (front <= point).all(axis=1).any():
+            volumes.append(volumes[-1])
+            continue
+        front = np.vstack([front[~(front >= point).all(axis=1)], point])
+        volumes.append(hypervolume(front, reference))
+    return volumes[1:]

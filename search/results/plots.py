@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ablations.reporting import style
 from ablations.reporting.cost_plots import scaled_axis
-from ablations.statistics.pareto import pareto_front
+from ablations.statistics.pareto import growing_hypervolumes, pareto_front
 from xception.base import formatting as f
 from xception.base.drawing import load_matplotlib
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "front_over_time",
     "history_plot",
-    "hypervolume",
     "hypervolume_plot",
     "importance_plot",
     "space_distribution",
@@ -172,7 +171,7 @@ def hypervolume_plot(
     losses = done[list(objectives)].to_numpy(dtype=float) * signs
     low, high = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - low) / np.where(high > low, high - low, 1.0)
-    volumes = _growing_volumes(scaled)
+    volumes = growing_hypervolumes(scaled)
     with style.context():
         figure = style.new_figure(1.8)
         axes = figure.subplots()
@@ -295,40 +294,6 @@ def space_distribution(
             title=title,
             note=f"{note} Empirical distribution functions{', 95 % bands' if band else ''}; a network a tick.".strip(),
         )
-
-
-def hypervolume(points: Array, reference: Array) -> float:
-    """Return the volume that points (N, D), all to be made small, dominate below a reference point (D,): slices along
-    the last axis.
-    """
-    inside = points[(points < reference).all(axis=1)]
-    if len(inside) == 0:
-        return 0.0
-    if inside.shape[1] == 1:
-        return float(reference[0] - inside.min())
-    inside = inside[np.argsort(inside[:, -1], kind="stable")]
-    edges = np.append(inside[1:, -1], reference[-1])
-    return float(
-        sum(
-            hypervolume(inside[: i + 1, :-1], reference[:-1]) * (edges[i] - inside[i, -1])
-            for i in range(len(inside))
-            if edges[i] > inside[i, -1]
-        )
-    )
-
-
-def _growing_volumes(points: Array) -> list[float]:
-    """The hypervolume below (1, …, 1) of the first 1, 2, … points (N, D); counted again only where a point widens the
-    front.
-    """
-    front, volumes, reference = np.empty((0, points.shape[1])), [0.0], np.ones(points.shape[1])
-    for point in points:
-        if (front <= point).all(axis=1).any():
-            volumes.append(volumes[-1])
-            continue
-        front = np.vstack([front[~(front >= point).all(axis=1)], point])
-        volumes.append(hypervolume(front, reference))
-    return volumes[1:]
 
 
 def _front(points: Array) -> list[int]:

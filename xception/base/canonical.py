@@ -10,24 +10,21 @@ import dataclasses
 import functools
 import hashlib
 import json
-import math
-import types
 import typing
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+
+from xception.base.annotations import FastCheck, checked, fast_check, item_annotations, members
 
 __all__ = [
     "Config",
     "IdleFieldError",
     "canonical_json",
-    "checked",
-    "describe_allowed",
     "difference",
     "from_json",
     "from_plain",
     "hints_of",
     "key_of",
-    "members",
     "to_plain",
 ]
 
@@ -47,7 +44,7 @@ class IdleFieldError(ValueError):
 class Config:
     """Base of every config: a subclass becomes a frozen, keyword-only dataclass with checked fields.
 
-    On construction each value is held against its annotation (an `int` is accepted where a `float`
+    On construction each value is checked against its annotation (an `int` is accepted where a `float`
     is expected, a list where a tuple is), then `validate` is called for rules across fields.
 
     Raises:
@@ -122,35 +119,9 @@ class Config:
         return value.at(rest)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Check:
-    """A field's annotation, and what passes it as it is: most values do, and a catalogue makes thousands of configs."""
-
-    name: str
-    hint: Any
-    types: frozenset[type]
-    literals: frozenset[tuple[type, Any]]
-
-    def passes(self, value: Any) -> bool:
-        """Return whether a value fits at first sight; where not, it may still fit or be brought to fit."""
-        kind = type(value)
-        if kind is float:
-            return float in self.types and 0.0 < value < math.inf
-        return kind in self.types or (kind in (str, int, bool) and (kind, value) in self.literals)
-
-
 @functools.cache
-def _checks_of(cls: Any) -> tuple[_Check, ...]:
-    return tuple(_check(name, hint) for name, hint in hints_of(cls).items())
-
-
-def _check(name: str, hint: Any) -> _Check:
-    allowed = members(hint)
-    literals = frozenset((type(a), a) for m in allowed if typing.get_origin(m) is Literal for a in typing.get_args(m))
-    kinds = {m for m in allowed if isinstance(m, type)} | ({type(None)} if None in allowed else set())
-    if float in kinds:
-        kinds.discard(int)  # which becomes a float where that is named first
-    return _Check(name=name, hint=hint, types=frozenset(kinds), literals=literals)
+def _checks_of(cls: Any) -> tuple[FastCheck, ...]:
+    return tuple(fast_check(name, hint) for name, hint in hints_of(cls).items())
 
 
 def to_plain(value: Any) -> Plain:
@@ -241,14 +212,6 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-@functools.cache
-def members(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of a union, or the annotation alone."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return typing.get_args(annotation)
-    return (annotation,)
-
-
 def _configs(annotation: Any) -> list[type[Config]]:
     return [m for m in members(annotation) if isinstance(m, type) and issubclass(m, Config)]
 
@@ -258,77 +221,8 @@ def _tagged(value: Any, annotation: Any) -> Plain:
     if isinstance(value, Config) and len(_configs(annotation)) > 1:
         return {"type": type(value).tag, **to_plain(value)}
     if isinstance(value, tuple):
-        return [_tagged(v, a) for v, a in zip(value, _items(annotation, len(value)), strict=True)]
+        return [_tagged(v, a) for v, a in zip(value, item_annotations(annotation, len(value)), strict=True)]
     return to_plain(value)
-
-
-def _items(annotation: Any, length: int) -> list[Any]:
-    """The annotations of a tuple's items."""
-    for member in members(annotation):
-        if typing.get_origin(member) is tuple:
-            args = typing.get_args(member)
-            if len(args) == 2 and args[1] is Ellipsis:
-                return [args[0]] * length
-            if len(args) == length:
-                return list(args)
-    return [Any] * length
-
-
-def checked(value: Any, annotation: Any, name: str) -> Any:
-    """The value, coerced to its annotation; ValueError where it does not fit."""
-    for member in members(annotation):
-        fits, result = _fit(value, member, name)
-        if fits:
-            return result
-    raise ValueError(f"{name}: {value!r} is not allowed; {describe_allowed(annotation)}")
-
-
-def _fit(value: Any, member: Any, name: str) -> tuple[bool, Any]:
-    origin = typing.get_origin(member)
-    if member is Any:
-        return True, value
-    if member is None or member is type(None):
-        return value is None, None
-    if origin is Literal:
-        # True == 1 in Python; a bool must not pass for a literal 1
-        return any(value == a and type(value) is type(a) for a in typing.get_args(member)), value
-    if origin is tuple and isinstance(value, tuple | list):
-        args = typing.get_args(member)
-        if not (len(args) == 2 and args[1] is Ellipsis) and len(args) != len(value):
-            return False, None
-        items = zip(value, _items(member, len(value)), strict=True)
-        return True, tuple(checked(v, a, f"{name}[{i}]") for i, (v, a) in enumerate(items))
-    if member is float:
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            return False, None
-        number = _as_float(value, name)
-        return math.isfinite(number), number
-    if member is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
-    if isinstance(member, type):
-        return isinstance(value, member), value
-    return False, None
-
-
-def _as_float(value: float, name: str) -> float:
-    try:
-        return float(value) + 0.0  # -0.0 becomes 0.0: one number, one text
-    except OverflowError:
-        raise ValueError(f"{name}: an integer beyond the range of a float is not allowed; allowed: float") from None
-
-
-def describe_allowed(annotation: Any) -> str:
-    words: list[str] = []
-    for member in members(annotation):
-        if typing.get_origin(member) is Literal:
-            words += [repr(a) for a in typing.get_args(member)]
-        elif member is type(None):
-            words.append("None")
-        elif typing.get_origin(member) is not None:
-            words.append(str(member).replace("typing.", ""))
-        else:
-            words.append(getattr(member, "__name__", str(member)))
-    return "allowed: " + ", ".join(words)
 
 
 def _parsed(plain: Plain, annotation: Any, name: str) -> Any:
@@ -340,7 +234,7 @@ def _parsed(plain: Plain, annotation: Any, name: str) -> Any:
         return checked(
             [
                 _parsed(p, a, f"{name}[{i}]")
-                for i, (p, a) in enumerate(zip(plain, _items(annotation, len(plain)), strict=True))
+                for i, (p, a) in enumerate(zip(plain, item_annotations(annotation, len(plain)), strict=True))
             ],
             annotation,
             name,

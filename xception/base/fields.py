@@ -17,7 +17,8 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from xception.base.canonical import Config, IdleFieldError, checked, describe_allowed, hints_of, members, to_plain
+from xception.base.annotations import checked, describe_allowed, members
+from xception.base.canonical import Config, IdleFieldError, hints_of, to_plain
 from xception.base.suggestions import closest, did_you_mean
 
 __all__ = ["Catalogue", "Field", "format_value"]

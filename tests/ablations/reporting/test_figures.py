@@ -23,7 +23,7 @@ from ablations.reporting import factor_plots as factors
 from ablations.reporting import figures as plots
 from ablations.reporting import plotted, style
 from ablations.reporting.plot_rows import counted, references
-from ablations.statistics.pareto import pareto_front
+from ablations.statistics.pareto import hypervolume, pareto_front
 from search.results import plots as search
 from tests import frames
 
@@ -214,8 +214,8 @@ def test_hypervolume_agrees_with_counting_cells() -> None:
         points = rng.integers(0, 8, (6, dimensions)).astype(float)
         cells = np.stack(np.meshgrid(*[np.arange(8) + 0.5] * dimensions), axis=-1).reshape(-1, dimensions)
         covered = np.asarray((cells[:, None] > points[None]).all(axis=2)).any(axis=1).sum()
-        assert search.hypervolume(points, np.full(dimensions, 8.0)) == pytest.approx(covered)
-    assert search.hypervolume(np.array([[9.0, 1.0]]), np.array([8.0, 8.0])) == 0
+        assert hypervolume(points, np.full(dimensions, 8.0)) == pytest.approx(covered)
+    assert hypervolume(np.array([[9.0, 1.0]]), np.array([8.0, 8.0])) == 0
 
 
 def test_search_figures_show_every_trial() -> None:

@@ -11,9 +11,8 @@ import pytest
 from optuna._hypervolume import compute_hypervolume
 from scipy import stats
 
-from ablations.statistics.pareto import dominates, front, front_probability
+from ablations.statistics.pareto import dominates, front, front_probability, hypervolume
 from search.results.confirm import CONFIRMATION_SEED, confirmation_plan, losses, winners
-from search.results.plots import hypervolume
 from tests.search.simulated import Simulated, make_plan, run_search
 from xception.base.canonical import canonical_json
 
