@@ -171,7 +171,8 @@ def _budget_panel(axes: Axes, own: pd.DataFrame, field: str, others: list[str]) 
             ends = np.array([x[-1], EXTRAPOLATION * x[-1]])
             axes.plot(ends, mean[-1] + slope[0] * np.log2(ends / x[-1]), color=colour, linestyle=":", linewidth=0.8)
         if name:
-            axes.annotate(name, (x[0], mean[0]), xytext=(2, 4), textcoords="offset points", fontsize=6, color=colour)
+            offset = (2, -9 if len(x) > 1 and mean[1] > mean[0] else 4)  # on the side that the line leaves free
+            axes.annotate(name, (x[0], mean[0]), xytext=offset, textcoords="offset points", fontsize=6, color=colour)
     axes.set_xscale("log", base=2)
     values = sorted(set(own[field]))
     axes.set_xticks(values, [f"{value:g}" for value in values])
