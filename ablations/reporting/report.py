@@ -8,7 +8,6 @@ policy.
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.analysis.families import page_comparisons
 from ablations.reporting.captions import data_sentence
+from ablations.reporting.explore import page_parts
+from ablations.reporting.explore_study import explorable_study
 from ablations.reporting.markup import Cell, Column, DisplayTable
 from ablations.reporting.methods import bibtex, methods_paragraph
 from ablations.reporting.plot_rows import references
@@ -29,7 +30,7 @@ from ablations.reporting.report_tables import (
     seed_table,
 )
 from ablations.reporting.tables import display_table
-from ablations.reporting.templates import read, render
+from ablations.reporting.templates import render
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 
@@ -89,7 +90,7 @@ def write_report(context: ReportContext, path: Path) -> None:
 
 def study_page(context: ReportContext) -> str:
     """Return the page of one study."""
-    return _page(title=f"{context.study}: {context.question}", studies=[_study(context, number=1)], overviews=[])
+    return _page([context], title=f"{context.study}: {context.question}", overviews=[])
 
 
 def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: str = "All studies") -> None:
@@ -101,24 +102,17 @@ def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: s
     """
     if not contexts:
         raise ValueError("contexts: no studies are not allowed; run a study first")
-    studies = [_study(context, number=number) for number, context in enumerate(contexts, 1)]
     together = page_comparisons([context.frame for context in contexts])
     overviews = [_overview(contexts), *([page_table(together)] if len(together) else [])]
-    write_atomically(path, _page(title=name, studies=studies, overviews=overviews))
+    write_atomically(path, _page(contexts, title=name, overviews=overviews))
 
 
-def _page(*, title: str, studies: list[dict[str, Any]], overviews: Sequence[DisplayTable]) -> str:
-    script, styles = read("report.js"), read("report.css")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return render(
-        "report.html.jinja",
-        title=title,
-        studies=studies,
-        overviews=overviews,
-        script=script,
-        script_hash=digest,
-        styles=styles,
-    )
+def _page(contexts: Sequence[ReportContext], *, title: str, overviews: Sequence[DisplayTable]) -> str:
+    studies = [_study(context, number=number) for number, context in enumerate(contexts, 1)]
+    parts = page_parts([explorable_study(context.frame, context.comparison) for context in contexts])
+    for study, explored in zip(studies, parts.pop("explored"), strict=True):
+        study["explored"] = explored
+    return render("report.html.jinja", title=title, studies=studies, overviews=overviews, **parts)
 
 
 def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
@@ -184,9 +178,9 @@ def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, 
 
 
 def embedded(figure: SavedFigure) -> dict[str, str]:
-    """Return a saved figure as a page holds it: alternative text, kind and content in base64."""
+    """Return a saved figure as a page holds it: name, alternative text, kind and content in base64."""
     path, kind = (figure.svg, "svg+xml") if figure.svg.stat().st_size <= LARGEST_SVG else (figure.png, "png")
-    return {"alt": figure.alt, "kind": kind, "data": base64.b64encode(path.read_bytes()).decode()}
+    return {"name": figure.name, "alt": figure.alt, "kind": kind, "data": base64.b64encode(path.read_bytes()).decode()}
 
 
 def _missing(frame: pd.DataFrame) -> list[tuple[str, str]]:
