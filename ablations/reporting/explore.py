@@ -31,8 +31,8 @@ __all__ = ["HOW_TO_EXPLORE", "Choice", "Explorable", "ExplorableFigure", "Filter
 
 PACKAGE = "vl-convert-python"
 HOW_TO_EXPLORE = (
-    "The figures of this page are still. With pip install 'xception-ablations[report]' those of the next page that is"
-    " written can be pointed at, zoomed and filtered."
+    "The figures of this page are static. After pip install 'xception-ablations[report]' those of the next page can be"
+    " pointed at, filtered and zoomed."
 )
 MOST_ROWS = 10_000  # of one figure; a browser draws more only slowly
 MOST_BYTES = 1_000_000  # of all data of one page, which stays below 3 MB with its static figures and Vega

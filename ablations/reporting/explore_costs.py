@@ -71,7 +71,7 @@ def cost_figures(frame: pd.DataFrame, comparison: pd.DataFrame, named: Mapping[s
                     "scale": {"nice": False, "padding": 24},
                     "axis": {"format": "~s", "grid": False},
                 },
-                "y": {"type": "quantitative", "title": "test accuracy (%)", "scale": {"zero": False}},
+                "y": {"type": "quantitative", "title": "test accuracy (%)", "scale": {"zero": False, "padding": 10}},
             },
             "layer": [
                 {

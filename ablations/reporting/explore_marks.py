@@ -106,5 +106,8 @@ def in_points(table: pd.DataFrame) -> pd.DataFrame:
 def axis_choice(channel: str, title: str = "Axis", *, first: str = "linear") -> Choice:
     """Return the choice between a linear and a logarithmic axis."""
     at = f"encoding.{channel}.scale"
-    options = {"linear": {f"{at}.type": "linear", f"{at}.zero": False}, "log": {f"{at}.type": "log"}}
+    options: dict[str, dict[str, Any]] = {
+        "linear": {f"{at}.type": "linear", f"{at}.zero": False},
+        "log": {f"{at}.type": "log"},
+    }
     return Choice(title=title, options={kind: options[kind] for kind in sorted(options, key=lambda one: one != first)})

@@ -1,8 +1,8 @@
 """The page in a real headless browser: quiet console, nothing wider than the window, tables sorted from the keyboard,
-light and dark.
+light and dark, figures explored.
 
-It needs `chromium` and `chromedriver` on the path, which `.ci/browser` installs. With `XCEPTION_REQUIRE_BROWSER` set it
-is an error that they are not there.
+It needs `chromium` and `chromedriver` on the path, which `.ci/browser` installs, and vl-convert-python for the
+interactive figures. With `XCEPTION_REQUIRE_BROWSER` set it is an error that they are not there.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ablations.analysis.predictions import prediction_tables
 from ablations.reporting import figures as plots
@@ -27,18 +32,23 @@ pytestmark = pytest.mark.skipif(
     None in HERE.values() and not os.environ.get("XCEPTION_REQUIRE_BROWSER"),
     reason="no chromium with chromedriver here; see .ci/browser",
 )
+needs_vega = pytest.mark.skipif(
+    find_spec("vl_convert") is None and not os.environ.get("XCEPTION_REQUIRE_BROWSER"),
+    reason="no vl-convert-python here; the extra report brings it",
+)
 CASES = ("normal", "half_finished", "hostile", "all_missing", "two_baselines")
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pages(tmp_path_factory: pytest.TempPathFactory, svg_alone: None) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     contexts = []
     for name in CASES:
         frame = frames.cases()[name]
         comparison = frames.comparison(frame)
         predictions = prediction_tables(frame)
-        figures = [*frames.few_figures(frame, comparison), *plots.confusion_figures(predictions, "CIFAR-10.")]
+        few = [replace(figure, name="differences") for figure in frames.few_figures(frame, comparison)]  # is replaced
+        figures = [*few, *plots.confusion_figures(predictions, "CIFAR-10.")]
         contexts.append(
             report.ReportContext(
                 study=name,
@@ -82,10 +92,15 @@ def _open(browser: Chrome, page: Path, *, width: int = 1400, scheme: str = "ligh
         "Emulation.setEmulatedMedia", {"media": media, "features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
     browser.get(page.as_uri())
+    _until(browser, "return [...document.querySelectorAll('.explore')].every(e => e.dataset.drawn)")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1400])
+def _until(browser: Chrome, script: str) -> None:
+    """Wait until a script returns something true."""
+    WebDriverWait(browser, 60, poll_frequency=0.05).until(lambda driver: driver.execute_script(script))
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])
 @pytest.mark.parametrize("name", [*CASES, "store"])
 def test_the_page_is_quiet_and_fits(
     browser: Chrome, pages: dict[str, Path], name: str, width: int, scheme: str
@@ -95,8 +110,9 @@ def test_the_page_is_quiet_and_fits(
     assert browser.execute_script("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert browser.execute_script("return innerWidth") == width
     outside = browser.execute_script(
-        "return [...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, pre') || e.matches('.scroll,"
-        " pre')).filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"
+        "return [...document.querySelectorAll('main *:not(svg *)')].filter("
+        "e => !e.closest('.scroll, pre') || e.matches('.scroll, pre')).filter("
+        "e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"
     )
     assert outside == []
     assert browser.execute_script("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
@@ -123,9 +139,6 @@ def test_light_and_dark_are_told_apart_and_both_readable(browser: Chrome, pages:
 
 
 def test_a_table_sorts_from_the_keyboard_and_says_so(browser: Chrome, pages: dict[str, Path]) -> None:
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-
     _open(browser, pages["half_finished"])
     table = browser.find_element(By.ID, "study-1-comparison")
 
@@ -154,7 +167,12 @@ def test_a_table_sorts_from_the_keyboard_and_says_so(browser: Chrome, pages: dic
 
 def test_hostile_names_stay_names(browser: Chrome, pages: dict[str, Path]) -> None:
     _open(browser, pages["hostile"])
-    assert browser.execute_script("return document.querySelectorAll('main script, main b b, img[onerror]').length") == 0
+    assert (
+        browser.execute_script(
+            "return document.querySelectorAll('main script:not([type]), main b b, img[onerror]').length"
+        )
+        == 0
+    )
     text = browser.execute_script("return document.body.textContent")
     for name in frames.HOSTILE:
         assert name in text
@@ -166,3 +184,69 @@ def test_on_paper_nothing_is_cut(browser: Chrome, pages: dict[str, Path]) -> Non
         "return [...document.querySelectorAll('.scroll')].every(e => e.scrollWidth <= e.clientWidth + 1)"
     )
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 800
+
+
+MARKS = "[...document.querySelectorAll('.chart [role=graphics-symbol][aria-label]')].map(e => e.ariaLabel)"
+
+
+def _figure(number: int) -> str:
+    return f".explore figure:nth-of-type({number})"
+
+
+@needs_vega
+def test_switches_hide_and_show_in_every_figure(browser: Chrome, pages: dict[str, Path]) -> None:
+    _open(browser, pages["normal"])
+    there = f"return {MARKS}.filter(label => label.startsWith('Variant: none;')).length"
+    assert browser.execute_script(there) > 30  # pairs, effect, curves, trials and mean
+    box = browser.find_elements(By.CSS_SELECTOR, ".filters fieldset:first-child input")[1]
+    box.send_keys(Keys.SPACE)
+    _until(browser, f"return {MARKS}.length && !({there.removeprefix('return ')})")
+    box.send_keys(Keys.SPACE)
+    _until(browser, f"{there} > 30")
+    seeds = browser.find_element(By.CSS_SELECTOR, ".filters fieldset:last-child")
+    nothing, everything = (seeds.find_element(By.XPATH, f".//button[text()='{text}']") for text in ("None", "All"))
+    nothing.send_keys(Keys.ENTER)
+    _until(browser, f"return !{MARKS}.some(label => label.includes('Seed: '))")
+    _until(browser, "return document.body.textContent.includes('Nothing of this figure is switched on.')")
+    everything.send_keys(Keys.ENTER)
+    _until(browser, f"return {MARKS}.some(label => label.includes('Seed: 4'))")
+    assert browser.get_log("browser") == []
+
+
+@needs_vega
+def test_arrow_keys_read_marks_and_choices_change_axes(browser: Chrome, pages: dict[str, Path]) -> None:
+    _open(browser, pages["normal"])
+    chart = browser.find_element(By.CSS_SELECTOR, f"{_figure(2)} .chart")
+    said = browser.find_element(By.CSS_SELECTOR, f"{_figure(2)} .said")
+    browser.execute_script("arguments[0].focus()", chart)
+    texts = []
+    for key in (Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT):
+        browser.switch_to.active_element.send_keys(key)
+        texts.append(said.text)
+    assert texts[0] == texts[2] != texts[1]
+    assert texts[0].startswith("Variant: full; Seed: 0; Key: ")
+    axes = f"return [...document.querySelectorAll('{_figure(2)} .role-axis')].map(e => e.ariaLabel).join()"
+    assert "validation accuracy (%)" in browser.execute_script(axes)
+    lists = browser.find_elements(By.CSS_SELECTOR, f"{_figure(2)} select")
+    Select(lists[0]).select_by_visible_text("training loss (nats)")
+    Select(lists[1]).select_by_visible_text("log")
+    _until(browser, f"{axes}.includes(\"titled 'training loss (nats)' for a log scale\")")
+    whole = browser.execute_script(axes)
+    zoom_in, _, back = browser.find_elements(By.CSS_SELECTOR, f"{_figure(2)} .controls button")
+    zoom_in.send_keys(Keys.ENTER)
+    _until(browser, f"{axes} !== {whole!r}")
+    back.send_keys(Keys.ENTER)
+    _until(browser, f"{axes} === {whole!r}")
+    assert browser.get_log("browser") == []
+
+
+@needs_vega
+def test_static_figures_are_for_paper(browser: Chrome, pages: dict[str, Path]) -> None:
+    shown = (
+        "return ['.explore', 'figure.replaced'].map("
+        "one => getComputedStyle(document.querySelector(one)).display !== 'none')"
+    )
+    _open(browser, pages["normal"])
+    assert browser.execute_script(shown) == [True, False]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert browser.execute_script(shown) == [False, True]

@@ -31,7 +31,7 @@ for (const place of document.querySelectorAll(".explore")) {
     background: null, font: getComputedStyle(document.body).fontFamily,
     view: { stroke: null },
     axis: { labelColor: "currentColor", titleColor: "currentColor", domainColor: "currentColor", tickColor: "currentColor",
-      gridColor: "currentColor", gridOpacity: 0.12, labelOverlap: "greedy", labelSeparation: 4, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" },
+      gridColor: "currentColor", gridOpacity: 0.12, labelSeparation: 4, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" },
   };
 
   const draw = async (figure) => {

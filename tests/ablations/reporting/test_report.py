@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,22 @@ import pandas as pd
 import pytest
 
 from ablations.analysis.predictions import prediction_tables
+from ablations.reporting import explore, report
 from ablations.reporting import figures as plots
-from ablations.reporting import report
 from ablations.reporting.front import display_front, front_table
 from ablations.reporting.own_files import require_own_page
 from tests import frames
 
-pytestmark = pytest.mark.usefixtures("svg_alone")
+pytestmark = pytest.mark.usefixtures("svg_alone", "no_vega")
+
+
+@pytest.fixture(scope="module")
+def no_vega() -> Iterator[None]:
+    """Write pages as without vl-convert-python, wherever the tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explore, "_vega", lambda: None)
+        yield
+
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
