@@ -98,6 +98,8 @@ def page_parts(parts: Sequence[Explorable | None]) -> dict[str, Any]:
 
     A figure of more than 10,000 rows stays static, and so do those beyond 1 MB of data, the last ones first.
     """
+    from markupsafe import Markup
+
     vega = _vega() if any(part is not None and part.figures for part in parts) else None
     texts: list[Markup | None] = [None] * len(parts)
     if vega is not None:
@@ -111,7 +113,7 @@ def page_parts(parts: Sequence[Explorable | None]) -> dict[str, Any]:
     return {
         "styles": read("report.css"),
         "scripts": scripts,
-        "policy": " ".join(f"'sha256-{_digest(script)}'" for script in scripts),
+        "policy": Markup(" ".join(f"'sha256-{_digest(script)}'" for script in scripts)),
         "explored": texts,
         "how_to_explore": "" if vega is not None or not any(parts) else HOW_TO_EXPLORE,
     }
