@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ablations.records.record import with_version
+from benchmarks.published_devices import device_sections
+from benchmarks.published_index import paper_sections
 
 __all__ = ["figures", "page"]
 
@@ -72,6 +74,8 @@ def page(results: Path) -> str:
             "",
             f"![Effect in each setting: {folder.name}](images/results/{folder.name}.png)",
         ]
+    lines += ["", "## The paper's tables and figures", *paper_sections(results)]
+    lines += ["", "## Latency and rooflines by device", *device_sections(results)]
     together = results / "together.md"
     lines += [
         "",

@@ -7,7 +7,8 @@ The folders below `results/` that hold a run keep the plan they were made from i
 again from the records in `results/records*.jsonl`, with nothing trained. Latencies stay those of the folder, which were
 measured together. A run in several settings has a folder for each below its own. `results/together.md` and `.csv` hold
 the studies that share a baseline, read together. `--add` publishes a finished run, of one study or of one in several
-settings: its folder, and a file of the records that no other file has. `results/README.md` is the index of it all.
+settings: its folder, and a file of the records that no other file has; other folders stay as they are, except for what
+is read together. `results/README.md` is the index of it all.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Options:
 
     results: Annotated[Path, "Folder of published results."] = Path("results")
     add: Annotated[Path | None, "Folder of a finished run to publish."] = None
-    name: Annotated[str, "Name of the published folder."] = ""
+    name: Annotated[str, "Name of the published folder: with --add the new one, else the one to write again."] = ""
     store: Annotated[str, "Database that has the run's records."] = "sqlite:///results/local/records.db"
 
 
@@ -83,12 +84,15 @@ def in_order(top: Path, pairs: Sequence[tuple[StoredPlan, Path]]) -> list[Stored
     return sorted((plan for plan, _ in pairs), key=lambda plan: order.index(plan.plan))
 
 
-def publish(results: Path) -> list[str]:
-    """Write every folder of a run below `results` again, and what studies come to together; return the names."""
+def publish(results: Path, name: str | None = None) -> list[str]:
+    """Write every folder of a run below `results` again, or the one named, and what studies come to together; return
+    the names.
+    """
     with tempfile.TemporaryDirectory() as scratch, closing(open_published(results, Path(scratch))) as store:
         alone = published_plans(results, store)
-        several = published_settings(results, store)
-        for plan, folder in alone:
+        several = {top: pairs for top, pairs in published_settings(results, store).items() if name in (None, top.name)}
+        shown = [pair for pair in alone if name in (None, pair[1].name)]
+        for plan, folder in shown:
             save_figures(study_figures(*_write(store, plan, folder, Path(scratch))), folder / "figures")
         for top, pairs in several.items():
             for plan, folder in pairs:  # their figures are those of the whole
@@ -101,7 +105,7 @@ def publish(results: Path) -> list[str]:
         write_atomically(results / "together.csv", csv_text(together))
         write_atomically(results / "together.md", to_markdown(page_table(together)))
     write_atomically(results / "README.md", index_page(results))
-    return sorted([folder.name for _, folder in alone] + [top.name for top in several])
+    return sorted([folder.name for _, folder in shown] + [top.name for top in several])
 
 
 def add(run: Path, name: str, store: Store, results: Path) -> None:
@@ -202,7 +206,7 @@ def main(args: Sequence[str] | None = None) -> int:
             raise SystemExit("--name: is needed with --add; letters, digits and underscores")
         with closing(Store(options.store)) as store:
             add(options.add, options.name, store, options.results)
-    for name in publish(options.results):
+    for name in publish(options.results, options.name or None):
         print(name)
     return 0
 

@@ -1,4 +1,5 @@
-"""The index of what is published: the paper's claims beside what came out, every run, and what was not run.
+"""The index of what is published: the paper's claims, tables and figures beside what came out, every run, what was
+measured of devices, and what was not run.
 
 Everything but the paper's statements is read from the folders below `results/`; the page is `results/README.md`.
 """
@@ -14,10 +15,13 @@ from typing import Any, Literal
 import pandas as pd
 
 from ablations.records.record import with_version
+from ablations.reporting.paper import PAPER_STUDIES, paper_markdown, unrun_cells
 from ablations.studies import get_study, names
+from benchmarks.published_cost import SIZE, estimated_hours, training_rate
+from benchmarks.published_devices import device_sections
 from xception.base import formatting as f
 
-__all__ = ["CLAIMS", "Claim", "PublishedRun", "agreement", "index_page", "published_runs"]
+__all__ = ["CLAIMS", "Claim", "PublishedRun", "agreement", "index_page", "paper_sections", "published_runs"]
 
 Expected = Literal["helps", "hurts"]
 
@@ -116,9 +120,16 @@ def agreement(verdict: str, expected: Expected) -> str:
 
 
 def index_page(results: Path) -> str:
-    """Return the page: claims, runs, and the studies of the catalogue that were not run."""
+    """Return the page: claims, the paper's tables, runs, devices, and the studies that were not run."""
     runs = published_runs(results)
-    sections = [_head(runs), _claims(runs), _runs(runs), _not_run(runs)]
+    sections = [
+        _head(runs),
+        _claims(runs),
+        ["## The paper's tables and figures", *paper_sections(results)],
+        _runs(runs),
+        ["## Latency and rooflines by device", *device_sections(results)],
+        _not_run(runs),
+    ]
     return "\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
@@ -174,6 +185,22 @@ def _interval(row: dict[str, Any]) -> str:
     return f"{f.points(row['delta_mean'])} {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}"
 
 
+def paper_sections(results: Path) -> list[str]:
+    """Return the lines of a section for each study of the paper's tables and figures, cell by cell."""
+    lines = [
+        "",
+        "Chollet 2017, arXiv:1610.02357, cell by cell. *Reproduced*: the same quantity comes out. *Proxy*: measured on"
+        " other data, at another scale or on another machine. *Not attempted*: with the reason.",
+    ]
+    folders = {str(run.about["study"]): results / run.name for run in published_runs(results)}
+    for name in PAPER_STUDIES:
+        kept = folders[name] / "paper.md" if name in folders else None
+        cells = paper_markdown(unrun_cells(name)) if kept is None else kept.read_text(encoding="utf-8")
+        title = get_study(name).reference.rpartition(", ")[2]
+        lines += ["", f"### {title}: {name}" + (", not run" if kept is None else ""), "", cells.strip()]
+    return lines
+
+
 def _runs(runs: list[PublishedRun]) -> list[str]:
     lines = ["## Every run", "", "Core-hours count trainings that runs share in each of them."]
     for run in runs:
@@ -199,7 +226,19 @@ def _runs(runs: list[PublishedRun]) -> list[str]:
 
 def _not_run(runs: list[PublishedRun]) -> list[str]:
     done = {run.about["study"] for run in runs}
-    lines = ["## Not run", "", "Studies of the catalogue of which nothing is published.", ""]
-    lines += ["| Study | Question | Status |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {get_study(name).question} | *not run* |" for name in names() if name not in done]
-    return lines
+    rate = training_rate((run.about["study"], run.trials) for run in runs if "/" not in run.name)
+    hours = {name: estimated_hours(name, rate) for name in names() if name not in done}
+    lines = [
+        "## Not run",
+        "",
+        f"Studies of the catalogue of which nothing is published, with what they would take at"
+        f" `--scale {SIZE.scale} --train-size {SIZE.train_size} --epochs {SIZE.epochs} --seeds {SIZE.seeds}`, at the"
+        f" median rate of the published trainings; trainings that studies share count in each:"
+        f" {sum(hours.values()):.1f} core-hours in all.",
+        "",
+        "| Study | Question | Status | Core-hours, estimated |",
+        "| --- | --- | --- | --: |",
+    ]
+    return lines + [
+        f"| {name} | {get_study(name).question} | *not run* | {estimate:.1f} |" for name, estimate in hours.items()
+    ]

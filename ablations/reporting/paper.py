@@ -7,8 +7,9 @@ another scale or on another machine, which is named, and *not attempted* where i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,13 +22,23 @@ if TYPE_CHECKING:
 
     from ablations.records.store import Store
 
-__all__ = ["PAPER_STUDIES", "PaperCell", "measure_steps", "paper_cells", "stored_steps", "write_paper"]
+__all__ = [
+    "PAPER_STUDIES",
+    "PaperCell",
+    "measure_steps",
+    "paper_cells",
+    "paper_markdown",
+    "stored_steps",
+    "unrun_cells",
+    "write_paper",
+]
 
 PAPER_STUDIES = ("paper_table1", "paper_table2", "paper_table3", "paper_figures")
 
 PAPER_SIZE = 299  # pixels
 STEP_BATCH_SIZE = 2
 _NETWORKS = {"Inception V3": "torchvision:inception_v3", "Xception": "paper"}
+_UNTIMED = {"VGG-16": "torchvision:vgg16", "ResNet-152": "torchvision:resnet152"}
 _JFT = "JFT is not public"
 
 
@@ -60,18 +71,30 @@ def paper_cells(
     return list(makers[study]())
 
 
+def unrun_cells(study: str) -> list[PaperCell]:
+    """Return the cells of a paper study of which no trial was trained; counts need none and are reproduced."""
+    import pandas as pd
+
+    nothing = pd.DataFrame(columns=pd.Index(["variant", "status", "test_accuracy", "test_top5_accuracy"]))
+    return paper_cells(study, nothing.assign(test_accuracy_mean=None, delta_mean=None), nothing, {})
+
+
 def write_paper(cells: list[PaperCell], folder: Path) -> None:
     """Write `paper.csv` and `paper.md` into a folder."""
     import pandas as pd
-    from tabulate import tabulate
 
     table = pd.DataFrame([asdict(cell) for cell in cells])
     write_atomically(folder / "paper.csv", csv_text(table))
+    write_atomically(folder / "paper.md", paper_markdown(cells))
+
+
+def paper_markdown(cells: list[PaperCell]) -> str:
+    """Return the cells as a table in Markdown, one row per cell."""
+    from tabulate import tabulate
+
     rows = [(c.row, c.column, _shown(c.published), _shown(c.ours), c.status, c.note) for c in cells]
     headers = ("", "Column", "Published", "Ours", "Status", "What ours is")
-    write_atomically(
-        folder / "paper.md", tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) + "\n"
-    )
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) + "\n"
 
 
 def measure_steps(store: Store, *, device: str) -> None:
@@ -126,7 +149,9 @@ def _table1(comparison: pd.DataFrame, frame: pd.DataFrame) -> Iterable[PaperCell
                     row=row, column=column, published=value, ours=ours, status="proxy", note=_data(comparison, row)
                 )
             else:
-                yield _missing(row, column, value, comparison)
+                cell = _missing(row, column, value, comparison)
+                counted = f"{_num_parameters((_NETWORKS | _UNTIMED)[row]):,} trainable parameters"
+                yield replace(cell, note=f"{cell.note}; {counted}")
 
 
 def _table2(comparison: pd.DataFrame) -> Iterable[PaperCell]:
@@ -213,6 +238,7 @@ def _figures(comparison: pd.DataFrame) -> Iterable[PaperCell]:
         )
 
 
+@functools.cache
 def _num_parameters(preset: str) -> int:
     """The trainable parameters of a preset, counted without memory for them."""
     import torch
@@ -242,7 +268,10 @@ def _data(comparison: pd.DataFrame, variant: str) -> str:
 
 
 def _missing(row: str, column: str, published: float | str | None, comparison: pd.DataFrame) -> PaperCell:
-    where = f"no trial of it has completed on {comparison['dataset'].iloc[0]} at scale {comparison['scale'].iloc[0]}"
+    where = "not run"
+    if not comparison.empty:
+        data, scale = comparison["dataset"].iloc[0], comparison["scale"].iloc[0]
+        where = f"no trial of it has completed on {data} at scale {scale}"
     return PaperCell(row=row, column=column, published=published, ours=None, status="not attempted", note=where)
 
 

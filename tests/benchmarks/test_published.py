@@ -56,6 +56,7 @@ def test_published_settings_are_those_of_the_records(store: Store) -> None:
             pd.testing.assert_frame_equal(pd.read_csv(top / f"{name}.csv"), read, rtol=1e-9)
 
 
+@pytest.mark.long
 def test_a_run_is_added_with_its_records_and_without_this_machine(tmp_path: Path) -> None:
     results, out = tmp_path / "results", tmp_path / "out"
     results.mkdir()

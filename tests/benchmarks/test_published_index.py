@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ablations.reporting.paper import PAPER_STUDIES
 from ablations.studies import names
-from benchmarks.published_index import CLAIMS, agreement, index_page, published_runs
+from benchmarks.published_index import CLAIMS, agreement, index_page, paper_sections, published_runs
 
 RESULTS = Path(__file__).parents[2] / "results"
 
@@ -32,3 +33,18 @@ def test_a_verdict_agrees_disagrees_or_decides_nothing() -> None:
 def test_core_hours_are_those_of_the_trials() -> None:
     run = next(run for run in published_runs(RESULTS) if run.name == "residuals_6_epochs_cpu")
     assert abs(run.core_hours() * 3600 - run.trials["train_seconds"].sum()) < 1e-6
+
+
+def test_every_cell_of_the_paper_has_a_status() -> None:
+    page = "\n".join(paper_sections(RESULTS))
+    for name in PAPER_STUDIES:
+        rows = [line for line in page.partition(f": {name}")[2].partition("###")[0].splitlines() if line[:2] == "| "]
+        assert len(rows) > 3
+        for row in rows[1:]:
+            assert row.split("|")[5].strip() in ("reproduced", "proxy", "not attempted"), row
+
+
+def test_what_was_not_run_has_a_cost() -> None:
+    lines = index_page(RESULTS).partition("## Not run")[2].splitlines()
+    costs = [float(line.split("|")[4]) for line in lines if "*not run*" in line]
+    assert all(cost > 0 for cost in costs)
