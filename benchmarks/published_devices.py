@@ -65,7 +65,7 @@ def _roofline(document: dict[str, Any]) -> list[str]:
     whole = [row | {"share_of_macs": 1.0, "share_of_time": 1.0} for row in document["layers"]]
     rows = [row for row in whole if row["kind"] == _NETWORK] + document["kinds"]
     return [
-        f"Roofline at batch {document['protocol']['batch_size']}: ceilings measured by the same process,"
+        f"Roofline at batch {document['protocol'].get('batch_size', 1)}: ceilings measured by the same process,"
         f" {ceilings['macs_per_second'] / 1e9:.4g}·10⁹ MAC/s and {ceilings['bytes_per_second'] / 1e9:.4g} GB/s. Layers"
         " are timed alone, one of each shape; a share above 100 % is a cache faster than memory.",
         "",

@@ -93,6 +93,11 @@ class PublishedRun:
         epochs, images = f.plural(int(first["epochs"]), "epoch"), f"{int(first['train_size']):,} images"
         return f"{self.about['dataset']}, {epochs} of {images} at {int(first['image_size'])} pixels, {size} parameters"
 
+    def machines(self) -> str:
+        """Return the processors and versions of PyTorch that trained it, empty where that is not known."""
+        environments = self.about.get("training_environments", [])
+        return ", ".join(sorted({f"{one['cpu_capability']} CPU, torch {one['torch']}" for one in environments}))
+
     def core_hours(self) -> float:
         """Return the hours of one core that its trials took, those that it shares with others included."""
         return float(self.trials.drop_duplicates("key")["train_seconds"].sum()) / 3600
@@ -202,13 +207,20 @@ def paper_sections(results: Path) -> list[str]:
 
 
 def _runs(runs: list[PublishedRun]) -> list[str]:
-    lines = ["## Every run", "", "Core-hours count trainings that runs share in each of them."]
+    lines = [
+        "## Every run",
+        "",
+        "Core-hours count trainings that runs share in each of them. Where a run names two processors, its baseline"
+        " was trained on another one than some of its variants, with another version of PyTorch: what these change in"
+        " the last bits is part of the differences.",
+    ]
     for run in runs:
         lines += [
             "",
             f"### [{run.name}]({run.name}/table.md)",
             "",
-            f"{run.about['question']} {run.what()}. {run.core_hours():.1f} core-hours.",
+            f"{run.about['question']} {run.what()}. {run.core_hours():.1f} core-hours"
+            + (f" on {run.machines()}." if run.machines() else "."),
             "",
             "```text",
             run.command,

@@ -35,7 +35,7 @@ def device(folder: Path, name: str, *, latency: list[object], note: str = "") ->
         "ceilings": {"macs_per_second": 5e10, "bytes_per_second": 1e10},
         "layers": [TIMES | {"kind": "network"}, TIMES | {"kind": "norm"}],
         "kinds": [TIMES | {"kind": "norm", "share_of_macs": 0.0, "share_of_time": 0.4, "latency_ms": None}],
-        "protocol": {"batch_size": 1},
+        "protocol": {},
     }
     (folder / "devices" / name / "latency.json").write_text(json.dumps(latency))
     (folder / "devices" / name / "roofline.json").write_text(json.dumps(document))
