@@ -23,7 +23,7 @@ from xception.base import formatting as f
 
 __all__ = ["CLAIMS", "Claim", "PublishedRun", "agreement", "index_page", "paper_sections", "published_runs"]
 
-Expected = Literal["helps", "hurts"]
+Expected = Literal["helps", "hurts", "no meaningful effect"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,11 @@ CLAIMS = (
     Claim(
         title="Separable convolutions and Inception modules",
         statement="At an equal number of parameters separable convolutions do better than Inception modules.",
-        source="Abstract, Section 4.5, Tables 1 and 3",
+        source="Abstract, Section 4.5, Tables 1 to 3",
         expected={
             ("operators", "inception module@params"): "hurts",
+            ("paper_table2", "no FC, Inception modules@params"): "hurts",
+            ("paper_table2", "FC, Inception modules@params"): "hurts",
             ("paper_table3", "Inception modules@params"): "hurts",
         },
     ),
@@ -57,6 +59,15 @@ CLAIMS = (
         statement="Correlations across channels and in space are better not mapped jointly.",
         source="Section 1.1; regular convolutions are not measured in the paper",
         expected={("operators", "regular@params"): "hurts"},
+    ),
+    Claim(
+        title="Order of depthwise and pointwise convolution",
+        statement="Which of the two comes first does not matter, as modules are stacked.",
+        source="Section 1.2; argued in the paper and not measured",
+        expected={
+            ("operation_order", "nothing between, pointwise first"): "no meaningful effect",
+            ("operation_order", "ReLU between, pointwise first"): "no meaningful effect",
+        },
     ),
     Claim(
         title="Activation between depthwise and pointwise convolution",

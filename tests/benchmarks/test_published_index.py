@@ -28,6 +28,7 @@ def test_a_verdict_agrees_disagrees_or_decides_nothing() -> None:
     verdicts = ("hurts", "helps", "no meaningful effect", "inconclusive")
     said = [agreement(verdict, "hurts") for verdict in verdicts]
     assert said == ["agrees", "disagrees", "disagrees", "undecided"]
+    assert agreement("no meaningful effect", "no meaningful effect") == "agrees"
 
 
 def test_core_hours_are_those_of_the_trials() -> None:
