@@ -180,6 +180,9 @@ class Options(RunOptions):
     """Name of the run and of its folder. Default: the study and what differs from CIFAR-10 at quick."""
     figure_style: FigureStyle = "report"
     """report, or paper: figures without title and note, which stand in a text file beside each."""
+    live: bool = False
+    """Serve a provisional report on this machine alone while the study trains, at the address that is printed: what
+    runs, curves and effects so far, time left. It is rewritten after each trial."""
     tensorboard: bool = False
     """Write each trial's parameters, curves and final metrics for TensorBoard below <out>/tensorboard as they come."""
     wandb: str | None = None
@@ -201,6 +204,7 @@ class Options(RunOptions):
 _CHANGE_NO_TRIAL = {f.name for kind in (BackendOptions, FolderOptions) for f in dataclasses.fields(kind)} | {
     "figure_style",
     "keep_weights",
+    "live",
     "name",
     "tensorboard",
     "wandb",

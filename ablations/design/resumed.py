@@ -26,7 +26,7 @@ _DATA = ("dataset", "splits", "image_column", "label_column", "channels", "class
 _SAID = (*_DATA, "scale", "preset")
 _ALLOWED = {
     *(field.name for kind in (BackendOptions, FolderOptions) for field in dataclasses.fields(kind)),
-    *(*_SAID, "epochs", "keep_weights", "name", "tensorboard", "wandb", "margin", "figure_style"),
+    *(*_SAID, "epochs", "keep_weights", "live", "name", "tensorboard", "wandb", "margin", "figure_style"),
 }
 
 

@@ -21,7 +21,7 @@ from ablations.costs.training_cost import duration
 from ablations.execution.events import Epoch, Event, Finished, Notice, Started
 from ablations.records.record import Record
 
-__all__ = ["Label", "Log", "ProgressDisplay"]
+__all__ = ["Label", "Log", "ProgressDisplay", "Status"]
 
 _NAMED = 12  # variants in the live display
 _DRAWN_LINES = _NAMED + 3  # lines of the live display at most
@@ -53,6 +53,14 @@ class Log(Protocol):
         """Keep one event."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """How far a run is, in words, and a line for each trial that runs."""
+
+    text: str
+    running: tuple[str, ...]
+
+
 class _Redrawn(Live):
     """A live display that does something before each drawing."""
 
@@ -75,11 +83,11 @@ class _Running:
 class ProgressDisplay:
     """Shows finished, running and remaining trials, the time left, and the accuracy per variant; use it in a `with`.
 
-    On a terminal it is redrawn in place; elsewhere each finished trial prints one line. A `log` gets every event.
+    On a terminal it is redrawn in place; elsewhere each finished trial prints one line. All `logs` get every event.
     """
 
     stream: TextIO = field(default_factory=lambda: sys.stderr)
-    log: Log | None = None
+    logs: list[Log] = field(default_factory=list)
     _labels: dict[str, Label] = field(default_factory=dict, init=False)
     _running: dict[str, _Running] = field(default_factory=dict, init=False)
     _finished: dict[str, list[float]] = field(default_factory=dict, init=False)
@@ -128,8 +136,8 @@ class ProgressDisplay:
         if not self._labels:
             self._began = time.monotonic()
         self._labels |= labels
-        if self.log:
-            self.log.expect(labels)
+        for log in self.logs:
+            log.expect(labels)
 
     def know(self, results: Iterable[tuple[str, float]]) -> None:
         """Add test accuracies that are stored already, as (variant, accuracy)."""
@@ -137,9 +145,17 @@ class ProgressDisplay:
             self._finished.setdefault(variant, []).append(accuracy)
 
     def show(self, event: Event) -> None:
-        """Take one event into the display, and hand it to the log."""
-        if self.log:
-            self.log.show(event)
+        """Take one event into the display, and hand it to the logs."""
+        self._take(event)
+        for log in self.logs:
+            log.show(event)
+
+    def status(self) -> Status:
+        """Return how far the run is."""
+        running = (f"{one.label.variant}, {_now(one)}" for one in self._running.values())
+        return Status(text=f"{self._progress()}.", running=tuple(running))
+
+    def _take(self, event: Event) -> None:
         match event:
             case Started(key):
                 self._running[key] = _Running(self._labels[key])
@@ -195,19 +211,22 @@ class ProgressDisplay:
         done = self._cost_done + sum(r.label.cost * r.num_done / r.label.num_epochs for r in self._running.values())
         return elapsed * (total - done) / done if done else 0.0
 
+    def _progress(self) -> str:
+        left = self._seconds_left()
+        waiting = self._total - self._num_done - len(self._running)
+        lost = f", {self._num_lost} diverged or failed" if self._num_lost else ""
+        most = " at most" if self._is_at_most else ""
+        rest = f", about {duration(left)} left" if left else ""
+        return f"{self._num_done} done, {len(self._running)} running, {waiting} waiting{most}{lost}{rest}"
+
     def _render(self) -> RenderableType:
         bar = Progress(TextColumn("{task.description}"), BarColumn(bar_width=40), TextColumn("{task.fields[rest]}"))
         total = self._total
-        left = self._seconds_left()
-        waiting = total - self._num_done - len(self._running)
-        lost = f", {self._num_lost} diverged or failed" if self._num_lost else ""
-        most = " at most" if self._is_at_most else ""
-        rest = f"{self._num_done} done, {len(self._running)} running, {waiting} waiting{most}{lost}"
         bar.add_task(
             "trials",
             total=total or 1,
             completed=self._num_done,
-            rest=rest + (f", about {duration(left)} left" if left else ""),
+            rest=self._progress(),
         )
         table = Table(box=None, pad_edge=False)
         for heading in ("variant", "trials", "mean test accuracy", "now running"):

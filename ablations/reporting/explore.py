@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from markupsafe import Markup
 
-__all__ = ["HOW_TO_EXPLORE", "Choice", "Explorable", "ExplorableFigure", "Filter", "colours", "encoded", "page_parts"]
+__all__ = [
+    "HOW_TO_EXPLORE",
+    "Choice",
+    "Explorable",
+    "ExplorableFigure",
+    "Filter",
+    "can_explore",
+    "colours",
+    "encoded",
+    "page_parts",
+]
 
 PACKAGE = "vl-convert-python"
 HOW_TO_EXPLORE = (
@@ -86,15 +96,20 @@ class Explorable:
     figures: Sequence[ExplorableFigure]
 
 
+def can_explore() -> bool:
+    """Whether the package is installed that figures to explore need."""
+    return _vega() is not None
+
+
 def colours(names: Sequence[str]) -> dict[str, str]:
     """Return a colour for each name; ink is that of the page, so that it is seen on dark paper too."""
     palette = (CURRENT, *style.PALETTE[1:])
     return {name: palette[i % len(palette)] for i, name in enumerate(names)}
 
 
-def page_parts(parts: Sequence[Explorable | None]) -> dict[str, Any]:
+def page_parts(parts: Sequence[Explorable | None], more: Sequence[str] = ()) -> dict[str, Any]:
     """Return what every page's template gets: `styles`, `scripts`, their `policy`, and `explored`, one text (or None)
-    for each part, in order.
+    for each part, in order; `more` are further scripts beside the templates.
 
     A figure of more than 10,000 rows stays static, and so do those beyond 1 MB of data, the last ones first.
     """
@@ -106,7 +121,7 @@ def page_parts(parts: Sequence[Explorable | None]) -> dict[str, Any]:
         left = MOST_BYTES
         for number, part in enumerate(parts):
             texts[number], left = _within(part, left)
-    scripts = [read("report.js")]
+    scripts = [read(name) for name in ("report.js", *more)]
     if any(text is not None for text in texts):
         assert vega is not None
         scripts += [vega, read("explore.js")]

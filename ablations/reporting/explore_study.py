@@ -123,6 +123,8 @@ def _curves(frame: pd.DataFrame, named: Mapping[str, str]) -> Iterator[Explorabl
     places = {name: place for place, name in enumerate(named)}
     num_colours = len(style.PALETTE)
     number = {"type": "quantitative", "scale": {}}
+    last = int(curves["epoch"].max())
+    ticks = {"values": list(range(1, last + 1))} if last <= FEW else {"tickMinStep": 1}
     shown = curves.assign(
         variant=curves["variant"].astype(str),
         key=curves["key"].astype(str).str[:KEY],
@@ -153,7 +155,7 @@ def _curves(frame: pd.DataFrame, named: Mapping[str, str]) -> Iterator[Explorabl
                     "field": "epoch",
                     "title": "epoch",
                     **number,
-                    "axis": {"tickMinStep": 1, "format": "d", "grid": False},
+                    "axis": {**ticks, "format": "d", "grid": False},
                 },
                 "y": {"field": values[0], "title": LABELS[values[0]], **number},
                 "color": {"field": "colour", "type": "nominal", "scale": None},

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ablations.analysis.predictions import PredictionTables
     from ablations.reporting.figures import SavedFigure
 
-__all__ = ["ReportContext", "embedded", "study_page", "write_report", "write_store_report"]
+__all__ = ["LiveStatus", "ReportContext", "embedded", "study_page", "write_report", "write_store_report"]
 
 CITATION = "Xception ablations: architecture ablations and searches around one parameterised Xception generator."
 LARGEST_SVG = 600_000  # bytes; a figure with more is put into the page as PNG
@@ -78,6 +78,15 @@ class ReportContext:
     citation: str = CITATION
 
 
+@dataclass(frozen=True, kw_only=True)
+class LiveStatus:
+    """How far a run is: the number of this page, progress in words, and a line for each trial that runs."""
+
+    version: int
+    text: str
+    running: Sequence[str]
+
+
 def write_report(context: ReportContext, path: Path) -> None:
     """Write the page of one study as one file.
 
@@ -88,9 +97,10 @@ def write_report(context: ReportContext, path: Path) -> None:
     write_atomically(path, study_page(context))
 
 
-def study_page(context: ReportContext) -> str:
-    """Return the page of one study."""
-    return _page([context], title=f"{context.study}: {context.question}", overviews=[])
+def study_page(context: ReportContext, live: LiveStatus | None = None) -> str:
+    """Return the page of one study; of one that runs, with how far it is, and reloading itself where it is served."""
+    title = f"{'Provisional: ' if live else ''}{context.study}: {context.question}"
+    return _page([context], title=title, overviews=[], live=live)
 
 
 def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: str = "All studies") -> None:
@@ -107,12 +117,20 @@ def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: s
     write_atomically(path, _page(contexts, title=name, overviews=overviews))
 
 
-def _page(contexts: Sequence[ReportContext], *, title: str, overviews: Sequence[DisplayTable]) -> str:
+def _page(
+    contexts: Sequence[ReportContext],
+    *,
+    title: str,
+    overviews: Sequence[DisplayTable],
+    live: LiveStatus | None = None,
+) -> str:
     studies = [_study(context, number=number) for number, context in enumerate(contexts, 1)]
-    parts = page_parts([explorable_study(context.frame, context.comparison) for context in contexts])
+    parts = page_parts(
+        [explorable_study(context.frame, context.comparison) for context in contexts], ["live.js"] if live else []
+    )
     for study, explored in zip(studies, parts.pop("explored"), strict=True):
         study["explored"] = explored
-    return render("report.html.jinja", title=title, studies=studies, overviews=overviews, **parts)
+    return render("report.html.jinja", title=title, studies=studies, overviews=overviews, live=live, **parts)
 
 
 def _study(context: ReportContext, *, number: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,13 +21,14 @@ from ablations.design.options import FigureStyle
 from ablations.design.setup import setup_sentence
 from ablations.reporting.captions import data_sentence
 from ablations.reporting.distances import write_distances
+from ablations.reporting.explore import can_explore
 from ablations.reporting.extras import write_extras
 from ablations.reporting.figures import confusion_figures, distance_figures, save_figures, study_figures
 from ablations.reporting.front import display_front, front_table
 from ablations.reporting.markup import to_latex, to_markdown
 from ablations.reporting.own_files import replacing_own_files, require_own_page
 from ablations.reporting.predictions import write_predictions
-from ablations.reporting.report import ReportContext, write_report, write_store_report
+from ablations.reporting.report import LiveStatus, ReportContext, study_page, write_report, write_store_report
 from ablations.reporting.results import Results
 from ablations.reporting.side_by_side import display_side_by_side, side_by_side
 from ablations.reporting.tables import csv_text, write_runs, write_tables
@@ -39,9 +41,10 @@ if TYPE_CHECKING:
     from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
-__all__ = ["OVERVIEW", "comparison_with_costs", "write_overview", "write_results", "write_study"]
+__all__ = ["OVERVIEW", "comparison_with_costs", "provisional_page", "write_overview", "write_results", "write_study"]
 
 OVERVIEW = "report.html"
+_LIVE_FIGURES = ("differences", "learning_curves")
 _SHOWN = ("devices", "threads", "python", "machine", "packages", "commit", "fingerprint")
 _PACKAGES = (
     "torch",
@@ -124,6 +127,45 @@ def write_overview(contexts: Sequence[ReportContext], out: Path) -> Path:
     return out / OVERVIEW
 
 
+def provisional_page(store: Store, plan: StoredPlan, live: LiveStatus) -> str:
+    """Return the page of a plan that still trains, of the trials that have ended.
+
+    It is no look of a sequential design, and its figures are those that can be explored, or without these the curves
+    and differences so far.
+    """
+    whole = plan_frame(store, plan, widths=True)
+    widths = {name for curve in plan.description.curves for name in curve["widths"]}
+    frame = whole[~whole["variant"].isin(widths)].reset_index(drop=True)
+    comparison = comparison_with_costs(store, plan, frame)
+    context = _context(plan, whole, frame, comparison, setup_sentence(_setup(plan, whole)))
+    if can_explore():
+        return study_page(context, live)
+    with tempfile.TemporaryDirectory() as folder:
+        few = [one for one in study_figures(frame, comparison) if one.name in _LIVE_FIGURES]
+        return study_page(replace(context, figures=save_figures(few, Path(folder))), live)
+
+
+def _context(
+    plan: StoredPlan, whole: pd.DataFrame, frame: pd.DataFrame, comparison: pd.DataFrame, setup: str
+) -> ReportContext:
+    """What a page is made of, without what takes long to make."""
+    provenance = _provenance(plan, whole)
+    return ReportContext(
+        study=plan.study,
+        question=plan.description.question,
+        reference=plan.description.reference,
+        command=plan.description.command,
+        continue_command=plan.description.command,
+        environment={name: provenance[name] for name in _SHOWN if provenance[name]},
+        frame=frame,
+        comparison=comparison,
+        notices=_notices(plan),
+        setup=setup,
+        changes=plan.description.changes,
+        left_out=plan.description.left_out,
+    )
+
+
 def _write_comparison(
     store: Store, plan: StoredPlan, folder: Path, figure_style: FigureStyle = "report"
 ) -> ReportContext:
@@ -154,21 +196,10 @@ def _write_comparison(
     )
     provenance = _provenance(plan, whole) | {"setup": facts}
     write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
-    return ReportContext(
-        study=plan.study,
-        question=plan.description.question,
-        reference=plan.description.reference,
-        command=plan.description.command,
-        continue_command=plan.description.command,
-        environment={name: provenance[name] for name in _SHOWN if provenance[name]},
-        frame=frame,
-        comparison=comparison,
+    return replace(
+        _context(plan, whole, frame, comparison, setup),
         figures=figures,
-        notices=_notices(plan),
         fairness=_fairness(plan, held),
-        setup=setup,
-        changes=plan.description.changes,
-        left_out=plan.description.left_out,
         effects=effects,
         predictions=predictions,
         front=display_front(front),

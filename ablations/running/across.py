@@ -73,6 +73,8 @@ def plan_across(study: Study, options: Options, *, unasked: bool = False) -> Acr
         ValueError: a setting cannot be planned, or there are too many and `--yes` is not given.
     """
     settings = expand(study, options)
+    if options.live:
+        raise ValueError("--live: is not allowed with a study in several settings; ask for one of them")
     if len(settings) > UNASKED_SETTINGS and not (options.yes or unasked):
         raise ValueError(
             f"--across: {len(settings)} settings are more than {UNASKED_SETTINGS}; see what they cost with --dry-run,"

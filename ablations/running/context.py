@@ -120,7 +120,11 @@ def open_context(plan: StudyPlan, *, backend: Backend | None = None, in_process:
         opened = backend or open_backend(options, in_process=in_process)
         display = ProgressDisplay()
         if trackers:
-            display.log = held.enter_context(Trackers(trackers, plan.study.name, display.say))
+            display.logs.append(held.enter_context(Trackers(trackers, plan.study.name, display.say)))
+        if options.live:
+            from ablations.running.live import LiveReport
+
+            display.logs.append(held.enter_context(LiveReport(store, run, options.out, display)))
         yield Context(plan=plan, store=store, backend=opened, display=display)
         opened.close()
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium import webdriver
@@ -22,9 +24,11 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ablations.analysis.predictions import prediction_tables
+from ablations.execution.progress import Status
 from ablations.reporting import figures as plots
 from ablations.reporting import report
 from ablations.reporting.front import display_front, front_table
+from ablations.running.page_server import PageServer
 from tests import frames
 
 HERE = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
@@ -250,3 +254,35 @@ def test_static_figures_are_for_paper(browser: Chrome, pages: dict[str, Path]) -
     assert browser.execute_script(shown) == [True, False]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert browser.execute_script(shown) == [False, True]
+
+
+def test_a_live_page_follows_its_run(browser: Chrome) -> None:
+    frame = frames.cases()["half_finished"]
+    about: dict[str, Any] = {
+        "study": "a",
+        "question": "b?",
+        "reference": "",
+        "command": "",
+        "continue_command": "",
+        "environment": {},
+    }
+    context = report.ReportContext(frame=frame, comparison=frames.comparison(frame), **about)
+    status = [Status(text="2 done.", running=("full, seed 2: epoch 1/6",))]
+
+    def publish(version: int) -> None:
+        live = report.LiveStatus(version=version, text=status[0].text, running=status[0].running)
+        server.publish(version, report.study_page(context, live).encode())
+
+    shown = "return document.getElementById('live').innerText.includes"
+    with closing(PageServer(lambda: status[0])) as server:
+        publish(1)
+        browser.get(server.url)
+        _until(browser, f"{shown}('full, seed 2: epoch 1/6')")
+        status[0] = Status(text="2 done.", running=("<b>none</b>, seed 3: epoch 4/6",))
+        _until(browser, f"{shown}('<b>none</b>, seed 3: epoch 4/6')")
+        status[0] = Status(text="3 done.", running=())
+        publish(2)
+        _until(browser, "return document.getElementById('live').dataset.version === '2'")
+        assert browser.get_log("browser") == []
+    _until(browser, f"{shown}('it has been stopped')")
+    browser.get_log("browser")  # which has that nobody answered

@@ -60,7 +60,7 @@ def track(*trackers: Tracker) -> list[str]:
     record = Record(key="k" * 64, trial="{}", status="complete", test_accuracy=0.5, params=10, curves=ROWS)
     events: list[Event] = [*(Epoch(key * 64, row) for row in ROWS for key in "jk"), Finished(record)]
     with Trackers(trackers, "residuals", said.append) as log:
-        display = ProgressDisplay(log=log)
+        display = ProgressDisplay(logs=[log])
         display.expect({"k" * 64: LABEL, "j" * 64: Label(variant="other", seed=0, num_epochs=2, cost=1.0)})
         for event in events:
             display.show(event)
