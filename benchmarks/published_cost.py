@@ -22,8 +22,10 @@ __all__ = ["SIZE", "estimated_hours", "training_rate"]
 SIZE = Options(scale="quick-1", train_size=5000, epochs=6, seeds=3)
 
 
-def training_rate(runs: Iterable[tuple[str, pd.DataFrame]]) -> float:
-    """Return the median work per second of published trainings at `SIZE`, from studies and their rows of `runs.csv`."""
+def training_rate(runs: Iterable[tuple[str, pd.DataFrame]]) -> float | None:
+    """Return the median work per second of published trainings at `SIZE`, from studies and their rows of `runs.csv`;
+    None where there are none.
+    """
     rates = {}
     for study, trials in runs:
         work = _work(study)
@@ -31,7 +33,7 @@ def training_rate(runs: Iterable[tuple[str, pd.DataFrame]]) -> float:
         for row in trials[alike & (trials["status"] == "complete")].to_dict("records"):
             if row["variant"] in work:
                 rates[row["key"]] = work[row["variant"]] / row["train_seconds"]
-    return float(np.median(list(rates.values())))
+    return float(np.median(list(rates.values()))) if rates else None
 
 
 def estimated_hours(study: str, rate: float) -> float:

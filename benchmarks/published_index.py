@@ -250,18 +250,19 @@ def _runs(runs: list[PublishedRun]) -> list[str]:
 def _not_run(runs: list[PublishedRun]) -> list[str]:
     done = {run.about["study"] for run in runs}
     rate = training_rate((run.about["study"], run.trials) for run in runs if "/" not in run.name)
-    hours = {name: estimated_hours(name, rate) for name in names() if name not in done}
+    hours = {name: None if rate is None else estimated_hours(name, rate) for name in names() if name not in done}
     lines = [
         "## Not run",
         "",
         f"Studies of the catalogue of which nothing is published, with what they would take at"
         f" `--scale {SIZE.scale} --train-size {SIZE.train_size} --epochs {SIZE.epochs} --seeds {SIZE.seeds}`, at the"
         f" median rate of the published trainings; trainings that studies share count in each:"
-        f" {sum(hours.values()):.1f} core-hours in all.",
+        f" {sum(one or 0 for one in hours.values()):.1f} core-hours in all.",
         "",
         "| Study | Question | Status | Core-hours, estimated |",
         "| --- | --- | --- | --: |",
     ]
     return lines + [
-        f"| {name} | {get_study(name).question} | *not run* | {estimate:.1f} |" for name, estimate in hours.items()
+        f"| {name} | {get_study(name).question} | *not run* | {'–' if one is None else f'{one:.1f}'} |"
+        for name, one in hours.items()
     ]
