@@ -1,9 +1,12 @@
-"""A real search whose trainings are looked up in a table: the same code from the suggestion to the last rung."""
+"""A real search whose trainings are looked up in a table or a formula: the same code from the suggestion to the last
+rung.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -26,7 +29,7 @@ from search.engine.rungs import trainings
 from search.engine.search_plan import SearchPlan, plan_base, plan_search
 from xception.base.canonical import canonical_json
 
-__all__ = ["LookUp", "simulate"]
+__all__ = ["LookUp", "plan_without_data", "search_in_memory", "simulate"]
 
 # The validation accuracy of a trial as the simulated search sees it, and the seconds that it takes.
 LookUp = Callable[[Trial], tuple[float, float]]
@@ -125,17 +128,30 @@ def simulate(
     `on_result` is called with each trial, its accuracy, its seconds and the trainings spent so far.
     """
     plan, repair = _plan(table, definition.replace(seed=0))
-    search = Search(
+    return search_in_memory(
         replace(plan, definition=plan.definition.replace(seed=definition.seed)),
-        _MemoryStore(),
-        device="cpu",
-        threads=1,
-        ledger=_MemoryLedger(),
+        look_up,
+        num_trials=len(table.grid) if definition.pruner != "none" else int(budget),
+        budget=budget,
+        on_result=on_result,
         repair=repair,
     )
+
+
+def search_in_memory(
+    plan: SearchPlan,
+    look_up: LookUp,
+    *,
+    num_trials: int,
+    budget: float = math.inf,
+    on_result: Callable[[Trial, float, float, float], None] = lambda trial, accuracy, seconds, spent: None,
+    repair: Repair | None = None,
+) -> list[Row]:
+    """Return the suggestions of a search that trains nothing and leaves nothing behind."""
+    search = Search(plan, _MemoryStore(), device="cpu", threads=1, ledger=_MemoryLedger(), repair=repair)
     executor: Any = _Executor(look_up, plan.design.recipe.epochs, budget, on_result)
     with contextlib.suppress(_Spent):
-        search.run(executor, len(table.grid) if definition.pruner != "none" else int(budget))
+        search.run(executor, num_trials)
     return search.rows
 
 
@@ -146,13 +162,13 @@ def _plan(table: Table, definition: Definition) -> tuple[SearchPlan, Repair]:
     """The plan of a search on a table, with the networks that it met, made once."""
     key = (id(table), canonical_json(definition))
     if key not in _plans:
-        plan = plan_search(definition, _base())
+        plan = plan_search(definition, plan_without_data())
         _plans[key] = (table, plan, Repair(plan))  # the table is kept, so that no other gets its id
     return _plans[key][1:]
 
 
 @functools.cache
-def _base() -> StudyPlan:
-    """Data that nobody reads; a plan needs some."""
+def plan_without_data() -> StudyPlan:
+    """Return the plan of a study on data that nobody reads, for searches that train nothing."""
     with tempfile.TemporaryDirectory() as folder:
         return plan_base("replayed", "?", Options(scale="smoke", dataset="synthetic", out=Path(folder)))

@@ -141,6 +141,10 @@ class ContestOptions(RunOptions):
     """Fresh seeds of the best of each and of the default."""
     longer_epochs: int = 24
     """Epochs of the second comparison, which no search sees."""
+    dry_run: bool = False
+    """Show what is trained and what it costs at most; train nothing."""
+    report: bool = False
+    """Write again what the store has of this contest, finished or not; train nothing."""
 
 
 def names_in(text: str) -> tuple[str, ...]:

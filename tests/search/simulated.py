@@ -91,7 +91,7 @@ class Simulated:
         test_accuracy: float = 0.5,
     ) -> None:
         self.trained: list[str] = []
-        self._accuracy, self._killed_at, self._test_accuracy = accuracy, killed_at, test_accuracy
+        self.accuracy, self._killed_at, self._test_accuracy = accuracy, killed_at, test_accuracy
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until there are no tasks."""
@@ -104,7 +104,7 @@ class Simulated:
                 assert isinstance(task.trial.model, XceptionConfig)
                 task.weights_path.parent.mkdir(parents=True, exist_ok=True)
                 save(Xception(task.trial.model), task.weights_path)
-            yield Finished(record_of(task.trial, self._accuracy(task.trial), test_accuracy=self._test_accuracy))
+            yield Finished(record_of(task.trial, self.accuracy(task.trial), test_accuracy=self._test_accuracy))
 
 
 class SimulatedWorkers(Simulated):
@@ -127,7 +127,7 @@ class SimulatedWorkers(Simulated):
             if not busy:
                 return
             task = busy.pop()
-            yield Finished(record_of(task.trial, self._accuracy(task.trial)))
+            yield Finished(record_of(task.trial, self.accuracy(task.trial)))
 
 
 class StoodStill(Simulated):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ablations.design.trial import Trial
 from ablations.execution.backend import Backend
 from ablations.records.store import Store
 from search.__main__ import main
@@ -17,7 +18,7 @@ from search.engine.measure import Measured
 from search.engine.search_plan import SearchPlan
 from search.engine.solving import counted
 from tests.command import call, run_folder
-from tests.search.simulated import Simulated
+from tests.search.simulated import Killed, Simulated, accuracy_of
 from xception.base.canonical import canonical_json, from_json
 from xception.network.config import XceptionConfig
 from xception.network.weights import load_xception
@@ -212,6 +213,49 @@ def test_contest_confirms_the_best_of_each_sampler_at_two_budgets(
         assert (table["macs"] <= table["macs"].iloc[0]).all()
     searched = {path.name for path in (tmp_path / "searches").iterdir()}
     assert len(searched) == 2
+    frame = pd.read_csv(tmp_path / "contest_table" / "contest.csv")
+    assert set(frame["epochs"]) == {2, 5}
+    assert (frame.loc[frame["network"] != "default", "candidates"] == 4).all()
+    assert (tmp_path / "contest_table" / "figures" / "contest.svg").is_file()
+    assert "In 5 epochs, against the default: best of" in capsys.readouterr().out
+    trained = len(simulated.trained)
+    before = (tmp_path / "contest_table" / "contest.csv").read_text()
+    assert main([*words, "--report"]) == 0
+    assert len(simulated.trained) == trained
+    assert (tmp_path / "contest_table" / "contest.csv").read_text() == before
+
+
+def test_contest_can_be_read_while_it_runs(simulated: Simulated, tmp_path: Path) -> None:
+    words = ["contest", "--space", "table", "--candidates", "4", "--samplers", "evolution,random", *SMOKE]
+    words += ["--confirm-seeds", "4", "--longer-epochs", "5", "--out", str(tmp_path)]
+
+    def accuracy(trial: Trial) -> float:
+        if (trial.recipe.epochs, trial.seed) == (5, 20_002):
+            raise Killed
+        return accuracy_of(trial)
+
+    simulated.accuracy = accuracy
+    with pytest.raises(Killed):
+        main(words)
+    assert main([*words, "--report"]) == 0
+    text = (tmp_path / "contest_table" / "contest.md").read_text(encoding="utf-8")
+    assert "So far 2 of 4 seeds are complete for all networks." in text
+    frame = pd.read_csv(tmp_path / "contest_table" / "contest.csv")
+    assert frame.groupby("epochs")["n"].min().to_dict() == {2: 4, 5: 2}
+
+
+def test_contest_tells_its_cost_before_it_begins(
+    simulated: Simulated, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["contest", "--space", "table", "--candidates", "4", *SMOKE, "--out", str(tmp_path), "--dry-run"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "4 candidates with each of evolution, predictor and random, 2 epochs: 12 trainings at most" in printed
+    assert "92 trainings: this machine's speed is not measured yet" in printed
+    (tmp_path / "speed.json").write_text('{"work_per_second": 1e9, "work": 1}')
+    assert main(words) == 0
+    assert "92 trainings: about" in capsys.readouterr().out
+    assert simulated.trained == []
 
 
 def test_limit_that_no_measured_network_keeps_ends_in_one_line(
@@ -297,6 +341,11 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
         (["compare-spaces", "family"], "compare-spaces: missing; the names of two spaces"),
         (["compare-spaces", "table", "table"], "compare-spaces: 'table' twice is not allowed"),
         (["contest", "--samplers", "best"], "--samplers: 'best' is not known"),
+        (["contest", "--samplers", ""], "--samplers: '' is not allowed; each at most once"),
+        (["contest", "--samplers", "random,random"], "--samplers: 'random,random' is not allowed"),
+        (["contest", "--dry-run", "--report"], "--report: is not allowed with --dry-run"),
+        (["contest", "--report"], "records.db does not exist; leave --report out"),
+        (["contest", "--seed", "-1"], "--seed: -1 is not allowed; 0 or more"),
         (["contest", "--longer-epochs", "1"], "--longer-epochs: 1 is not allowed; more than the"),
     ],
 )
