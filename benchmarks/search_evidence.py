@@ -1,22 +1,26 @@
-"""Do the samplers search? TPE, GP and NSGA-II against random search at equal trials, where the answer is known.
+"""Do the samplers search? Each against random search at equal trials, where the answer is known.
 
-    python -m benchmarks.search_evidence                                                   # on a formula; minutes on
-    one core
-    python -m benchmarks.search_evidence --table results/table_quick_cpu/table.parquet     # and on a space that was
-    trained whole
+    python -m benchmarks.search_evidence                                                   # on a formula
+    python -m benchmarks.search_evidence --table results/table_quick_cpu/table.parquet     # and on a space trained whole
 
 Every search goes through the code of real ones, with training replaced by a formula or by looking up. Regret is how far
-the best so far lies below the optimum. Repeat r of every method is paired with repeat r of random search, and intervals
-are 95 % t intervals of the paired differences. With two objectives the hypervolume takes the place of regret, and is
-computed three times: by the project, by Optuna's algorithm (While et al. 2012, WFG) and by throwing points.
+the best so far lies below the optimum. Search r of every method is paired with search r of random search, over all
+tables that are given, and intervals are 95 % t intervals of the paired differences. With two objectives the hypervolume
+takes the place of regret, and is computed three times: by the project, by Optuna's algorithm (While et al. 2012, WFG)
+and by throwing points.
 
-On a table a search sees a network's validation accuracy as the mean over all its seeds, so that the answer is known
-exactly. What is left where it sees one seed, in the mean test accuracy of the network that it would pick, is shown
-besides: there the noise of the one seed, and of validation, is left to every method. A network counts as a trial once.
+A table is searched in two ways. Where a search sees a network's validation accuracy as the mean over all its seeds, the
+answer is known exactly, and a search of the whole table has no regret. Where it sees one seed, as real searches do, the
+truth is the mean test accuracy over the seeds that it does not see; a search of the whole table has a regret there too.
+That is the floor, printed beside every method. A network counts as a trial once; a pruner's rungs count their share.
+Pruners are shown with the trainings that they spend on every network of the table.
+
+Last comes the share of candidates that samplers draw at random under limits, in searches of the whole family.
 
 The exit status is 1 where a promise is broken: a method whose regret after its last trial is not below random search's
-after as many with its whole interval, or hypervolumes that disagree. The mean over the trials is shown beside it: there
-the first ten count too, which TPE and GP draw at random themselves.
+after as many with its whole interval where the answer is known, hypervolumes that disagree, or a sampler that draws
+more than a tenth of its candidates at random after its start. The mean over the trials is shown beside it: there the
+first ten count too, which TPE and GP draw at random themselves.
 """
 
 from __future__ import annotations
@@ -40,20 +44,24 @@ from numpy.typing import NDArray
 from ablations.design.options import Options as RunOptions
 from ablations.design.study import Design
 from ablations.statistics.pareto import hypervolume
-from search.benchmark.replay import mean_interval, replay
+from search.benchmark.random_shares import LIMITS, SAMPLERS, random_share
+from search.benchmark.replay import exhaustive_regret, mean_interval, regret_at, replay
 from search.benchmark.tabular import Table
-from search.design.definition import POPULATED, SEMANTICS, Definition
+from search.design.definition import POPULATED, RUNG_PRUNERS, SEMANTICS, Definition
 from search.design.space import Choice, Integer, Real, Space, Values, When
 from search.engine.index import Index
 from search.engine.ledger import Row
 from search.engine.search_plan import BASELINE, plan_base
 from xception.base.command_line import parse, refuse
 
-REPEATS, SHORT = 30, 5
+REPEATS, SHORT = 20, 5
 # A Gaussian process takes a fifth of a second per suggestion, TPE and NSGA-II take milliseconds; NSGA-II needs
-# generations (of ten). On a table half of its 72 networks.
+# generations (of ten). On the table half of its 72 networks.
 TRIALS = {"analytic": {"tpe": 60, "gp": 30, "nsga2": 150}, "table": {"tpe": 36, "gp": 36, "nsga2": 36}}
 FRONT_TRIALS = {"analytic": {"tpe": 60, "nsga2": 150}, "table": {"tpe": 36, "nsga2": 36}}
+ONE_SEED_METHODS = ("tpe", "gp", "nsga2", "evolution", "local", "predictor", *RUNG_PRUNERS)
+CANDIDATES = 30  # of a search under limits
+MOST_DRAWN = 0.1
 REFERENCE = np.array([1.5, 1.0])  # of the hypervolume: loss and cost
 THROWN = 1_000_000
 ONE_SEED = "table, seen through one seed"  # shown, not promised
@@ -78,7 +86,7 @@ ANALYTIC = Space(
 class Options:
     """Measure whether the samplers beat random search at equal trials."""
 
-    table: Annotated[Path | None, "Parquet file that exhaust wrote; without it the formula alone"] = None
+    table: Annotated[tuple[Path, ...], "Parquet file that exhaust wrote; may be repeated"] = ()
     short: Annotated[bool, f"{SHORT} searches with each method instead of {REPEATS}"] = False
     seed: Annotated[int, "of the first search; the others follow"] = 0
     workers: Annotated[int | None, "processes at a time; one per core without it"] = None
@@ -162,7 +170,20 @@ def one_seed_regret(path: Path, method: str, trials: int, seed: int) -> Array:
     """Return the regret in mean test accuracy after each trial of a search that sees one seed of a network,
     (trials,).
     """
-    return _to_the_end(replay(_table(path), method, trials=trials, seed=seed).test_regret, trials)
+    run = replay(_table(path), method, trials=trials, seed=seed)
+    return regret_at(run, np.arange(1.0, trials + 1), over="spent")
+
+
+def floor(path: Path, seed: int) -> float:
+    """Return the regret of a search that sees one seed of every network of a table."""
+    return exhaustive_regret(_table(path), seed)
+
+
+def whole_table(path: Path, pruner: str, seed: int) -> tuple[float, float]:
+    """Return the trainings that a pruner spends on every network of a table, and the regret of its pick."""
+    table = _table(path)
+    run = replay(table, pruner, trials=len(table.grid), seed=seed)
+    return run.spent[-1] / len(table.grid), run.test_regret[-1]
 
 
 def table_front_regret(path: Path, method: str, trials: int, seed: int) -> Array:
@@ -230,45 +251,75 @@ def hypervolumes(fronts: int = 20, size: int = 60) -> dict[str, Any]:
     return {"fronts": fronts, "largest_difference": exact, "largest_difference_thrown_sigmas": sigmas}
 
 
-def run(repeats: int, *, seed: int = 0, table: Path | None = None, workers: int | None = None) -> dict[str, Any]:
+def run(repeats: int, *, seed: int = 0, tables: Sequence[Path] = (), workers: int | None = None) -> dict[str, Any]:
     """Return all comparisons, and which promises are broken."""
-    places: list[tuple[str, dict[str, int], Callable[..., Array]]] = [
-        ("formula", TRIALS["analytic"], analytic_regret),
-        ("formula, two objectives", FRONT_TRIALS["analytic"], front_regret),
+    places: list[tuple[str, dict[str, int], list[Callable[..., Array]]]] = [
+        ("formula", TRIALS["analytic"], [analytic_regret]),
+        ("formula, two objectives", FRONT_TRIALS["analytic"], [front_regret]),
     ]
-    if table is not None:
+    if tables:
+        one_seed = dict.fromkeys(ONE_SEED_METHODS, max(TRIALS["table"].values()))
         places += [
-            ("table", TRIALS["table"], functools.partial(table_regret, table)),
-            ("table, two objectives", FRONT_TRIALS["table"], functools.partial(table_front_regret, table)),
-            (ONE_SEED, TRIALS["table"], functools.partial(one_seed_regret, table)),
+            ("table", TRIALS["table"], [functools.partial(table_regret, path) for path in tables]),
+            (
+                "table, two objectives",
+                FRONT_TRIALS["table"],
+                [functools.partial(table_front_regret, p) for p in tables],
+            ),
+            (ONE_SEED, one_seed, [functools.partial(one_seed_regret, path) for path in tables]),
         ]
-    rows = []
+    seeds = range(seed, seed + repeats)
+    rows, pruners = [], []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
         workers or len(os.sched_getaffinity(0)), mp_context=context, initializer=_one_thread
     ) as pool:
-        for place, trials, regret in places:
+        floors = np.array([floor(path, one) for path in tables for one in seeds])
+        for place, trials, regrets in places:
             lengths = {**trials, "random": max(trials.values())}
-            seeds = range(seed, seed + repeats)
-            asked = {method: [pool.submit(regret, method, n, one) for one in seeds] for method, n in lengths.items()}
+            asked = {
+                method: [pool.submit(regret, method, n, one) for regret in regrets for one in seeds]
+                for method, n in lengths.items()
+            }
             found = {method: np.array([one.result() for one in searches]) for method, searches in asked.items()}
+            known = {"floor": float(floors.mean()) if place == ONE_SEED else 0.0} if "table" in place else {}
             for method, n in trials.items():
-                rows.append({"on": place, "method": method, **versus_random(found[method], found["random"][:, :n])})
+                compared = versus_random(found[method], found["random"][:, :n])
+                rows.append({"on": place, "method": method, **compared, **known})
+        for pruner in RUNG_PRUNERS if tables else ():
+            ended = list(pool.map(functools.partial(_whole_table, pruner), [(p, s) for p in tables for s in seeds]))
+            spent, regret = np.array(ended).T
+            row = {"pruner": pruner, "share_of_trainings": float(spent.mean()), "regret": float(regret.mean())}
+            names = ("above_floor", "above_floor_ci_low", "above_floor_ci_high")
+            pruners.append(row | dict(zip(names, mean_interval(regret - floors), strict=True)))
+        under = [(space, limits, sampler) for space, limits in LIMITS for sampler in SAMPLERS]
+        shares = [vars(one) for one in pool.map(functools.partial(_random_share, seed), under)]
     volumes = hypervolumes()
     broken = [
         f"{row['method']} on {row['on']}" for row in rows if row["on"] != ONE_SEED and not row["final_ci_low"] > 0
     ]
     if volumes["largest_difference"] > 1e-9 or volumes["largest_difference_thrown_sigmas"] > 5:
         broken.append("hypervolumes disagree")
-    about = None if table is None else _table(table).about
+    broken += [f"{one['sampler']} in {one['space']} draws at random" for one in shares if one["drawn"] > MOST_DRAWN]
+    broken += [f"{one['sampler']} in {one['space']} exceeds a limit" for one in shares if one["beyond"]]
     return {
         "repeats": repeats,
         "seed": seed,
         "comparisons": rows,
+        "pruners": pruners,
+        "random_shares": shares,
         "hypervolume": volumes,
-        "table": about,
+        "tables": [_table(path).about for path in tables],
         "broken": broken,
     }
+
+
+def _whole_table(pruner: str, asked: tuple[Path, int]) -> tuple[float, float]:
+    return whole_table(asked[0], pruner, asked[1])
+
+
+def _random_share(seed: int, asked: tuple[str, tuple[str, ...], str]) -> Any:
+    return random_share(*asked, candidates=CANDIDATES, seed=seed)
 
 
 def _one_thread() -> None:
@@ -282,28 +333,40 @@ def show(report: dict[str, Any]) -> None:
     """Print the report for people."""
     seeds = f"seeds {report['seed']} to {report['seed'] + report['repeats'] - 1}"
     print(f"{report['repeats']} searches with each method ({seeds}), paired with random search; 95 % t intervals")
-    if report["table"] is not None:
-        print(
-            "Table: "
-            + ", ".join(
-                str(report["table"][name]) for name in ("dataset", "training", "seeds") if name in report["table"]
-            )
-        )
+    for about in report["tables"]:
+        print("Table: " + ", ".join(str(about[name]) for name in ("dataset", "training", "seeds") if name in about))
     for place in dict.fromkeys(row["on"] for row in report["comparisons"]):
         scale, unit = (100, " %" if "two" in place else " pp") if place.startswith("table") else (1, "")
         what = "share of the volume that the front lacks" if "two" in place else "regret"
-        print(f"\nOn the {place}: {what}, and by how much it is lower than random search's")
-        for row in report["comparisons"]:
-            if row["on"] != place:
-                continue
+        own = [row for row in report["comparisons"] if row["on"] == place]
+        known = (
+            f"; floor, of a search of the whole table: {scale * own[0]['floor']:.4f}{unit}" if "floor" in own[0] else ""
+        )
+        print(f"\nOn the {place}: {what}, and by how much it is lower than random search's{known}")
+        for row in own:
             for word, title in (("mean", "mean over the trials"), ("final", "after the last")):
-                own, theirs, less, low, high = (
+                ours, theirs, less, low, high = (
                     scale * row[f"{word}_{key}"] for key in ("regret", "regret_random", "lower_by", "ci_low", "ci_high")
                 )
                 print(
-                    f"  {row['method']:<6} {row['trials']:>4} trials, {title:<20}: {own:.4f}{unit} against"
+                    f"  {row['method']:<9} {row['trials']:>4} trials, {title:<20}: {ours:.4f}{unit} against"
                     f" {theirs:.4f}{unit}, lower by {less:.4f} [{low:.4f}, {high:.4f}]"
                 )
+    if report["pruners"]:
+        print("\nPruners on every network of the table: trainings spent, as a share of whole ones, and regret")
+    for row in report["pruners"]:
+        above, low, high = (100 * row[f"above_floor{end}"] for end in ("", "_ci_low", "_ci_high"))
+        print(
+            f"  {row['pruner']:<9} {row['share_of_trainings']:.1%}, regret {100 * row['regret']:.2f} pp, above the"
+            f" floor by {above:.2f} [{low:.2f}, {high:.2f}] pp"
+        )
+    print(
+        f"\nDrawn at random after the sampler's start, in searches for {CANDIDATES} candidates (promised: at most 10 %)"
+    )
+    for space, limits in LIMITS:
+        own = [row for row in report["random_shares"] if (row["space"], tuple(row["limits"])) == (space, limits)]
+        limited = f", limited {' and '.join(limits)}" if limits else ""
+        print(f"  {space}{limited}: {', '.join('{sampler} {drawn:.0%}'.format_map(row) for row in own)}")
     volumes = report["hypervolume"]
     print(
         f"\nHypervolume of {volumes['fronts']} fronts: at most {volumes['largest_difference']:.1e} from WFG's, at most "
@@ -321,11 +384,11 @@ def main(args: Sequence[str] | None = None) -> int:
     if options.workers is not None and options.workers < 1:
         refuse(prog, f"--workers: {options.workers} is not allowed; 1 or more")
     try:
-        if options.table is not None:
-            _table(options.table)
+        for path in options.table:
+            _table(path)
     except ValueError as error:
         refuse(prog, error)
-    report = run(SHORT if options.short else REPEATS, seed=options.seed, table=options.table, workers=options.workers)
+    report = run(SHORT if options.short else REPEATS, seed=options.seed, tables=options.table, workers=options.workers)
     if options.json:
         json.dump(report, sys.stdout, indent=1)
         print()

@@ -49,6 +49,9 @@ def test_comparison_is_paired() -> None:
 
 def test_report_keeps_the_contract(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(search_evidence, "SHORT", 2)
+    monkeypatch.setattr(search_evidence, "LIMITS", (("family", ("macs",)),))
+    monkeypatch.setattr(search_evidence, "SAMPLERS", ("nsga2",))
+    monkeypatch.setattr(search_evidence, "CANDIDATES", 15)
     monkeypatch.setattr(search_evidence, "THROWN", 10_000)
     monkeypatch.setitem(search_evidence.TRIALS, "analytic", {"tpe": 12})
     monkeypatch.setattr(search_evidence, "FRONT_TRIALS", {"analytic": {"nsga2": 12}})
@@ -60,8 +63,13 @@ def test_report_keeps_the_contract(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         ("formula, two objectives", "nsga2"),
     ]
     assert report["hypervolume"]["largest_difference"] < 1e-9
+    (share,) = report["random_shares"]
+    assert (share["sampler"], share["number"], share["beyond"]) == ("nsga2", 5, 0)
+    assert share["drawn"] <= search_evidence.MOST_DRAWN
     search_evidence.show(report)
-    assert "2 searches with each method" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 searches with each method" in printed
+    assert "family, limited macs: nsga2" in printed
 
 
 def test_on_a_table_one_seed_is_shown_without_a_promise(
@@ -70,15 +78,26 @@ def test_on_a_table_one_seed_is_shown_without_a_promise(
     monkeypatch.setattr(search_evidence, "THROWN", 10_000)
     monkeypatch.setattr(search_evidence, "TRIALS", {"analytic": {"tpe": 3}, "table": {"tpe": 3}})
     monkeypatch.setattr(search_evidence, "FRONT_TRIALS", {"analytic": {"tpe": 3}, "table": {"tpe": 3}})
-    report = search_evidence.run(2, table=TABLE, workers=1)
-    rows = {row["on"]: row for row in report["comparisons"] if row["on"].startswith("table")}
+    monkeypatch.setattr(search_evidence, "ONE_SEED_METHODS", ("tpe", "asha"))
+    monkeypatch.setattr(search_evidence, "LIMITS", ())
+    report = search_evidence.run(2, tables=[TABLE], workers=1)
+    of_tpe = [row for row in report["comparisons"] if row["method"] == "tpe"]
+    rows = {row["on"]: row for row in of_tpe if row["on"].startswith("table")}
     assert list(rows) == ["table", "table, two objectives", "table, seen through one seed"]
     regrets = (search_evidence.table_regret, search_evidence.table_front_regret, search_evidence.one_seed_regret)
     for row, regret in zip(rows.values(), regrets, strict=True):
         assert row["final_regret"] == pytest.approx(np.mean([regret(TABLE, "tpe", 3, seed)[-1] for seed in range(2)]))
     assert not any("one seed" in promise for promise in report["broken"])
+    floors = [search_evidence.floor(TABLE, seed) for seed in range(2)]
+    assert rows[search_evidence.ONE_SEED]["floor"] == pytest.approx(np.mean(floors))
+    assert {row["pruner"] for row in report["pruners"]} == {"asha", "hyperband", "median"}
+    for row in report["pruners"]:
+        assert 0 < row["share_of_trainings"] <= 1
+        assert row["above_floor"] == pytest.approx(row["regret"] - np.mean(floors))
     search_evidence.show(report)
-    assert "On the table, seen through one seed: regret" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "On the table, seen through one seed: regret" in printed
+    assert "floor, of a search of the whole table:" in printed
 
 
 def test_whole_table_leaves_nothing_to_find() -> None:
