@@ -109,7 +109,13 @@ def test_whole_table_leaves_nothing_to_find() -> None:
 
 
 def test_wrong_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["--table", str(tmp_path / "nowhere.parquet")], ["--workers", "0"], ["--seed", "-1"], ["--longer"]):
+    for words in (
+        ["--table", str(tmp_path / "nowhere.parquet")],
+        ["--workers", "0"],
+        ["--repeats", "1"],
+        ["--seed", "-1"],
+        ["--longer"],
+    ):
         with pytest.raises(SystemExit) as ended:
             search_evidence.main(words)
         assert ended.value.code == 2
