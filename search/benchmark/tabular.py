@@ -44,6 +44,8 @@ _COLUMNS = (
     "params",
     "macs",
     "latency_ms",
+    "latency_device",
+    "image_size",
     "train_seconds",
     "val_curve",
 )
@@ -54,6 +56,7 @@ class Measured:
     """What the table has of a network, for one seed or as the mean over seeds; accuracies are fractions.
 
     `val_curve` has the validation accuracy after each epoch. A diverged training counts at chance accuracy.
+    `latency_ms` is that of one measurement of all networks together, at `image_size` on `latency_device`.
     `train_seconds` are those of the quickest of the network's seeds, whichever is asked for: all do the same
     arithmetic, and what the others took beyond it is the machine's other work.
     """
@@ -65,6 +68,8 @@ class Measured:
     params: int
     macs: int
     latency_ms: float | None
+    latency_device: str | None
+    image_size: int
     num_seeds: int
 
 
@@ -182,7 +187,7 @@ class Table:
             raise ValueError(f"epoch: {epoch} is not in the table; 1 to {longest}")
         curve = np.mean([row["val_curve"][:longest] for row in rows], axis=0)
         share = 1.0 if epoch is None else epoch / longest
-        latency = rows[0]["latency_ms"]
+        latency, device = rows[0]["latency_ms"], rows[0].get("latency_device")
         return Measured(
             val_accuracy=_mean(rows, "val_accuracy") if epoch is None else float(curve[epoch - 1]),
             test_accuracy=_mean(rows, "test_accuracy") if epoch is None else math.nan,
@@ -191,6 +196,8 @@ class Table:
             params=int(rows[0]["params"]),
             macs=int(rows[0]["macs"]),
             latency_ms=None if latency is None or math.isnan(latency) else float(latency),
+            latency_device=device if isinstance(device, str) else None,
+            image_size=self.design.dataset.image_size,
             num_seeds=len(rows),
         )
 
@@ -261,7 +268,7 @@ class Table:
         records = store.get(trials)
         shape = (network.in_channels, design.dataset.image_size, design.dataset.image_size)
         networks = {canonical_json(one.model): (base_network(one), shape) for one, _ in trials.values()}
-        latency = {name: row["latency_ms"] for name, row in latencies_measured_together(store, networks).items()}
+        latency = latencies_measured_together(store, networks)
         final = [record for _, record in sorted(records.items()) if record.is_final]
         rows = [_row(record, *trials[record.key], latency=latency) for record in final]
         return cls(
@@ -273,8 +280,8 @@ class Table:
         )
 
 
-def _row(record: Record, design: Design, seed: int, *, latency: Mapping[str, float]) -> dict[str, Any]:
-    chance = chance_accuracy(record.num_classes or 1)
+def _row(record: Record, design: Design, seed: int, *, latency: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    chance, measured = chance_accuracy(record.num_classes or 1), latency.get(canonical_json(design.model), {})
     diverged = record.status == "diverged"
     curve = [
         chance if row["val_accuracy"] is None or math.isnan(row["val_accuracy"]) else row["val_accuracy"]
@@ -289,7 +296,9 @@ def _row(record: Record, design: Design, seed: int, *, latency: Mapping[str, flo
         "test_accuracy": chance if diverged else record.test_accuracy,
         "params": record.params,
         "macs": record.macs,
-        "latency_ms": latency.get(canonical_json(design.model)),
+        "latency_ms": measured.get("latency_ms"),
+        "latency_device": measured.get("latency_device"),
+        "image_size": design.dataset.image_size,
         "train_seconds": record.train_seconds,
         "val_curve": curve or [chance],
     }

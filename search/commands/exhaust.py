@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed
@@ -51,17 +51,25 @@ def exhaust(options: ExhaustOptions, command: str) -> int:
     asked = selected(Options, selected(RunOptions, options))
     check_options(asked)
     plan, design = _plan(options, asked, command)
-    trials = plan.trials()
+    names = list(plan.designs)
     with open_context(plan) as context:
-        statuses = context.store.statuses(trial.key for trial in trials.values())
-        rest = [trial for trial in trials.values() if statuses.get(trial.key) not in ("complete", "diverged")]
+        # Which networks are best is not known yet; those that stand for them cost as much within the space's spread.
+        parts = {name: part.trials().values() for name, part in _parts(plan, options, lambda: names)}
+        trials = {trial.key: trial for part in parts.values() for trial in part}
+        statuses = context.store.statuses(trials)
+        rest = [trial for key, trial in trials.items() if statuses.get(key) not in ("complete", "diverged")]
         seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in rest), read_speed(options.out))
-        cost = "this machine's speed is not measured yet" if seconds is None else f"about {duration(seconds)}"
+        cost = "this machine's speed is not measured yet"
+        if seconds is not None:
+            hours = seconds * context.backend.num_workers * options.threads / 3600
+            cost = f"about {duration(seconds)}, {hours:.2g} core-hours"
         what = f"{len(plan.designs)} networks of {options.space} on {plan.source.title} at scale {plan.scale.name}"
         seeds = f"{options.seeds} seed{'s' if options.seeds > 1 else ''}"
         amount = f"{len(trials)} trials, {len(trials) - len(rest)} stored, {len(rest)} to train: {cost}"
         print(f"{plan.study.question} {what}, {seeds}: {amount}", file=sys.stderr)
         if options.dry_run:
+            for name, part in parts.items():
+                print(f"{name}: {len(part)} trials", file=sys.stderr)
             return DONE
         return _train(plan, design, context, options)
 
@@ -102,7 +110,7 @@ def _train(plan: FixedPlan, design: Design, context: Context, options: ExhaustOp
     parts: list[FixedPlan] = []
     tables: list[Table] = []
     about = _about(plan, design, context.backend.own_device)
-    for name, part in _parts(plan, options, tables):
+    for name, part in _parts(plan, options, lambda: _best(plan, tables[-1])):
         print(f"{name}: {len(part.trials())} trials", file=sys.stderr)
         training = train_and_measure(context.with_plan(part))
         if training.num_failed:
@@ -117,10 +125,11 @@ def _train(plan: FixedPlan, design: Design, context: Context, options: ExhaustOp
     return DONE
 
 
-def _parts(plan: FixedPlan, options: ExhaustOptions, tables: Sequence[Table]) -> Iterator[tuple[str, FixedPlan]]:
-    """Yield what is to be trained, with its name: each seed of all networks, rungs, more seeds, the best again.
-
-    Which networks are best is by the mean validation accuracy over the seeds that all have.
+def _parts(
+    plan: FixedPlan, options: ExhaustOptions, best: Callable[[], Sequence[str]]
+) -> Iterator[tuple[str, FixedPlan]]:
+    """Yield what is to be trained, with its name: each seed of all networks, rungs, more seeds, the best again; `best`
+    ranks the networks once all of them are trained.
     """
     for seed in plan.seeds:
         yield f"seed {seed} of every network", replace(plan, seed_range=range(seed, seed + 1))
@@ -132,20 +141,22 @@ def _parts(plan: FixedPlan, options: ExhaustOptions, tables: Sequence[Table]) ->
         third = random.Random(0).sample(names, max(1, len(names) // 3))
         more = range(len(plan.seeds), len(plan.seeds) + options.extra_seeds)
         yield "more seeds of a random third", _chosen(plan, third, more)
-    finished = tables[-1]
-    seeds = list(plan.seeds)
+    if options.held_out:
+        held_out = range(HELD_OUT, HELD_OUT + options.held_out_seeds)
+        yield "held-out seeds of the best", _chosen(plan, best()[: options.held_out], held_out)
+    if options.longer:
+        longest = _chosen(plan, best()[: options.longer], plan.seed_range, options.longer_epochs)
+        yield f"{options.longer_epochs} epochs of the best", longest
+
+
+def _best(plan: FixedPlan, finished: Table) -> list[str]:
+    """The networks by their mean validation accuracy over the seeds that all have, the best first."""
 
     def accuracy(name: str) -> float:
         network = base_network(plan.designs[name])
-        return sum(finished.query(network, seed).val_accuracy for seed in seeds) / len(seeds)
+        return sum(finished.query(network, seed).val_accuracy for seed in plan.seeds) / len(plan.seeds)
 
-    best = sorted(names, key=accuracy, reverse=True)
-    if options.held_out:
-        held_out = range(HELD_OUT, HELD_OUT + options.held_out_seeds)
-        yield "held-out seeds of the best", _chosen(plan, best[: options.held_out], held_out)
-    if options.longer:
-        longest = _chosen(plan, best[: options.longer], plan.seed_range, options.longer_epochs)
-        yield f"{options.longer_epochs} epochs of the best", longest
+    return sorted(plan.designs, key=accuracy, reverse=True)
 
 
 def _chosen(plan: FixedPlan, names: Sequence[str], seeds: range, epochs: int | None = None) -> FixedPlan:

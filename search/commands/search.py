@@ -8,8 +8,6 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import pandas as pd
-
 from ablations.costs.training_cost import duration
 from ablations.design.options import Options, selected
 from ablations.design.study_plan import StudyPlan
@@ -237,8 +235,8 @@ def _conclude(
             print(line)
         if options.keep_weights:
             write_networks(folder, chosen, confirmation)
-        confirmed = pd.read_csv(results / "table.csv")
-        write_page(search, folder, trials_frame(search), command=command, confirmation=confirmed, elsewhere=sentences)
+        again = outcome.results
+        write_page(search, folder, trials_frame(search), command=command, confirmation=again, elsewhere=sentences)
         print(f"Ablate around what was found: {ablation_command(search, folder, chosen)}", file=sys.stderr)
         print(f"Results: {results}, {folder}", file=sys.stderr)
         return SOME_FAILED if outcome.training.num_failed or search.states["failed"] else DONE

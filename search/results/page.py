@@ -16,7 +16,10 @@ from pathlib import Path
 import pandas as pd
 
 from ablations.design.plan_study import plan_study
+from ablations.reporting.cost_plots import COSTS
+from ablations.reporting.front import display_front, front_table
 from ablations.reporting.markup import Cell, Column, DisplayTable
+from ablations.reporting.results import Results
 from ablations.reporting.templates import environment, read
 from ablations.studies import get_study
 from search.engine.ledger import Row
@@ -104,21 +107,22 @@ def write_page(
     frame: pd.DataFrame,
     *,
     command: str,
-    confirmation: pd.DataFrame | None = None,
+    confirmation: Results | None = None,
     elsewhere: Sequence[str] = (),
 ) -> None:
-    """Write `report.html`; `confirmation` is the table of the study of the winners, where they were trained again, and
-    `elsewhere` a sentence for each on the other settings that they were trained in.
+    """Write `report.html`; `confirmation` are the results of the study of the winners, where they were trained again,
+    and `elsewhere` a sentence for each on the other settings that they were trained in.
     """
     plan, script = search.plan, read("report.js")
     best = _best(search, _LISTED)
-    figures = [
-        {"data": base64.b64encode(path.read_bytes()).decode("ascii"), "alt": path.stem.replace("_", " ")}
-        for path in sorted((folder / "figures").glob("*.png"))
-    ]
-    confirmed = None
+    paths = sorted((folder / "figures").glob("*.png"))
+    confirmed = front = None
     if confirmation is not None:
-        shown = confirmation[[name for name in _CONFIRMED if name in confirmation]]
+        fronts = [confirmation.folder / "figures" / f"accuracy_{cost}.png" for cost in COSTS]
+        paths = [*(path for path in fronts if path.is_file()), *paths]
+        known = display_front(front_table(confirmation.frame, confirmation.comparison))
+        front = None if known is None else _displayed("front", known)
+        shown = confirmation.comparison[[name for name in _CONFIRMED if name in confirmation.comparison]]
         confirmed = _table("confirmed", shown, "Fresh seeds, test accuracy, against the network that it began with.")
     template = resources.files(__name__.rpartition(".")[0]).joinpath("page.html.jinja").read_text(encoding="utf-8")
     page = environment().from_string(template)
@@ -134,9 +138,13 @@ def write_page(
         budget=_budget(search),
         best=_table("best-networks", _rows_frame(search, best), "The best by what the search saw of them."),
         confirmation=confirmed,
+        front=front,
         elsewhere=elsewhere,
         ablate=ablation_command(search, folder, best),
-        figures=figures,
+        figures=[
+            {"data": base64.b64encode(path.read_bytes()).decode("ascii"), "alt": path.stem.replace("_", " ")}
+            for path in paths
+        ],
         counts=notes(search),
         candidates=_table("all", frame.drop(columns=["model", "keys"], errors="ignore"), "A row per suggestion."),
         command=command,
@@ -177,14 +185,17 @@ _TABLE = '{% from "table.html.jinja" import comparison_table %}{{ comparison_tab
 
 
 def _table(name: str, frame: pd.DataFrame, caption: str) -> object:
-    from markupsafe import Markup
-
     columns = tuple(
         Column(title=str(title).replace("_", " "), numeric=pd.api.types.is_numeric_dtype(frame[title]))
         for title in frame
     )
     rows = tuple(tuple(_cell(value) for value in row) for row in frame.itertuples(index=False))
-    table = DisplayTable(caption=caption, columns=columns, rows=rows)
+    return _displayed(name, DisplayTable(caption=caption, columns=columns, rows=rows))
+
+
+def _displayed(name: str, table: DisplayTable) -> object:
+    from markupsafe import Markup
+
     template = environment().from_string(_TABLE)
     return Markup(template.render(table=table, name=name))
 

@@ -6,7 +6,7 @@ seeds each, more seeds for some, and held-out seeds that no replayed search sees
 `benchmarks.search_evidence`.
 
     python -m search exhaust --space large_table --seeds 2 --rungs --extra-seeds 2 --held-out 24 --longer 12
-    --train-size 22500 --set dataset.val_size=10000
+    --train-size 7500 --epochs 3 --set dataset.val_size=10000 --scale quick-1 --dry-run
 """
 
 from __future__ import annotations

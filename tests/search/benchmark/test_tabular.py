@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ablations.costs.latency_lookup import put_column
 from ablations.design.trial import Trial
 from ablations.records.store import Store
 from search.benchmark.importance import functional_anova
@@ -32,7 +33,7 @@ from search.design.space import Values
 from search.engine.search_plan import base_network
 from tests.search.simulated import Simulated, accuracy_of, make_plan, record_of, run_search
 from tests.search.tables import make_table, quality
-from xception.base.canonical import canonical_json, from_json
+from xception.base.canonical import canonical_json, from_json, key_of
 from xception.network.config import XceptionConfig
 
 NOT_ALL = "table: 1 of 72 networks of table have no finished trial"
@@ -82,9 +83,17 @@ def test_table_of_a_store(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=NOT_ALL):
         Table.from_store(store, plan.space, plan.design, range(2), {})
     store.put(record_of(plan.trial(networks[0], 0), 0.4))
+    for size, device in ((32, "one machine"), (64, "another")):  # of which the second says nothing about these images
+        about = {"model_key": key_of(networks[0]), "input_shape": (3, size, size), "latency_device": device}
+        put_column(store, [device], [about | {"latency_ms": float(size)}], load=None)
     table = Table.from_store(store, plan.space, plan.design, range(2), {"dataset": "synthetic"})
     store.close()
     assert table.query(networks[0]).num_seeds == 1
+    measured = table.query(networks[0])
+    assert (measured.latency_ms, measured.latency_device, measured.image_size) == (32.0, "one machine", 32)
+    assert table.query(networks[9]).latency_device is None
+    columns = table.means().columns
+    assert {"latency_ms", "latency_device", "image_size"} <= set(columns)
     assert table.query(networks[5], seed=1).val_accuracy == 0.1  # chance
     assert table.query(networks[9], seed=1).val_accuracy == pytest.approx(accuracy_of(plan.trial(networks[9], 1)))
 

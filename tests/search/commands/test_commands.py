@@ -82,7 +82,12 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
     assert "Best of 6 candidates at no more than 2e+07 macs:" in printed
     assert "The search cost 6.0 whole trainings" in printed
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert page.index('id="confirmed"') < page.index('id="best-networks"') < page.index('id="all"')
+    assert (
+        page.index('id="confirmed"')
+        < page.index('id="front"')
+        < page.index('id="best-networks"')
+        < page.index('id="all"')
+    )
     assert "python run_ablation.py --study activation --dataset synthetic --scale smoke --preset" in page
     networks = sorted((folder / "best").glob("*.safetensors"))
     assert len(networks) == 2
@@ -182,6 +187,13 @@ def test_exhaust_trains_more_of_some_and_exports_as_it_grows(
     best = max(table.grid, key=lambda values: table.at(values).val_accuracy)
     assert table.trained(best, 0, 3).val_accuracy != table.at(best, 0, 3).val_accuracy  # a training of its own
     assert set(table.frame["epochs"]) == {1, 3, 9, 18}
+    (tmp_path / "speed.json").write_text('{"work_per_second": 1e9, "work": 1}')
+    assert main([*words, "--dry-run", "--store", f"sqlite:///{tmp_path / 'empty.db'}"]) == 0
+    planned = capsys.readouterr().err
+    assert "72 networks of table" in planned
+    assert f"{len(simulated.trained)} trials, 0 stored, {len(simulated.trained)} to train: about" in planned
+    assert "core-hours" in planned
+    assert "18 epochs of the best: 6 trials" in planned
 
 
 def test_spaces_are_compared_at_equal_size(
