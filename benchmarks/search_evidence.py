@@ -44,7 +44,6 @@ from numpy.typing import NDArray
 from ablations.design.options import Options as RunOptions
 from ablations.design.study import Design
 from ablations.statistics.pareto import hypervolume
-from search.benchmark.random_shares import LIMITS, SAMPLERS, random_share
 from search.benchmark.replay import exhaustive_regret, mean_interval, regret_at, replay
 from search.benchmark.tabular import Table
 from search.design.definition import POPULATED, RUNG_PRUNERS, SEMANTICS, Definition
@@ -52,6 +51,7 @@ from search.design.space import Choice, Integer, Real, Space, Values, When
 from search.engine.index import Index
 from search.engine.ledger import Row
 from search.engine.search_plan import BASELINE, plan_base
+from search.results.random_shares import LIMITS, SAMPLERS, random_share
 from xception.base.command_line import parse, refuse
 
 REPEATS, SHORT = 30, 5
