@@ -294,7 +294,7 @@ def run(repeats: int, *, seed: int = 0, tables: Sequence[Path] = (), workers: in
             names = ("above_floor", "above_floor_ci_low", "above_floor_ci_high")
             pruners.append(row | dict(zip(names, mean_interval(regret - floors), strict=True)))
         under = [(space, limits, sampler) for space, limits in LIMITS for sampler in SAMPLERS]
-        shares = [vars(one) for one in pool.map(functools.partial(_random_share, seed), under)]
+        shares = [vars(one) for one in pool.map(functools.partial(_random_share, seed, CANDIDATES), under)]
     volumes = hypervolumes()
     broken = [
         f"{row['method']} on {row['on']}" for row in rows if row["on"] != ONE_SEED and not row["final_ci_low"] > 0
@@ -319,8 +319,8 @@ def _whole_table(pruner: str, asked: tuple[Path, int]) -> tuple[float, float]:
     return whole_table(asked[0], pruner, asked[1])
 
 
-def _random_share(seed: int, asked: tuple[str, tuple[str, ...], str]) -> Any:
-    return random_share(*asked, candidates=CANDIDATES, seed=seed)
+def _random_share(seed: int, candidates: int, asked: tuple[str, tuple[str, ...], str]) -> Any:
+    return random_share(*asked, candidates=candidates, seed=seed)
 
 
 def _one_thread() -> None:
