@@ -188,7 +188,7 @@ _FILES = (
     ("`table.csv`, `table.parquet`", "one row per variant"),
     (
         "`table.md`, `table.tex`, `table.html`",
-        "the same for people: percent, intervals, a caption that says what was done",
+        "the same to read: percent, intervals, a caption that says what was done",
     ),
     ("`runs.csv`", "one row per trial"),
     ("`curves.csv`", "one row per trial and epoch"),
@@ -215,7 +215,7 @@ def _files() -> str:
         "",
         "Beside the folders are `records.db` (the store), `trials/` (checkpoints and records of trials), `networks/`"
         " (with `--keep-weights`) and `speed.json` (what a training took on this machine). Accuracies are fractions in"
-        " files, percent and percentage points (pp) in tables for people. What was not measured is an empty cell.",
+        " files, percent and percentage points (pp) in tables to read. What was not measured is an empty cell.",
         "",
         documentation().strip(),
     ]

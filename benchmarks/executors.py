@@ -6,7 +6,7 @@
 `overhead`: trials per second and the time that is not the trial's own, with trials of a fraction of a second, through
 claims and records in an SQLite database; workers are warm. `scaling`: trials per second of two worker processes over
 one, one thread each, in interleaved repeats, with trials of 32 × 32 images that take seconds; beside it what the
-machine allows: two processes that know nothing of each other and train in a loop, over one alone. `simulation`: a study
+machine allows: two independent processes that train in a loop, over one alone. `simulation`: a study
 of 1,000 trials on 8 and 256 workers in the planner's order, on measured trial times: each network's time is what this
 machine took for its work, with the spread between repeats; starting a worker and the driver's share of every trial,
 which it does one at a time, are measured too. Efficiency is training over all the time of all workers, and the
@@ -181,7 +181,7 @@ def scaling(source: Source, num: int, repeats: int) -> dict[str, dict[str, float
 
 
 def _alone(tasks: list[Task], num: int) -> float:
-    """Trials per second of processes that each carry out all of the tasks and know nothing of each other."""
+    """Trials per second of processes that each carry out all of the tasks independently."""
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(num), context.SimpleQueue()
     processes = [context.Process(target=_train_all, args=(tasks, barrier, answers)) for _ in range(num)]
@@ -283,12 +283,12 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the benchmark; return 1 where a simulated study is less efficient than it should be."""
     arguments = parse(Arguments, args, prog=PROG, description="What executors cost and how they scale.")
     source = find("synthetic", None)
-    told: dict[str, Any] = {
+    report: dict[str, Any] = {
         "overhead": overhead(source, 20 if arguments.short else 100),
         "scaling": scaling(source, 4 if arguments.short else 10, 1 if arguments.short else 3),
     }
     measured = measure(source, 2 if arguments.short else 3)
-    told["simulation"] = {
+    report["simulation"] = {
         "trials": arguments.trials,
         "trial_seconds": arguments.trial_seconds,
         "measured": asdict(measured),
@@ -296,23 +296,23 @@ def main(args: Sequence[str] | None = None) -> int:
         "as_listed": [simulate(measured, arguments.trials, n, arguments.trial_seconds, planned=False) for n in WANTED],
     }
     if arguments.json:
-        print(json.dumps(told))
+        print(json.dumps(report))
     else:
-        _show(told)
-    return int(any(row["efficiency"] < WANTED[row["workers"]] for row in told["simulation"]["planned"]))
+        _show(report)
+    return int(any(row["efficiency"] < WANTED[row["workers"]] for row in report["simulation"]["planned"]))
 
 
-def _show(told: dict[str, Any]) -> None:
-    for row in told["overhead"]:
+def _show(report: dict[str, Any]) -> None:
+    for row in report["overhead"]:
         print(
             f"{row['executor']:>10}, {row['workers']} at a time: {row['trials_per_second']:.2f} trials/s,"
             f" {row['beside_training_ms']:.0f} ms of each beside training; first result after"
             f" {row['first_seconds']:.1f} s"
         )
     for name, what in (("workers", "two workers over one"), ("machine", "two processes without an executor over one")):
-        ratio = told["scaling"][name]
+        ratio = report["scaling"][name]
         print(f"{what}: {ratio['median']:.2f}× ({ratio['low']:.2f} to {ratio['high']:.2f}, {ratio['n']} repeats)")
-    simulation = told["simulation"]
+    simulation = report["simulation"]
     for name in ("planned", "as_listed"):
         for row in simulation[name]:
             what = f"{simulation['trials']} trials of {simulation['trial_seconds']:.0f} s, {name.replace('_', ' ')}"

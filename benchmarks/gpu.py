@@ -160,7 +160,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _serve(pipe: Connection, entry: Entry, seconds: float, started: float) -> None:
-    """Train, and tell the rate after a warm-up."""
+    """Train, and return the rate after a warm-up."""
     import torch
 
     from xception.train.checkpoint import TrainingStopped
@@ -218,7 +218,7 @@ def _train(entry: Entry, on_step: Any) -> None:
 
 
 def _bandwidth(images_per_second: float) -> dict[str, float]:
-    """The share of the rate of a large copy that the unfused network's traffic comes to."""
+    """The share of the rate of a large copy that the unfused network's traffic reaches."""
     from xception.network.model import build
     from xception.profile.complexity import complexity
     from xception.profile.protocol import LatencyProtocol

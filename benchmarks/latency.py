@@ -155,7 +155,7 @@ def main(args: Sequence[str] | None = None) -> int:
             f"{100 * verdict.told_apart:11.0f}%{verdict.seconds:9.2f}"
         )
     print(
-        "spread: largest over smallest latency of one network; told apart: equal networks said to differ by more"
+        "spread: largest over smallest latency of one network; told apart: equal networks found to differ by more"
         " than 5 %"
     )
     print("environment: " + ", ".join(f"{k} {v}" for k, v in dataclasses.asdict(environment).items() if v is not None))

@@ -1,4 +1,4 @@
-"""The training loops that are held against each other: ours, and those that a user would otherwise write.
+"""The training loops that are compared: ours, and those that a user would otherwise write.
 
 Same network, data, augmentation (flip, crop from 4 pixels of padding), batch and optimiser; the peers as their
 documentation has them: a DataLoader with torchvision's transforms (PyTorch's tutorial *Training a classifier*), timm's
@@ -38,7 +38,7 @@ PRODUCT_SIDE = 1024  # of the square matrices whose product is the machine's mea
 
 OnStep = Callable[[], None]
 # `batches` are ours without the network, `loading` those of a DataLoader, `products` matrix products alone: what a step
-# is held against.
+# is compared with.
 Kind = Literal["ours", "dataloader", "timm", "keras", "batches", "loading", "products"]
 Precision = Literal["float32", "bfloat16"]
 

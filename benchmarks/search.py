@@ -12,7 +12,6 @@ own time includes that it is made anew for each suggestion.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import sys
@@ -31,6 +30,7 @@ from ablations.execution.events import Event, Finished
 from ablations.execution.task import Task
 from ablations.records.record import Record
 from ablations.records.store import Store
+from benchmarks.promises import finish
 from search.benchmark.replay import replay
 from search.benchmark.tabular import Table
 from search.design.definition import SEMANTICS, Definition
@@ -222,7 +222,7 @@ def run(number: int) -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     own = report["overhead"]
     print(
         f"Overhead per trial at {own['finished']:,} finished ones, sampler's time taken out: median"
@@ -246,12 +246,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run the measurements; 1 where a promise is broken."""
     options = parse(Options, args, prog="python -m benchmarks.search", description=Options.__doc__ or "")
     report = run(SHORT if options.short else FULL)
-    if options.json:
-        json.dump(report, sys.stdout, indent=1)
-        print()
-    else:
-        show(report)
-    return int(bool(report["broken"]))
+    return finish(report, show, as_json=options.json)
 
 
 if __name__ == "__main__":

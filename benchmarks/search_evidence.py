@@ -26,7 +26,6 @@ first ten count too, which TPE and GP draw at random themselves.
 from __future__ import annotations
 
 import functools
-import json
 import math
 import multiprocessing
 import os
@@ -44,6 +43,7 @@ from numpy.typing import NDArray
 from ablations.design.options import Options as RunOptions
 from ablations.design.study import Design
 from ablations.statistics.pareto import hypervolume
+from benchmarks.promises import finish
 from search.benchmark.replay import exhaustive_regret, mean_interval, regret_at, replay
 from search.benchmark.tabular import Table
 from search.design.definition import POPULATED, RUNG_PRUNERS, SEMANTICS, Definition
@@ -331,7 +331,7 @@ def _one_thread() -> None:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     seeds = f"seeds {report['seed']} to {report['seed'] + report['repeats'] - 1}"
     print(f"{report['repeats']} searches with each method ({seeds}), paired with random search; 95 % t intervals")
     for about in report["tables"]:
@@ -394,12 +394,7 @@ def main(args: Sequence[str] | None = None) -> int:
     report = run(
         SHORT if options.short else options.repeats, seed=options.seed, tables=options.table, workers=options.workers
     )
-    if options.json:
-        json.dump(report, sys.stdout, indent=1)
-        print()
-    else:
-        show(report)
-    return int(bool(report["broken"]))
+    return finish(report, show, as_json=options.json)
 
 
 if __name__ == "__main__":

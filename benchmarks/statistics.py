@@ -15,7 +15,6 @@ intervals. What seems broken is simulated again, with ten times as many fresh st
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import sys
 import time
@@ -41,6 +40,7 @@ from ablations.statistics import (
     equivalence_power,
     race,
 )
+from benchmarks.promises import finish
 from benchmarks.simulated_cells import MARGIN, MOST, Cell, decided, is_wrong, rate, simulate, trials_used
 from benchmarks.simulated_studies import DISTRIBUTIONS, earlier_auto, earlier_fixed
 from xception.base.command_line import parse, refuse
@@ -162,7 +162,7 @@ def crossed(generator: np.random.Generator, studies: int, *, seeds: int, example
 def power(generator: np.random.Generator, studies: int) -> list[Cell]:
     """Return how often effects are found and their absence is shown, by this rule and the one before, with trials.
 
-    With one variant and fixed seeds the analytic power stands beside it.
+    With one variant and fixed seeds the analytic power is given as well.
     """
     rows: list[Cell] = []
     cases = [("difference", 1.0, effect) for effect in (1.0, 2.0, 3.0)]
@@ -223,7 +223,7 @@ def looks(generator: np.random.Generator, studies: int) -> list[Cell]:
 
 
 def tuning(generator: np.random.Generator, studies: int) -> list[Cell]:
-    """Return how often identical variants are told apart after tuning, by the size of tuning's luck.
+    """Return how often identical variants are found to differ after tuning, by the size of tuning's luck.
 
     Luck moves a variant's accuracy through the recipe it was given: all seeds together where one recipe is tuned for a
     variant, each replicate by itself where each is tuned alone.
@@ -234,9 +234,9 @@ def tuning(generator: np.random.Generator, studies: int) -> list[Cell]:
         for name, shared in (("once for all seeds", 1), ("for each replicate", n)):
             own, baseline = (generator.normal(0, luck, (studies, size, shared)) / np.sqrt(2) for size in (k, 1))
             verdict = decide(noise + own - baseline, MARGIN / 10).verdict
-            told = ((verdict == HELPS) | (verdict == HURTS)).any(axis=-1)
+            differs = ((verdict == HELPS) | (verdict == HURTS)).any(axis=-1)
             row = {"tuned": name, "variants": k, "n": n, "luck_over_seed_sd": luck}
-            rows.append(row | rate(int(told.sum()), studies))
+            rows.append(row | rate(int(differs.sum()), studies))
     return rows
 
 
@@ -288,7 +288,7 @@ def described(cell: Cell) -> str:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Print the report for people."""
+    """Print the report as text."""
     print(f"{report['studies']:,} simulated studies per cell; rates with their 99 % Monte-Carlo interval")
     for mode, result in report["family_wise_error"].items():
         print(f"\nErrors with {mode} seeds: worst over K, spreads and n; the rule before in brackets")
@@ -332,12 +332,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if options.studies < 1:
         refuse("python -m benchmarks.statistics", ValueError(f"--studies: {options.studies} is not allowed; 1 or more"))
     report = run(*(SHORT, options.seed, SHORT_FAMILIES) if options.short else (options.studies, options.seed))
-    if options.json:
-        json.dump(report, sys.stdout, indent=1)
-        print()
-    else:
-        show(report)
-    return int(bool(report["broken"]))
+    return finish(report, show, as_json=options.json)
 
 
 if __name__ == "__main__":

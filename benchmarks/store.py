@@ -160,7 +160,7 @@ def measure(num: int, folder: str) -> dict[str, Any]:
 
 
 def table_of(store: Store, study: str) -> str:
-    """Return a study's table for people, from the store."""
+    """Return a study's table as shown, from the store."""
     comparison = compare(load(store, study))
     display_table(comparison, title=study)
     return table_frame(comparison).to_csv()
@@ -189,7 +189,7 @@ def main(args: Sequence[str] | None = None) -> int:
     print(f"put, each on disk before it returns: {single} records/s, goal {GOALS['inserts_per_second']:,.0f}")
     print(f"put_all, a thousand at a time:       {many} records/s")
     print(f"table of a study of {VARIANTS * SEEDS} trials:        {table} s, goal below {GOALS['table_seconds']:g}")
-    print(f"every record held against its checksum: {found['check_seconds']:.1f} s")
+    print(f"every record checked against its checksum: {found['check_seconds']:.1f} s")
     print(
         f"most memory of the process: {found['peak_memory_bytes'] / 1e6:,.0f} MB, goal below"
         f" {GOALS['peak_memory_bytes'] / 1e6:,.0f}"

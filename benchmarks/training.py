@@ -13,7 +13,7 @@ against the documented peers in both precisions, and against ours in float32.
 
 Also measured: what taking and augmenting a batch is of a step, and which share of the machine's rate of matrix products
 (float32, 1024 × 1024, on the same cores in the same rounds) a step reaches, counted as three times the forward pass's
-multiply-accumulates. With CUDA, ours is held against timm's loop with 16 loader workers, automatic mixed precision and
+multiply-accumulates. With CUDA, ours is compared with timm's loop with 16 loader workers, automatic mixed precision and
 channels-last.
 """
 

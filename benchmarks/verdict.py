@@ -47,7 +47,7 @@ TARGETS = (0.6, 0.7, 0.8)
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     study: tuple[str, ...] = ()
     """A study to be settled; may be repeated. Default: residuals, operators and aa; residuals with --short."""
@@ -74,8 +74,8 @@ class Arguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One trial as its cost is counted: by its network and the images that it sees."""
+class CountedTrial:
+    """One trial as its cost is counted: by its network and number of images."""
 
     key: str
     network: str
@@ -87,8 +87,8 @@ class Settled:
     """What became of a study with seeds as needed: its trials, how each comparison ended, and the designs."""
 
     study: str
-    trials: tuple[Asked, ...]
-    usual: tuple[Asked, ...]  # the trials of the usual way, each with a key of its own
+    trials: tuple[CountedTrial, ...]
+    usual: tuple[CountedTrial, ...]  # the trials of the usual way, each with a key of its own
     reasons: dict[str, str]
 
 
@@ -132,13 +132,13 @@ def settle(name: str, options: Options) -> tuple[Settled, dict[str, Loop], dict[
     with closing(Store(options.store_url)) as store:
         step = next_step(plan_frame(store, stored))
     ours, usual = {}, {}
-    asked: dict[str, Asked] = {}
+    asked: dict[str, CountedTrial] = {}
     for variant, design in plan.designs.items():
         network = key_of(design.model)[:12]
         images = (
             design.dataset.train_size or plan.source.num_available(design.dataset.val_size)
         ) * design.recipe.epochs
-        asked[variant] = Asked(key=variant, network=network, images=images)
+        asked[variant] = CountedTrial(key=variant, network=network, images=images)
         one = Loop(kind="ours", threads=1, cores=(_core(),), config=design.model, recipe=design.recipe)
         ours[network], usual[network] = one, dataclasses.replace(one, kind="timm", threads=None, recipe=None)
     own = tuple(dataclasses.replace(asked[m.variant], key=m.key) for m in stored.members if m.variant in asked)
@@ -164,7 +164,9 @@ def images_per_second(
     return found
 
 
-def core_seconds(trials: Sequence[Asked], rates: Mapping[str, Mapping[str, list[float]]], loop: str) -> list[float]:
+def core_seconds(
+    trials: Sequence[CountedTrial], rates: Mapping[str, Mapping[str, list[float]]], loop: str
+) -> list[float]:
     """Return the core-seconds of distinct trials in each round."""
     distinct = {trial.key: trial for trial in trials}.values()
     num_rounds = len(next(iter(rates.values()))[loop])

@@ -1,4 +1,4 @@
-"""Hostile input by properties: whatever the bytes, the answer is a value or a clean error in one line.
+"""Hostile input by properties: for any bytes, the result is a value or a clean error in one line.
 
 python -m tests.fuzz [--inputs 100000]
 
@@ -41,7 +41,7 @@ _JSON = st.recursive(
 
 
 def clean(action: Callable[[], Any], *kinds: type[Exception]) -> None:
-    """Run an action that may raise one of the errors meant for people, in one line."""
+    """Run an action that may raise one of the errors meant for users, in one line."""
     try:
         action()
     except Exception as error:
@@ -174,7 +174,7 @@ def command_inputs() -> st.SearchStrategy[bytes]:
 
 
 def check_command(content: bytes) -> None:
-    """Wrong use must end with status 2 and one line; what is right is not carried out here."""
+    """Wrong use must end with status 2 and one line; correct use is not carried out here."""
     import contextlib
 
     import run_ablation
@@ -232,7 +232,7 @@ def annotation_files() -> list[bytes]:
 
 
 def check_annotations(content: bytes) -> None:
-    """Tiny ImageNet's file beside two images, whose folder is called what the content spells out."""
+    """Tiny ImageNet's file with two images, whose folder has the name in the content."""
     from xception.data import find
     from xception.data.layout import Layout
 

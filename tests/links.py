@@ -1,4 +1,4 @@
-"""The links of a built site, held against its pages and the places in them; nothing is fetched from elsewhere.
+"""The links of a built site, checked against its pages and the anchors in them; nothing is fetched from elsewhere.
 
 python -m tests.links build/site
 """

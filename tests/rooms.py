@@ -17,7 +17,7 @@ from xception.base.command_line import parse
 __all__ = ["FLOORS", "FRONT_DOORS", "OFFERS", "ROOMS", "floor", "imported", "mermaid", "modules", "room_of"]
 
 ROOT = Path(__file__).parent.parent
-# From the top downwards: a module may import from its own room, and from whatever stands below it.
+# From the top downwards: a module may import from its own room and from those below it.
 ROOMS = {
     "search": ["commands", "results", "benchmark", "engine", "spaces", "design"],
     "ablations": [
@@ -42,7 +42,7 @@ OFFERS = {"xception": "xception.network", "ablations": "ablations.running"}
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     mermaid: bool = False
     """Print the graph in Mermaid's language."""
@@ -75,7 +75,7 @@ def room_of(name: str) -> str:
 
 
 def floor(name: str) -> int:
-    """Return the height of a module's room, 0 being the top; front doors and packages stand above all rooms."""
+    """Return the height of a module's room, 0 being the top; front doors and packages are above all rooms."""
     room = room_of(name)
     return FLOORS.index(room) if room in FLOORS else -1
 

@@ -40,7 +40,7 @@ def resident_mb(pid: int) -> float:
 
 
 def main() -> int:
-    """Run the trials, print what was measured, and return the exit status."""
+    """Run the trials, print the measurements, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.soak", description=__doc__.splitlines()[0] if __doc__ else ""
     )

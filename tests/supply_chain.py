@@ -1,4 +1,4 @@
-"""What the project stands on: are dependencies bounded, what are their licences, is any known to be vulnerable?
+"""The project's dependencies: are they bounded, what are their licences, is any known to be vulnerable?
 
 python -m tests.supply_chain [--json]
 
@@ -67,7 +67,7 @@ def tree() -> dict[str, metadata.Distribution]:
 
 
 def licence(distribution: metadata.Distribution) -> str:
-    """What a distribution says of its licence, in a few words."""
+    """The licence of a distribution, in a few words."""
     meta = distribution.metadata
     classifiers = [c.rpartition(" :: ")[2] for c in meta.get_all("Classifier") or [] if c.startswith("License ::")]
     text = (
@@ -83,7 +83,7 @@ def licence(distribution: metadata.Distribution) -> str:
 
 
 def audit(distributions: dict[str, metadata.Distribution]) -> tuple[list[str], dict[str, str]]:
-    """Known vulnerabilities of installed versions, and by name why a distribution could not be asked for."""
+    """Known vulnerabilities of installed versions, and by name why a distribution could not be checked."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.writelines(f"{name}=={d.version.partition('+')[0]}\n" for name, d in distributions.items())
         file.flush()
@@ -105,7 +105,7 @@ def audit(distributions: dict[str, metadata.Distribution]) -> tuple[list[str], d
 
 
 def answered(distributions: Iterable[str], out: str, err: str) -> tuple[list[str], dict[str, str]]:
-    """What pip-audit printed, as vulnerabilities and as reasons why distributions were not held against any."""
+    """What pip-audit printed, as vulnerabilities and as reasons why distributions were not checked against any."""
     try:
         found = {d["name"]: d for d in json.loads(out)["dependencies"]}
     except ValueError:
@@ -117,7 +117,7 @@ def answered(distributions: Iterable[str], out: str, err: str) -> tuple[list[str
 
 
 def main() -> int:
-    """Print what was found; return the exit status."""
+    """Print the findings; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.supply_chain", description="Bounds, licences and known vulnerabilities."
     )

@@ -1,4 +1,4 @@
-"""The recipes of docs/how_to_add.md, carried out in a copy of the project as they stand on the page."""
+"""The recipes of docs/how_to_add.md, carried out in a copy of the project exactly as on the page."""
 
 from __future__ import annotations
 

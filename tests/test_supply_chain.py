@@ -1,4 +1,4 @@
-"""What is said of dependencies: bounds and licences of what is installed, and no silence taken for safety."""
+"""Reports on dependencies: bounds, licences, and an unanswered check that does not count as safe."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_what_a_database_does_not_know_is_not_taken_for_safe() -> None:
     )
 
 
-def test_no_answer_at_all_is_told_with_its_reason() -> None:
+def test_no_answer_is_reported_with_its_reason() -> None:
     assert answered(["a", "b"], "", "Traceback\nNo module named pip_audit\n") == (
         [],
         dict.fromkeys("ab", "No module named pip_audit"),

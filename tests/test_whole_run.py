@@ -77,7 +77,7 @@ def test_a_stored_trial_is_not_trained_again(out: Path, capsys: pytest.CaptureFi
     pd.testing.assert_frame_equal(before, pd.read_csv(run_folder(out, "residuals") / "runs.csv"))
 
 
-def test_a_dry_run_trains_nothing_and_knows_what_is_stored(
+def test_a_dry_run_trains_nothing_and_counts_stored_trials(
     out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call_here(capsys, *SMOKE, "--dry-run", "--out", str(tmp_path)).out.count("to train") == 4

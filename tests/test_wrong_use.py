@@ -1,4 +1,4 @@
-"""Wrong use: one line that names what was given and what is allowed, exit status 2, nothing written over."""
+"""Wrong use: one line that names the given and the allowed values, exit status 2, nothing overwritten."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from xception.network.config import MiddleFlowConfig
 STUDY = ("--study", "residuals", "--scale", "smoke")
 SYNTHETIC = (*STUDY, "--dataset", "synthetic")
 
-Told = Callable[[tuple[str, ...]], tuple[int, list[str]]]
+RunCommand = Callable[[tuple[str, ...]], tuple[int, list[str]]]
 
 
 @pytest.fixture
-def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Told:
+def run_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunCommand:
     """The exit status and standard error of the front door, called in this process in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
@@ -143,9 +143,9 @@ def cases(places: Path) -> dict[tuple[str, ...], str]:
     }
 
 
-def test_every_wrong_use_is_told_in_one_line(places: Path, told: Told) -> None:
+def test_every_wrong_use_is_reported_in_one_line(places: Path, run_command: RunCommand) -> None:
     wanted = cases(places)
-    results = {args: told(args) for args in wanted}
+    results = {args: run_command(args) for args in wanted}
     problems = [
         f"{' '.join(args)}: exit {status}, {lines}"
         for args, (status, lines) in results.items()
@@ -163,28 +163,30 @@ def test_a_process_ends_with_the_line_and_the_status() -> None:
 
 
 @pytest.mark.parametrize("name", ["table.csv", "provenance.json"])
-def test_results_are_not_written_over(tmp_path: Path, told: Told, name: str) -> None:
+def test_results_are_not_written_over(tmp_path: Path, run_command: RunCommand, name: str) -> None:
     kept = tmp_path / "out" / "residuals-synthetic-smoke" / name
     kept.parent.mkdir(parents=True)
     kept.write_text("mine", encoding="utf-8")
-    status, lines = told((*SYNTHETIC, "--out", "out"))
+    status, lines = run_command((*SYNTHETIC, "--out", "out"))
     assert status == 2
     assert len(lines) == 1
     assert "is not ours" in lines[0]
     assert kept.read_text(encoding="utf-8") == "mine"
 
 
-def test_a_cache_that_is_a_file_is_refused_at_once(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_is_a_file_is_refused_at_once(
+    tmp_path: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "cache").write_text("mine", encoding="utf-8")
     monkeypatch.setenv("XCEPTION_CACHE", str(tmp_path / "cache"))
-    status, lines = told(SYNTHETIC)
+    status, lines = run_command(SYNTHETIC)
     assert status == 2
     assert len(lines) == 1
     assert "$XCEPTION_CACHE" in lines[0]
 
 
 def test_a_file_system_without_locks_is_refused_at_once(
-    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flock(descriptor: int, operation: int) -> None:
         raise OSError(38, os.strerror(38))
@@ -192,14 +194,14 @@ def test_a_file_system_without_locks_is_refused_at_once(
     monkeypatch.setattr("xception.base.files.fcntl.flock", flock)
     with pytest.raises(DataError, match="a file system with locks"):
         require_locks(tmp_path)
-    status, lines = told(SYNTHETIC)
+    status, lines = run_command(SYNTHETIC)
     assert status == 2
     assert len(lines) == 1
     assert "cannot be locked (function not implemented)" in lines[0]
 
 
 @pytest.mark.parametrize("name", ["run?1", "run%41", "run#1", "run 1", "läuft", "a&b=c", "semi;colon"])
-def test_a_database_is_where_the_path_says_whatever_signs_are_in_it(tmp_path: Path, name: str) -> None:
+def test_a_database_is_at_its_path_whatever_characters_that_has(tmp_path: Path, name: str) -> None:
     path = tmp_path / name / "records.db"
     Store(f"sqlite:///{path}").close()
     assert path.is_file()

@@ -11,11 +11,12 @@ __all__ = ["best_variants"]
 
 
 def best_variants(measured: Measurements, decisions: st.Decisions) -> set[str]:
-    """Return the best variants of a comparison; none where the statistics do not show one.
+    """Return the best variants of a comparison; none if the statistics do not show one.
 
     Of the variants that help, these are the one of the largest effect and those that no paired contrast shows to be
-    worse, at 95 % simultaneous over all pairs of them, since the largest was chosen by looking. Where every variant
-    hurts, the baseline is best. Effects against several baselines do not compare, so there no variant is best.
+    worse, at 95 % simultaneous over all pairs of them, since the largest was selected from the data. Where every
+    variant hurts, the baseline is best. Effects relative to several baselines are not comparable, so then no variant is
+    best.
     """
     verdicts = decisions.verdict
     if not len(verdicts) or len(set(measured.references)) > 1:

@@ -48,9 +48,9 @@ def compare(frame: pd.DataFrame, *, seeds_mode: str | None = None) -> pd.DataFra
     Effects are those among completed pairs; `*_at_chance` repeats them with diverged trials at chance accuracy. Both
     intervals of a difference are simultaneous over the K comparisons of a study: `delta_ci_*` at 95 %, and inside it
     `equivalence_ci_*` at 90 %. The verdict is read off these two, and `p_adjusted` is dual to the former. With `auto`
-    they are the repeated intervals of the look at which the variant stopped. `example_ci_*` has the level of
+    they are the repeated confidence intervals of the look at which the variant stopped. `example_ci_*` has the level of
     `delta_ci_*` for new seeds and new test examples, and `delta_area_*` is a plain 95 %. `seeds_mode` (`fixed` or
-    `auto`) is the frame's own unless given. What cannot be computed is empty, and `sentence` gives the reason.
+    `auto`) is the frame's own unless given. Values that cannot be computed are empty, and `sentence` gives the reason.
 
     Raises:
         ValueError: the frame lacks a column or contradicts itself; the column is named.
@@ -98,7 +98,7 @@ def _compared(part: pd.DataFrame, measured: Measurements) -> list[dict[str, Any]
 def _decided(
     differences: st.Array, measured: Measurements
 ) -> tuple[st.Decisions, list[tuple[float, int]], list[str | None]]:
-    """The decisions; for each comparison α/K of its interval and how many seeds were looked at; with `auto`, how it
+    """The decisions; for each comparison α/K of its interval and the number of seeds analysed; with `auto`, why it
     stopped.
     """
     family = max(1, len(differences))
@@ -190,13 +190,13 @@ def _effect(
 
 
 def _earlier(measured: Measurements, k: int, n: int) -> list[int]:
-    """At how many pairs comparison k was read before, where that was not planned."""
+    """The numbers of pairs at which comparison k was analysed before without a plan."""
     looks = measured.constant(measured.variants[measured.compared[k]], "looks")
     return earlier_looks(looks, n, "auto" if measured.is_sequential else "fixed") if isinstance(looks, list) else []
 
 
 def _advice(n: int, more: st.MoreSeeds | None) -> str:
-    """The run that keeps its error rate: one with planned looks, or one on seeds that were not looked at."""
+    """A run that controls its error rate: one with planned looks, or one on fresh seeds."""
     if n < st.FEWEST_PAIRS:
         return "run it with --seeds auto"
     if more is None or more.median is None:
@@ -205,7 +205,7 @@ def _advice(n: int, more: st.MoreSeeds | None) -> str:
 
 
 def _more_seeds(decisions: st.Decisions, k: int, margin: float | None) -> st.MoreSeeds | None:
-    """How many fresh seeds settle comparison k, at the level and with the variance behind its intervals."""
+    """The number of fresh seeds that settles comparison k, at the level and variance of its intervals."""
     n, degrees = int(decisions.n[k]), float(decisions.degrees[k])
     if n < 2:
         return None
@@ -241,7 +241,7 @@ def _notes(measured: Measurements, k: int, read: NDArray[np.bool_]) -> list[str]
         )
     begun = measured.ended[index] | measured.ended[reference]
     if measured.is_sequential:
-        begun &= measured.ended[index]  # the baseline goes on without a variant that has stopped
+        begun &= measured.ended[index]  # the baseline continues without a variant that has stopped
     out = int((begun & np.isnan(measured.differences_at_chance[k])).sum())
     if out:
         notes.append(f"{out} pair{'s' if out > 1 else ''} dropped, as a trial failed or is missing")
@@ -249,7 +249,7 @@ def _notes(measured: Measurements, k: int, read: NDArray[np.bool_]) -> list[str]
 
 
 def _examples(measured: Measurements, index: int, used: NDArray[np.bool_], level: float) -> dict[str, Any]:
-    """The secondary interval and the disagreement from the pairs behind the effect, where each answer was kept."""
+    """The secondary interval and the disagreement from the pairs behind the effect, where predictions were kept."""
     variant, baseline = measured.variants[index], measured.variants[measured.references[index]]
     pairs = []
     for seed in np.array(measured.seeds)[used].tolist():

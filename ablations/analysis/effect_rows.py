@@ -16,8 +16,8 @@ EFFECT_COLUMNS = (
 
 
 def possible(numbers: Mapping[str, float], most: float = 1.0) -> dict[str, float]:
-    """Return the numbers of a decision with the ends of its intervals within what is possible: a difference of two
-    accuracies is at most `most`. No verdict depends on that, since 0 and ±δ are within.
+    """Return the numbers of a decision with its intervals clipped to possible values: a difference of two accuracies is
+    at most `most`. No verdict depends on that, since 0 and ±δ are possible.
     """
     ends = ("low", "high", "equivalence_low", "equivalence_high")
     return {n: min(max(v, -most), most) if n in ends and not math.isnan(v) else v for n, v in numbers.items()}

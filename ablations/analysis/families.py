@@ -1,7 +1,7 @@
-"""Studies read together: intervals that hold over every comparison of a page, where studies share a baseline.
+"""Studies read together: intervals simultaneous over all comparisons of studies that share a baseline.
 
-Each study controls its own errors. A page of several studies that compare with the same baseline trials makes more
-comparisons, so its verdicts are read off intervals that hold for all of them together, as a second table.
+Each study controls its own errors. A page of several studies with the same baseline trials makes more comparisons, so a
+second table reads its verdicts off intervals that are simultaneous over all of them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["page_comparisons"]
 def page_comparisons(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return one row per distinct comparison of the studies that share a baseline with another study.
 
-    Two comparisons are the same where their trials are; the first study that has one keeps it. `baseline` and `family`
-    (the number of comparisons) say which intervals hold together; the other columns are those of `effect_row`. With
+    Two comparisons are the same if their trials are; the first study with one keeps it. `baseline` and `family` (the
+    number of comparisons) identify intervals that are simultaneous; the other columns are those of `effect_row`. With
     seeds as needed the level is that of the look at which a variant stopped. Empty where no two studies share one.
     """
     shared: dict[str, list[tuple[str, Measurements]]] = {}

@@ -1,6 +1,7 @@
-"""Learning curves of a comparison, on validation accuracy: the area under them, and how soon they reach the baseline.
+"""Learning curves of a comparison, on validation accuracy: the area under them, and the epochs until they reach the
+baseline.
 
-A diverged trial stays at chance accuracy from the epoch at which it was lost.
+A diverged trial stays at chance accuracy from the epoch at which it diverged.
 """
 
 from __future__ import annotations
@@ -18,9 +19,7 @@ __all__ = ["learning"]
 
 
 def learning(measured: Measurements) -> list[dict[str, Any]]:
-    """Return for each variant the area under its curves and how many epochs it takes to the baseline's final
-    accuracy.
-    """
+    """Return for each variant the area under its curves and the number of epochs to the baseline's final accuracy."""
     baselines = {index: _baseline(measured, index) for index in set(measured.references)}
     out: list[dict[str, Any]] = []
     for index, variant in enumerate(measured.variants):
@@ -59,7 +58,7 @@ def _baseline(measured: Measurements, index: int) -> tuple[float, st.Array]:
 
 
 def _curves(measured: Measurements, variant: str) -> tuple[st.Array, st.Array]:
-    """Epochs (epochs,) and curves (seeds, epochs) of a variant, NaN where there is no value."""
+    """Epochs (epochs,) and curves (seeds, epochs) of a variant, NaN for missing values."""
     points = {seed: _points(measured.rows.get((variant, seed))) for seed in measured.seeds}
     epochs = sorted({epoch for own in points.values() for epoch in own})
     values = np.array([[own.get(epoch, math.nan) for epoch in epochs] for own in points.values()], dtype=np.float64)

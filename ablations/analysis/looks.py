@@ -1,9 +1,9 @@
-"""Every look counts: the numbers of pairs at which a comparison was read are kept in the store and shown beside its
+"""Optional stopping made visible: the numbers of pairs at which a comparison was analysed are stored and shown with its
 verdict.
 
-A fixed run that is extended after it was read has several chances to err. The store therefore remembers each reading of
+A fixed run that is extended after an analysis has several chances to err. The store therefore records each analysis of
 a comparison (the trials of a variant and its baseline, whatever study they belong to), and a later verdict from more
-pairs names the earlier ones. Seeds as needed plan their looks, so those do not count against each other.
+pairs names the earlier ones. The looks of `--seeds auto` are planned, so they need no such note.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["earlier_looks", "looks_by_variant", "record_looks"]
 
 KIND = "look"
-FEWEST_PAIRS = 3  # below, no verdict is read
+FEWEST_PAIRS = 3  # below this number there is no verdict
 
 
 def looks_by_variant(store: Store, plan: StoredPlan, references: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
@@ -37,7 +37,7 @@ def looks_by_variant(store: Store, plan: StoredPlan, references: Mapping[str, st
 
 
 def record_looks(store: Store, plan: StoredPlan, references: Mapping[str, str], comparison: pd.DataFrame) -> None:
-    """Store that the verdicts of a comparison were read."""
+    """Record in the store that a comparison was analysed."""
     pairs, mode = _pairs(plan, references), plan.description.seeds_mode
     for row in comparison.to_dict("records"):
         variant, n = str(row["variant"]), int(row["n"])
@@ -49,7 +49,7 @@ def record_looks(store: Store, plan: StoredPlan, references: Mapping[str, str], 
 
 
 def earlier_looks(looks: Sequence[Mapping[str, Any]], pairs: int, mode: str) -> list[int]:
-    """Return the numbers of pairs, below the present one, at which looks were taken that were not planned."""
+    """Return the numbers of pairs, below the present one, at which unplanned looks were taken."""
     unplanned = {look["pairs"] for look in looks if not (mode == "auto" and look["mode"] == "auto")}
     return sorted(n for n in unplanned if n < pairs)
 

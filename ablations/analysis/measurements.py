@@ -29,10 +29,10 @@ STATUSES = ("complete", "diverged", "failed", "missing")
 
 @dataclass(frozen=True, kw_only=True)
 class Measurements:
-    """One comparison as arrays of shape (variants, seeds), each baseline before what is compared with it.
+    """One comparison as arrays of shape (variants, seeds), each baseline before its variants.
 
     `accuracy` is the test accuracy of completed trials, `at_chance` the same with diverged ones at chance; NaN where
-    there is none. `ended` is true for trials that are final. `rows` holds the frame's row of each trial in the frame.
+    there is none. `ended` is true for final trials. `rows` holds the frame's row of each trial in the frame.
     `margin` is δ, a fraction. `references` gives for each variant the index of its baseline; a baseline has its own.
     """
 
@@ -48,7 +48,7 @@ class Measurements:
 
     @property
     def compared(self) -> list[int]:
-        """The indices of the variants that are no baselines: the K comparisons, in order."""
+        """The indices of the variants that are not baselines: the K comparisons, in order."""
         return [index for index, reference in enumerate(self.references) if index != reference]
 
     @property
@@ -68,7 +68,7 @@ class Measurements:
 
     @property
     def grid(self) -> float | None:
-        """The step between neighbouring test accuracies, 1 / number of test images; None where that is not known."""
+        """The step between neighbouring test accuracies, 1 / number of test images; None if unknown."""
         sizes = {float(row["num_test"]) for row in self.rows.values() if _is_given(row.get("num_test"))}
         return 1 / min(sizes) if sizes and min(sizes) > 0 else None
 
@@ -78,7 +78,7 @@ class Measurements:
         return np.asarray(self.ended[self.compared] & self.ended[self.against])
 
     def count(self, variant: str, status: str) -> int:
-        """Return how many trials of a variant have a status."""
+        """Return the number of trials of a variant with a status."""
         return sum(self.rows[key]["status"] == status for key in self.rows if key[0] == variant)
 
     def of(self, variant: str) -> list[dict[str, Any]]:
@@ -158,7 +158,7 @@ def measure(frame: pd.DataFrame, seeds_mode: str | None = None) -> Measurements:
 
 
 def _references(frame: pd.DataFrame, baselines: list[str]) -> dict[str, str]:
-    """The baseline of each variant: that of the column `reference`, else the only one there is."""
+    """The baseline of each variant: that of the column `reference`, else the only one."""
     variants = list(dict.fromkeys(frame["variant"]))
     if "reference" not in frame or frame["reference"].isna().all():
         if len(baselines) != 1:

@@ -1,7 +1,7 @@
-"""What kept predictions add to a comparison: effects by class, confusion, agreement, images that change sides.
+"""Analyses of kept predictions: effects by class, confusion, agreement, images whose correctness changes.
 
-All of it is read after the fact, beside the verdicts. The intervals of the differences by class hold together over all
-classes and variants of a study, at a number of seeds that was fixed in advance.
+All of it is post hoc, apart from the verdicts. The intervals of the differences by class are simultaneous over all
+classes and variants of a study, at a number of seeds fixed in advance.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ EXAMPLE_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionTables:
-    """What is read from the predictions of one comparison; shares and accuracies are fractions.
+    """The analyses of the predictions of one comparison; shares and accuracies are fractions.
 
     `classes` has a row for each variant and class that occurs in the test set, `confusion` one for each cell that is
     not empty in the variant's matrix or the baseline's, `agreement` one for each variant, and `examples` the images
-    that change sides in most seeds, of those that change at least twice as often one way as the other. `without` are
-    the variants of which no pair of records keeps predictions, `family` the number of differences by class whose
-    intervals hold together.
+    whose correctness changes in most seeds, of those that change at least twice as often one way as the other.
+    `without` are the variants without a pair of records with predictions, `family` the number of differences by class
+    with simultaneous intervals.
     """
 
     classes: pd.DataFrame
@@ -72,10 +72,10 @@ class _Pairs:
 
 
 def prediction_tables(frame: pd.DataFrame, class_names: Sequence[str] = ()) -> PredictionTables:
-    """Return what the predictions in a frame of one comparison say; `class_names` are those of its data set.
+    """Return the analyses of the predictions in a frame of one comparison; `class_names` are those of its data set.
 
-    A variant takes part with the seeds of which both its record and its baseline's keep predictions of the same
-    images. Names that are not as many as the classes are left out.
+    A variant is analysed over the seeds for which its record and its baseline's have predictions of the same images.
+    Names are ignored if their number is not that of the classes.
 
     Raises:
         ValueError: the frame contradicts itself, as in `ablations.compare`.
@@ -117,7 +117,7 @@ def _pairs(measured: Measurements, index: int) -> _Pairs | None:
 
 
 def _predictions(row: dict[str, Any] | None) -> tuple[NDArray[np.int64], NDArray[np.int64], int] | None:
-    """Predicted classes, labels and number of classes of a completed trial that keeps them."""
+    """Predicted classes, labels and number of classes of a completed trial that has them."""
     if row is None or row["status"] != "complete":
         return None
     packed, correct = row.get("predictions"), row.get("correct")

@@ -1,4 +1,4 @@
-"""Seeds as needed: which variants of a study train on, to how many seeds, why, and what that saves."""
+"""Seeds as needed: which variants of a study continue, to how many seeds, why, and the trials saved."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FIRST_SEEDS, MOST_SEEDS = LOOKS[0].seeds, LOOKS[-1].seeds
 
 @dataclass(frozen=True, kw_only=True)
 class Saving:
-    """Trials that the study comes to, against training every variant with the most seeds."""
+    """Trials that the study needs, against training every variant with the most seeds."""
 
     trials: int
     fixed_trials: int
 
     @property
     def fraction(self) -> float:
-        """The part of the fixed trials that need not be trained, 0 to 1."""
+        """The fraction of the fixed trials that are not needed, 0 to 1."""
         return 1 - self.trials / self.fixed_trials
 
     def __str__(self) -> str:
@@ -37,11 +37,11 @@ class Saving:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What to do after the trials so far: the number of seeds that each variant, the baseline included, is to have,
-    with the reason.
+    """What to do after the trials so far: the target number of seeds of each variant, the baseline included, with the
+    reason.
 
-    `is_finished` is true when all of them have that many and none goes on. `saving` assumes that no variant goes on
-    after this step.
+    `is_finished` is true when all have reached it and none continues. `saving` assumes that no variant continues after
+    this step.
     """
 
     num_seeds: dict[str, int]
@@ -51,11 +51,10 @@ class Step:
 
 
 def next_step(frame: pd.DataFrame) -> Step:
-    """Return the next step of one study whose seeds are decided as results come in, from the frame of its records so
-    far.
+    """Return the next step of one study with sequential seeds, from the frame of its records so far.
 
-    A variant must have a row to be known: begin by training FIRST_SEEDS seeds of each. Failed trials have ended;
-    missing ones are waited for.
+    Every variant needs a row: train FIRST_SEEDS seeds of each first. Failed trials count as ended; missing ones are
+    pending.
 
     Raises:
         ValueError: the frame is not that of one comparison.

@@ -1,7 +1,7 @@
 """One study in several settings: the effect of each variant per setting, and one sentence for all of them.
 
-The statistics are those of `ablations.statistics.settings`; here frames of records become its arrays, and its answers
-become tables and sentences.
+The statistics are those of `ablations.statistics.settings`; this module converts frames of records to its arrays, and
+its results to tables.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ BOOTSTRAP_SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """Where a study was asked: the value of each field that settings differ in, and the records from there."""
+    """One setting of a study: the value of each field that settings differ in, and its records."""
 
     values: Mapping[str, str | int | float]
     frame: pd.DataFrame
@@ -86,7 +86,7 @@ class _Arrays:
 
 
 def setting_fields(values: Sequence[Mapping[str, str | int | float]]) -> tuple[Field, ...]:
-    """Return the fields in which settings differ, numbers in increasing order and other values as they first come.
+    """Return the fields in which settings differ, numbers in increasing order and other values in order of appearance.
 
     Raises:
         ValueError: settings name different fields, or two settings are the same.
@@ -245,7 +245,7 @@ def _answers(
     said: NDArray[np.int8],
     trends: pd.DataFrame,
 ) -> pd.DataFrame:
-    # Budgets are not draws from anything: effects are pooled only where every field is a data set, a network or alike.
+    # Budgets are no random sample: effects are pooled only where every field is a data set, a network or similar.
     exchangeable = len(settings) >= FEWEST_TO_POOL and not any(f.is_numeric and len(f.values) > 1 for f in fields)
     rows = []
     for k, variant in enumerate(arrays.variants):
@@ -268,7 +268,7 @@ def _answers(
 
 
 def _decision_rows(arrays: _Arrays, fields: Sequence[Field]) -> pd.DataFrame:
-    """Decision accuracy of each value of each budget, averaged over nothing: one row per combination of the others."""
+    """Decision accuracy of each value of each budget, without averaging: one row per combination of the others."""
     columns = ["field", "value", "where", "accuracy", "ci_low", "ci_high", "gap", "gap_ci_low", "gap_ci_high"]
     columns += ["num_decisions", "train_seconds", "decides_as_well"]
     rows: list[dict[str, Any]] = []

@@ -1,7 +1,7 @@
-"""How often a variant trains at all: diverged and collapsed runs as success rates with an interval.
+"""Success rates of training, with an interval: shares of runs that neither diverge nor collapse.
 
 A run has collapsed where its final validation accuracy is not above chance: at or below the 99 % quantile of the number
-of images that guessing gets right (binomial).
+of images that random guessing classifies correctly (binomial).
 """
 
 from __future__ import annotations

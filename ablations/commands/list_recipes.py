@@ -1,4 +1,4 @@
-"""`--recipes`: the named recipes, each with its fields, source, purpose and what was measured with it."""
+"""`--recipes`: the named recipes, each with its fields, source, purpose and measurements."""
 
 from __future__ import annotations
 

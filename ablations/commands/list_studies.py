@@ -22,8 +22,8 @@ from xception.data.synthetic import SyntheticReader
 __all__ = ["CIFAR10", "STAND_INS", "list_studies", "stand_in"]
 
 
-# Numbers of trials and costs are those on CIFAR-10, or on a stand-in of the size of the study's own data set; none is
-# looked for, so that listing answers at once.
+# Numbers of trials and costs are those on CIFAR-10, or on a stand-in of the size of the study's own data set; no data
+# is looked up, so that listing is fast.
 CIFAR10 = Source(
     name="cifar10",
     title="CIFAR-10",
@@ -37,14 +37,14 @@ CIFAR10 = Source(
 
 
 def stand_in(name: str, data_dir: Path | None = None) -> Source:
-    """A data set of the name, known by it alone, with the sizes of the synthetic one."""
+    """A stand-in for a data set of the name, with the sizes of the synthetic one."""
     return replace(
         CIFAR10, name=name, fingerprint=hashlib.sha256(name.encode()).hexdigest(), num_train=12_000, num_test=2_000
     )
 
 
 def _part(source: Source, classes: Sequence[int]) -> Source:
-    """A part of a stand-in, in proportion."""
+    """A fraction of a stand-in."""
     share = len(classes) / source.num_classes
     return replace(
         stand_in(f"{source.name} {classes}"),

@@ -58,7 +58,7 @@ def report(*, study: str | None, out: Path, store: str | None, figure_style: Fig
 
 
 def _tuned(plan: StoredPlan | None, folder: Path) -> tuple[StoredPlan, pd.DataFrame] | None:
-    """The same study at tuned recipes, with the tuning trials that an earlier writing of the folder lists."""
+    """The same study at tuned recipes, with the tuning trials that the existing folder lists."""
     trials = folder / "tuned" / "tuning.csv"
     if plan is None or not trials.is_file():
         return None

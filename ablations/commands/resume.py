@@ -1,4 +1,4 @@
-"""`--resume-from KEY`: train a trial for more epochs, as a new trial beside it."""
+"""`--resume-from KEY`: train a trial for more epochs, as a new trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--study`: run a study and print its table, or show what a run would do."""
+"""`--study`: run a study and print its table, or preview a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(study: str, options: Options, *, dry_run: bool = False, again: str = "")
 
 
 def run_plan(plan: StudyPlan, *, dry_run: bool, again: str) -> int:
-    """Run a plan and print its table, or show what that would do; return the exit status."""
+    """Run a plan and print its table, or preview it; return the exit status."""
     if dry_run:
         return _show(plan)
     with open_context(plan) as context:
@@ -85,7 +85,7 @@ def _conclude(plan: StudyPlan, outcome: Outcome, again: str) -> int:
 
 
 def _for_terminal(path: Path) -> str:
-    """A table in Markdown; where people see it in a terminal, as wide as that."""
+    """A table in Markdown; in a terminal, as wide as the terminal."""
     text = path.read_text(encoding="utf-8")
     if not sys.stdout.isatty():
         return text

@@ -42,7 +42,7 @@ def list_runs(store: Store, *, as_json: bool) -> int:
 
 
 def compare_runs(store: Store, names: Sequence[str], *, out: Path, as_json: bool) -> int:
-    """Put runs beside each other in one table and figure; return the exit status.
+    """Compare runs in one table and figure; return the exit status.
 
     Raises:
         ValueError: fewer than two runs are named, or the store has no run of a name.
@@ -75,9 +75,9 @@ def compare_runs(store: Store, names: Sequence[str], *, out: Path, as_json: bool
 
 
 def prune_runs(store: Store, names: Sequence[str], *, out: Path, yes: bool, as_json: bool) -> int:
-    """Say what removing runs removes, and remove it with `yes`; return the exit status.
+    """List what the removal of runs removes, and remove it with `yes`; return the exit status.
 
-    Folders lose our own files alone.
+    Only our own files are removed from folders.
 
     Raises:
         ValueError: no run is named, or the store has no run of a name.

@@ -1,4 +1,4 @@
-"""`python -m ablations show KEY`: one trial, with all that its record says."""
+"""`python -m ablations show KEY`: one trial, with everything in its record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def show_trial(store: Store, key: str, *, out: Path, as_json: bool) -> int:
     """Print a trial by its key or the beginning of it; return the exit status.
 
     Raises:
-        ValueError: no trial in the store, or more than one, has a key that begins so.
+        ValueError: no trial in the store, or more than one, has a key with this beginning.
     """
     record = find_record(store, key, "show")
     runs = sorted({plan.run for plan in store.plans() if any(m.key == record.key for m in plan.members)})
@@ -59,7 +59,7 @@ def _cell(value: Any) -> str:
 
 
 def find_record(store: Store, key: str, said_by: str) -> Record:
-    """Return the record whose key begins so; `said_by` is what the key was given to, for messages.
+    """Return the record whose key has this beginning; `said_by` names the option of the key, for messages.
 
     Raises:
         ValueError: no trial in the store, or more than one, has such a key.

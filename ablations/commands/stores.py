@@ -1,4 +1,4 @@
-"""`python -m ablations check | export | import | merge | rebuild`: records checked, copied and made again."""
+"""`python -m ablations check | export | import | merge | rebuild`: records checked, copied and rebuilt."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def export_records(store: Store, file: Path) -> int:
 
 
 def import_records(store: Store, file: Path) -> int:
-    """Take in the records of a file; return the exit status."""
+    """Import the records of a file; return the exit status."""
     return _copied(import_file(file, store), "--file", "a file that `export` wrote of a store that has records")
 
 
 def merge_stores(store: Store, other: str) -> int:
-    """Take in the records of another store; return the exit status."""
+    """Import the records of another store; return the exit status."""
     opened = Store(other)
     try:
         return _copied(merge(opened, store), "--other", "a store that has records")
@@ -38,7 +38,7 @@ def merge_stores(store: Store, other: str) -> int:
 
 
 def rebuild_store(store: Store, trials: Path) -> int:
-    """Take in the records in the folders of trials; return the exit status.
+    """Import the records in the folders of trials; return the exit status.
 
     Raises:
         ValueError: there is no such folder, or no record in it.

@@ -1,1 +1,1 @@
-"""What training will take, and the parameters, MACs, latency and memory of each variant."""
+"""Estimates of training time, and the parameters, MACs, latency and memory of each variant."""

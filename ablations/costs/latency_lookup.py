@@ -22,8 +22,8 @@ _SPREAD = ("low_ms", "high_ms", "p5_ms", "p95_ms", "n")
 def find_latency(
     store: Store, network: ModelConfig, shape: Shape, *, device: str, protocol: LatencyProtocol
 ) -> dict[str, Any] | None:
-    """Return what was measured of a network by a protocol on this machine's device, or by the default protocol, which
-    is at least as precise; None where neither was.
+    """Return the measurement of a network by a protocol on this machine's device, or by the default protocol, which is
+    at least as precise; None if there is neither.
     """
     from xception.profile.latency import measurement_key
     from xception.profile.protocol import LatencyProtocol
@@ -41,7 +41,7 @@ def find_latency(
 def put_latency(
     store: Store, network: ModelConfig, shape: Shape, row: Any, *, device: str, protocol: LatencyProtocol
 ) -> dict[str, Any]:
-    """Write what `measure_latency` found of a network, and return it as it is stored."""
+    """Store a result of `measure_latency`, and return it as stored."""
     from xception.profile.latency import measurement_key
     from xception.profile.protocol import LatencyProtocol
 
@@ -52,7 +52,7 @@ def put_latency(
 
 
 def column_key(keys: Iterable[str]) -> str:
-    """Return what names the measurement of some networks together, by the keys of their measurements."""
+    """Return the key of a joint measurement of several networks, from the keys of their measurements."""
     return key_of(["latency column", sorted(set(keys))])
 
 
@@ -65,7 +65,7 @@ def latencies_measured_together(
     store: Store, networks: Mapping[str, tuple[ModelConfig, Shape]]
 ) -> dict[str, dict[str, Any]]:
     """Return the latency of each network, by name, from the one interleaved measurement that has most of them (the
-    latest such). Networks that were not part of it are left out: latencies of two measurements do not compare.
+    latest such). Networks that were not part of it are left out: latencies of two measurements are not comparable.
 
     Each has the machine's `load` right after the measurement.
     """

@@ -1,7 +1,7 @@
 """The peak memory of networks in a store, by network, image size, batch size and device.
 
-On a CPU it is counted from the tensors alive, which is the same on every machine; on a GPU it is what the allocator
-handed out, which depends on the GPU and its libraries.
+On a CPU it is counted from the tensors alive, which is the same on every machine; on a GPU it is the allocator's peak,
+which depends on the GPU and its libraries.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ def put_missing_memory(store: Store, design: Design, device: str) -> None:
     from xception.profile.latency import check_device
 
     gpu = None if device == "cpu" else device_title(str(check_device(device)))
-    if _known(store, design, gpu) is None:
+    if _stored_measurement(store, design, gpu) is None:
         values = _counted(design) if gpu is None else _allocated(design, device) | {"device": gpu}
         store.put_measurement(_key(design, gpu), "memory", values)
 
 
 def memory_on_one_device(store: Store, trials: Mapping[str, Trial]) -> dict[str, dict[str, Any]]:
     """Return the peak memory of each network, by name, on the one device on which most of them were measured: among
-    several such devices the GPU measured last. Networks that were not measured there are left out.
+    several such devices on the GPU measured last. Networks not measured there are left out.
     """
     gpus = dict.fromkeys(row["device"] for row in store.measurements("memory") if "device" in row)  # the latest first
     found: list[dict[str, dict[str, Any]]] = []
     for gpu in (*gpus, None):
-        rows = {name: _known(store, trial, gpu) for name, trial in trials.items()}
+        rows = {name: _stored_measurement(store, trial, gpu) for name, trial in trials.items()}
         found.append({name: row for name, row in rows.items() if row is not None})
     return max(found, key=len)
 
 
-def _known(store: Store, design: Design | Trial, gpu: str | None) -> dict[str, Any] | None:
-    """What a store has of a network on a GPU, or counted."""
+def _stored_measurement(store: Store, design: Design | Trial, gpu: str | None) -> dict[str, Any] | None:
+    """The stored memory of a network on a GPU, or the counted one."""
     row = store.measurement(_key(design, gpu))
-    # Earlier versions stored what a GPU's allocator gave under the key of what is counted, without the GPU's name.
+    # Earlier versions stored a GPU allocator's peak under the key of the counted one, without the GPU's name.
     is_of_unknown_gpu = row is not None and gpu is None and row.get("memory_method") == _ALLOCATED
     return None if is_of_unknown_gpu else row
 

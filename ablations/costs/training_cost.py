@@ -14,7 +14,7 @@ from xception.network.config import ModelConfig, TorchvisionConfig, XceptionConf
 
 __all__ = ["duration", "estimate_seconds", "forward_work", "read_speed", "training_work", "trial_work", "write_speed"]
 
-# Multiply-accumulates of one image and its side in pixels, as torchvision's documentation has them.
+# Multiply-accumulates of one image and its side in pixels, from torchvision's documentation.
 _TORCHVISION_MACS = {
     "vgg16": (15.47e9, 224),
     "resnet18": (1.81e9, 224),
@@ -23,7 +23,7 @@ _TORCHVISION_MACS = {
     "inception_v3": (5.71e9, 299),
 }
 _CIFAR_STEM = 16  # a first convolution of stride 1 and no pooling leave maps 16 times as large
-# One activation costs the time of so many multiply-accumulates: norms, activations and memory. On one core of an EPYC
+# The cost of one activation in multiply-accumulates: norms, activations and memory. On one core of an EPYC
 # processor the time of a training step then follows work within a quarter over separable, regular, wide, deep and
 # headless networks.
 _MACS_PER_ACTIVATION = 60
@@ -87,12 +87,12 @@ def write_speed(folder: Path, *, work: float, work_per_second: float) -> None:
 
 
 def estimate_seconds(trials: Iterable[tuple[Trial, Source]], speed: float | None) -> float | None:
-    """Return the seconds that trials on their data sets will take at a speed; None where that is not known."""
+    """Return the estimated seconds of trials on their data sets at a speed; None if unknown."""
     return None if speed is None else sum(trial_work(trial, source) for trial, source in trials) / speed
 
 
 def duration(seconds: float) -> str:
-    """Return a rough time for people: 45 s, 12 min, 3.4 h, 2.1 days."""
+    """Return a rough time in words: 45 s, 12 min, 3.4 h, 2.1 days."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
@@ -103,7 +103,7 @@ def duration(seconds: float) -> str:
 
 
 def _speed(folder: Path) -> tuple[float | None, float]:
-    """The speed that is kept, and the work that it was measured over."""
+    """The stored speed, and the work that it was measured over."""
     try:
         kept = json.loads((folder / "speed.json").read_text(encoding="utf-8"))
         return float(kept["work_per_second"]), float(kept["work"])

@@ -1,4 +1,4 @@
-"""What each variant of a study costs, measured once per network and machine and kept in the store."""
+"""The costs of each variant of a study, measured once per network and machine and kept in the store."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ COST_COLUMNS = (
 
 
 def latency_budget(seconds: float) -> float:
-    """Return the seconds that timing all networks of a study may take whose trials kept the machine busy for so many: 1
-    %, from 3 to 30.
+    """Return the time budget in seconds for timing all networks of a study: 1 % of the time its trials took, from 3 to
+    30.
 
     Timing ends earlier once every median is known to 2 %; otherwise its interval in the tables is wider.
     """
@@ -51,7 +51,7 @@ def measure_costs(
     """Count and time the networks of some designs that the store lacks; call it while nothing trains.
 
     Latency is that of the protocol's default: eager float32 inference of one image, within `time_budget_s` where one is
-    given. All networks of the study are timed interleaved, so a missing one has its siblings timed again with it. Peak
+    given. All networks of the study are timed interleaved, so the others are timed again with a missing one. Peak
     memory is that of inference of one image and of a float32 training step on a batch of the recipe's size: measured on
     a GPU, counted without allocating elsewhere.
     """
@@ -68,7 +68,7 @@ def measure_costs(
     if store.measurement(column_key(keys.values())) is not None:
         return
     distinct = {keys[name]: name for name in designs}
-    # The budget is no part of the key: it decides how well a median is known, not what is measured.
+    # The budget is no part of the key: it affects the precision of a median, not what is measured.
     within = protocol if time_budget_s is None else protocol.replace(time_budget_s=time_budget_s)
     rows = measure_latency(
         {name: designs[name].model for name in distinct.values()}, within, input_shape=shapes, device=device
@@ -83,7 +83,7 @@ def measure_costs(
 
 @contextmanager
 def _measured_where_it_fits() -> Iterator[None]:
-    """Leave the costs of a network that this machine cannot hold unmeasured; another machine may hold it."""
+    """Leave costs unmeasured that need more memory than this machine has; another one may have it."""
     from xception.profile.timing import DoesNotFitError
     from xception.profile.workload import running_out_of_memory_is_told
 
@@ -92,7 +92,7 @@ def _measured_where_it_fits() -> Iterator[None]:
 
 
 def stored_costs(store: Store, plan: StoredPlan) -> pd.DataFrame:
-    """Return one row per variant with what the store has of its costs; None where it was not measured."""
+    """Return one row per variant with its stored costs; None where they were not measured."""
     import pandas as pd
 
     first = {member.variant: member.key for member in reversed(plan.members)}

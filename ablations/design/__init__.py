@@ -1,1 +1,1 @@
-"""What is to be trained: trials, studies, scales, matched sizes and the study plan, before anything runs."""
+"""What to train: trials, studies, scales, matched sizes and the study plan, before anything runs."""

@@ -48,12 +48,12 @@ class AcrossSetting:
 
 
 def across_texts(across: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
-    """Return fields and their values, as a study file or Python gives them, in the form of the command line."""
+    """Return fields and their values, from a study file or Python, in the form of the command line."""
     return tuple(f"{field}={','.join(format_value(value) for value in values)}" for field, values in across.items())
 
 
 def expand(study: Study, options: Options) -> tuple[AcrossSetting, ...]:
-    """Return the settings that the options, or else the study itself, ask for; none where neither asks for any.
+    """Return the settings of the options, or else of the study itself; empty if neither has any.
 
     Raises:
         ValueError: a field or a value is not allowed, a field is given twice, or the seeds are not a fixed number.
@@ -87,7 +87,7 @@ def _is_number(value: object) -> bool:
 
 
 def _field(text: str, options: Options) -> tuple[str, list[Any]]:
-    """A field and its values from `FIELD=V1,V2,…`; commas inside brackets belong to a value."""
+    """Parse a field and its values from `FIELD=V1,V2,…`; commas inside brackets belong to a value."""
     name, equals, rest = text.partition("=")
     name = name.strip()
     words = [word.strip() for word in re.split(r",(?![^(\[]*[)\]])", rest)]

@@ -16,13 +16,13 @@ from xception.profile.subjects import read_subjects
 
 __all__ = ["base_design", "image_size_of", "read_preset", "with_data_overrides"]
 
-# Networks for images up to this many pixels keep full resolution in their stem.
+# Networks for images up to this size in pixels keep full resolution in their stem.
 _SMALL_IMAGES = 64
 
 
 def base_design(options: Options, overrides: Overrides, scale: Scale, source: Source, *, explicit: bool) -> Design:
-    """Return the design that variants change; with `explicit` it names the number of training images even if that is
-    all of them.
+    """Return the design that variants change; with `explicit` it states the number of training images even if it uses
+    all.
 
     Raises:
         ValueError: an option, or a value that was set, does not fit the data or the network.
@@ -53,7 +53,7 @@ def base_design(options: Options, overrides: Overrides, scale: Scale, source: So
 
 
 def image_size_of(options: Options, overrides: Overrides, scale: Scale, source: Source) -> int:
-    """Return the side in pixels that images are brought to."""
+    """Return the side in pixels that images are resized to."""
     network, image_size = read_preset(options.preset or scale.preset)
     if scale.max_image_size is not None:
         image_size = min(source.native_size, scale.max_image_size)
@@ -66,7 +66,7 @@ def with_data_overrides(overrides: Overrides, source: Source) -> Source:
     """Return the data set as read with the user's overrides of its pixels and its validation split.
 
     Raises:
-        ValueError: a validation split is asked for that is not there.
+        ValueError: a validation split is requested that does not exist.
     """
     asked = overrides.of("dataset")
     if asked.get("validation") == "held_out":
@@ -82,8 +82,7 @@ def with_data_overrides(overrides: Overrides, source: Source) -> Source:
 
 
 def read_preset(name: str) -> tuple[ModelConfig, int]:
-    """Return the network of a preset, or in a file that ends in .json, and the side in pixels of the images that it is
-    meant for.
+    """Return the network of a preset, or in a file that ends in .json, and the side in pixels of its usual images.
 
     Raises:
         ValueError: there is no such preset, or the file holds no network.
@@ -95,7 +94,7 @@ def read_preset(name: str) -> tuple[ModelConfig, int]:
 
 
 def _sizes(options: Options, overrides: Overrides, scale: Scale, source: Source) -> tuple[int, int, int | None]:
-    """How many images are trained on, held out and tested on."""
+    """The numbers of training, validation and test images."""
     asked = overrides.of("dataset")
     if "train_size" in asked and asked["train_size"] is None:
         scale = scale.replace(train_size=None)
@@ -108,7 +107,7 @@ def _sizes(options: Options, overrides: Overrides, scale: Scale, source: Source)
 
 
 def _with_stem(model: ModelConfig, image_size: int) -> ModelConfig:
-    """The network; a ResNet gets the stem that is usual for small images."""
+    """The network; a ResNet gets the usual stem for small images."""
     if isinstance(model, TorchvisionConfig) and model.name.startswith("resnet") and image_size <= _SMALL_IMAGES:
         return model.replace(stem="cifar")
     return model

@@ -1,4 +1,4 @@
-"""The changes that more than one study makes."""
+"""Changes that several studies share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESIDUAL_FIELDS = ("model.residual.kind", *NO_OWN_RESIDUALS)
 
 
 def residuals(kind: str) -> dict[str, Any]:
-    """Return the changes that give the whole network shortcuts of one kind, whatever its flows had of their own."""
+    """Return the changes that give the whole network shortcuts of one kind, overriding those of its flows."""
     return {"model.residual.kind": kind, **NO_OWN_RESIDUALS}
 
 

@@ -1,8 +1,7 @@
-"""Which variants of a study can exist on a network, why the others cannot, and what the remaining ones are compared
-with.
+"""Which variants of a study can exist on a network, why the others cannot, and the baselines of the remaining ones.
 
 A variant that cannot exist is left out and named with the reason. A baseline that cannot exist is replaced by the
-network's own choice, and the question says so. A study with nothing left to compare is refused.
+network's own choice, which the question states. A study with nothing left to compare is refused.
 """
 
 from __future__ import annotations
@@ -44,7 +43,8 @@ class Fitted:
 
 
 def fit(study: Study, bases: Mapping[str | None, Design]) -> Fitted:
-    """Return what is left of a study on the designs that its variants change, by data set (None is the run's).
+    """Return the study without the variants that cannot exist; `designs` are those that its variants change, by data
+    set (None is the run's).
 
     Raises:
         ValueError: a variant names a field or a value that no design has, or nothing is left to compare.
@@ -72,8 +72,8 @@ def fit(study: Study, bases: Mapping[str | None, Design]) -> Fitted:
 def _fitted(study: Study, kept: list[Variant], designs: Mapping[str, Design], left_out: dict[str, str]) -> Fitted:
     if len(kept) < min(2, len(study.variants)) or study.baseline not in {v.title for v in kept}:
         reasons = list(dict.fromkeys(left_out.values()))
-        told = "; ".join(reasons[:2]) + (f" (and {len(reasons) - 2} other reasons)" if len(reasons) > 2 else "")
-        raise ValueError(f"study {study.name}: nothing is left to compare on this network: {told}")
+        shown = "; ".join(reasons[:2]) + (f" (and {len(reasons) - 2} other reasons)" if len(reasons) > 2 else "")
+        raise ValueError(f"study {study.name}: nothing is left to compare on this network: {shown}")
     study = replace(study, variants=tuple(kept))
     return Fitted(study=study, designs={v.title: designs[v.title] for v in study.ordered}, left_out=left_out)
 
@@ -111,7 +111,7 @@ def _with_group_baselines(study: Study, kept: list[Variant], left_out: dict[str,
 
 
 def _reason(variant: Variant, base: Design, error: ValueError) -> str:
-    """Why a variant cannot exist: a field that the network lacks, or the error of its config."""
+    """Return why a variant cannot exist: a field that the network lacks, or the error of its config."""
     for path in variant.changes:
         above, _, name = path.rpartition(".")
         try:
@@ -124,7 +124,7 @@ def _reason(variant: Variant, base: Design, error: ValueError) -> str:
 
 
 def _refuse_what_is_wrong(study: Study, variant: Variant, error: ValueError) -> None:
-    """Raise where a variant names a field or a value that no design can have: that is a mistake of the study."""
+    """Raise where a variant names a field or a value that no design can have, which is a mistake in the study."""
     where = f"study {study.name}, variant {variant.title}"
     for path, value in variant.changes.items():
         if not catalogue().has(path):

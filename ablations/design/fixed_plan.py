@@ -1,4 +1,4 @@
-"""The plan of a study that is in no catalogue: made by a search, or of a trial that is continued."""
+"""The plan of a study outside the catalogue: of a search, or of a trial that is continued."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["FixedPlan", "fixed_plan"]
 
 @dataclass(frozen=True, kw_only=True)
 class FixedPlan(StudyPlan):
-    """The plan of a study that is in no catalogue: with given seeds, and the command that asks for it again."""
+    """The plan of a study outside the catalogue, with given seeds and the command that repeats it."""
 
     asked_by: str
     seed_range: range
 
     @property
     def is_sequential(self) -> bool:
-        """Whether the number of seeds is decided as results come in: it is not."""
+        """Whether the number of seeds depends on results: always false."""
         return False
 
     @property
@@ -30,7 +30,7 @@ class FixedPlan(StudyPlan):
 
     @property
     def command(self) -> str:
-        """The command that asks for this run again."""
+        """The command that repeats this run."""
         return self.asked_by
 
 

@@ -1,7 +1,7 @@
-"""Variants of the baseline's size: the width at which parameters or MACs agree, or what to train where none does.
+"""Variants of the baseline's size: the width at which parameters or MACs agree, or what to train if no width does.
 
-Widths are whole channels, so a ratio of exactly one is luck; within 2 % counts as matched, and the mismatch is always
-reported. A variant that no width brings that close is compared with the baseline's own accuracy over MACs, trained at
+Widths are whole channels, so the ratio is rarely exactly one; within 2 % counts as matched, and the mismatch is always
+reported. A variant that matches at no width is compared with the baseline's own accuracy over MACs, trained at
 widths around the variant's size (`ablations.statistics.vertical_distance`).
 """
 
@@ -27,7 +27,7 @@ SizeAt = Callable[[float], int | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Width:
-    """A width multiplier with the size it gives, and that size over the target."""
+    """A width multiplier with its size, and that size over the target."""
 
     width_multiplier: float
     size: int
@@ -36,10 +36,9 @@ class Width:
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """A variant at the width that brings it closest to the baseline's size.
+    """A variant at the width at which it is closest to the baseline's size.
 
-    `ratio` is its size over the baseline's, so `ratio − 1` is the residual mismatch; `is_matched` says that it is
-    within 2 %.
+    `ratio` is its size over the baseline's, so `ratio − 1` is the residual mismatch; `is_matched` means within 2 %.
     """
 
     config: XceptionConfig
@@ -66,10 +65,10 @@ def match(
     """Return the variant at the width whose parameters or MACs, at images of `input_size` pixels, are closest to the
     baseline's.
 
-    `roughly` takes one step by the square of the width in place of the search: enough for an estimate of cost.
+    `roughly` takes one step by the square of the width instead of the search, which is enough for an estimate of cost.
 
     Raises:
-        ValueError: the measure is neither, or no width of the variant can be built.
+        ValueError: the measure is unknown, or no width of the variant can be built.
     """
     if measure not in ("params", "macs"):
         raise ValueError(f"measure: {measure!r} is not allowed; params or macs")
@@ -100,11 +99,11 @@ def baseline_widths(
     """Return the baseline at about `count` widths, itself included, with MACs on both sides of all `macs`: what to
     train for its curve.
 
-    They lie evenly over log MACs from a little below the smallest of these sizes and its own to a little above the
+    They are evenly spaced in log MACs from a little below the smallest of these sizes and its own to a little above the
     largest.
 
     Raises:
-        ValueError: fewer than three widths are asked for, or the baseline cannot be built on both sides.
+        ValueError: `count` is below three, or the baseline cannot be built on both sides.
     """
     if count < 3:
         raise ValueError(f"count: {count} is not allowed; 3 or more, the baseline itself and one on either side")
@@ -123,12 +122,12 @@ def baseline_widths(
             found[width.size] = config
     inner = sorted(set(found) - {min(found), max(found)}, key=lambda other: abs(math.log(other / own)))
     if inner and own not in found:
-        del found[inner[0]]  # the baseline itself stands in for its nearest neighbour
+        del found[inner[0]]  # the baseline itself replaces its nearest neighbour
     found[own] = baseline
     beyond = [value for value in macs if not min(found) <= value <= max(found)]
     if beyond:
         raise ValueError(
-            f"macs: {beyond[0]} is not allowed; {min(found)} to {max(found)}, what the baseline's widths can come to"
+            f"macs: {beyond[0]} is not allowed; {min(found)} to {max(found)}, the range of the baseline's widths"
         )
     return tuple(found[key] for key in sorted(found))
 
@@ -136,11 +135,11 @@ def baseline_widths(
 def find_width(at: SizeAt, target: int, *, start: float = 1.0) -> Width:
     """Return the width multiplier of 1/16 to 16 whose size is closest to the target, by bisection.
 
-    `at` gives the size at a multiplier and None where the network cannot be built there; it must not fall as the
-    multiplier rises. `start` is tried first and kept where it is as good as any.
+    `at` returns the size at a multiplier, None where the network cannot be built; it must not decrease in the
+    multiplier. `start` is tried first and kept if no other is better.
 
     Raises:
-        ValueError: no multiplier that was tried can be built.
+        ValueError: none of the multipliers tried can be built.
     """
     tried: dict[float, int] = {}
 
@@ -162,7 +161,7 @@ def find_width(at: SizeAt, target: int, *, start: float = 1.0) -> Width:
     rounded = (float(f"{best:.{digits}g}") for digits in range(1, 17))
     short = (
         best if best == start else next((m for m in rounded if at(m) == tried[best]), best)
-    )  # few digits, for people and for keys
+    )  # few digits, for readers and for keys
     return Width(width_multiplier=short, size=tried[best], ratio=tried[best] / target)
 
 
@@ -174,7 +173,7 @@ def size(config: XceptionConfig, measure: Measure, input_size: int) -> int:
 
 @functools.lru_cache(maxsize=512)
 def _counted(config: XceptionConfig, input_size: int) -> tuple[int, int]:
-    """Parameters and MACs; kept, since variants of one study meet the same widths again and again."""
+    """Parameters and MACs; cached, since variants of one study try the same widths repeatedly."""
     from xception.network.closed_form import complexity
 
     counted = complexity(config, input_size)
@@ -182,7 +181,7 @@ def _counted(config: XceptionConfig, input_size: int) -> tuple[int, int]:
 
 
 def _at_width(config: XceptionConfig, width_multiplier: float) -> XceptionConfig | None:
-    """The config at a width multiplier, 1.0 where that comes to the same; None where it cannot be built."""
+    """The config at a width multiplier, 1.0 where that gives the same network; None where it cannot be built."""
     if _changes_nothing(config, width_multiplier):
         width_multiplier = 1.0
     try:

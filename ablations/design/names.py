@@ -6,7 +6,7 @@ import re
 
 __all__ = ["RESERVED", "check_folder_name", "check_variant_name"]
 
-# The other entries of an output folder, beside the folders of runs.
+# The entries of an output folder other than the folders of runs.
 RESERVED = frozenset(
     {
         "records.db",
@@ -28,7 +28,7 @@ _MOST_BYTES, _MOST_CHARACTERS = 120, 200
 
 
 def check_folder_name(name: str, option: str) -> None:
-    """Look whether a name can be that of a folder below `--out`, on any file system.
+    """Check that a name can be that of a folder below `--out`, on any file system.
 
     Raises:
         ValueError: it cannot; the message begins with the option.
@@ -36,7 +36,7 @@ def check_folder_name(name: str, option: str) -> None:
     shown = f"{name[:60]!r}{'…' if len(name) > 60 else ''}"
     if name.lower() in RESERVED:
         raise ValueError(f"{option}: {shown} is not allowed; any name but {', '.join(sorted(RESERVED))}")
-    # `.NAME.random` must fit beside it, and no name may end in a dot.
+    # `.NAME.random` must fit as well, and no name may end in a dot.
     if not _FOLDER_NAME.fullmatch(name) or name.endswith(".") or len(name.encode(errors="replace")) > _MOST_BYTES:
         raise ValueError(
             f"{option}: {shown} is not allowed; a letter or digit, then letters, digits and _ - . @ + = , up to"
@@ -45,7 +45,7 @@ def check_folder_name(name: str, option: str) -> None:
 
 
 def check_variant_name(name: str, option: str) -> None:
-    """Look whether a name can be that of a variant: one line that a terminal, a table and a database can hold.
+    """Check that a name can be that of a variant: one line that a terminal, a table and a database can hold.
 
     Raises:
         ValueError: it cannot; the message begins with the option.

@@ -1,11 +1,11 @@
-"""The options of a run. Each option stands here once; the command lines, `ablations.run` and the command that a plan
-remembers are derived from these classes.
+"""The options of a run. Each option is defined here once; the command lines, `ablations.run` and the command stored
+with a plan are derived from these classes.
 
 To add an option, add a field with a default and a docstring to the class it belongs to. A field `train_size: int | None
 = None` then is the argument `--train-size N` with the docstring as its help, a keyword of `ablations.run`, and part of
-the command stored with a plan (unless it stands in `BackendOptions`, which change no trial). A `bool` is a flag, a
+the command stored with a plan (unless it is in `BackendOptions`, which change no trial). A `bool` is a flag, a
 `tuple[str, ...]` an option that may be repeated, a `Literal` a choice, a `Path` a file or folder; alternatives such as
-`int | Literal["auto"] | None` are tried in order. What the options come to is decided in `design/plan_study.py`.
+`int | Literal["auto"] | None` are tried in order. `design/plan_study.py` resolves the options.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ class SettingOptions:
     """cifar10, cifar100, imagenette, synthetic, folder:PATH or parquet:PATH. Default: CIFAR-10 where it is found, else
     synthetic."""
     splits: str | None = None
-    """Which folder or split of the data serves as which: train=NAME,test=NAME,val=NAME. Default: by their names."""
+    """Folder or split of the data for each role: train=NAME,test=NAME,val=NAME. Default: by their names."""
     image_column: str | None = None
     """Column of images in Parquet files. Default: by the schema, else by name."""
     label_column: str | None = None
     """Column of classes in Parquet files. Default: by the schema, else by name."""
     channels: Literal[1, 3] | None = None
-    """1 trains on grayscale images. Default: 3, whatever the files hold."""
+    """1 for grayscale. Default: 3, whatever the files hold."""
     scale: ScaleName | None = None
     """Size of network, data, epochs and seeds; quick is the latest of quick-1 and quick-2. Default: standard on a
     machine with a GPU, else quick."""
@@ -60,10 +60,10 @@ class SettingOptions:
     """FIELD=VALUE sets a field of network, recipe or data, such as recipe.optimizer.learning_rate=0.05; see --fields.
     May be repeated; all are set together."""
     config: Path | None = None
-    """TOML or JSON file of fields to set, as with --set; what --set says goes before."""
+    """TOML or JSON file of fields to set, as with --set; --set takes precedence."""
 
     def layout(self) -> Layout:
-        """Return what is said about the layout of the data.
+        """Return the options on the layout of the data.
 
         Raises:
             ValueError: --splits is of another form.
@@ -105,12 +105,12 @@ class BackendOptions:
     seed_batch: int | None = None
     """Seeds of a variant that are trained as one. Default: 8 on a GPU, 1 on a CPU."""
     compile: bool = False
-    """Use torch.compile, once per architecture: takes about a minute and pays off where trials are long."""
+    """Use torch.compile, once per architecture: takes about a minute and pays off for long trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderOptions:
-    """Where data, records and results are."""
+    """Locations of data, records and results."""
 
     store: str | None = None
     """Database of records: sqlite:///PATH or postgresql://HOST/NAME. Default: sqlite:///<out>/records.db."""
@@ -121,18 +121,18 @@ class FolderOptions:
 
     @property
     def networks(self) -> Path:
-        """Where `--keep-weights` keeps trained networks."""
+        """The folder in which `--keep-weights` saves trained networks."""
         return self.out / "networks"
 
     @property
     def store_url(self) -> str:
-        """The store asked for, else `<out>/records.db`."""
+        """The given store, else `<out>/records.db`."""
         return self.store or f"sqlite:///{self.out / 'records.db'}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(FolderOptions, BackendOptions, SettingOptions):
-    """What every command that trains can be asked for."""
+    """The options of every command that trains."""
 
     def __post_init__(self) -> None:
         if isinstance(self.set, Mapping):  # from Python
@@ -149,22 +149,23 @@ class RunOptions(FolderOptions, BackendOptions, SettingOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
-    """What can be asked of a study."""
+    """Options of a study."""
 
     seeds: int | Literal["auto"] | None = None
-    """Number of paired seeds, or auto to look after 3, 5, 8 and 10 and stop as soon as every variant is settled.
+    """Number of paired seeds, or auto to analyse after 3, 5, 8 and 10 and stop as soon as every variant is decided.
     Default: auto; 2 at scale smoke, which gives no verdict."""
     fresh_seeds: int | None = None
-    """Number of seeds never used before, from 30,000 on, instead of the first ones: for a verdict that stays valid
-    after a study was looked at."""
+    """Number of seeds never used before, from 30,000 on, instead of the first ones: for a verdict that is valid after
+    earlier results were seen.
+    """
     margin: float | None = None
     """Smallest difference in test accuracy that matters, in percentage points. Default: the study's, else that of the
     scale."""
     across: tuple[str, ...] = ()
-    """FIELD=V1,V2,… runs the study in several settings, one for each value, and says where each effect holds. May be
+    """FIELD=V1,V2,… runs the study in several settings, one for each value, and reports where each effect holds. May be
     repeated: one setting for each combination. FIELD is dataset, preset or a field of --fields."""
     yes: bool = False
-    """Run however many settings --across comes to."""
+    """Run any number of settings of --across."""
     classes: str | None = None
     """Train on some classes of the data set only: 5 for the first five, 5-9 for the sixth to the tenth."""
     match: Match = "none"
@@ -175,19 +176,22 @@ class Options(RunOptions):
     """Recipe-tuning trials given to every variant, the baseline included; 0 compares at the fixed recipe alone."""
     keep_weights: bool = False
     """Keep each trial's trained network as <out>/networks/KEY.safetensors, for `python -m xception predict`. A stored
-    trial without its network is trained once more; its record stays. What --resume-from continues from is kept too."""
+    trial without its network is trained once more; its record stays. States from which --resume-from can continue are
+    kept too.
+    """
     name: str | None = None
     """Name of the run and of its folder. Default: the study and what differs from CIFAR-10 at quick."""
     figure_style: FigureStyle = "report"
-    """report, or paper: figures without title and note, which stand in a text file beside each."""
+    """report, or paper: figures without title and note, which are in a text file next to each."""
     live: bool = False
     """Serve a provisional report on this machine alone while the study trains, at the address that is printed: what
     runs, curves and effects so far, time left. It is rewritten after each trial."""
     tensorboard: bool = False
     """Write each trial's parameters, curves and final metrics for TensorBoard below <out>/tensorboard as they come."""
     wandb: str | None = None
-    """Write the same as runs of this project of Weights & Biases; with WANDB_MODE=offline they stay below
-    <out>/wandb."""
+    """Also log the trials as runs of this Weights & Biases project; with WANDB_MODE=offline they stay below
+    <out>/wandb.
+    """
 
     def overrides(self) -> list[str]:
         """Return the arguments that decide which trials are run, beyond the study's name."""
@@ -213,7 +217,7 @@ _CHANGE_NO_TRIAL = {f.name for kind in (BackendOptions, FolderOptions) for f in 
 
 
 def selected(kind: type[T], options: object) -> T:
-    """Return the options of a kind with those of another that has the same names."""
+    """Return the options of a class, with values from fields of the same names of another."""
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     return kind(**{name: getattr(options, name) for name in names if hasattr(options, name)})
 

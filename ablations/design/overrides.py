@@ -21,7 +21,8 @@ FIELDS_OF_OPTIONS = {"recipe.epochs": "epochs", "dataset.train_size": "train_siz
 
 
 def canonical_texts(options: SettingOptions) -> tuple[str, ...]:
-    """Return what `--set` and the file of `--config` set, each field once, in one order and one spelling.
+    """Return the assignments of `--set` and of the file of `--config`, each field once, in canonical order and
+    spelling.
 
     Raises:
         ValueError: the file cannot be read, or a field or value is not allowed.
@@ -49,7 +50,7 @@ class Overrides:
                 raise ValueError(f"{option}: {given} is not allowed beside --set {path}; one of the two")
 
     def refuse_varied(self, study: Study) -> None:
-        """Refuse fields that the study itself varies.
+        """Check that no field is set that the study itself varies.
 
         Raises:
             ValueError: there is one.

@@ -1,4 +1,4 @@
-"""From a study and what the user asked for to a study plan: the exact trials, before anything is trained."""
+"""From a study and options to a study plan: the exact trials, before anything is trained."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["DataSets", "design_study", "plan_study"]
 
 @dataclass(frozen=True, kw_only=True)
 class DataSets:
-    """Where a plan gets its data from; replaced to list the catalogue without reading any data."""
+    """The access of a plan to data; replaced to list the catalogue without reading any data."""
 
     find: Callable[[str, Path | None], Source]
     select_classes: Callable[[Source, Sequence[int]], Source]
@@ -61,9 +61,9 @@ def plan_study(study: Study, options: Options) -> StudyPlan:
 def design_study(
     study: Study, options: Options, source: Source, notice: str | None, data: DataSets | None = None
 ) -> StudyPlan:
-    """Bring the scale's network to the data, and make every variant's design.
+    """Adapt the scale's network to the data, and make every variant's design.
 
-    Without `data` the real data sets are looked for; with it, sizes are matched roughly, since it is for listing.
+    Without `data` the real data sets are looked up; with it, sizes are matched roughly, since it is for listing.
 
     Raises:
         ValueError: an option or a variant does not fit; the message names it.
@@ -155,13 +155,13 @@ def _halves(source: Source) -> tuple[range, range]:
 
 
 def _pretrained(designs: dict[str, Design], first: Design) -> dict[str, Design]:
-    """The designs; those that transfer also get the design of the network that they begin with."""
+    """The designs; those that transfer also get the design of the network that they start from."""
     return {name: d if d.recipe.transfer is None else d.replace(pretraining=first) for name, d in designs.items()}
 
 
 def _hash(path: Path) -> str:
     try:
-        if path.exists() and not path.is_file():  # reading a pipe would wait
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise OSError(errno.EINVAL, "not a file")
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -171,7 +171,7 @@ def _hash(path: Path) -> str:
 
 def _check(study: Study, options: Options) -> None:
     for name, value, least, most in (
-        ("--seeds", options.seeds, 1, 10_000),  # seeds of tuning begin there
+        ("--seeds", options.seeds, 1, 10_000),  # seeds of tuning start there
         ("--epochs", options.epochs, 1, 1_000_000),
         ("--train-size", options.train_size, 2, 10**12),
         ("--tune", options.tune, 0, 10_000),

@@ -1,8 +1,8 @@
-"""`--resume-from`: the plan of a trial that goes on for more epochs, beside the trial that it continues.
+"""`--resume-from`: the plan of a trial that continues for more epochs, together with its parent.
 
-The longer training is a trial of its own, whose recipe names the parent's key and the epoch from which it goes on. It
-has the bits of the whole training from its start, so only schedules allow it whose rate does not depend on how many
-epochs follow: warm-up, stable rate, decay. It goes on from the state before the parent's rate fell.
+The longer training is a trial of its own, whose recipe names the parent's key and the epoch from which it continues. It
+is bit-identical to the whole training from its start, which needs a schedule whose rate does not depend on the number
+of remaining epochs: warm-up, stable rate, decay. It continues from the state before the parent's rate decayed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["epoch_to_continue_from", "plan_resumed"]
 
 # The options that name the data; the rest of the design is the parent's.
 _DATA = ("dataset", "splits", "image_column", "label_column", "channels", "classes")
-_SAID = (*_DATA, "scale", "preset")
+_DATA_OPTIONS = (*_DATA, "scale", "preset")
 _ALLOWED = {
     *(field.name for kind in (BackendOptions, FolderOptions) for field in dataclasses.fields(kind)),
-    *(*_SAID, "epochs", "keep_weights", "live", "name", "tensorboard", "wandb", "margin", "figure_style"),
+    *(*_DATA_OPTIONS, "epochs", "keep_weights", "live", "name", "tensorboard", "wandb", "margin", "figure_style"),
 }
 
 
@@ -41,10 +41,10 @@ def epoch_to_continue_from(trial: Trial) -> int | None:
 def plan_resumed(trial_text: str, options: Options, asked_by: str, command: str) -> FixedPlan:
     """Return the plan of a trial and its continuation.
 
-    `asked_by` is the command of the run that trained the parent; it says which data that was on, unless the options do.
+    `asked_by` is the command of the run that trained the parent; it names the data, unless the options do.
 
     Raises:
-        ValueError: the trial cannot be continued, an option would have no effect, or the data is not that of the trial.
+        ValueError: the trial cannot be continued, an option would have no effect, or the data is not the trial's.
     """
     parent = read_trial(trial_text)
     key = parent.key[:12]
@@ -57,7 +57,9 @@ def plan_resumed(trial_text: str, options: Options, asked_by: str, command: str)
         if field.name not in _ALLOWED and getattr(options, field.name) != field.default:
             name = field.name.replace("_", "-")
             raise ValueError(f"--{name}: has no effect with --resume-from, which keeps what {key} was trained with")
-    options = options.replace(**{n: v for n, v in _said(asked_by).items() if getattr(options, n) is None}, epochs=None)
+    options = options.replace(
+        **{n: v for n, v in _options_in(asked_by).items() if getattr(options, n) is None}, epochs=None
+    )
     first, longer = f"{parent.recipe.epochs} epochs", f"{epochs} epochs"
     changes = {"recipe.epochs": epochs, "recipe.continues": Continues(parent=parent.key, epoch=epoch)}
     study = Study(
@@ -87,9 +89,9 @@ def _epoch(parent: Trial, key: str) -> int:
         return epoch
     schedule = type(parent.recipe.schedule).__name__
     if parent.recipe.transfer is not None:
-        reason = "began with the weights of another network"
+        reason = "started from the weights of another network"
     elif isinstance(parent.recipe.schedule, Stable):
-        reason = "has a rate that falls from its first epoch"
+        reason = "has a rate that decays from its first epoch"
     else:
         reason = f"was trained with the schedule {schedule}, whose rate depends on the number of epochs"
     raise ValueError(
@@ -97,11 +99,11 @@ def _epoch(parent: Trial, key: str) -> int:
     )
 
 
-def _said(command: str) -> dict[str, Any]:
+def _options_in(command: str) -> dict[str, Any]:
     """The data, scale and preset in the command of a run."""
     words: Sequence[str] = shlex.split(command)
     found: dict[str, Any] = {}
-    for name in _SAID:
+    for name in _DATA_OPTIONS:
         option = f"--{name.replace('_', '-')}"
         if option in words[:-1]:
             value = words[words.index(option) + 1]

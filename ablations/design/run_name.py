@@ -24,7 +24,7 @@ _PATHS = ("folder", "parquet")
 
 
 def run_name(study: Study, source: Source, options: Options) -> str:
-    """Return the name that a run has unless the user gave one: readable, and safe as the name of a folder."""
+    """Return the default name of a run: readable, and safe as the name of a folder."""
     words = options.overrides()
     parts = [study.name]
     across_data = any(text.startswith("dataset=") for text in options.across)
@@ -42,8 +42,8 @@ def run_name(study: Study, source: Source, options: Options) -> str:
 
 
 def free_name(name: str, plan: str, out: Path, *, is_given: bool) -> str:
-    """Return the name of the folder in which a plan's results go: the run's, with the plan's number behind it where
-    another plan's results have that name.
+    """Return the name of the folder of a plan's results: the run's, followed by the plan's number if another plan's
+    results have that name.
 
     Raises:
         ValueError: the user gave the name, and another plan has it.
@@ -67,7 +67,7 @@ def _dataset(source: Source) -> str:
 
 
 def _overrides(words: list[str]) -> Iterable[str]:
-    """Each argument that decides trials, without the data set and the scale."""
+    """Each argument that affects trials, without the data set and the scale."""
     rest = iter(words)
     for word in rest:
         name = word.removeprefix("--")

@@ -1,7 +1,7 @@
-"""Scales: how large a network, how much data, how many epochs and seeds a study is run with.
+"""Scales: size of the network, amount of data, epochs and seeds of a study.
 
-A scale never changes, since a stored plan names it. A better one is a new version beside it, `quick-2` after `quick-1`,
-and the bare name means the latest.
+A scale never changes, since a stored plan names it. An improved one is a new version, `quick-2` after `quick-1`, and
+the bare name means the latest.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class Scale(Config):
     """One size of everything; any part can be overridden on the command line.
 
     `margin` is δ, the smallest difference in test accuracy (a fraction) that matters at this size. `num_seeds` is for
-    what cannot decide on seeds as results come in; studies do, where `is_adaptive`. A data set with fewer images than
-    `train_size` is seen in more epochs, so that about as many images are seen, up to `most_epochs`.
+    runs with a fixed number of seeds; studies choose theirs as results come in, where `is_adaptive`. A data set with
+    fewer images than `train_size` gets more epochs, up to `most_epochs`, so that about as many images are seen.
     """
 
     name: ScaleName
@@ -34,14 +34,14 @@ class Scale(Config):
     margin: float
     val_size: int
     is_adaptive: bool = True
-    train_size: int | None = None  # None: all that validation leaves
+    train_size: int | None = None  # None: all that are not held out for validation
     test_size: int | None = None
-    most_epochs: int | None = None  # None: those of the recipe, whatever there is
-    max_image_size: int | None = None  # larger images are brought to this many pixels; None: the preset's own size
+    most_epochs: int | None = None  # None: those of the recipe, for any data set
+    max_image_size: int | None = None  # larger images are resized to this many pixels; None: the preset's own size
 
     def recipe_for(self, name: str | None, epochs: int | None, train_size: int) -> Recipe:
-        """Return the scale's recipe, or the named one: for the scale's epochs or those that are given, and with smaller
-        batches where there are fewer images.
+        """Return the scale's recipe, or the named one: for the scale's epochs or the given ones, and with smaller
+        batches if there are few images.
 
         Raises:
             ValueError: there is no recipe of that name, or it does not fit the number of epochs.
@@ -64,8 +64,8 @@ class Scale(Config):
     def sizes(
         self, source: Source, train_size: int | None, *, val_size: int | None = None
     ) -> tuple[int, int, int | None]:
-        """Return how many images to train on, to hold out and to test on, for a source of any size; a `val_size` that
-        is given is taken as it is.
+        """Return the numbers of training, validation and test images for a source of any size; a given `val_size` is
+        kept.
         """
         val_size = val_size or min(self.val_size, source.num_val or max(source.num_train // 10, 1))
         wanted = train_size if train_size is not None else self.train_size
@@ -135,7 +135,7 @@ SCALES: dict[str, Scale] = {
 
 
 def default_scale() -> str:
-    """Return `standard` on a machine with an NVIDIA GPU, else `quick`; asks no library, so it answers at once."""
+    """Return `standard` on a machine with an NVIDIA GPU, else `quick`; uses no library, so it is fast."""
     return "standard" if Path("/proc/driver/nvidia/version").exists() or Path("/dev/nvidia0").exists() else "quick"
 
 

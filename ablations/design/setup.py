@@ -1,4 +1,4 @@
-"""What a run trains, as facts for `provenance.json` and one line for tables and reports."""
+"""The setup of a run, as facts for `provenance.json` and one line for tables and reports."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def changed_fields(base: Design, design: Design) -> list[tuple[str, str, str]]:
 
 
 def _whole(config: Config) -> str:
-    """A config with its scalar fields, as one of several kinds: all of them say what the choice means."""
+    """A config with its scalar fields, as one of several kinds: together they define the choice."""
     own = {name: getattr(config, name) for name in hints_of(type(config))}
     inner = ", ".join(f"{name} {format_value(v)}" for name, v in own.items() if not isinstance(v, Config))
     return f"{type(config).tag} ({inner})" if inner else type(config).tag

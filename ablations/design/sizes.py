@@ -16,7 +16,7 @@ __all__ = ["Curve", "Sizes", "all_widths", "baseline_curves", "bring_to_size"]
 class Sizes:
     """The designs with matched variants at their width.
 
-    `mismatch` is the remaining difference in size of each matched variant, a fraction of what it is compared with;
+    `mismatch` is the remaining difference in size of each matched variant, a fraction of its baseline's size;
     `merged` the matched variants left out because they are the same network as the variant unmatched or matched
     otherwise, with that one; `left_out` those that no width can be built for, with the reason.
     """
@@ -28,7 +28,7 @@ class Sizes:
 
     @property
     def unmatched(self) -> list[str]:
-        """The variants that no width brings within the tolerance."""
+        """The variants that are within the tolerance at no width."""
         return [name for name, off in self.mismatch.items() if abs(off) > TOLERANCE and name in self.designs]
 
 
@@ -42,10 +42,10 @@ class Curve:
 
 
 def bring_to_size(study: Study, designs: Mapping[str, Design], *, roughly: bool) -> Sizes:
-    """Return the designs with those of matched variants at the width that their baseline's size asks for.
+    """Return the designs with those of matched variants at the width that matches their baseline's size.
 
     Raises:
-        ValueError: a network that is to be matched is not of a kind whose width can be chosen.
+        ValueError: the width of a network to be matched cannot be chosen.
     """
     out, mismatch, left_out, references = dict(designs), {}, {}, study.references()
     for variant in study.variants:
@@ -70,8 +70,8 @@ def bring_to_size(study: Study, designs: Mapping[str, Design], *, roughly: bool)
 
 
 def baseline_curves(study: Study, sizes: Sizes) -> tuple[Curve, ...]:
-    """Return for each baseline with unmatched variants the widths to train it at; none where its widths do not reach
-    their sizes.
+    """Return for each baseline with unmatched variants the widths to train it at; none if its widths do not reach their
+    sizes.
     """
     references = study.references()
     curves = []
@@ -85,7 +85,7 @@ def baseline_curves(study: Study, sizes: Sizes) -> tuple[Curve, ...]:
 
 
 def _curve(baseline: str, design: Design, variants: Mapping[str, Design]) -> Curve | None:
-    """The curve for some variants of one baseline, which differ in image size only if the study asks for that."""
+    """The curve for some variants of one baseline, which differ in image size only if the study varies it."""
     pixels = design.dataset.image_size
     macs = [size(_ours(variant), "macs", pixels) for variant in variants.values()]
     try:
@@ -101,12 +101,12 @@ def _curve(baseline: str, design: Design, variants: Mapping[str, Design]) -> Cur
 
 
 def _ours(design: Design) -> XceptionConfig:
-    assert isinstance(design.model, XceptionConfig)  # what is matched was checked
+    assert isinstance(design.model, XceptionConfig)  # checked before
     return design.model
 
 
 def _merge(study: Study, designs: dict[str, Design]) -> dict[str, str]:
-    """Take out matched variants that come to the network of the same variant unmatched or matched otherwise; return
+    """Take out matched variants that have the same network as the same variant unmatched or matched otherwise; return
     which stands for which.
     """
     matched = [v for v in study.variants if v.match != "none" and v.title in designs]

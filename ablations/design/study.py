@@ -23,7 +23,7 @@ Match = Literal["none", "params", "macs"]
 class Design(Config):
     """A trial without its seed: what a variant trains once per seed.
 
-    `pretraining` is the design of the network that a transfer begins with, itself trained with the same seed.
+    `pretraining` is the design of the network that a transfer starts from, itself trained with the same seed.
     """
 
     model: ModelConfig
@@ -46,12 +46,12 @@ class Design(Config):
 class Variant:
     """A name and the fields of the design that it changes, by dotted path: `{"model.residual.kind": "none"}`.
 
-    All fields change together. A variant sets every field that its name speaks of, since the network that it is applied
-    to may be any. A value may be a function of the design as changed so far; it raises ValueError where the variant
-    cannot exist. `levels` names the level of each factor, for factorial studies. `match` brings the network to the
-    parameters or MACs of what it is compared with, by its width. `dataset` names another data set than the run's.
-    `train_fraction` keeps that part of the training images, seen more often, so that training stays as long. `skip` is
-    the reason why the variant is not trained.
+    All fields change together. A variant sets every field that its name refers to, since it may be applied to any
+    network. A value may be a function of the design as changed so far; it raises ValueError where the variant cannot
+    exist. `levels` names the level of each factor, for factorial studies. `match` adjusts the width so that parameters
+    or MACs equal those of its baseline. `dataset` names another data set than the run's. `train_fraction` keeps that
+    fraction of the training images for proportionally more epochs, so that training is as long. `skip` is the reason
+    why the variant is not trained.
     """
 
     name: str
@@ -64,12 +64,11 @@ class Variant:
 
     @property
     def title(self) -> str:
-        """The name in tables: that of a matched variant ends in what is matched."""
+        """The name in tables, such as `NAME@params` for a matched variant."""
         return self.name if self.match == "none" else f"{self.name}@{self.match}"
 
     def apply(self, design: Design) -> Design:
-        """Return the design with this variant's fields changed; its size is matched later, beside what it is compared
-        with.
+        """Return the design with this variant's fields changed; its size is matched to its baseline's later.
 
         Raises:
             ValueError: a path does not exist in the design or the value is not allowed there.
@@ -84,12 +83,12 @@ class Study:
     """One question, answered by training a baseline and variants over the same seeds.
 
     `varies` are the dotted paths that variants may change: everything else is held equal. `margin` is δ, the smallest
-    difference in test accuracy (a fraction) that would matter, where the scale's does not fit. `within` names factors
-    that set the stage: each of their levels has a baseline of its own, the variant with the baseline's levels of all
-    other factors. `dataset` is given where the question makes sense on one data set only. `across` gives fields
-    several values: the study is then run in every combination of them, unless the user asks for others. With
-    `transfers`, all variants train on the second half of the classes, and those with `recipe.transfer` begin with a
-    network trained on the first half (or with the weights that the user names).
+    difference in test accuracy (a fraction) that would matter, where it is not the scale's. `within` names factors that
+    are not compared: each of their levels has a baseline of its own, the variant with the baseline's levels of all
+    other factors. `dataset` is set if the question makes sense on one data set only. `across` gives fields several
+    values: the study is then run in every combination of them, unless the user chooses others. With `transfers`, all
+    variants train on the second half of the classes, and those with `recipe.transfer` start from a network trained on
+    the first half (or from weights that the user names).
     """
 
     name: str
@@ -153,7 +152,7 @@ class Study:
         )
 
     def references(self) -> dict[str, str]:
-        """Return for each variant, by title, what it is compared with; a baseline with itself.
+        """Return the title of each variant's baseline, by title; a baseline is its own.
 
         Raises:
             ValueError: a level of the factors in `within` has no baseline.
@@ -189,10 +188,10 @@ class Study:
     def designs(self, design: Design | Mapping[str | None, Design]) -> dict[str, Design]:
         """Return each variant's design by title, baselines first; matching of sizes is left to the plan.
 
-        `design` is what is changed: one for all, or one for each data set that variants name (None is the run's).
+        `design` is the one to change: one for all, or one for each data set that variants name (None is the run's).
 
         Raises:
-            ValueError: two variants come to the same design, or a change does not fit it.
+            ValueError: two variants have the same design, or a change does not fit it.
         """
         bases = {v.dataset: design for v in self.variants} if isinstance(design, Design) else design
         out: dict[str, Design] = {}
@@ -204,10 +203,10 @@ class Study:
         return out
 
     def require_distinct(self, designs: Mapping[str, Design]) -> None:
-        """Hold the designs of all variants against each other.
+        """Check that the designs of all variants differ.
 
         Raises:
-            ValueError: two variants come to the same trial.
+            ValueError: two variants give the same trial.
         """
         seen: dict[Design, str] = {}
         for name, design in designs.items():
@@ -220,7 +219,7 @@ class Study:
 
 
 def one_at_a_time(path: str, levels: Mapping[str, Any]) -> tuple[Variant, ...]:
-    """Return a variant for each named value of one field; a value of `...` leaves the design as it is."""
+    """Return a variant for each named value of one field; a value of `...` keeps the design unchanged."""
     return tuple(Variant(name=name, changes={} if value is ... else {path: value}) for name, value in levels.items())
 
 
@@ -231,8 +230,8 @@ def factorial(
 ) -> tuple[Variant, ...]:
     """Return a variant for each combination of levels: factor → level → changes.
 
-    `names` gives the format in which a factor's level stands in the variant's name, such as `{} modules`. `skip` is
-    asked for each cell, as factor → level; where it returns a reason, the cell is left out and named with it.
+    `names` gives the format of a factor's level in the variant's name, such as `{} modules`. `skip` is called for each
+    cell, as factor → level; if it returns a reason, the cell is left out and named with it.
     """
     formats = names or {}
     grids: Sequence[list[tuple[str, str, Mapping[str, Any]]]] = [
@@ -253,7 +252,7 @@ def factorial(
 
 
 def _with_fraction(design: Design, fraction: float) -> Design:
-    """The design on a part of the training images, over as many of them in all."""
+    """The design on a fraction of the training images, with as many image presentations in all."""
     whole = design.dataset.train_size
     if whole is None:
         raise ValueError(

@@ -25,23 +25,22 @@ from xception.train.recipe import Recipe
 __all__ = ["FRESH_SEED", "MOST_SEEDS", "TUNED", "StudyPlan"]
 
 
-TUNED = "@tuned"  # behind the name of a study, and of its run, at recipes of each variant's own
+TUNED = "@tuned"  # suffix of the name of a study, and of its run, with each variant's own recipe
 
 # Seeds of studies are 0 … N − 1, of tuning from 10,000, of a search's winners from 20,000.
 FRESH_SEED = 30_000
-MOST_SEEDS = 10  # of the last look; `ablations.statistics` has the looks, and loads numpy
+MOST_SEEDS = 10  # of the last interim analysis; `ablations.statistics` has them all, but loads numpy
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """A study with its data, scale and designs: everything but which seeds are trained so far.
+    """A study with its data, scale and designs: everything except the seeds trained so far.
 
     `sources` are all data sets by fingerprint, `mismatch` the remaining difference in size of each matched variant (a
     fraction of what it is compared with), `merged` the matched variants left out because another's width is also
-    theirs, `curves` the baselines at other widths that stand in for sizes that no width of a variant meets, `weights`
-    the files that transfers begin with, by what recipes call them, `left_out` the variants that cannot exist here, with
-    the reason, `recipes` the recipe by (variant, seed) of replicates that were tuned each by itself.
-    `run` is the name of the run.
+    theirs, `curves` the baselines at other widths, for variants that match at no width, `weights` the files that
+    transfers start from, by their names in recipes, `left_out` the variants that cannot exist here, with the reason,
+    `recipes` the recipe by (variant, seed) of replicates that were tuned individually. `run` is the name of the run.
     """
 
     study: Study
@@ -63,7 +62,7 @@ class StudyPlan:
 
     @property
     def is_sequential(self) -> bool:
-        """Whether the number of seeds is decided as results come in.
+        """Whether the number of seeds depends on results.
 
         By default it is, but not where recipes are tuned, since each replicate is tuned before any is compared, nor in
         several settings, which are compared over the same seeds.
@@ -76,7 +75,7 @@ class StudyPlan:
 
     @property
     def seeds(self) -> range:
-        """The seeds of a fixed design, or the most that a sequential one can come to."""
+        """The seeds of a fixed design, or the most that a sequential one can use."""
         if self.options.fresh_seeds is not None:
             return range(FRESH_SEED, FRESH_SEED + self.options.fresh_seeds)
         if self.is_sequential:
@@ -93,11 +92,11 @@ class StudyPlan:
 
     @property
     def summaries(self) -> list[Summary]:
-        """What the data sets are like, where their images were decoded."""
+        """Summaries of the data sets whose images were decoded."""
         return [source.summary for source in self.sources.values() if source.summary is not None]
 
     def source_of(self, trial: Trial) -> Source:
-        """The data set that a trial sees."""
+        """The data set of a trial."""
         return self.sources[trial.dataset.fingerprint]
 
     def trials(self, seeds: Mapping[str, int] | None = None) -> dict[tuple[str, int], Trial]:
@@ -120,17 +119,17 @@ class StudyPlan:
         }
 
     def _replicate(self, name: str, design: Design, seed: int) -> Design:
-        """The design of one replicate: with a recipe of its own where it was tuned."""
+        """The design of one replicate, with its own recipe if it was tuned."""
         recipe = self.recipes.get((name, seed))
         return design if recipe is None else design.replace(recipe=recipe)
 
     @property
     def widths(self) -> dict[str, Design]:
-        """The baselines at other widths, by title: trained, but no variants of the study."""
+        """The baselines at other widths, by title: trained, but not variants of the study."""
         return all_widths(self.curves)
 
     def pretraining(self, places: Sequence[tuple[str, int]]) -> dict[str, Trial]:
-        """Return the trials whose networks the trials at (variant, seed) begin with, by what recipes call them."""
+        """Return the trials whose networks the trials at (variant, seed) start from, by their names in recipes."""
         out: dict[str, Trial] = {}
         for variant, seed in places:
             design = (self.designs | self.widths)[variant].pretraining
@@ -140,7 +139,7 @@ class StudyPlan:
         return out
 
     def stored_plan(self, seeds: Mapping[str, int] | None = None) -> StoredPlan:
-        """Return what the store keeps of this plan."""
+        """Return this plan as the store keeps it."""
         trials = self.trials(seeds)
         positions = {variant: i for i, variant in enumerate([*self.designs, *self.widths])}
         baselines = set(self.study.references().values())
@@ -220,7 +219,7 @@ class StudyPlan:
 
     @property
     def remarks(self) -> list[str]:
-        """Notes to read before a result: sizes that could not be matched, and widths that serve twice."""
+        """Notes to read before a result: sizes that could not be matched, and widths that coincide."""
         out = [f"{variant} is left out: {reason}" for variant, reason in self.left_out.items()]
         far = [
             f"{variant} cannot be brought closer than {100 * (1 + off):.0f} % of its baseline's"
@@ -229,7 +228,7 @@ class StudyPlan:
             if abs(off) > TOLERANCE
         ]
         far += [
-            f"{f.join_words(curve.variants)} {'is' if len(curve.variants) == 1 else 'are'} held against"
+            f"{f.join_words(curve.variants)} {'is' if len(curve.variants) == 1 else 'are'} compared with"
             f" {curve.baseline}'s accuracy over MACs as well, for which it is trained as {f.join_words(curve.widths)}"
             for curve in self.curves
         ]
@@ -239,7 +238,7 @@ class StudyPlan:
 
     @property
     def command(self) -> str:
-        """The command that asks for this run again."""
+        """The command that repeats this run."""
         return shlex.join(
             ["python", "run_ablation.py", "--study", self.study.path or self.study.name, *self.options.arguments()]
         )

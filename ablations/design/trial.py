@@ -1,4 +1,4 @@
-"""A trial: what is trained once, and the key that names it for ever."""
+"""A trial: one training, and the permanent key that names it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from xception.train.recipe import Recipe
 
 __all__ = ["SEMANTICS", "Trial", "read_trial"]
 
-# Raised when the same configs come to mean another training: every key then changes, and no record is reused.
+# Raised when the same configs begin to mean another training: every key then changes, and no record is reused.
 SEMANTICS = 1
 
 
 class Trial(Config):
-    """A network, a recipe, a data set, a seed and a stream: nothing else decides what a training gives.
+    """A network, a recipe, a data set, a seed and a stream: nothing else determines the result of a training.
 
     `seed` draws the validation split; `seed` and `stream` together draw initial values, order and
     augmentation. Streams other than 0 give a second draw on the same split.
@@ -39,7 +39,7 @@ class Trial(Config):
         return key_of(self)
 
     def to_json(self) -> str:
-        """Return the canonical JSON, from which `read_trial` makes the same trial."""
+        """Return the canonical JSON, from which `read_trial` restores the trial."""
         return canonical_json(self)
 
 
@@ -47,6 +47,6 @@ def read_trial(text: str) -> Trial:
     """Return the trial that a JSON text describes.
 
     Raises:
-        ValueError: the text is not that of a trial; the field is named.
+        ValueError: the text does not describe a trial; the field is named.
     """
     return from_json(Trial, text)

@@ -1,4 +1,4 @@
-"""Where trials run, from what was asked for: worker processes here, Ray, or all the processes that torchrun started."""
+"""The backend that the options select: worker processes here, Ray, or all processes of torchrun."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SEED_BATCH = 8  # seeds at a time on a GPU; a batch that does not fit is halved
 
 @dataclass(frozen=True, kw_only=True)
 class Backend:
-    """Where trials run: the executor, the device that a trial sees, the device of this process, and the number of
-    trials at a time, if known. `close` ends processes that wait elsewhere.
+    """The backend of a run: the executor, the device of a trial, the device of this process, and the number of
+    trials at a time, if known. `close` ends processes that wait on other ranks.
     """
 
     executor: Executor
@@ -37,7 +37,7 @@ def open_backend(options: BackendOptions, *, in_process: bool = False) -> Backen
     this process, unless an option needs worker processes.
 
     Raises:
-        ValueError: an option does not fit, or what it names does not exist.
+        ValueError: an option does not fit, or names something that does not exist.
     """
     check_backend(options)
     if is_distributed():
@@ -76,7 +76,7 @@ def _on_ray(options: BackendOptions) -> Backend:
         gpus_per_trial=0.0 if not wants_gpu else options.gpus_per_trial or 1.0,
         num_workers=options.workers,
     )
-    # On its node a trial sees only its own devices, so its device is always the first.
+    # On its node only a trial's own devices are visible, so its device is always the first.
     return Backend(
         executor=executor,
         device="cuda:0" if wants_gpu else "cpu",
@@ -86,7 +86,7 @@ def _on_ray(options: BackendOptions) -> Backend:
 
 
 def _seed_batch(options: BackendOptions, *, on_cpu: bool) -> int:
-    """How many seeds are trained as one: several on a GPU; one on a CPU, where training them together takes longer."""
+    """The number of seeds trained as one: several on a GPU; one on a CPU, where joint training takes longer."""
     if options.seed_batch is not None:
         return options.seed_batch
     return 1 if on_cpu or options.compile or options.trial_timeout is not None else SEED_BATCH
@@ -101,7 +101,7 @@ def default_device(device: str) -> str:
     """Return the requested device of this machine as `cpu` or `cuda:N`.
 
     Raises:
-        ValueError: the name is unknown or the device is not there.
+        ValueError: the name is unknown or the device does not exist.
     """
     kind, _, index = device.partition(":")
     if device not in ("auto", "cpu") and (kind != "cuda" or (index and not index.isdecimal())):
@@ -123,7 +123,7 @@ def check_backend(options: BackendOptions) -> None:
     """Check the options against each other, the executor and this machine, without connecting to another.
 
     Raises:
-        ValueError: an option does not fit, or the device is not there.
+        ValueError: an option does not fit, or the device does not exist.
     """
     for name, value, most in (
         ("threads", options.threads, MOST_THREADS),
@@ -158,7 +158,7 @@ def check_backend(options: BackendOptions) -> None:
 
 
 def _check_abilities(options: BackendOptions) -> None:
-    """Refuse what the chosen executor would ignore."""
+    """Check that the chosen executor honours every option."""
     from ablations.execution.distributed_executor import DistributedExecutor
     from ablations.execution.ray_executor import RayExecutor
 
@@ -179,7 +179,7 @@ def _check_abilities(options: BackendOptions) -> None:
 
 
 def _ignored(options: BackendOptions, kind: type[Executor]) -> list[str]:
-    """The options that were changed and that an executor does not honour; one at a time is what each does anyway."""
+    """The changed options that an executor does not honour; `--workers 1` is allowed everywhere."""
     names = [f.name for f in fields(BackendOptions) if getattr(options, f.name) != f.default]
     one = {name for name in ("workers", "seed_batch") if getattr(options, name) == 1}
     return [name for name in names if name not in kind.abilities | one | {"device", "threads", "executor"}]

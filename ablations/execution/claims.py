@@ -49,14 +49,14 @@ class Claims:
         self._store.release_claims(self.owner)
 
     def claimed(self, tasks: Iterable[Task]) -> Iterator[Task]:
-        """Yield the tasks that no other driver holds; each is claimed when it is requested."""
+        """Yield the tasks that no other driver has claimed; each is claimed when it is requested."""
         self._bury_the_dead()
         for task in tasks:
             if self._claim(task.key) or self._claim_weights(task):
                 yield task
 
     def hold(self, name: str, waiting: Callable[[], None] = lambda: None) -> None:
-        """Claim a name while this object lives; if another driver has it, call `waiting` once and wait."""
+        """Claim a name for the lifetime of this object; if another driver has it, call `waiting` once and wait."""
         self._bury_the_dead()
         if self._claim(name):
             return
@@ -102,7 +102,7 @@ class Claims:
         return False
 
     def wait(self, seconds: float) -> None:
-        """Let some time pass while others work."""
+        """Wait while other drivers work."""
         self._ended.wait(seconds)
 
     def _bury_the_dead(self) -> None:
@@ -115,24 +115,24 @@ class Claims:
             try:
                 self._store.renew_claims(self.owner, self._lease_seconds)
                 self._look_for_lost()
-            except StoreError:  # the next record meets the same error; a lost claim only costs time
+            except StoreError:  # the next record fails with the same error; a lost claim only costs time
                 continue
 
     def _look_for_lost(self) -> None:
-        """Find the claims that others hold now; a process that was stopped for long has lost its own."""
+        """Find the claims that other drivers have now; a process that was stopped for long has lost its own."""
         held = set(self._held)
         owners = self._store.claim_owners(expired=True)
         self._lost = {name for name in held & set(self._held) if owners.get(name) != self.owner}
 
 
 def is_alive(owner: str) -> bool:
-    """Whether an owner is a process of this machine that has not ended; False where that cannot be known."""
+    """Whether an owner is a process of this machine that has not ended; False if unknown."""
     place, pid, started, _ = owner.rsplit(":", 3)
     return place == machine_name() and start_time(int(pid)) == started
 
 
 def is_dead(owner: str) -> bool:
-    """Whether an owner was a process of this machine that has ended; False where that cannot be known."""
+    """Whether an owner was a process of this machine that has ended; False if unknown."""
     place, pid, started, _ = owner.rsplit(":", 3)
     return place == machine_name() and start_time(int(pid)) != started
 

@@ -1,6 +1,4 @@
-"""One trial at a time over all the processes that torchrun started: the first drives the study, the others follow
-it.
-"""
+"""One trial at a time over all processes of torchrun: the first drives the study, the others follow it."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ablations.execution.events import Epoch, Event, Finished, Notice, Started
+from ablations.execution.events import Epoch, Event, Finished, Notice, Started, until_finished
 from ablations.execution.task import Task, carry_out
 
 if TYPE_CHECKING:
@@ -35,7 +33,7 @@ class DistributedExecutor:
         """Join the group as its first process.
 
         Raises:
-            ValueError: the device is not there.
+            ValueError: the device does not exist.
         """
         from xception.train.distributed import join
 
@@ -45,7 +43,8 @@ class DistributedExecutor:
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until every task has a `Finished`.
 
-        Raises: ValueError: a single process failed, so the group cannot continue.
+        Raises:
+            ValueError: a single process failed, so the group cannot continue.
         """
         for task in tasks:
             events: queue.SimpleQueue[Event | BaseException] = queue.SimpleQueue()
@@ -53,17 +52,13 @@ class DistributedExecutor:
             thread = threading.Thread(target=self._carry_out, args=(task, events, stopping), daemon=True)
             thread.start()
             try:
-                while True:
-                    event = events.get()
-                    if isinstance(event, BaseException):
-                        raise event
+                for event in until_finished(events.get):
                     yield event
-                    if isinstance(event, Finished):
-                        break
+                    failed = isinstance(event, Finished) and event.record.status == "failed"
             finally:
                 stopping.set()  # no effect after the last event
                 thread.join(_STOP_SECONDS)
-            if event.record.status == "failed":
+            if failed:
                 self._settle(task)
 
     def close(self) -> None:
@@ -107,7 +102,7 @@ class DistributedExecutor:
 
 
 def follow(device: str) -> None:
-    """Train what the first process trains, until it ends; write nothing."""
+    """Train the same trials as the first process, until it ends, without writing anything."""
     from xception.train.distributed import join
     from xception.train.process import prepare_process
 

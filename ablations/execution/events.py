@@ -1,13 +1,14 @@
-"""What an executor yields while trials run."""
+"""The events that an executor yields while trials run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ablations.records.record import Record
 
-__all__ = ["Epoch", "Event", "Finished", "Notice", "Started"]
+__all__ = ["Epoch", "Event", "Finished", "Notice", "Started", "until_finished"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial has ended, as its record says; `elsewhere` is true if another driver on the same store trained it."""
+    """A trial has ended with this record; `elsewhere` is true if another driver on the same store trained it."""
 
     record: Record
     elsewhere: bool = False
@@ -35,10 +36,24 @@ class Finished:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something about a trial that people should know, in a line."""
+    """A message about a trial for the user, on one line."""
 
     key: str
     line: str
 
 
 Event = Started | Epoch | Finished | Notice
+
+
+def until_finished(get: Callable[[], Any]) -> Iterator[Any]:
+    """Yield the events that a training in another thread puts into a queue, up to its `Finished`.
+
+    `get` waits for the next one; an exception among them is raised.
+    """
+    while True:
+        event = get()
+        if isinstance(event, BaseException):
+            raise event
+        yield event
+        if isinstance(event, Finished):
+            return

@@ -32,7 +32,7 @@ def execute(
         return
     pending = {task.key: task for task in tasks}
     for task in tasks:
-        if task.trials is not None:  # a record that cannot be understood stops the run before anything is trained
+        if task.trials is not None:  # a record that cannot be read stops the run before anything is trained
             TrialFolder(task.trials, task.key).read_record()
     has_said = False
     with Claims(store) as claims:
@@ -41,11 +41,11 @@ def execute(
                 for event in events:
                     if isinstance(event, Finished):
                         task = pending.pop(event.record.key)
-                        keep_place(task, store)  # before the record, after which others look for the network
+                        keep_place(task, store)  # before the record, since others look for the network once it is there
                         store.put(event.record)
                         claims.release(event.record.key)
                     yield event
-                    if claims.has_lost_some:  # closing the events stops what runs; it resumes later
+                    if claims.has_lost_some:  # closing the events stops running trials, which resume later
                         break
             if claims.has_lost_some:
                 say(STOOD_STILL)

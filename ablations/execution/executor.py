@@ -1,7 +1,7 @@
-"""What an executor is, and the simplest one.
+"""The executor interface, and the simplest executor.
 
 An executor takes tasks and yields events as they happen; it writes nothing. To add one, write a class with `run` and
-`abilities`; `tests/contracts/test_executor_contract.py` checks what all of them promise.
+`abilities`; `tests/contracts/test_executor_contract.py` checks the contract of all executors.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ __all__ = ["Executor", "SerialExecutor", "Upcoming"]
 
 
 class Executor(Protocol):
-    """Runs tasks and yields events; closing the iterator stops what still runs.
+    """Runs tasks and yields events; closing the iterator stops running trials.
 
     A task is taken from the iterable only when a worker is free, so the next task can depend on finished ones: a search
     suggests it only then, and drivers that share a study claim it only then.
     """
 
     abilities: ClassVar[frozenset[str]]
-    """The options of `BackendOptions` that it honours besides device and threads; it refuses the others."""
+    """The options of `BackendOptions` that it supports besides device and threads; others are refused."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until every task has a `Finished`."""
@@ -33,7 +33,7 @@ class Executor(Protocol):
 
 
 class SerialExecutor:
-    """One task after the other in this process: the reference that all executors agree with to the bit."""
+    """One task after the other in this process: the reference with which all executors agree bit by bit."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
 

@@ -29,7 +29,7 @@ def keep_place(task: Task, store: Store) -> None:
 
 
 def lacks_weights(task: Task, store: Store) -> bool:
-    """Whether a task has to run only for its network: its record is stored, but the file is gone."""
+    """Whether a task runs only for its network: its record is stored, but the file is missing."""
     if task.keep_weights is None or store.statuses([task.key]).get(task.key) != "complete":
         return False
     return find_weights(task.key, task.keep_weights, store) is None

@@ -42,12 +42,12 @@ class LocalExecutor:
     """Worker processes on this machine, each with its own interpreter, one task at a time.
 
     With a `seed_batch` above 1 a worker trains up to that many tasks as one if they differ only in their seed. If that
-    fails they are retried in halves, down to single trials, so that one bad trial costs only itself. `execution` says
-    how a step runs.
+    fails they are retried in halves, down to single trials, so that one bad trial costs only itself. `execution` is the
+    way a step runs.
 
-    `retries` is how often a trial whose worker died, hung or ran out of memory is resumed from its last checkpoint
-    before it counts as failed. A worker that makes no step for `stall_seconds` counts as hung; `timeout_seconds` limits
-    a trial as a whole. A worker asked to stop has `stop_seconds` to save its state.
+    `retries` is the number of times that a trial whose worker died, hung or ran out of memory is resumed from its last
+    checkpoint before it counts as failed. A worker that makes no step for `stall_seconds` counts as hung;
+    `timeout_seconds` limits a trial as a whole. A worker asked to stop has `stop_seconds` to save its state.
     """
 
     abilities: ClassVar[frozenset[str]] = frozenset({"workers", "trial_timeout", "seed_batch", "compile"})
@@ -73,7 +73,9 @@ class LocalExecutor:
                     return
                 _wait(busy)
                 for worker in busy:
-                    was_alive = worker.process.is_alive()  # checked first: what it sent before it died is read below
+                    was_alive = (
+                        worker.process.is_alive()
+                    )  # checked first: messages sent before its death are read below
                     for event in _received(worker):
                         if isinstance(event, Finished):
                             yield self._concluded(event, worker, workers, upcoming)
@@ -89,7 +91,7 @@ class LocalExecutor:
             _stop(workers, self.stop_seconds)
 
     def _fill(self, workers: list[_Worker], upcoming: Upcoming) -> Iterator[Event]:
-        """Give every idle worker a task, and start workers as long as there are tasks for them."""
+        """Give every idle worker a task, and start workers while tasks are left."""
         for worker in [w for w in workers if not w.tasks and not w.process.is_alive()]:
             workers.remove(worker)
             worker.pipe.close()
@@ -141,7 +143,7 @@ class LocalExecutor:
         elif worker.heard is not None and now - worker.heard > self.stall_seconds:
             worker.killed_for = f"hung: it made no step for {self.stall_seconds:g} s"
         if worker.killed_for:
-            worker.process.kill()  # a hung process may not react to anything weaker
+            worker.process.kill()  # a hung process may ignore weaker signals
 
     def _bury(self, worker: _Worker, upcoming: Upcoming) -> Iterator[Event]:
         worker.process.join()
@@ -168,10 +170,10 @@ class LocalExecutor:
 
 
 def refuse_unguarded_main() -> None:
-    """Look whether this process is a worker that runs its parent's script a second time.
+    """Check that this process is not a worker that runs its parent's script a second time.
 
     Raises:
-        RuntimeError: it is; the script needs `if __name__ == "__main__":` around what starts workers.
+        RuntimeError: it is; the script needs `if __name__ == "__main__":` around the code that starts workers.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise RuntimeError(
@@ -211,7 +213,7 @@ def _wait(busy: list[_Worker]) -> None:
 
 
 def _received(worker: _Worker) -> Iterator[Event | Parted]:
-    """Everything that a worker has sent; a message that was cut off by its death is lost."""
+    """All messages that a worker has sent; one that was truncated by its death is lost."""
     while worker.tasks:
         try:
             if not worker.pipe.poll():

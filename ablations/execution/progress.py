@@ -25,14 +25,14 @@ __all__ = ["Label", "Log", "ProgressDisplay", "Status"]
 
 _NAMED = 12  # variants in the live display
 _DRAWN_LINES = _NAMED + 3  # lines of the live display at most
-_KEPT_LINES = 200  # printed again after the terminal was resized
+_KEPT_LINES = 200  # printed again after a resize of the terminal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
     """A trial's name in the display, its share of the work in any unit, and its parameters for trackers.
 
-    Of a tuning trial the validation accuracy is shown: it is selected on, and the test set is for the comparison.
+    For a tuning trial the validation accuracy is shown, since selection uses it and the test set is for the comparison.
     """
 
     variant: str
@@ -44,7 +44,7 @@ class Label:
 
 
 class Log(Protocol):
-    """Something that records the events of a run, as trackers do."""
+    """A log of the events of a run, such as a tracker."""
 
     def expect(self, labels: dict[str, Label]) -> None:
         """Add the names of trials that are about to run, by key."""
@@ -62,7 +62,7 @@ class Status:
 
 
 class _Redrawn(Live):
-    """A live display that does something before each drawing."""
+    """A live display with a hook before each drawing."""
 
     before_refresh: Callable[[], None] = staticmethod(lambda: None)
 
@@ -128,7 +128,7 @@ class ProgressDisplay:
         self._console.print(line, markup=False, soft_wrap=True)
 
     def foresee(self, num_trials: int, *, at_most: bool) -> None:
-        """Take the number of trials that the whole run will train, or will train at most."""
+        """Set the number of trials that the whole run trains, or trains at most."""
         self._num_foreseen, self._is_at_most = num_trials, at_most
 
     def expect(self, labels: dict[str, Label]) -> None:
@@ -194,8 +194,8 @@ class ProgressDisplay:
         return f" of at most {self._total}" if self._is_at_most else f"/{self._total}"
 
     def _clear_if_resized(self) -> None:
-        """Where the terminal has another size than at the last drawing, clear it and print the last lines again: what
-        was drawn has been broken into other lines, and how many these are depends on the terminal.
+        """After a resize of the terminal, clear it and print the last lines again: the terminal may have wrapped the
+        drawing to an unknown number of lines.
         """
         size = self._console.size
         if self._size is not None and size != self._size:

@@ -1,4 +1,4 @@
-"""Joining a Ray cluster, or starting one, and what its nodes have."""
+"""Joining or starting a Ray cluster, and the resources of its nodes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _STARTS = 4
 
 
 def connect_ray(address: str | None) -> None:
-    """Connect this process to the cluster at an address (`auto`: the one on this machine), or start one of its own
-    without an address.
+    """Connect this process to the cluster at an address (`auto`: the one on this machine), or start a new one without
+    an address.
 
     Raises:
         ValueError: Ray is not installed, or there is no cluster that this version of Ray and Python can join.
@@ -57,7 +57,7 @@ def connect_ray(address: str | None) -> None:
             return
         except Exception as error:  # noqa: BLE001 - Ray raises Exception itself, where a node does not start in time
             reason = " ".join(str(error).split())[:300]
-            ray.shutdown()  # a node may have started halfway
+            ray.shutdown()  # a node may have started in part
             if (
                 address is None and attempt + 1 < _STARTS and "timed out" in reason
             ):  # in 30 s, which a busy machine may exceed
@@ -82,7 +82,7 @@ def _own_signals() -> Iterator[None]:
 
 
 def _has_token() -> bool:
-    """Whether this user has the token of a Ray cluster."""
+    """Whether this user has a Ray cluster's token."""
     named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
     return named or (Path.home() / ".ray" / "auth_token").is_file()
 
@@ -112,12 +112,12 @@ def node_resources() -> list[dict[str, float]]:
 
 
 def is_alive(node_id: str) -> bool:
-    """Whether a node of the cluster is alive, as far as the cluster knows."""
+    """Whether a node of the cluster is alive, as the cluster reports it."""
     import ray
 
     return any(node["Alive"] for node in ray.nodes() if node["NodeID"] == node_id)
 
 
 def num_cluster_gpus() -> float:
-    """Return how many GPUs the nodes of the cluster have together."""
+    """Return the number of GPUs of all nodes of the cluster."""
     return sum(have.get("GPU", 0.0) for have in node_resources())

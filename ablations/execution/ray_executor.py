@@ -1,6 +1,6 @@
-"""Trials on a Ray cluster (Moritz et al. 2018, arXiv:1712.05889): this machine's own, or one that is there already.
+"""Trials on a Ray cluster (Moritz et al. 2018, arXiv:1712.05889): a new one on this machine, or an existing one.
 
-A trial is a Ray task that asks for cores and GPUs, or fractions of them, and streams its events back to the driver,
+A trial is a Ray task that requests cores and GPUs, or fractions of them, and streams its events back to the driver,
 which alone writes. Data sets are read from the cache of the node; a node that can neither find nor decode one is sent
 the decoded files, once. Checkpoints and weights are on storage that the nodes share with the driver, or are sent in
 both directions.
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ablations.execution.events import Epoch, Event, Finished, Notice, Started
+from ablations.execution.events import Epoch, Event, Finished, Notice, Started, until_finished
 from ablations.execution.executor import Upcoming
 from ablations.execution.ray_connection import is_alive, node_resources
 from ablations.execution.stage_files import (
@@ -47,8 +47,9 @@ _PATIENCE_SECONDS = 300.0
 class RayExecutor:
     """Ray tasks on the cluster that this process is connected to, each with its share of a node.
 
-    `retries` is how often a trial whose worker or node was lost is resumed from its last checkpoint, if there is one.
-    Nodes that do not share the driver's storage send checkpoints back; with `is_storage_shared=False` all of them do.
+    `retries` is the number of times that a trial whose worker or node was lost is resumed from its last checkpoint, if
+    there is one. Nodes that do not share the driver's storage send checkpoints back; with `is_storage_shared=False` all
+    of them do.
 
     Raises:
         ValueError: no node of the cluster is large enough for one trial.
@@ -58,10 +59,10 @@ class RayExecutor:
 
     cpus_per_trial: float = 1.0
     gpus_per_trial: float = 0.0
-    resources: Mapping[str, float] = field(default_factory=dict)  # whatever else the cluster's nodes declare, by name
+    resources: Mapping[str, float] = field(default_factory=dict)  # custom resources of the cluster's nodes, by name
     num_workers: int | None = None
     retries: int = 3
-    is_storage_shared: bool | None = None  # None: each node finds out
+    is_storage_shared: bool | None = None  # None: each node checks
     _attempts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
     _data: dict[tuple[str, int], ray.ObjectRef[Any]] = field(default_factory=dict, init=False, repr=False)
     _sends_files: bool = field(default=False, init=False, repr=False)
@@ -128,7 +129,7 @@ class RayExecutor:
         return work.remote(task, name, has_files, [self._data.get(_data_key(task)), files])
 
     def _received(self, stream: Any, running: dict[Any, Task], upcoming: Upcoming) -> Iterator[Event]:
-        """Yield what a ready stream has, and handle its end."""
+        """Yield the events of a ready stream, and handle its end."""
         import ray
 
         task = running[stream]
@@ -180,7 +181,7 @@ class RayExecutor:
         )
 
     def _num_slots(self) -> int:
-        """How many trials the present nodes can run at a time."""
+        """The number of trials that the present nodes can run at a time."""
         wanted = {"CPU": self.cpus_per_trial, "GPU": self.gpus_per_trial, **self.resources}
         slots = sum(
             int(min(have.get(name, 0.0) / need for name, need in wanted.items() if need) + 1e-9)
@@ -208,7 +209,7 @@ def _data_key(task: Task) -> tuple[str, int]:
 def _work(
     task: Task, mark: str | None, has_files: bool, sent: list[ray.ObjectRef[Any] | None]
 ) -> Iterator[Event | Missing | Files]:
-    """The Ray task: carry a trial out in a thread, and stream what happens.
+    """The Ray task: carry a trial out in a thread, and stream its events.
 
     Files are in a list, so that Ray sends them to a node only on request.
     """
@@ -219,22 +220,16 @@ def _work(
         return
     with unpacked(task, mark, files) as (own, sends_back):
         if sends_back and has_files and files is None:
-            yield Missing(task.key, "files", "it does not see the driver's folders")
+            yield Missing(task.key, "files", "it has no access to the driver's folders")
             return
         events: queue.SimpleQueue[Event | Files | BaseException] = queue.SimpleQueue()
         outbox = Outbox(own) if sends_back else None
         threading.Thread(target=_train, args=(own, outbox, events.put), daemon=True).start()
-        while True:
-            event = events.get()
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-            if isinstance(event, Finished):
-                return
+        yield from until_finished(events.get)
 
 
 def _fetching(reference: ray.ObjectRef[Any] | None) -> Callable[[], Any] | None:
-    """A function that fetches what the driver sent, if it sent anything."""
+    """A function that fetches the driver's object, if there is one."""
     import ray
 
     return None if reference is None else lambda: ray.get(reference)
@@ -257,7 +252,7 @@ def _train(task: Task, outbox: Outbox | None, tell: Callable[[Event | Files | Ba
             send()
 
     try:
-        prepare_process(task.threads)  # in this thread: OpenMP keeps the number of threads by thread
+        prepare_process(task.threads)  # in this thread: OpenMP's number of threads is per thread
         record = carry_out(
             task,
             on_epoch,

@@ -1,4 +1,4 @@
-"""Several trials that differ only in their seed, trained as one; each gets the record that it would get by itself."""
+"""Several trials that differ only in their seed, trained as one; each gets the same record as on its own."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ __all__ = ["carry_out_together", "is_joinable"]
 
 
 def is_joinable(task: Task, other: Task) -> bool:
-    """Whether two tasks can be trained as one: they differ only in seed and stream, and members do not depend on each
-    other.
-    """
+    """Whether two tasks can be trained as one: they differ only in seed and stream, and the members are independent."""
     trial, like = task.trial, other.trial.replace(seed=task.trial.seed, stream=task.trial.stream)
     if not isinstance(trial.model, XceptionConfig) or task.execution.compile:
         return False
     if trial.recipe.precision == "float16" or trial.recipe.batch_norm_shares > 1:
         return False
     if task.keep_state_at is not None or trial.recipe.continues is not None:
-        return False  # a state that others continue from is that of one training
+        return False  # a state for continuation is that of one training
     return trial == like and dataclasses.replace(other, trial=trial) == task
 
 
@@ -38,7 +36,7 @@ def carry_out_together(
     on_start: Callable[[], None] = lambda: None,
     say: Callable[[str, str], None] = lambda key, line: None,
 ) -> None:
-    """Train joinable tasks together and pass on the record of each; a finished trial is not trained again.
+    """Train joinable tasks together and report the record of each; a finished trial is not trained again.
 
     The other arguments are those of `ablations.execution.task.carry_out`; `on_epoch` and `say` get the trial's key
     first. Errors are raised; any of the trials may have caused them.

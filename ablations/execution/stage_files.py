@@ -1,7 +1,7 @@
 """Files for machines that do not share the driver's storage: decoded data once per machine, checkpoints in both
 directions.
 
-Machines that share the storage get nothing: they find a mark that the driver left in its folder.
+Machines that share the storage get nothing: they find a marker file of the driver in its folder.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Missing:
-    """A machine lacks what a trial needs and was not sent: `data` or `files`."""
+    """A machine lacks `data` or `files` that a trial needs."""
 
     key: str
     what: str
@@ -55,7 +55,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Files:
-    """Files that a trial wrote on a machine that does not see the driver's, by path below the driver's folder of trials
+    """Files that a trial wrote on a machine without access to the driver's, by path below the driver's folder of trials
     or weights.
     """
 
@@ -67,10 +67,10 @@ class Files:
 
 
 def find_data(source: Source, image_size: int, sent: Callable[[], dict[str, Any]] | None) -> str | None:
-    """Put a data set into this machine's cache, from its files or from what is sent; return the reason if neither
-    works.
+    """Put a data set into this machine's cache, from its files or from those that are sent; return the reason if
+    neither works.
 
-    `sent` fetches what `data_files` returned, where the driver has sent it.
+    `sent` fetches the result of `data_files`, if the driver has sent it.
 
     Raises:
         DataError: the cache cannot be written.
@@ -108,7 +108,7 @@ def data_files(source: Source, image_size: int) -> dict[str, npt.NDArray[np.uint
 
 
 class Mark:
-    """A file by which a machine knows whether it shares the driver's folders; use it in a `with`."""
+    """A file that shows whether a machine shares the driver's folders; use it in a `with`."""
 
     def __init__(self) -> None:
         self.name = f".mark-{uuid.uuid4().hex}"
@@ -130,14 +130,14 @@ class Mark:
 
 
 def absolute(task: Task) -> Task:
-    """Return the task with paths that mean the same in a process that runs elsewhere."""
+    """Return the task with absolute paths, which mean the same in a process that runs elsewhere."""
     paths = {name: getattr(task, name) for name in ("weights", "keep_weights", "trials")}
     return replace(task, **{name: path.resolve() for name, path in paths.items() if path is not None})
 
 
 def file_names(task: Task) -> dict[str, Path]:
-    """Return the driver's files for a task by the names they are sent under: newest checkpoint, record, weights to
-    start from.
+    """Return the driver's files for a task by the names under which they are sent: newest checkpoint, record, weights
+    to start from.
     """
     out: dict[str, Path] = {}
     if task.trials is not None:
@@ -209,18 +209,18 @@ def unpacked(
 
 @dataclass
 class Outbox:
-    """What a task has written and not yet sent."""
+    """The files that a task has written and not yet sent."""
 
     task: Task
     _sent: set[Path] = field(default_factory=set)
     _looked_at: float = field(default_factory=time.monotonic)
 
     def is_due(self) -> bool:
-        """Whether it is time to look again, in the middle of an epoch."""
+        """Whether it is time to check for files again, in the middle of an epoch."""
         return time.monotonic() - self._looked_at > _LOOK_SECONDS
 
     def collect(self, *, at_end: bool = False) -> Files | None:
-        """Return a checkpoint that is new, and at the end the record and the weights; None where there is nothing."""
+        """Return a new checkpoint, and at the end the record and the weights; None if there is nothing."""
         assert self.task.trials is not None
         self._looked_at = time.monotonic()
         folder = self.task.trials / self.task.key

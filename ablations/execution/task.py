@@ -37,13 +37,13 @@ _NO_MEMORY = ("allocate memory", "Cannot allocate", "could not create a primitiv
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A trial and where and how it runs: the data's source, the device, the threads of one operator and the way of a
+    """A trial with the way it runs: the data's source, the device, the threads of an operator and the execution of a
     step.
 
     `weights` is the file that a transfer starts from. The trained network is written into the folder `keep_weights`,
     named by key. The trial has a folder of its own below `trials`: checkpoints while it runs, then its record. Without
-    `trials` nothing is kept on disk. The state after the epoch `keep_state_at` is kept there too, for trials
-    that continue this one.
+    `trials` nothing is saved. The state after the epoch `keep_state_at` is saved there too, for trials that continue
+    this one.
     """
 
     trial: Trial
@@ -63,7 +63,7 @@ class Task:
 
     @property
     def weights_path(self) -> Path | None:
-        """Where the trained network is written, if anywhere."""
+        """The file of the trained network, if it is written."""
         return None if self.keep_weights is None else self.keep_weights / f"{self.key}.safetensors"
 
 
@@ -78,11 +78,11 @@ def carry_out(
 ) -> Record:
     """Train the task's trial and return its record; an exception becomes a `failed` record with its reason.
 
-    All processes of a `group` train the trial together, at the first one's call.
+    All processes of a `group` train the trial together, when the first one starts it.
 
-    With a folder the trial continues from its last checkpoint; where any process has finished it, that record is
-    returned and nothing is trained. `on_start` is called once no other process holds the trial. `on_step` is called
-    often; if it raises `TrainingStopped`, a checkpoint is saved first. `say` gets lines for people.
+    With a folder the trial continues from its last checkpoint; if any process has finished it, that record is returned
+    and nothing is trained. `on_start` is called once no other process has the trial locked. `on_step` is called often;
+    if it raises `TrainingStopped`, a checkpoint is saved first. `say` gets notices, a line each.
 
     Raises:
         TrainingStopped: `on_step` raised it.
@@ -151,7 +151,7 @@ def _trained(
     dataset = load(task.source.seen_by(trial.dataset), trial.dataset.image_size)
 
     def states(key: str) -> CheckpointFolder | None:
-        """The folder in which a trial keeps the state that others continue from."""
+        """The folder in which a trial saves the state from which others continue."""
         if task.trials is None:
             return None
         return CheckpointFolder(path=task.trials / key / "state", semantics=trial.semantics, say=say)
@@ -228,8 +228,8 @@ def record_of(task: Task, result: FitResult, dataset: Dataset) -> Record:
 
 
 def _macs(trial: Trial, result: FitResult) -> int:
-    """Multiply-accumulates of one image: in closed form for networks of ours, since importing tracers takes a worker
-    seconds.
+    """Multiply-accumulates of one image: in closed form for networks of ours, since importing tracers takes seconds per
+    worker.
     """
     if isinstance(trial.model, XceptionConfig):
         from xception.network.closed_form import complexity
@@ -243,7 +243,7 @@ def _macs(trial: Trial, result: FitResult) -> int:
 
 
 def _broken(dataset: Dataset) -> dict[str, Any]:
-    """How many image files were skipped because they cannot be decoded, and the first of them."""
+    """The number of image files that cannot be decoded and were skipped, and the first of them."""
     return (
         {"num_broken_images": dataset.num_broken, "broken_images": list(dataset.broken[:_LISTED])}
         if dataset.num_broken

@@ -1,4 +1,4 @@
-"""The trials of a run for TensorBoard, one log each, written as the epochs come."""
+"""The trials of a run for TensorBoard, one log each, written epoch by epoch."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Trackers write the parameters, curves and final metrics of trials for other programs to show.
 
-A tracker is one small class; `Trackers` hands it the events of a run. One that fails is dropped with a message, and the
-trials go on: no measurement depends on it.
+A tracker is one small class; `Trackers` passes it the events of a run. One that fails is dropped with a message, and
+the trials continue: no measurement depends on it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ METRICS = (
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedTrial:
-    """A trial as a tracker knows it; `parameters` has every field by dotted path."""
+    """A trial as a tracker shows it; `parameters` has every field by dotted path."""
 
     key: str
     study: str
@@ -42,13 +42,13 @@ class Tracker(Protocol):
     name: str
 
     def epoch(self, trial: TrackedTrial, row: Mapping[str, Any]) -> None:
-        """Write one epoch: its number and whatever of `CURVES` was measured."""
+        """Write one epoch: its number and those of `CURVES` that were measured."""
 
     def finish(self, trial: TrackedTrial, record: Record) -> None:
         """Write the final metrics of a trial that has ended."""
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rest."""
 
 
 class Trackers:
@@ -95,7 +95,7 @@ class Trackers:
 
 
 def parameters_of(config: Config, prefix: str = "") -> dict[str, Any]:
-    """Return every field of a trial by dotted path, defaults included; of a config that was chosen, also its name."""
+    """Return every field of a trial by dotted path, defaults included, and the names of chosen configs."""
     out: dict[str, Any] = {}
     for name in hints_of(type(config)):
         value = getattr(config, name)

@@ -73,7 +73,7 @@ def work(pipe: Connection, parent: int) -> None:
     _die_with(parent)
     pulse = _Pulse(pipe)
     signal.signal(signal.SIGTERM, pulse.on_terminate)
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the parent has ended
         _work_until_stopped(pipe, pulse)
 
 
@@ -127,9 +127,9 @@ def _carry_out_all(tasks: tuple[Task, ...], pipe: Connection, pulse: _Pulse) -> 
 
 
 def _die_with(parent: int) -> None:
-    """Ask Linux to end this process when its parent ends, however that happens."""
+    """Make Linux end this process when its parent ends, for whatever reason."""
     if sys.platform.startswith("linux"):
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before we asked
+        if os.getppid() != parent:  # it ended before the request
             os._exit(1)

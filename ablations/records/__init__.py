@@ -1,1 +1,1 @@
-"""What is stored: records of trials, plans of studies, and the databases they live in."""
+"""Records of trials, plans of studies, and their databases."""

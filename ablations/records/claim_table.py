@@ -16,7 +16,7 @@ class ClaimTable(OpenDatabase):
     """The table of claims."""
 
     def claim(self, key: str, owner: str, seconds: float) -> bool:
-        """Claim a key for a time; return False where another owner holds it or its record is final."""
+        """Claim a key for a time; return False if another owner holds it or its record is final."""
         now = self._clock()
         insert = self.insert(schema.claims).values(key=key, owner=owner, until=now + seconds)
         statement = insert.on_conflict_do_update(
@@ -37,7 +37,7 @@ class ClaimTable(OpenDatabase):
         return self.write(claim)
 
     def renew_claims(self, owner: str, seconds: float) -> None:
-        """Extend all claims of an owner to a time from now."""
+        """Extend all claims of an owner by a time from now."""
         self.change(
             sa.update(schema.claims).where(schema.claims.c.owner == owner).values(until=self._clock() + seconds)
         )
@@ -48,7 +48,7 @@ class ClaimTable(OpenDatabase):
         self.change(statement if key is None else statement.where(schema.claims.c.key == key))
 
     def claim_owners(self, *, expired: bool = False) -> dict[str, str]:
-        """Return who holds each key that is claimed at present, or was claimed last where `expired` ones count too."""
+        """Return the owner of each claimed key; with `expired`, of expired claims too."""
         query = sa.select(schema.claims.c.key, schema.claims.c.owner)
         rows = self.rows(query if expired else query.where(schema.claims.c.until >= self._clock()))
         return {row["key"]: row["owner"] for row in rows}

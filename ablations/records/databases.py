@@ -20,7 +20,7 @@ def parse_url(text: str) -> sa.URL:
     """Return a database URL; everything after `sqlite:///` is a path, whatever characters it has.
 
     Raises:
-        ValueError: it is none, or the path is not text that files are named with.
+        ValueError: it is none, or the path is not valid as a file name.
     """
     path = text.removeprefix("sqlite:///")
     if path == text:
@@ -45,7 +45,7 @@ def is_read_only(url: sa.URL) -> bool:
 
 
 def connect(url: sa.URL, patience_seconds: float) -> sa.Engine:
-    """Return the engine for an SQLite or PostgreSQL URL; what it runs with the option `xception_writes` may write.
+    """Return the engine for an SQLite or PostgreSQL URL; statements with the option `xception_writes` may write.
 
     Raises:
         OSError: the folder of an SQLite file cannot be made.
@@ -66,15 +66,15 @@ def will_pass(error: Exception) -> bool:
     if not isinstance(error, DBAPIError) or error.orig is None or not hasattr(error.orig, "sqlstate"):
         return False
     state = error.orig.sqlstate
-    if state is None:  # the connection could not be made, or broke
+    if state is None:  # the connection failed or broke
         return error.connection_invalidated or isinstance(error, OperationalError)
-    # Classes 08 and 57P: connection and server; 40: serialisation and deadlock; 53300: no connection free.
+    # Classes 08 and 57P: connection and server; 40: serialisation and deadlock; 53300: no free connection.
     return state[:2] in ("08", "40") or state in ("57P01", "57P02", "57P03", "53300")
 
 
 def _read_only_engine(path: Path) -> sa.Engine:
     """The engine for an SQLite file that cannot be written, nor its folder."""
-    # Without a log beside it nobody is writing; SQLite would want to make one even to read.
+    # Without a write-ahead log nothing writes to it; SQLite would create one even to read.
     constant = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
     return sa.create_engine(
         "sqlite://",
@@ -86,7 +86,7 @@ def _read_only_engine(path: Path) -> sa.Engine:
 def _sqlite_engine(url: sa.URL, lock_seconds: float) -> sa.Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    # We begin transactions ourselves: the driver would begin them at the first write, too late to wait for a lock.
+    # We begin transactions ourselves: the driver begins them at the first write, too late to wait for a lock.
     engine = sa.create_engine(url, connect_args={"timeout": lock_seconds, "isolation_level": None})
 
     @sa.event.listens_for(engine, "connect")

@@ -39,7 +39,7 @@ _REMOVED = (
 
 
 class StoreError(ValueError):
-    """The store cannot be used: the message names it and says what is wrong, without any password."""
+    """The store cannot be used: the message names it and the problem, without any password."""
 
 
 class OpenDatabase:
@@ -48,13 +48,13 @@ class OpenDatabase:
     If the server goes away, operations wait for it, `patience_seconds` at most.
 
     Raises:
-        StoreError: the URL is not understood, or the database cannot be opened or is not ours.
+        StoreError: the URL is not understood, or the database cannot be opened or is not a store.
     """
 
     def __init__(self, url: str, patience_seconds: float = 300.0) -> None:
         try:
             self.url = parse_url(url)
-        except (SQLAlchemyError, ValueError):  # ValueError: the port is no number
+        except (SQLAlchemyError, ValueError):  # ValueError: the port is not a number
             raise StoreError("--store: not a database URL; allowed: sqlite:///PATH or postgresql://HOST/NAME") from None
         if "@" in (self.url.host or ""):
             raise StoreError("--store: more than one @ before the host; an @ in a name or password is written %40")
@@ -137,7 +137,7 @@ class OpenDatabase:
         return status.st_dev, status.st_ino
 
     def _require_same_file(self) -> None:
-        """Check that the file is still the one that was opened: SQLite would go on writing into a removed file."""
+        """Check that the file is still the one that was opened: SQLite would continue to write into a removed file."""
         if self._identity() != self._file:
             raise StoreError(f"--store: {self.name} was removed or replaced while it was in use; {_REMOVED}")
 
@@ -159,9 +159,9 @@ class OpenDatabase:
                 )
 
     def run(self, action: Callable[[], T]) -> T:
-        """Run an action; a database error becomes a StoreError in one line that shows no password.
+        """Run an action; a database error becomes a one-line StoreError without passwords.
 
-        All actions can be repeated: what a lost connection may have written is written again, with the same result.
+        All actions can be repeated: after a lost connection they are repeated, with the same result.
         """
         deadline, delay = None, 0.05
         while True:
@@ -199,5 +199,5 @@ class OpenDatabase:
 
 
 def now() -> str:
-    """Return the time as tables hold it."""
+    """Return the time in the form that tables store."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

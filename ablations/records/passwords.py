@@ -1,4 +1,4 @@
-"""Passwords of database URLs, kept out of whatever people or other processes can read."""
+"""Passwords of database URLs, kept out of everything that users or other processes can read."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _IN_QUERY = re.compile(r"(?<=[?&])((?:ssl)?password)=([^&#\s]*)&?")
 
 
 def without_password(text: str) -> str:
-    """Return a database URL without its password: one that works where $PGPASSWORD or ~/.pgpass has it."""
+    """Return a database URL without its password: it works where $PGPASSWORD or ~/.pgpass has it."""
     return _IN_QUERY.sub("", _IN_AUTHORITY.sub(r"\1@", text)).rstrip("?&")
 
 
 def passwords_in(text: str) -> set[str]:
-    """Return the passwords of the database URLs in a text, as they are written there."""
+    """Return the passwords of the database URLs in a text, as written."""
     return {m[2] for pattern in (_IN_AUTHORITY, _IN_QUERY) for m in pattern.finditer(text)} - {""}
 
 
 def require_no_password(words: Iterable[str]) -> None:
-    """Refuse a command line with a password in it.
+    """Check that a command line has no password in it.
 
     Raises:
         ValueError: one of the words is a database URL with a password.

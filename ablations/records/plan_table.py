@@ -19,7 +19,7 @@ class PlanTable(OpenDatabase):
     """The tables of plans and their members."""
 
     def put_plan(self, plan: StoredPlan) -> None:
-        """Write a plan and its members; the same plan asked for again becomes the latest of its study."""
+        """Write a plan and its members; a repeated plan becomes the latest of its study."""
         row = {"plan": plan.plan, "study": plan.study, "options": json.dumps(plan.description.values())}
         latest = sa.select(sa.func.max(schema.plans.c.planned_at))
         members = [{"plan": plan.plan, **vars(m)} for m in plan.members]
@@ -58,7 +58,7 @@ class PlanTable(OpenDatabase):
 
 
 def _after(latest: str | None) -> str:
-    """The time now, or right after the latest plan where a clock that was ahead wrote that one."""
+    """The time now, or right after the latest plan if that one is in the future."""
     if latest is None or latest < now():
         return now()
     return (datetime.fromisoformat(latest) + timedelta(microseconds=1)).isoformat(timespec="microseconds")

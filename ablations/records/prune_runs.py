@@ -1,4 +1,4 @@
-"""Removing runs from a store, with the records that nothing else needs."""
+"""Removing runs from a store, with the records that no other run needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Pruning", "plan_pruning", "prune"]
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """What goes: plans and keys of records; `shared` records stay, since other runs or searches need them."""
+    """What is removed: plans and keys of records; `shared` records stay, since other runs or searches need them."""
 
     plans: tuple[StoredPlan, ...]
     keys: tuple[str, ...]
@@ -26,9 +26,9 @@ class Pruning:
 
 
 def plan_pruning(store: Store, runs: Sequence[str]) -> Pruning:
-    """Return what removing some runs would remove; an earlier form of the same run goes with it.
+    """Return what the removal of some runs removes; an earlier form of the same run is removed with it.
 
-    A record stays where another run has it, or where a search in this store ran it.
+    A record stays if another run has it, or if a search in this store ran it.
 
     Raises:
         ValueError: the store has no run of a name.
@@ -66,7 +66,7 @@ def prune(store: Store, pruning: Pruning) -> None:
 
 
 def _source(record: Record) -> str | None:
-    """The key of the trial whose network a trial begins with."""
+    """The key of the trial whose network a trial starts from."""
     name: str | None = (record.plain_trial()["recipe"].get("transfer") or {}).get("source")
     return name.removeprefix("trial:") if name is not None and name.startswith("trial:") else None
 

@@ -1,4 +1,4 @@
-"""A record: the outcome of one trial, complete in itself and independent of any study. A plan: the trials that a study
+"""A record: the outcome of one trial, self-contained and independent of any study. A plan: the trials that a study
 needs.
 """
 
@@ -51,7 +51,7 @@ class Record:
 
     @property
     def is_final(self) -> bool:
-        """Whether the trial must never be trained again."""
+        """Whether the outcome is final, so that the trial is never trained again."""
         return self.status != "failed"
 
     def plain_trial(self) -> dict[str, Any]:
@@ -62,29 +62,30 @@ class Record:
         return trial
 
     def values(self) -> dict[str, Any]:
-        """Return the fields as a mapping of its own, whose values are those of the record."""
+        """Return the fields as a new mapping, with the record's values."""
         return dict(vars(self))
 
 
 def chance_accuracy(num_classes: float) -> float:
-    """Return the accuracy of guessing, 1 / number of classes, at which a diverged trial counts."""
+    """Return chance accuracy, 1 / number of classes, at which a diverged trial counts."""
     return 1 / num_classes
 
 
 def record_to_plain(record: Record) -> dict[str, Any]:
-    """Return a record as plain values, from which `record_from_plain` makes the same one."""
+    """Return a record as plain values, from which `record_from_plain` restores it."""
     values = record.values()
     packed = {name: values[name] for name in _PACKED if values[name] is not None}
     return values | {name: base64.b64encode(value).decode("ascii") for name, value in packed.items()}
 
 
 def record_from_plain(plain: Any) -> Record:
-    """Return the record that plain values describe, of this version or another.
+    """Return a record from plain values, of this version or another.
 
-    Fields that this version does not know are left out, and those that the other did not know are not measured.
+    Fields unknown to this version are left out; fields unknown to the other version count as not measured.
 
     Raises:
-        ValueError: a field that every record has is missing, a value is none of its field, or the key is not that of
+        ValueError: a field that every record has is missing, a value is not of its field's type, or the key is not that
+        of
             the trial.
     """
     if not isinstance(plain, dict):
@@ -115,7 +116,7 @@ def other_fields(plain: Any) -> list[str]:
 
 
 def _types() -> dict[str, tuple[type, ...]]:
-    """What the value of each field may be once it is plain, from the class itself."""
+    """The plain types of each field, from the class's annotations."""
     plain: dict[Any, tuple[type, ...]] = {bytes: (str,), float: (float, int), Status: (str,)}
     out: dict[str, tuple[type, ...]] = {}
     for name, hint in get_type_hints(Record).items():
@@ -151,15 +152,15 @@ class BaselineCurve(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What tables, figures, reports and provenance say of a run; a new fact is a new field with a default.
+    """The facts about a run for tables, figures, reports and provenance; a new fact is a new field with a default.
 
     `run` is the name of the run and of its folder, `setup` what is trained, `changes` the fields that each variant
     changes (path, the baseline's value, its own), `left_out` the variants that cannot exist here, with the reason.
     `fingerprints` has every data set of the study by title, `mismatch` the remaining difference in size of matched
-    variants, `references` the baseline of each variant, `levels` the levels of the factors by variant,
-    `data` what each data set is like, as `xception.data.summary` has it. Where the study was asked in several settings,
-    `setting` has this one's value of each field that they differ in, `across` the command for all, and `run` is a
-    folder below that of the whole.
+    variants, `references` the baseline of each variant, `levels` the levels of the factors by variant, `data` the
+    summary of each data set, from `xception.data.summary`. For a study in several settings, `setting` has this one's
+    value of each field in which they differ, `across` the command for all, and `run` is a folder below that of all
+    settings.
     """
 
     question: str = ""
@@ -190,20 +191,20 @@ class Description:
     across: str = ""
 
     def values(self) -> dict[str, Any]:
-        """Return the fields as a mapping of its own, whose values are those of the description."""
+        """Return the fields as a new mapping, with the description's values."""
         return dict(vars(self))
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """Return the description that a store keeps; what a later version added is left out."""
+        """Return a stored description; fields of later versions are ignored."""
         known = {f.name for f in fields(cls)}
         old = {"reference": values["source"]} if "source" in values else {}  # its former name
         return cls(**old | {name: value for name, value in with_version(values).items() if name in known})
 
 
 def with_version(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored description whose scale, and command, name the first version where it was stored before scales
-    had versions.
+    """Return a stored description whose scale, and command, name the first version if it was stored before scales had
+    versions.
     """
     if values.get("scale") != "quick":
         return dict(values)
@@ -218,7 +219,7 @@ def with_version(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPlan:
-    """A stored study plan: its trials, and what reports say of it."""
+    """A stored study plan: its trials, and its description for reports."""
 
     plan: str
     study: str

@@ -70,7 +70,7 @@ class RecordTable(OpenDatabase):
         return Record(**row | {name: json.loads(row[name]) for name in _JSON_COLUMNS})
 
     def statuses(self, keys: Iterable[str]) -> dict[str, str]:
-        """Return the status of those of the keys that are stored."""
+        """Return the status of each stored key among the given ones."""
         out: dict[str, str] = {}
         wanted = list(dict.fromkeys(keys))
         for i in range(0, len(wanted), 500):
@@ -80,7 +80,7 @@ class RecordTable(OpenDatabase):
         return out
 
     def keys(self, beginning: str) -> list[str]:
-        """Return the keys of stored records that begin with some hexadecimal digits, in order."""
+        """Return the keys of stored records with a prefix of hexadecimal digits, in order."""
         chosen = schema.records.c.key.startswith(beginning, autoescape=True)
         return [row["key"] for row in self.rows(sa.select(schema.records.c.key).where(chosen).order_by("key"))]
 
@@ -100,7 +100,7 @@ class RecordTable(OpenDatabase):
 
 
 def _row(record: Record) -> dict[str, Any]:
-    """A record as its table holds it."""
+    """A record as a row of its table."""
     row = record.values()
     row |= {name: json.dumps(row[name]) for name in _JSON_COLUMNS}
     row["created_at"] = row["created_at"] or now()

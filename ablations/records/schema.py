@@ -1,4 +1,4 @@
-"""The tables of a store: how they are made, brought forward from older versions, and what a record's digest is of.
+"""The tables of a store: their creation, their migration from older versions, and the digest of a record.
 
 All names begin with `xception_`, since the database may be Optuna's too.
 """
@@ -91,11 +91,11 @@ claims = sa.Table(
 )
 
 
-_LATER = frozenset({"predictions"})  # columns that digests of earlier versions know nothing of: empty, they are in none
+_LATER = frozenset({"predictions"})  # columns that earlier versions' digests lack: an empty one is in no digest
 
 
 def digest_of(row: Mapping[str, Any]) -> str:
-    """SHA-256 of a row of records, as every database gives it back."""
+    """SHA-256 of a row of records, the same for every database."""
     values: list[Any] = []
     for column in records.columns:
         value = row.get(column.name)
@@ -111,7 +111,7 @@ def digest_of(row: Mapping[str, Any]) -> str:
 
 
 def _add_digests(connection: sa.Connection) -> None:
-    """From version 1 to 2: each record gets its digest."""
+    """From version 1 to 2: adds a digest to each record."""
     connection.execute(sa.text("ALTER TABLE xception_records ADD COLUMN digest VARCHAR(64)"))
     known = [column for column in records.columns if column.name not in _LATER]
     for row in connection.execute(sa.select(*known)).mappings().all():
@@ -119,28 +119,26 @@ def _add_digests(connection: sa.Connection) -> None:
 
 
 def _add_predictions(connection: sa.Connection) -> None:
-    """From version 2 to 3: a record may have the class predicted of each test image; earlier ones have none."""
+    """From version 2 to 3: adds the predicted class of each test image; earlier records have none."""
     kind = records.c.predictions.type.compile(connection.dialect)
     connection.execute(sa.text(f"ALTER TABLE xception_records ADD COLUMN predictions {kind}"))
 
 
-# By the version that they start from; each brings a store one version further, all in one transaction.
+# By the version that they start from; each migrates a store by one version, all in one transaction.
 _MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_digests, 2: _add_predictions}
 
 
 def create_all(connection: sa.Connection, tables: sa.MetaData = metadata) -> None:
-    """Make the tables that are missing; those of a package above are made the same way."""
+    """Create missing tables; packages above create theirs in the same way."""
     if connection.dialect.name == "postgresql":
         connection.execute(
             sa.text("SELECT pg_advisory_xact_lock(7268914)")
-        )  # creating a table twice at once fails there
+        )  # concurrent creation of a table fails there
     tables.create_all(connection)
 
 
 def bring_forward(connection: sa.Connection) -> int | None:
-    """Make our tables, and bring older ones to this version; return the version found where it is newer than ours, and
-    leave that.
-    """
+    """Create our tables and migrate older ones to this version; a newer version is returned and left unchanged."""
     create_all(connection)
     version = connection.execute(sa.select(schema_versions.c.version)).scalar()
     if version is None:

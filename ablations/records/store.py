@@ -1,6 +1,6 @@
 """Records in a database: SQLite by default, PostgreSQL by URL; the only truth about what was trained.
 
-Records do not refer to studies: a separate table says which trials serve which study. All tables begin with
+Records do not refer to studies: a separate table holds which trials serve which study. All tables begin with
 `xception_`, since the database may be Optuna's too.
 """
 
@@ -31,7 +31,7 @@ class Store(RecordTable, PlanTable, ClaimTable, MeasurementTable):
         """Check the database and every record's digest; return the number of records.
 
         Raises:
-            StoreError: something is damaged; the message says how to make the store again.
+            StoreError: something is damaged; the message says how to rebuild the store.
         """
         self.check_pages()
         return sum(1 for _ in self.records())
@@ -41,7 +41,7 @@ class Store(RecordTable, PlanTable, ClaimTable, MeasurementTable):
         again.
 
         Raises:
-            StoreError: something is damaged; the message says how to make the store again.
+            StoreError: something is damaged; the message says how to rebuild the store.
         """
         if self.url.get_backend_name() == "sqlite":
             found = self.rows(sa.text("PRAGMA integrity_check(1)"))[0]["integrity_check"]

@@ -1,7 +1,7 @@
-"""Records out of a store and into another: one file of JSON lines, two stores into one, a store from the folders of its
+"""Export, import and merging of records: a file of JSON lines, one store into another, a store from the folders of its
 trials.
 
-A final record that is there already stays, as everywhere: the first wins.
+An existing final record stays, as everywhere: the first wins.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _FORMAT = {"format": "records of xception-ablations", "version": 1}
 
 @dataclass(kw_only=True)
 class Copied:
-    """How many records were added, how many were there already with the same outcome, and how many with another, which
-    stayed.
+    """The numbers of records added, of those that existed with the same outcome, and of those that existed with
+    another, which stayed.
     """
 
     new: int = 0
@@ -36,7 +36,7 @@ class Copied:
 
 
 def export_file(store: Store, path: Path) -> int:
-    """Write all records, plans and measurements of a store to one file that ends in its own checksum; return the number
+    """Write all records, plans and measurements of a store to one file that ends with its checksum; return the number
     of records.
 
     Raises:
@@ -55,10 +55,10 @@ def export_file(store: Store, path: Path) -> int:
 
 
 def import_file(path: Path, store: Store) -> Copied:
-    """Put what `export_file` wrote into a store; nothing of it where the file is not whole.
+    """Import a file of `export_file` into a store; nothing is imported if the file is not whole.
 
     Raises:
-        ValueError: the file is no such file, or it was cut off or damaged.
+        ValueError: the file is not such a file, or it is truncated or damaged.
         OSError: it cannot be read.
     """
     content = path.read_bytes()
@@ -80,12 +80,12 @@ def import_file(path: Path, store: Store) -> Copied:
 
 
 def merge(source: Store, target: Store) -> Copied:
-    """Put everything that one store has into another."""
+    """Copy everything from one store into another."""
     return _put_all((_parsed(entry) for entry in _entries(source) if entry is not _FORMAT), target)
 
 
 def rebuild(trials: Path, store: Store, say: Callable[[str], None]) -> Copied:
-    """Put the record of every finished trial below a folder into a store."""
+    """Import the record of every finished trial below a folder into a store."""
     return _put_all(stored_records(trials, say), store)
 
 
@@ -152,6 +152,6 @@ def _put_records(records: Sequence[Record], store: Store, copied: Copied) -> Non
 
 
 def _outcome(record: Record) -> dict[str, Any]:
-    """The outcome in a record, without clocks and machines."""
+    """The outcome in a record, without times and machines."""
     left_out = ("train_seconds", "images_per_second", "created_at", "device", "threads", "environment")
     return {name: value for name, value in record.values().items() if name not in left_out}

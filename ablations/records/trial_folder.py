@@ -1,7 +1,7 @@
-"""What a trial leaves on disk beside the database: its checkpoints while it runs, and its record for good.
+"""The folder of a trial, apart from the database: its checkpoints while it runs, and its record permanently.
 
-A record is in its folder, on disk, before the trial counts as finished. A run killed before the database had it finds
-it there, and a damaged database is made again from these folders.
+A record is in its folder, on disk, before the trial counts as finished. A run that was killed before the database had
+the record finds it there, and a damaged database is rebuilt from these folders.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TrialFolder:
         self._key = key
 
     def hold(self) -> AbstractContextManager[None]:
-        """Keep other processes out of the folder during the block; wait for one that is inside. The lock ends with its
+        """Lock the folder during the block; wait for another process that has it. The lock ends with its
         process.
 
         Raises:
@@ -51,11 +51,11 @@ class TrialFolder:
         write_json(self.path / _RECORD, record_to_plain(record))
 
     def read_record(self, say: Callable[[str], None] = lambda line: None) -> Record | None:
-        """Return the trial's final record; None where there is none, or where what there is was damaged, which is
-        said. One of another version is read as far as it is understood.
+        """Return the trial's final record; None if there is none, or if it is damaged, which is reported. A record of
+        another version is read as far as possible.
 
         Raises:
-            DataError: it is whole and cannot be understood, so that nobody may train the trial again unasked.
+            DataError: it is whole but cannot be read, so that the trial must not be trained again silently.
         """
         path = self.path / _RECORD
         if not path.is_file():
@@ -80,10 +80,10 @@ class TrialFolder:
 
 
 def stored_records(trials: Path, say: Callable[[str], None]) -> Iterator[Record]:
-    """Yield the record of every finished trial below a folder; damaged ones are passed over with a line.
+    """Yield the record of every finished trial below a folder; damaged ones are skipped with a notice.
 
     Raises:
-        DataError: a record is whole and cannot be understood.
+        DataError: a record is whole but cannot be read.
     """
     if not trials.is_dir():
         return

@@ -1,4 +1,4 @@
-"""Run one study in several settings, the longest first, and say for each variant where its effect holds."""
+"""Run one study in several settings, the longest first, and report for each variant where its effect holds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AcrossPlan:
 
     @property
     def command(self) -> str:
-        """The command that asks for all settings again."""
+        """The command that repeats all settings."""
         return self.plans[0].across
 
     def longest_first(self) -> list[int]:
@@ -63,11 +63,11 @@ class AcrossOutcome:
 
 
 def plan_across(study: Study, options: Options, *, unasked: bool = False) -> AcrossPlan:
-    """Plan a study in the two or more settings that the options, or else the study itself, ask for.
+    """Plan a study in the two or more settings of the options, or else of the study itself.
 
-    `unasked` plans however many settings there are, to show what they would cost.
+    `unasked` plans any number of settings, to show their cost.
 
-    Everything that a setting needs is looked for here, before anything is trained.
+    Everything that a setting needs is looked up here, before anything is trained.
 
     Raises:
         ValueError: a setting cannot be planned, or there are too many and `--yes` is not given.
@@ -99,7 +99,7 @@ def plan_across(study: Study, options: Options, *, unasked: bool = False) -> Acr
 
 
 def run_across(across: AcrossPlan, *, in_process: bool = False) -> AcrossOutcome:
-    """Run every setting; the comparison of those that are done is written after each.
+    """Run every setting; the comparison of the finished ones is written after each.
 
     Raises:
         ValueError: an option does not fit this machine, or the settings cannot be compared.

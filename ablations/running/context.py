@@ -1,4 +1,4 @@
-"""What a run needs, in one object: the plan, the store, where trials run, and the display."""
+"""The context of a run, in one object: the plan, the store, the backend and the display."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["Context", "Display", "check_options", "open_context", "require_writa
 
 
 class Display(Protocol):
-    """What a run needs of a display; it is shown within a `with`."""
+    """The display interface of a run; it is shown within a `with`."""
 
     def __enter__(self) -> Self:
         """Start showing."""
@@ -44,7 +44,7 @@ class Display(Protocol):
         """Print one line."""
 
     def foresee(self, num_trials: int, *, at_most: bool) -> None:
-        """Take the number of trials that the whole run will train, or will train at most."""
+        """Set the number of trials that the whole run trains, or trains at most."""
 
     def expect(self, labels: dict[str, Label]) -> None:
         """Add trials that are about to run, by key."""
@@ -53,7 +53,7 @@ class Display(Protocol):
         """Add test accuracies that are stored already, as (variant, accuracy)."""
 
     def show(self, event: Event) -> None:
-        """Take one event into the display."""
+        """Show one event in the display."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ class Context:
 
     @property
     def options(self) -> Options:
-        """What the user asked for."""
+        """The options of the user."""
         return self.plan.options
 
     def task(self, trial: Trial, *, weights: Path | None = None, keep_weights: Path | None = None) -> Task:
@@ -89,7 +89,7 @@ class Context:
 
 
 def check_options(options: Options) -> None:
-    """Check what can be checked before a plan is made, and make the output folder.
+    """Run the checks that need no plan, and make the output folder.
 
     Raises:
         ValueError: an option does not fit this machine or another option, or the folder cannot be written.
@@ -102,11 +102,11 @@ def check_options(options: Options) -> None:
 
 @contextmanager
 def open_context(plan: StudyPlan, *, backend: Backend | None = None, in_process: bool = False) -> Iterator[Context]:
-    """Open the store and the backend of a plan (or use the one that is given), and close them at the end; `in_process`
+    """Open the store and the backend of a plan (or use the given one), and close them at the end; `in_process`
     trains in this process where the options allow it.
 
     Raises:
-        ValueError: the store is damaged or cannot be opened, or the backend is not there.
+        ValueError: the store is damaged or cannot be opened, or the backend is not available.
     """
     options = plan.options
     run = free_name(plan.run, plan.identity, options.out, is_given=options.name is not None)
@@ -130,7 +130,7 @@ def open_context(plan: StudyPlan, *, backend: Backend | None = None, in_process:
 
 
 def trackers_of(options: Options, run: str) -> list[Tracker]:
-    """The trackers that are asked for.
+    """The requested trackers.
 
     Raises:
         ValueError: the package of one is not installed.

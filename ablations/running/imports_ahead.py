@@ -1,4 +1,6 @@
-"""Imports the libraries for results while the last trials train; afterwards the user would wait for them."""
+"""Imports the libraries for results while the last trials train; which would otherwise keep the user waiting at the
+end.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ __all__ = ["ImportsAhead"]
 
 
 class ImportsAhead:
-    """Follows the events of some tasks, and imports in a thread of its own once all of them have been started."""
+    """Watches the events of some tasks, and imports in a separate thread once all of them have started."""
 
     def __init__(self, num_tasks: int, load: Callable[[], None] | None = None) -> None:
         self._num_tasks, self._started = num_tasks, set[str]()

@@ -1,5 +1,5 @@
-"""Ctrl-C, SIGTERM and a closed terminal: the first saves what runs and ends with the line that continues, the second
-ends at once.
+"""Ctrl-C, SIGTERM and a closed terminal: the first saves running trials and ends with the command that continues, the
+second ends at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INTERRUPTED = 130
 _SHOW_CURSOR = "\x1b[?25h"
 
 
-# What `pip install .` makes of this package's command lines and of those above it.
+# The scripts that `pip install .` installs for this package's command lines and those above it.
 INSTALLED = ("xception-ablations", "xception-search")
 
 

@@ -18,7 +18,7 @@ __all__ = ["Results", "run"]
 def run(
     study: str | Study, options: Options | None = None, *, backend: Backend | None = None, **changes: Any
 ) -> Results:
-    """Run a study, given itself or by name or file, and return its results.
+    """Run a study, given as an object, a name or a file, and return its results.
 
     The options are the command line's, by the same names (`ablations.design.options.Options` describes them):
     `run("residuals", scale="smoke", seeds=3, out="elsewhere")`. Unless `workers` is given, trials run one after the

@@ -1,6 +1,6 @@
-"""Notices, before the first trial, about what this machine's CPU means for the run's precision.
+"""Notices, before the first trial, about the run's precision on this machine's CPU.
 
-Torch is not asked, as importing it would delay the first trial.
+Torch is not used, since its import would delay the first trial.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def machine_notices(plan: StudyPlan) -> list[str]:
 
 
 def precision_notices(precisions: Collection[str], *, has_bfloat16: bool | None, is_first: bool) -> list[str]:
-    """Return the lines for some precisions on a CPU that has bfloat16 units, has none, or is not known (None)."""
+    """Return the lines for some precisions on a CPU with bfloat16 units, without, or unknown (None)."""
     out: list[str] = []
     if "float16" in precisions:
         out.append(
@@ -54,7 +54,7 @@ def precision_notices(precisions: Collection[str], *, has_bfloat16: bool | None,
 
 
 def has_bfloat16_units(cpu_info: Path = Path("/proc/cpuinfo")) -> bool | None:
-    """Return whether this CPU computes products of bfloat16 in units of its own; None where it is not known."""
+    """Return whether this CPU computes products of bfloat16 in units of its own; None if unknown."""
     try:
         lines = cpu_info.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

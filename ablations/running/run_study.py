@@ -31,7 +31,7 @@ __all__ = ["Outcome", "first_line", "run_study", "train_and_measure"]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run left: what was trained, in how many seconds, and the results."""
+    """The outcome of a run: the training, its seconds, and the results."""
 
     training: Training
     seconds: float
@@ -54,7 +54,7 @@ def run_study(context: Context) -> Outcome:
 
 
 def train_and_measure(context: Context) -> Training:
-    """Train what is missing of a plan and measure what its networks cost; write no results."""
+    """Train the missing trials of a plan and measure the costs of its networks; write no results."""
     return _train_and_measure(context)[0]
 
 
@@ -67,7 +67,7 @@ def _train_and_measure(context: Context) -> tuple[Training, float, tuple[StoredP
         if _num_to_train(plan, store):
             for line in machine_notices(plan):
                 display.say(line)
-        display.know(_known(plan, store))
+        display.know(_stored_accuracies(plan, store))
         display.foresee(_num_to_train(plan, store), at_most=plan.is_sequential or plan.options.tune > 0)
         training = train(context, after_look=lambda so_far: _write_so_far(context, so_far))
         tuned = None
@@ -96,14 +96,14 @@ def _train_and_measure(context: Context) -> tuple[Training, float, tuple[StoredP
 
 
 def _write_so_far(context: Context, plan: StoredPlan) -> None:
-    """Write the results of a look while variants still train."""
+    """Write the results of an interim look while variants still train."""
     from ablations.reporting.results_folder import write_results
 
     write_results(context.store, plan, context.options.out, figure_style=context.options.figure_style)
 
 
 def _num_to_train(plan: StudyPlan, store: Store) -> int:
-    """The trials that a run trains: without tuning and with given seeds exactly, otherwise at most."""
+    """The trials that a run trains: exact without tuning and with given seeds, otherwise an upper bound."""
     trials = {trial.key for trial in plan.trials().values()}
     statuses = store.statuses(trials)
     again = keys_without_network(plan.options, store, statuses)
@@ -126,7 +126,7 @@ def _tuned(context: Context) -> tuple[Tuned, Training]:
     return found, train(context.with_plan(found.plan(plan)))
 
 
-def _known(plan: StudyPlan, store: Store) -> list[tuple[str, float]]:
+def _stored_accuracies(plan: StudyPlan, store: Store) -> list[tuple[str, float]]:
     """The variant and test accuracy of every trial that is stored already."""
     variants = {trial.key: variant for (variant, _), trial in plan.trials().items()}
     records = store.get(variants).values()
@@ -134,7 +134,7 @@ def _known(plan: StudyPlan, store: Store) -> list[tuple[str, float]]:
 
 
 def first_line(plan: StudyPlan) -> str:
-    """Return the sentence that says what is run on which data, and what that data is like, in lines."""
+    """Return the first lines of a run: the study, its data, and a summary of the data."""
     text = f"Study {plan.study.name} on {plan.source.title} at scale {plan.scale.name}: {plan.study.question}"
     notice = [plan.notice] if plan.notice else []
     return "\n".join([*notice, text, *(line for summary in plan.summaries for line in summary.lines)])

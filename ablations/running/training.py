@@ -1,4 +1,4 @@
-"""Train the trials of a plan that the store lacks; every record is written as soon as it is there."""
+"""Train the trials of a plan that the store lacks; every record is written as soon as it exists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Training", "keys_without_network", "run_all", "run_tasks", "train"]
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What was trained: the plan as it stands in the store, and how much work it took; with `--tune` the tuning trials,
+    """The training of a run: the plan as stored, and the work it took; with `--tune` the tuning trials,
     of which there are `num_tuning`, and those at the tuned recipes are counted too.
     """
 
@@ -49,8 +49,8 @@ class Training:
 def train(context: Context, *, after_look: Callable[[StoredPlan], None] = lambda _: None) -> Training:
     """Train the trials of a plan that the store lacks.
 
-    With seeds as needed the looks of the sequential design decide after each round which variants go on; `after_look`
-    gets the plan of every look but the last.
+    With seeds as needed the looks of the sequential design decide after each round which variants continue;
+    `after_look` gets the plan of every look but the last.
     """
     plan, store, display = context.plan, context.store, context.display
     trained: set[str] = set()
@@ -94,9 +94,9 @@ def train(context: Context, *, after_look: Callable[[StoredPlan], None] = lambda
 
 
 def keys_without_network(options: Options, store: Store, statuses: Mapping[str, str]) -> set[str]:
-    """Return the keys of complete trials whose network `--keep-weights` asks for and no run has kept.
+    """Return the keys of complete trials whose network `--keep-weights` needs and no run has saved.
 
-    A network that another run on the store kept elsewhere is copied to where this run keeps its own.
+    A network that another run on the store saved elsewhere is copied to this run's folder.
     """
     if not options.keep_weights:
         return set()
@@ -129,7 +129,7 @@ def run_all(context: Context, tasks: Sequence[Task], labels: dict[str, Label]) -
 
 
 def _train(context: Context, todo: dict[tuple[str, int], Trial]) -> Iterator[Record]:
-    """Train trials, the most expensive first so that no long one is left alone at the end; yield their records."""
+    """Train trials, the most expensive first so that no long one runs alone at the end; yield their records."""
     plan = context.plan
     costs = {trial.key: trial_work(trial, plan.source_of(trial)) for trial in todo.values()}
     weights = _source_networks(context, list(todo))
@@ -152,10 +152,10 @@ def _train(context: Context, todo: dict[tuple[str, int], Trial]) -> Iterator[Rec
 
 
 def _source_networks(context: Context, places: Sequence[tuple[str, int]]) -> dict[str, Path]:
-    """Train the networks that transfers start from and that are not on disk; return the files of all, by what recipes
-    call them.
+    """Train the networks that transfers start from and that are not on disk; return the files of all, by their names in
+    recipes.
 
-    Their records are kept as any other's, so a network whose weights were lost is trained again and its record stays.
+    Their records are stored like any other, so a network whose weights were lost is trained again and its record stays.
     """
     plan, store, display = context.plan, context.store, context.display
     pretraining = plan.pretraining(places)

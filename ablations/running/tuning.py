@@ -4,10 +4,10 @@ A comparison at one fixed recipe favours the network that the recipe was made fo
 without residual connections possibly "uncharitable" for that reason. What is tuned are the nuisance parameters alone,
 learning rate and weight decay, on validation accuracy, with seeds that the comparison does not use.
 
-Each replicate is tuned by itself: replicate i of every variant with seed 10,000 + i. One tuning for all seeds of a
-variant would give them all the same luck, which no per-seed difference shows: two identical variants would be told
-apart far more often than in 5 % of studies (`benchmarks.statistics`). So tuning costs `--tune` trials per variant and
-replicate.
+Each replicate is tuned separately: replicate i of every variant with seed 10,000 + i. One tuning for all seeds of a
+variant would give them all the same luck, which per-seed differences do not show: two identical variants would be found
+to differ far more often than in 5 % of studies (`benchmarks.statistics`). So tuning costs `--tune` trials per variant
+and replicate.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = ["TUNING_SEED", "Tuned", "tune"]
 
 # Seeds of comparisons are 0 … N − 1; replicate i is tuned with this seed + i, so that no validation split serves both.
 TUNING_SEED = 10_000
-# A rate or decay is looked for within this factor of the fixed recipe's, both ways.
+# A rate or decay is searched within this factor of the fixed recipe's, in both directions.
 _REACH = 8.0
 _SMALLEST_DECAY = 1e-5
 
@@ -50,9 +50,7 @@ class Tuned:
     num_failed: int
 
     def plan(self, plan: StudyPlan) -> StudyPlan:
-        """Return the study's plan with every replicate at its own best recipe, as a study of its own beside the fixed
-        one.
-        """
+        """Return the study's plan with every replicate at its own best recipe, as a study of its own."""
         widths = {
             (name, seed): self.recipes[curve.baseline, seed]
             for curve in plan.curves
@@ -67,8 +65,9 @@ def tune(context: Context, num_trials: int) -> Tuned:
     """Give each replicate of each variant `num_trials` trials over learning rate and weight decay, and return the best
     by validation accuracy.
 
-    The first trial is the fixed recipe, so tuning never does worse than it on the tuning seed; the same suggestions
-    open every search. A diverged or failed trial counts as accuracy 0. Stored trials are looked up, not trained again.
+    The first trial is the fixed recipe, so tuning never does worse than it on the tuning seed; every search starts with
+    the same suggestions. A diverged or failed trial counts as accuracy 0. Stored trials are looked up, not trained
+    again.
     """
     import optuna
     import pandas as pd
@@ -116,7 +115,7 @@ def tune(context: Context, num_trials: int) -> Tuned:
 
 
 def _search(recipe: Recipe, num_trials: int) -> optuna.Study:
-    """An in-memory search that begins with the fixed recipe; the records are what lasts."""
+    """An in-memory search that starts with the fixed recipe; only the records are stored."""
     import optuna
 
     sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=max(num_trials // 2, 4))

@@ -1,7 +1,7 @@
-"""Can small runs decide? How often the order of two variants at a smaller budget is their order at the largest one.
+"""Can small runs decide? The share of pairs of variants whose order at a smaller budget is that at the largest.
 
-Large-scale groups ask this of proxies for pre-training data (Magnusson et al. 2025, *DataDecide*, arXiv:2504.11393,
-from where the term is). Here the unit is one pair of variants and one seed.
+The term is that of Magnusson et al. 2025 (*DataDecide*, arXiv:2504.11393), on proxies for choosing pre-training data.
+Here the unit is one pair of variants and one seed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class DecisionAccuracy:
 
 
 def decision_accuracy(scores: ArrayLike, *, generator: np.random.Generator) -> DecisionAccuracy:
-    """Return how often one seed at a budget orders two variants as the largest budget does.
+    """Return how often one seed at a budget orders two variants in the same way as the largest budget.
 
     `scores` has shape (B, V, n): budgets in increasing order, variants (the baseline among them), seeds. For seed i the
     truth is the order of the two means over all other seeds at the largest budget, so that the largest budget is judged

@@ -1,16 +1,17 @@
 """From paired differences to verdicts: one implementation for studies and for the simulations that check it.
 
-A verdict is read off two intervals of the mean difference, both of which are shown, and both of which hold together
-for the K comparisons of a study (Bonferroni): a thin bar at 95 % and, inside it, a thick bar at 90 %. The thick bar
-within ±margin means *no meaningful effect*, which takes precedence; otherwise the thin bar above 0 means *helps* and
-below 0 *hurts*; otherwise the comparison is *inconclusive*. The thick bar is that of two one-sided tests (Schuirmann
-1987), so either kind of error has level α over the study.
+A verdict is read off two intervals of the mean difference, both shown, and both simultaneous over the K comparisons of
+a study (Bonferroni): a thin bar at 95 % and, inside it, a thick bar at 90 %. The thick bar within ±margin means *no
+meaningful effect*, which takes precedence; otherwise the thin bar above 0 means *helps* and below 0 *hurts*; otherwise
+the comparison is *inconclusive*. The thick bar is that of two one-sided tests (Schuirmann 1987), so either kind of
+error has level α over the study.
 
 Five pairs estimate a variance poorly. Where a study has three comparisons or more, the variance of each is therefore
 shrunk towards the study's mean variance, worth a stated number of prior degrees of freedom (Smyth 2004 estimates that
 number; here it is fixed), but only upwards: a variance is never made smaller than it was measured. Scores have a grid
 (1 / number of test images), and no variance is below that of a coin flip between two neighbouring scores: without that
-floor, ties on a small test set pass for precision. `benchmarks.statistics` shows where all this holds and where not.
+floor, ties on a small test set look like precision. `benchmarks.statistics` measures where all this holds and where it
+does not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the test examples add: packed correctness, an interval over seeds × examples, disagreement between networks.
+"""Analysis of single test examples: packed correctness, an interval over seeds × examples, disagreement between
+networks.
 
 A seed interval holds for this test set; one over seeds × examples holds for test sets drawn like it. Both factors are
 crossed random effects (Cornfield and Tukey 1956), and the half-widths of their two intervals add in squares (Howe 1974,
@@ -25,7 +26,7 @@ class Disagreement:
     """Two architectures on the same examples, seed by seed; rates are fractions of the examples, averaged over seeds.
 
     `only_variant` and `only_baseline` are right alone; `rate` is their sum and their difference the effect. `p` holds
-    McNemar's exact p of each seed, shape (n,): it speaks of these two networks, not of the architectures.
+    McNemar's exact p of each seed, shape (n,): it compares these two networks, not the architectures.
     """
 
     rate: float
@@ -43,7 +44,7 @@ def unpack_correct(packed: bytes, num_examples: int) -> NDArray[np.bool_]:
     """Return the correctness (examples,) from its bits.
 
     Raises:
-        ValueError: the bytes are not those of so many examples.
+        ValueError: the bytes are not those of that many examples.
     """
     if len(packed) != math.ceil(num_examples / 8):
         raise ValueError(

@@ -1,9 +1,9 @@
 """Factorial designs: main effects and interactions as per-seed contrasts.
 
 Each effect is one number per seed, so the paired t machinery applies unchanged and no variance is pooled across cells.
-A main effect is what moving a factor from its reference level to another changes, averaged over the levels of all other
-factors; an interaction of two is by how much that change differs when the second factor moves too (a difference of
-differences), again averaged.
+A main effect is the change when a factor moves from its reference level to another, averaged over the levels of all
+other factors; an interaction of two is by how much that change differs when the second factor moves too (a difference
+of differences), again averaged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Contrast:
 
     @property
     def name(self) -> str:
-        """The effect as people read it: `residual=none × norm=pre`."""
+        """The effect as it is shown: `residual=none × norm=pre`."""
         return " × ".join(f"{factor}={level}" for factor, level in zip(self.factors, self.levels, strict=True))
 
 
@@ -43,7 +43,7 @@ def contrasts(cells: Sequence[Mapping[str, Any]], reference: Mapping[str, Any], 
     `cells` are the factor levels of each cell and `reference` those of the baseline.
 
     Raises:
-        ValueError: the cells are not each combination of the levels once, or the reference is none of them.
+        ValueError: the cells are not each combination of the levels once, or the reference is not one of them.
     """
     factors = tuple(reference)
     if not factors:

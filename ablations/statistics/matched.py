@@ -1,4 +1,4 @@
-"""A variant whose size cannot be matched, held against the baseline's own accuracy-over-size curve."""
+"""A variant whose size cannot be matched, compared with the baseline's own accuracy-over-size curve."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ __all__ = ["VerticalDistance", "vertical_distance"]
 
 @dataclass(frozen=True, kw_only=True)
 class VerticalDistance:
-    """How far a variant lies above the baseline's curve at the variant's own size: per seed (n,), mean, interval, p
-    (unadjusted).
+    """Vertical distance of a variant from the baseline's curve at the variant's own size: per seed (n,), mean,
+    interval, p (unadjusted).
     """
 
     per_seed: Array
@@ -33,7 +33,7 @@ def vertical_distance(
     MACs (widths,).
 
     The curve of each seed is linear between widths over log MACs; a seed with NaN at either neighbour or in the variant
-    is out.
+    is left out.
 
     Raises:
         ValueError: fewer than two widths, or the variant is larger or smaller than all of them, where the curve would

@@ -37,8 +37,8 @@ Array = NDArray[np.float64]
 
 MINIMUM_FOR_SIGN_FLIP = 6  # below, 2 / 2**n is above .03: the test could hardly reject
 MAXIMUM_FOR_SIGN_FLIP = 40  # two halves of 2**20 sums each
-MINIMUM_FOR_BOOTSTRAP = 15  # at n = 3 BCa covers 72 % where it says 95 %
-ROUNDING = 1e-12  # a standard deviation below this is that of one number written several ways
+MINIMUM_FOR_BOOTSTRAP = 15  # at n = 3 BCa covers 72 % at a nominal 95 %
+ROUNDING = 1e-12  # a standard deviation below this is rounding error of one number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +51,14 @@ class Moments:
 
     @property
     def standard_error(self) -> Array:
-        """Standard error of the mean; NaN where there is no variance to estimate it from."""
+        """Standard error of the mean; NaN without variance."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.sd > 0, self.sd / np.sqrt(self.n), np.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """Both ends of a confidence interval; NaN where none can be given."""
+    """Both ends of a confidence interval; NaN where undefined."""
 
     low: Array
     high: Array
@@ -98,7 +98,7 @@ def hedges_g(of: Moments) -> Array:
 
 
 def wins(differences: ArrayLike) -> int:
-    """Return in how many of the pairs (n,) the variant was better; a tie is no win."""
+    """Return the number of pairs (n,) in which the variant is better; ties do not count."""
     return int((np.asarray(differences, dtype=np.float64) > 0).sum())
 
 
@@ -116,8 +116,8 @@ def probability_of_improvement(variant: ArrayLike, baseline: ArrayLike) -> float
 
 
 def seed_correlation(variant: ArrayLike, baseline: ArrayLike) -> float:
-    """Return Pearson's correlation over the pairs of two (n,): what pairing by seed bought; NaN below three or without
-    variance.
+    """Return Pearson's correlation over the pairs of two (n,): the benefit of pairing by seed; NaN below three or
+    without variance.
     """
     x, y = np.asarray(variant, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     both = ~np.isnan(x) & ~np.isnan(y)
@@ -139,7 +139,7 @@ def sign_flip_p(differences: ArrayLike) -> float:
     if not MINIMUM_FOR_SIGN_FLIP <= n <= MAXIMUM_FOR_SIGN_FLIP:
         return float("nan")
     size = np.abs(values)
-    bound = abs(float(values.sum())) - 1e-9 * float(size.sum())  # a tie counts, also where it is rounded away
+    bound = abs(float(values.sum())) - 1e-9 * float(size.sum())  # a tie counts, also if rounding hides it
     first, second = _signed_sums(size[: n // 2]), np.sort(_signed_sums(size[n // 2 :]))
     above = len(second) - np.searchsorted(second, bound - first, side="left")
     count = 2 * int(above.sum()) if bound > 0 else 2**n
@@ -151,8 +151,7 @@ def bootstrap_interval(
 ) -> Interval:
     """Return the BCa bootstrap interval of the mean of (n,).
 
-    Raises:
-        ValueError: fewer than 15 pairs, where BCa covers far less than it says, or differences without variance.
+    Raises: ValueError: fewer than 15 pairs, where BCa covers far less than its level, or differences without variance.
     """
     values = np.asarray(differences, dtype=np.float64)
     values = values[~np.isnan(values)]

@@ -19,7 +19,7 @@ def dominates(a: Point, b: Point) -> bool:
 
 
 def front(points: Sequence[Point]) -> list[int]:
-    """Return the indices of the points that no other dominates, in order; of equal points all stay."""
+    """Return the indices of the points that no other dominates, in order; of equal points all are kept."""
     ranked = sorted(range(len(points)), key=lambda i: tuple(points[i]))
     kept: list[int] = []
     for i in ranked:  # a point's dominators come before it
@@ -40,12 +40,12 @@ def pareto_front(costs: Sequence[float], values: Sequence[float]) -> list[int]:
 def front_probability(
     costs: Sequence[float], values: ArrayLike, generator: np.random.Generator, draws: int = 4000
 ) -> NDArray[np.float64]:
-    """Return the probability of each candidate to be on the front of cost against the true mean of `values`
+    """Return the probability that each candidate is on the front of cost against the true mean of `values`
     (candidates, seeds), costs being known; NaN below two seeds.
 
-    The means are drawn together from Student's t about their estimates, with the covariance that the seeds show, so
-    what seeds have in common moves no candidate past another. It is the posterior under a flat prior, and with few
-    seeds as wide as they are few.
+    The means are drawn together from Student's t about their estimates, with their covariance over seeds, so that
+    effects common to all candidates do not change their order. It is the posterior under a flat prior, and wide for few
+    seeds.
     """
     x = np.asarray(values, dtype=np.float64)
     n = x.shape[1]

@@ -1,4 +1,4 @@
-"""How many seeds a verdict needs: power at an effect of the margin and at no effect, never at the observed effect.
+"""The number of seeds for a verdict: power at an effect of the margin and at no effect, never at the observed effect.
 
 Planning on an observed effect only repeats the p (Hoenig and Heisey 2001). The standard deviation of a few pairs is
 itself uncertain, so the answer is a range: from its median-unbiased estimate to its upper 80 % confidence limit
@@ -25,7 +25,7 @@ POWER = 0.8
 class MoreSeeds:
     """Seeds of a new run that settles a comparison: by the median estimate of the spread, and by its 80 % limit.
 
-    None stands for more than 200, which is not feasible.
+    None means more than 200, which is not feasible.
     """
 
     median: int | None
@@ -65,7 +65,7 @@ def equivalence_power(
 ) -> float:
     """Return the power of two one-sided tests at n pairs: the chance that `effect` is shown to lie within ±margin.
 
-    For each estimate of the standard deviation the mean must fall into what is left of ±margin; this is averaged over
+    For each estimate of the standard deviation the mean must fall into the rest of ±margin; this is averaged over
     the quantiles of the estimate by Gauss–Legendre quadrature.
     """
     df = n - 1 + prior
@@ -82,7 +82,7 @@ def equivalence_power(
 
 @functools.cache
 def _quadrature(order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss–Legendre nodes and weights on [−1, 1]; computing them takes longer than all else here."""
+    """Gauss–Legendre nodes and weights on [−1, 1]; computing them takes longer than everything else here."""
     return np.polynomial.legendre.leggauss(order)
 
 
@@ -119,9 +119,10 @@ def seeds_needed(
 def more_seeds(
     margin: float | None, sd: float, degrees: float, alpha: float = 0.05, prior: float = 0.0
 ) -> MoreSeeds | None:
-    """Return how many fresh seeds an inconclusive comparison needs; None without a margin or a standard deviation.
+    """Return the number of fresh seeds that an inconclusive comparison needs; None without a margin or a standard
+    deviation.
 
-    The seeds so far are not counted: their verdict was read, and a run extended after that would err too often. `alpha`
+    The seeds so far are not counted: their verdict was seen, and a run extended after that would err too often. `alpha`
     is that of one comparison, `sd` with its `degrees` of freedom the spread behind its intervals, and `prior` the
     degrees of freedom that the variances of the study will add.
     """

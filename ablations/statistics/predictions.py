@@ -1,8 +1,8 @@
 """Predicted classes of several seeds on the same examples: accuracy by class, confusion, agreement, changed examples.
 
-Accuracy by class is recall: the share of the examples of a class that are predicted as it. Agreement is the share of
-examples that two networks give the same class, right or wrong; between two architectures it says something only beside
-the agreement between two seeds of one.
+Accuracy by class is recall: the share of the examples of a class that are predicted correctly. Agreement is the share
+of examples that two networks give the same class, right or wrong; between two architectures it is informative only
+relative to the agreement between two seeds of one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangedExamples:
-    """In how many seeds each example (examples,) is right with the variant alone, and with the baseline alone."""
+    """The number of seeds in which each example (examples,) is right only with the variant or only the baseline."""
 
     only_variant: NDArray[np.int64]
     only_baseline: NDArray[np.int64]
@@ -68,7 +68,7 @@ def confusion_shares(predicted: Classes, labels: Classes, num_classes: int) -> A
 
 
 def agreement(variant: Classes, baseline: Classes) -> Agreement:
-    """Return how far predictions (seeds, examples) agree, those of row i of both being of the same seed."""
+    """Return the agreement of predictions (seeds, examples), those of row i of both being of the same seed."""
     seeds = range(len(variant))
     return Agreement(
         same_seed=_mean_share([(variant[i], baseline[i]) for i in seeds]),

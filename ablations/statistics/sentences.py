@@ -1,4 +1,4 @@
-"""Verdicts and numbers as people read them: percentage points, one sentence, a reason where there is no number."""
+"""Verdicts and numbers as they are shown: percentage points, one sentence, a reason where there is no number."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def sentence(
 ) -> str:
     """Return the numbers behind a verdict: `+1.8 pp, 95 % [0.9, 2.7], 90 % [1.1, 2.5], n = 5 paired seeds, p = 0.01`.
 
-    Where there is no interval, the sentence says why: no pair, one pair, differences without variance.
+    Where there is no interval, the sentence has the reason: no pair, one pair, differences without variance.
     """
     if n == 0:
         return "no paired seeds: nothing to compare"

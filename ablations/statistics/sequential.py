@@ -5,8 +5,8 @@ The levels of the looks are nominal: the chance of a first false rejection by a 
 stopped trains no further but stays in the family, K and the mean variance included; its intervals are those of the look
 at which it stopped (repeated confidence intervals: Jennison and Turnbull 1984).
 
-A variant is stopped for futility where the chance of any verdict at the last look, given what was seen, is below 10 %:
-the predictive power of Spiegelhalter et al. 1986, with the standard deviation plugged in.
+A variant is stopped for futility where the chance of any verdict at the last look, given the data so far, is below 10
+%: the predictive power of Spiegelhalter et al. 1986, with the standard deviation plugged in.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ RUNNING, SETTLED, FUTILE, SPENT = range(4)  # SPENT: all looks taken, still inco
 
 @dataclass(frozen=True, kw_only=True)
 class Race:
-    """Where each comparison stands; every field, and every field of `decisions`, has shape (..., K).
+    """The state of each comparison; every field, and every field of `decisions`, has shape (..., K).
 
-    `decisions` are those of the last look a variant took part in, `looks` counts the looks taken, and `chance` is the
+    `decisions` are those of the last look that included a variant, `looks` counts the looks taken, and `chance` is the
     predicted chance of a verdict by the last look.
     """
 
@@ -64,7 +64,7 @@ def race(
     *,
     grid: ArrayLike | None = None,
 ) -> Race:
-    """Return what the looks decide on differences (..., K, 10), in the order of seeds.
+    """Return the decisions of the looks on differences (..., K, 10), in the order of seeds.
 
     NaN is a missing pair. `resolved`, of the same shape, is true for pairs that have ended, however they ended; a look
     is taken once all pairs up to it of all variants that still run have, and only pairs up to a look are read at it.

@@ -16,11 +16,10 @@ __all__ = ["get_study", "names", "require_own_name"]
 
 
 def require_own_name(study: Study) -> None:
-    """Refuse a study of a user's own that has the name of one in the catalogue: their results would be taken for one
-    another's.
+    """Check that a user's study has no name of the catalogue, since their results would be confused.
 
     Raises:
-        ValueError: it has.
+        ValueError: it has one.
     """
     if study.name in names() and study != get_study(study.name):
         raise ValueError(f"Study.name: {study.name!r} is not allowed; it is the name of a study in the catalogue")

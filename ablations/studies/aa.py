@@ -1,11 +1,12 @@
 """Would the suite find an effect where there is none?
 
-Both variants are the same network with the same recipe on the same split; the second draws its initial values, order
-and augmentation anew. Any effect found is an error of the method, and the interval shows what such a study can resolve.
+Both variants are the same network with the same recipe on the same split; the second has another draw of initial
+values, order and augmentation. Any effect found is an error of the method, and the interval shows what such a study can
+resolve.
 
     python run_ablation.py --study aa
 
-Two variants; any network can take it, those of torchvision and timm as they are: `--preset torchvision:resnet18`.
+Two variants; it runs on any network, those of torchvision and timm unchanged: `--preset torchvision:resnet18`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which activation should the network use?
 
-The paper uses ReLU (Figure 5). Others have been found better since, on larger networks than those of a quick study.
+The paper uses ReLU (Figure 5). Others have since been found better, on larger networks than those of a quick study.
 
     python run_ablation.py --study activation
 

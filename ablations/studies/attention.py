@@ -1,9 +1,9 @@
 """Does attention over channels help an Xception?
 
 Squeeze-and-excitation (Hu et al. 2018, arXiv:1709.01507) and efficient channel attention (Wang et al. 2020,
-arXiv:1910.03151) multiply each channel at the end of a module's branch by a factor made of all channels. Both papers
-gain on ImageNet with networks of other blocks; the separable convolution already has a 1×1 convolution over all
-channels.
+arXiv:1910.03151) multiply each channel at the end of a module's branch by a factor computed from all channels. Both
+papers report gains on ImageNet with networks of other blocks; the separable convolution already has a 1×1 convolution
+over all channels.
 
     python run_ablation.py --study attention
 

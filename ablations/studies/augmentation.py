@@ -1,14 +1,14 @@
 """Which augmentation helps at this budget?
 
-The paper does not name its augmentation. Flip and crop are the customary pair for small images; to it is added one of
-cutout (DeVries and Taylor 2017, arXiv:1708.04552: half the side, as on CIFAR-10), RandAugment (Cubuk et al. 2020,
+The paper does not name its augmentation. Flip and crop are the usual pair for small images; variants add one of cutout
+(DeVries and Taylor 2017, arXiv:1708.04552: half the side, as on CIFAR-10), RandAugment (Cubuk et al. 2020,
 arXiv:1909.13719), mixup (Zhang et al. 2018, arXiv:1710.09412) and CutMix (Yun et al. 2019, arXiv:1905.04899). Strong
-augmentation wants long training, so at few epochs it may well hurt.
+augmentation needs long training, so it may hurt at few epochs.
 
     python run_ablation.py --study augmentation
 
-Six variants. The study changes the recipe alone, so any network can take it; a network of torchvision or timm is left
-as it is: `--preset torchvision:resnet18`, `--preset timm:resnet18`.
+Six variants. The study changes only the recipe, so it runs on any network; a network of torchvision or timm is
+unchanged: `--preset torchvision:resnet18`, `--preset timm:resnet18`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ exponential average per step, so the larger ones need more steps to forget the s
 
     python run_ablation.py --study averaging
 
-Four variants. The study changes the recipe alone and leaves a network of torchvision or timm as it is.
+Four variants. The study changes only the recipe and leaves a network of torchvision or timm unchanged.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Do inverted bottlenecks and LayerScale improve a module?
 
 MobileNetV2 widens before its depthwise convolution and is linear at the end (Sandler et al. 2018, arXiv:1801.04381);
-LayerScale begins each branch near zero (Touvron et al. 2021, arXiv:2103.17239). Modern networks of depthwise
-convolutions have both. Expansion multiplies the size, so that each expanded variant stands there as it is and at equal
+LayerScale starts each branch near zero (Touvron et al. 2021, arXiv:2103.17239). Modern networks of depthwise
+convolutions have both. Expansion multiplies the size, so each expanded variant is compared at its own size and at equal
 parameters.
 
     python run_ablation.py --study bottleneck
 
-Seven variants; the expanded ones as they are cost three to six times the baseline's training.
+Seven variants; the expanded ones at their own size cost three to six times the baseline's training.
 """
 
 from __future__ import annotations

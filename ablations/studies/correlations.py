@@ -1,14 +1,14 @@
 """Where do separable convolutions pay?
 
 The paper rests on a hypothesis (section 1.1): that cross-channel and spatial correlations are decoupled enough to be
-mapped separately. The synthetic images let us turn that knob: at κ = 0 a class is told by its colour alone or its shape
-alone, at κ = 1 only by which colour goes with which shape. At each κ a network of regular convolutions, as it is and at
-the parameters of the separable one, is held against the separable network; the interactions say where the difference
-changes.
+mapped separately. On the synthetic images κ sets this entanglement: at κ = 0 a class is recognised by its colour alone
+or its shape alone, at κ = 1 only by which colour goes with which shape. At each κ a network of regular convolutions, at
+its own size and at the parameters of the separable one, is compared with the separable network; the interactions show
+where the difference changes.
 
     python run_ablation.py --study correlations
 
-Fifteen variants, a baseline for each of five κ. It has a data set of its own, so it takes no `--dataset`.
+Fifteen variants, a baseline for each of five κ. It has its own data set, so `--dataset` is refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How deep should the middle flow be?
 
-The paper repeats the middle module eight times (Figure 5) and does not say why. From none to sixteen, at the scale's
-own widths.
+The paper repeats the middle module eight times (Figure 5) and gives no reason. Here it has none to sixteen, at the
+scale's own widths.
 
     python run_ablation.py --study depth
 

@@ -1,7 +1,7 @@
 """How should modules reduce resolution?
 
-The paper pools the maximum (Figure 5); the aligned Xceptions (Chen et al. 2018, arXiv:1802.02611) let the last
-separable convolution stride; anti-aliased pooling blurs between maximum and subsampling (Zhang 2019, arXiv:1904.11486).
+The paper uses max pooling (Figure 5); the aligned Xceptions (Chen et al. 2018, arXiv:1802.02611) use a stride in the
+last separable convolution; anti-aliased pooling blurs between maximum and subsampling (Zhang 2019, arXiv:1904.11486).
 
     python run_ablation.py --study downsampling
 

@@ -1,6 +1,6 @@
 """Does dropout before the classifier help?
 
-The paper drops half of the features before the classifier on ImageNet, and none on JFT, whose size makes it needless
+The paper drops half of the features before the classifier on ImageNet, and none on JFT, whose size makes it unnecessary
 (section 4.4).
 
     python run_ablation.py --study dropout

@@ -1,12 +1,11 @@
 """What is each flow worth?
 
-The paper divides the network into entry, middle and exit flow (Figure 5). Each is shortened and removed in turn; what
-is left of the network where one was removed is also widened to the whole network's parameters, since a flow may only be
-worth its size.
+The paper divides the network into entry, middle and exit flow (Figure 5). Each is shortened and removed in turn; the
+network without a flow is also widened to the whole network's parameters, since a flow may only contribute its size.
 
     python run_ablation.py --study flows
 
-Ten variants. A network without its entry flow keeps the stem's resolution, and costs accordingly.
+Ten variants. A network without its entry flow keeps the stem's resolution, at a corresponding cost.
 """
 
 from __future__ import annotations

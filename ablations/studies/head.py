@@ -1,7 +1,7 @@
 """What should stand between the last map and the classifier?
 
-The paper pools the average, and for JFT also tries two fully connected layers of 4096 before the classifier, twice the
-2048 channels of the last map (Figure 5; Table 2). A global depthwise convolution learns where to look (Chen et al.
+The paper uses average pooling, and for JFT also tries two fully connected layers of 4096 before the classifier, twice
+the 2048 channels of the last map (Figure 5; Table 2). A global depthwise convolution learns where to look (Chen et al.
 2018, arXiv:1804.07573); flattening leaves that to the classifier.
 
     python run_ablation.py --study head
@@ -17,7 +17,7 @@ from ablations.design.study import Design, Study, Variant
 
 
 def _pooled(pool: str) -> dict[str, Any]:
-    """One pooling and no hidden layer; a kernel over the whole map has to know the size of the images."""
+    """One pooling and no hidden layer; a kernel over the whole map depends on the size of the images."""
     needs_size = pool in ("global_depthwise", "flatten")
     return {
         "model.head.pool": pool,

@@ -2,7 +2,7 @@
 
 In the papers a norm and an activation follow every convolution (Szegedy et al. 2016, arXiv:1512.00567; Chollet 2017,
 section 1.2); Figure 10 of the latter finds separable convolutions better with nothing in between. The study asks the
-same of towers.
+same about towers.
 
     python run_ablation.py --study inception_towers
 

@@ -1,7 +1,7 @@
 """Do residual connections, operator and norm placement act on their own?
 
-The paper changes one thing at a time (Figures 9 and 10), which misses what two do together. Here three of its choices
-are crossed in full; main effects and interactions of two stand beside the table.
+The paper changes one thing at a time (Figures 9 and 10), which misses their joint effects. Here three of its choices
+are crossed in full; main effects and interactions of two are shown with the table.
 
     python run_ablation.py --study interactions
 

@@ -1,7 +1,7 @@
 """How large should the depthwise kernels be?
 
-The paper uses 3×3 throughout (Figure 5). A depthwise kernel is cheap, so 5×5 and 7×7 add little beside the pointwise
-convolutions; 1×1 leaves no spatial convolution in the modules at all, and says what that part is worth.
+The paper uses 3×3 throughout (Figure 5). A depthwise kernel is cheap, so 5×5 and 7×7 add little to the cost of the
+pointwise convolutions; 1×1 removes spatial convolution from the modules and shows its contribution.
 
     python run_ablation.py --study kernel_size
 

@@ -3,11 +3,11 @@
 The paper uses batch normalisation throughout (Figure 5). Group normalisation (Wu and He 2018, arXiv:1803.08494) and
 layer normalisation do not depend on the batch, so small batches should favour them. Each kind is trained at the scale's
 batch size and at an eighth of it, with the learning rate an eighth as well (Goyal et al. 2017, arXiv:1706.02677), and
-held against batch normalisation at the same batch size.
+compared with batch normalisation at the same batch size.
 
     python run_ablation.py --study norm_kind
 
-Eight variants, a baseline for each of two batch sizes. Networks without any norm may diverge at the common rate: that
+Eight variants, a baseline for each of two batch sizes. Networks without any norm may diverge at the common rate, which
 is counted.
 """
 
@@ -22,7 +22,7 @@ def _batch_size(design: Design) -> int:
 
 
 def _optimizer(design: Design) -> Optimizer:
-    """The same with all its rates an eighth."""
+    """The same with an eighth of all its rates."""
     optimizer = design.recipe.optimizer
     names = [name for name in ("learning_rate", "other_learning_rate") if hasattr(optimizer, name)]
     return optimizer.replace(**{name: getattr(optimizer, name) / 8 for name in names})

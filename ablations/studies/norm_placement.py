@@ -1,7 +1,7 @@
 """Where should normalisation stand?
 
 The paper normalises after every convolution (Figure 5, caption); the aligned Xceptions (Chen et al. 2018,
-arXiv:1802.02611) also between depthwise and pointwise; He et al. 2016 (arXiv:1603.05027) before the
+arXiv:1802.02611) also normalise between depthwise and pointwise; He et al. 2016 (arXiv:1603.05027) do so before the
 activation.
 
     python run_ablation.py --study norm_placement

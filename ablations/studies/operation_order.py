@@ -1,8 +1,8 @@
 """Does it matter whether the depthwise or the pointwise convolution comes first?
 
 The paper names two differences between a separable convolution and its extreme Inception module (section 1.2): the
-order of the two operations, of which it argues that it is unimportant, and the non-linearity between them. Both are
-crossed here, and each order is held against the other with the same thing in between.
+order of the two operations, which it argues is unimportant, and the non-linearity between them. Both are crossed here,
+and each order is compared with the other with the same layers in between.
 
     python run_ablation.py --study operation_order
 

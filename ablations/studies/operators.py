@@ -1,12 +1,11 @@
 """Which convolution should an Xception module use?
 
-The paper's Figures 1 to 4 lead from the Inception module over a simplified one to the separable convolution, its
-extreme; the study puts each in the place of the separable convolution, and a regular convolution beside them. In the
-papers every convolution of an Inception module is followed by a norm and an activation (Szegedy et al. 2016,
-arXiv:1512.00567; Chollet 2017, section 1.2); the `linear` forms have nothing between the convolutions of a tower, as
-the separable convolution has nothing between its two. Sizes differ by up to a factor of nine, so each stands there
-three times: as it is, and with the network's width chosen so that parameters or multiply-accumulates are those of the
-separable network.
+The paper's Figures 1 to 4 lead from the Inception module through a simplified one to the separable convolution, its
+extreme; the study replaces the separable convolution by each of these, and by a regular convolution. In the papers
+every convolution of an Inception module is followed by a norm and an activation (Szegedy et al. 2016, arXiv:1512.00567;
+Chollet 2017, section 1.2); the `linear` forms have nothing between the convolutions of a tower, as the separable
+convolution has nothing between its two. Sizes differ by up to a factor of nine, so each has three variants: at its own
+size, and with the network's width chosen to match the parameters or multiply-accumulates of the separable network.
 
     python run_ablation.py --study operators
 
@@ -26,7 +25,7 @@ MATCHES: tuple[Match, ...] = ("none", "params", "macs")
 
 
 def _activation(design: Design) -> Soft:
-    """The network's own activation, unless it stands inside the towers already."""
+    """The network's own activation, unless it is inside the towers already."""
     return Soft(design.at("model.activation"))
 
 

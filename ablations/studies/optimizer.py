@@ -2,12 +2,12 @@
 
 The paper (section 4.3) trains on ImageNet with SGD, momentum 0.9, a rate of 0.045 times 0.94 every 2 epochs, and on JFT
 with RMSprop, momentum 0.9, a rate of 0.001 times 0.9 every 3,000,000 images, both with weight decay 1e-5. Those
-schedules were made for tens and hundreds of epochs; today's short recipes rise and fall within a few.
+schedules were made for tens and hundreds of epochs; in today's short recipes the rate warms up and decays within a few.
 
     python run_ablation.py --study optimizer
 
 Four variants. All fields of optimiser and schedule are set here, so the scale's own are not used; a network of
-torchvision or timm is left as it is.
+torchvision or timm is unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ JFT_IMAGES_PER_DECAY = 3_000_000
 
 
 def _today(design: Design) -> SGD:
-    """Rate 0.2 at batches of 128 images, and in proportion at others."""
+    """A rate of 0.2 at batches of 128 images, scaled linearly with the batch size."""
     return SGD(learning_rate=0.2 * design.recipe.batch_size / 128, nesterov=True, weight_decay=5e-4)
 
 

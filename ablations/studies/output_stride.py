@@ -1,13 +1,13 @@
 """Does a finer last map help to classify?
 
-DeepLab's aligned Xceptions take strides beyond an output stride of 16 or 8 as dilation, for segmentation (Chen et al.
-2018, arXiv:1802.02611, section 4). The same is asked of classification: parameters stay, multiply-accumulates grow with
-the area of the maps. An output stride that the network does not go beyond is left out; networks for 32×32 images have 8
-in all.
+DeepLab's aligned Xceptions replace strides beyond an output stride of 16 or 8 by dilation, for segmentation (Chen et
+al. 2018, arXiv:1802.02611, section 4). Here this is tested for classification: parameters are unchanged,
+multiply-accumulates grow with the area of the maps. An output stride that the network does not exceed is left out;
+networks for 32×32 images have 8 in all.
 
     python run_ablation.py --study output_stride
 
-Up to five variants; halving the output stride up to quadruples the cost of the layers behind it.
+Up to five variants; halving the output stride up to quadruples the cost of the following layers.
 """
 
 from __future__ import annotations

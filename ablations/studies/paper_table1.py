@@ -1,10 +1,10 @@
 """The paper's Table 1: VGG-16, ResNet-152, Inception V3 and Xception on ImageNet.
 
 Published top-1 / top-5 accuracy, single crop: .715 / .901, .770 / .933, .782 / .941, .790 / .945. Here the four are
-trained alike on the data and at the scale of the run, so the values are proxies; `paper.md` beside the table puts them
-next to the published ones. Inception V3 needs 75 pixels at least and gets images enlarged to that; VGG-16 has no norms,
-and trains at a twentieth of the learning rate. With the paper's own recipe Inception V3 has its own weight decay, four
-times Xception's (section 4.3).
+trained alike on the data and at the scale of the run, so the values are proxies; `paper.md` in the same folder puts
+them next to the published ones. Inception V3 needs at least 75 pixels and gets images enlarged to that; VGG-16 has no
+norms, and trains at a twentieth of the learning rate. With the paper's own recipe Inception V3 has its own weight
+decay, four times Xception's (section 4.3).
 
     python run_ablation.py --study paper_table1
 

@@ -1,10 +1,9 @@
 """The paper's Table 2: Inception V3 and Xception on JFT, with and without fully connected layers.
 
 Published FastEval14k MAP@100: Inception V3 6.36, and 6.50 with fully connected layers; Xception 6.70 and 6.78. JFT is
-not public, so that is not attempted. As a proxy the same four are compared on the data of the run: the scale's network,
-and the same network of Inception modules as published (norm and activation after every convolution) at equal
-parameters, each with and without two fully connected layers of twice
-the last map's channels.
+not public, so these cannot be reproduced. As a proxy the same four are compared on the data of the run: the scale's
+network, and the same network of Inception modules as published (norm and activation after every convolution) at equal
+parameters, each with and without two fully connected layers of twice the last map's channels.
 
     python run_ablation.py --study paper_table2
 

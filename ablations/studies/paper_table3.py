@@ -2,13 +2,13 @@
 
 Published: Inception V3 23,626,728 parameters and 31 steps per second, Xception 22,855,952 and 28, on 60 K80 GPUs. The
 counts are those of the full networks; no public Inception V3 has the paper's. Steps per second are those of the full
-networks on this machine, measured alone and interleaved. The paper concludes that the gain is not one of capacity; the
-trials of this study ask that at the scale of the run: the scale's network against the same network of Inception modules
-as published (norm and activation after every convolution) at equal parameters.
+networks on this machine, measured alone and interleaved. The paper concludes that the gain is not due to capacity; the
+trials of this study test that at the scale of the run: the scale's network against the same network of Inception
+modules as published (norm and activation after every convolution) at equal parameters.
 
     python run_ablation.py --study paper_table3
 
-Two variants; beside the table, `paper.md` has the cells.
+Two variants; `paper.md` has the cells of the paper's table.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Does training in bfloat16 cost accuracy?
 
 Convolutions and products compute in bfloat16 with float32 sums; weights, norms' statistics and the loss stay float32
-(Kalamkar et al. 2019, arXiv:1905.12322; PyTorch's autocast). A CPU with units for it is faster in it, one without them
-slower.
+(Kalamkar et al. 2019, arXiv:1905.12322; PyTorch's autocast). It is faster on a CPU with units for it, and slower on one
+without.
 
     python run_ablation.py --study precision
 
-Two variants. The study changes the recipe alone and leaves a network of torchvision or timm as it is.
+Two variants. The study changes only the recipe and leaves a network of torchvision or timm unchanged.
 """
 
 from __future__ import annotations

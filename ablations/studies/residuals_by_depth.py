@@ -2,7 +2,7 @@
 
 The paper shows the effect at one depth (Figure 9). If residual connections matter because they keep deep networks
 trainable (He et al. 2016, arXiv:1512.03385), it should grow with the middle flow: at each number of modules the network
-without is held against the network with, and the interaction of the two says by how much the effect changes.
+without them is compared with the network with them, and the interaction is the change of the effect.
 
     python run_ablation.py --study residuals_by_depth
 

@@ -1,7 +1,7 @@
 """Which flow needs its residual connections?
 
-The paper removes all of them at once (Figure 9). Here they are removed from one flow at a time, beside the network with
-all and the network with none.
+The paper removes all of them at once (Figure 9). Here they are removed from one flow at a time, and compared with the
+networks with all and with none.
 
     python run_ablation.py --study residuals_by_flow
 

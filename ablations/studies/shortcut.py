@@ -1,12 +1,12 @@
 """What should a shortcut see, and what should stand in it?
 
-Xception's shortcuts see a module's input and are a strided 1×1 convolution with norm. He et al. 2016
+Xception's shortcuts take a module's input through a strided 1×1 convolution with norm. He et al. 2016
 (arXiv:1603.05027, Figure 4) compare taps before and after the activation, ResNet-D pools before it convolves (He et al.
 2019, arXiv:1812.01187), and timm's pre-activated Xceptions have no norm in shortcuts.
 
     python run_ablation.py --study shortcut
 
-Five variants of the cost of the baseline.
+Five variants at the cost of the baseline.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """How far should channels be separated?
 
-The paper's hypothesis sees a spectrum (Figures 1 to 4): a 1×1 convolution followed by spatial convolutions over
+The paper's hypothesis describes a spectrum (Figures 1 to 4): a 1×1 convolution followed by spatial convolutions over
 segments of the channels, from one segment (a regular convolution) to one for each channel (the extreme, a depthwise
 convolution). The number of segments must divide every width of the network, which 1, 2, 4 and 8 do at all scales. As in
-the extreme form of the paper, nothing stands between the 1×1 and the spatial convolutions; an Inception module with its
-norm and activation there is a variant of the study `operators`.
+the extreme form of the paper, there is nothing between the 1×1 and the spatial convolutions; an Inception module with
+its norm and activation there is a variant of the study `operators`.
 
     python run_ablation.py --study spectrum
 
-Five variants; more segments cost less, so ask for `--match params` or `--match macs` to compare at equal cost.
+Five variants; more segments cost less, so use `--match params` or `--match macs` to compare at equal cost.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """When does it pay to begin with a trained network?
 
-Features of one task serve another, the more the less data that has (Yosinski et al. 2014, arXiv:1411.1792; Kornblith et
-al. 2019, arXiv:1805.08974). A network is trained on the first half of the classes; on the second half, with all
-training images, a quarter and a sixteenth of them, it is then held against training from scratch: as a linear probe
-(the backbone stays), fine-tuned, and fine-tuned with its norms as they came. Every arm sees as many images in all.
+Features of one task help another, the more so the less data that has (Yosinski et al. 2014, arXiv:1411.1792; Kornblith
+et al. 2019, arXiv:1805.08974). A network is trained on the first half of the classes; on the second half, with all
+training images, a quarter and a sixteenth of them, it is then compared with training from scratch: as a linear probe
+(frozen backbone), fine-tuned, and fine-tuned with frozen norms. Every arm sees the same number of images in all.
 
     python run_ablation.py --study transfer
     python run_ablation.py --study transfer --weights FILE     # begin with these weights, on all classes

@@ -1,6 +1,7 @@
 """How wide should the network be?
 
-All widths of stem and flows are multiplied alike (Howard et al. 2017, arXiv:1704.04861, call it the width multiplier).
+All widths of stem and flows are multiplied by one factor (Howard et al. 2017, arXiv:1704.04861, call it the width
+multiplier).
 
     python run_ablation.py --study width
 

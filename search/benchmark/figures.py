@@ -24,7 +24,7 @@ def regret_plot(runs: Sequence[Run], trials: int, *, title: str, note: str) -> F
     """Return the mean regret in test accuracy of each method, over trials and over simulated hours, with 95 % t bands
     over repeats: a panel for each method, beside the means of all others in grey and of the first one dashed.
 
-    On the clock a line ends where the first of its searches does.
+    Over simulated hours a line ends where its first search ends.
     """
     methods = list(dict.fromkeys(run.method for run in runs))
     repeats = max(run.repeat for run in runs) - min(run.repeat for run in runs) + 1

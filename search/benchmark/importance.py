@@ -1,8 +1,8 @@
-"""How much each dimension of a space matters for an objective.
+"""The importance of each dimension of a space for an objective.
 
-For a search: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), which asks how the best candidates differ from all and
-copes with conditional dimensions. For a space that was trained whole: functional ANOVA (Hutter et al. 2014), exact,
-since every combination is there.
+For a search: PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255), which compares the best candidates with all and
+supports conditional dimensions. For a space that was trained whole: functional ANOVA (Hutter et al. 2014), exact, since
+every combination is in the table.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from search.design.space import Value
 
 __all__ = ["functional_anova", "ped_anova"]
 
-# Fewer candidates say nothing about what the best have in common.
+# With fewer candidates, common features of the best are meaningless.
 LEAST = 10
 
 
 def ped_anova(study: optuna.Study, position: int) -> dict[str, float]:
-    """Return the share of each dimension in one objective, the largest first; empty where there are fewer than ten
-    candidates.
-    """
+    """Return the share of each dimension in one objective, the largest first; empty for fewer than ten candidates."""
     complete = [t for t in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)) if t.values]
     if len(complete) < LEAST or len({t.values[position] for t in complete}) < 2:
         return {}
     sign = 1.0 if study.directions[position] == optuna.study.StudyDirection.MINIMIZE else -1.0
     with warnings.catch_warnings():
-        # The evaluator takes what is given as a function for something to be made small, as it is here, and says so.
-        warnings.filterwarnings("ignore", message="Some regimes for parameter")  # rare values: the shares say little
+        # The evaluator warns that it minimises the given target, which is intended here.
+        warnings.filterwarnings(
+            "ignore", message="Some regimes for parameter"
+        )  # rare values: their shares are imprecise
         warnings.filterwarnings(
             "ignore", message="PedAnovaImportanceEvaluator computes the importances of params to achieve low"
         )
@@ -46,10 +46,10 @@ def functional_anova(grid: Sequence[Mapping[str, Value]], outcomes: Sequence[flo
     """Return the share of each dimension, and of each pair beyond its two, in the variance of the outcome over a whole
     grid.
 
-    Pairs are named `a × b`. What is left to 1 are interactions of three and more.
+    Pairs are named `a × b`. The rest to 1 is interactions of three and more.
 
     Raises:
-        ValueError: some combination is missing, or occurs twice.
+        ValueError: a combination is missing, or occurs twice.
     """
     names = list(grid[0])
     levels = {name: list(dict.fromkeys(values[name] for values in grid)) for name in names}

@@ -1,11 +1,11 @@
-"""Search methods compared on a table: real searches, pruners among them, whose trainings are looked up.
+"""Search methods compared on a table: real searches, with or without a pruner, whose trainings are looked up.
 
-Each search sees the validation accuracy of one seed of a network, drawn once, as a search on a budget does, or the mean
-over its seeds, as one with so many seeds per candidate does. The truth about a network is the mean test accuracy over
-the seeds that the search does not see (over all where it sees their mean, or where there is one alone); the regret of a
-search is how far that of its pick lies below the best. A search of the whole table that sees one seed has a regret too:
-it is the floor, shown beside every method. Methods are compared by paired differences to random search. The simulated
-clock adds up the training times that were measured.
+Each search sees the validation accuracy of one randomly drawn seed of a network, like a search on a budget, or the mean
+over its seeds, like a search with several seeds per candidate. The truth about a network is the mean test accuracy over
+the seeds that the search does not see (over all seeds if it sees their mean, or if there is only one); the regret of a
+search is the difference between the best network and its pick. A search of the whole table that sees one seed has a
+regret too: it is the floor, shown with every method. Methods are compared by paired differences to random search. The
+simulated clock adds up the training times that were measured.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Array = NDArray[np.float64]
 
 @dataclass
 class Run:
-    """One simulated search: for each step what was evaluated, then trainings spent (in whole ones), seconds, and
+    """One simulated search: for each step the network, then trainings spent (in whole ones), seconds, and
     regrets.
     """
 
@@ -63,15 +63,15 @@ class Run:
     test_regret: list[float] = field(default_factory=list)
     evaluated: list[Values] = field(default_factory=list)
     picked: list[Values] = field(default_factory=list)
-    own_seconds: float = 0.0  # that the method itself took
+    own_seconds: float = 0.0  # of the method itself
     wall_seconds: float = 0.0
 
 
 def check_methods(methods: Sequence[str], table: Table) -> None:
-    """Hold the methods against what is known and what can search the table's space.
+    """Check that the methods exist and can search the table's space.
 
     Raises:
-        ValueError: one is unknown, occurs twice or cannot.
+        ValueError: one is unknown, repeated or unsuitable.
     """
     for method in methods:
         if method not in METHODS:
@@ -110,7 +110,7 @@ def replay(
 
 
 def exhaustive_regret(table: Table, seed: int) -> float:
-    """Return the regret of a search that sees every network with the seeds of one repeat: what their noise leaves."""
+    """Return the regret of a search that sees every network with the seeds of one repeat: the effect of their noise."""
     view = View(table, "exhaustive", seed, all_seeds=False)
     best = max(table.grid, key=lambda values: view.seen(values).val_accuracy)
     return view.best_test - view.truth(best)[1]
@@ -155,7 +155,7 @@ def runs_frame(runs: Sequence[Run]) -> pd.DataFrame:
 def regret_at(run: Run, places: Array, *, over: str, kind: str = "test_regret") -> Array:
     """Return a search's regret at places on an axis (`spent` or `seconds`), (P,); NaN before its first result.
 
-    After the last result a search keeps its pick; on the clock it is over then, which is NaN.
+    After the last result a search keeps its pick; over seconds it has ended, which gives NaN.
     """
     axis, regret = np.asarray(getattr(run, over)), np.asarray(getattr(run, kind))
     found = np.searchsorted(axis, places + 1e-9, side="right") - 1
@@ -164,10 +164,10 @@ def regret_at(run: Run, places: Array, *, over: str, kind: str = "test_regret") 
 
 
 def summary(runs: Sequence[Run], trials: int, floors: Sequence[float] = ()) -> pd.DataFrame:
-    """Return one row per method: regrets after all trials with 95 % t intervals over repeats, by how much the regret
-    lies below random search's (paired), how much of it is above the floor of each repeat, and times.
+    """Return one row per method: regrets after all trials with 95 % t intervals over repeats, the paired reduction of
+    regret relative to random search, the regret above the floor of each repeat, and times.
 
-    Runs on several tables are in one sequence; a repeat of one of them is a repeat.
+    Runs on several tables are one sequence of repeats.
     """
     place = np.array([float(trials)])
     by_method = _by_method(runs)
@@ -207,7 +207,9 @@ def mean_interval(values: Array) -> tuple[float, float, float]:
 
 
 class View:
-    """What a search sees of a table, what that costs, and how good its pick is by what it does not see."""
+    """The results and costs that a search sees of a table, and the quality of its pick on the seeds that it does not
+    see.
+    """
 
     def __init__(self, table: Table, method: str, seed: int, *, all_seeds: bool) -> None:
         self.table, self.run = table, Run(method, seed, table=table.name)
@@ -221,11 +223,11 @@ class View:
         self._pick: tuple[int, float, Values] | None = None
 
     def seen(self, values: Values, epochs: int | None = None) -> Measured:
-        """Return what the search sees of a network, trained for so many epochs or whole."""
+        """Return the result that the search sees of a network, trained for a number of epochs or in full."""
         return self.table.trained(values, None if self._all_seeds else self._seed_of[_place(values)], epochs)
 
     def truth(self, values: Values) -> tuple[float, float]:
-        """Return the validation and the test accuracy of a network by the seeds that are not seen."""
+        """Return the validation and the test accuracy of a network over the seeds that are not seen."""
         hidden = [seed for seed in self.table.all_seeds(values) if seed != self._seed_of[_place(values)]]
         if self._all_seeds or not hidden:
             mean = self.table.at(values)
@@ -239,7 +241,7 @@ class View:
         return seen.val_accuracy, seen.train_seconds
 
     def take(self, trial: Trial, accuracy: float, seconds: float, spent: float) -> None:
-        """Take in a result of the search: pay for it, and see what it would pick."""
+        """Add a result of the search: its cost, and the search's pick after it."""
         values = self._values_of[canonical_json(trial.model)]
         run = self.run
         share = 1.0 if trial.recipe.continues is None else 1 - trial.recipe.continues.epoch / trial.recipe.epochs

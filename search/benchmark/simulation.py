@@ -36,7 +36,7 @@ LookUp = Callable[[Trial], tuple[float, float]]
 
 
 class _MemoryStore(Store):
-    """A store that lasts as long as a simulated search, which nobody shares."""
+    """A store in memory for one simulated search, used by it alone."""
 
     def __init__(self) -> None:
         self.name = "memory"
@@ -94,7 +94,7 @@ class _Executor:
         self._spent = 0.0
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
-        """Yield what comes of each task."""
+        """Yield the events of each task."""
         for task in tasks:
             continues = task.trial.recipe.continues
             begun = None if continues is None else continues.epoch
@@ -123,7 +123,8 @@ def simulate(
     budget: float,
     on_result: Callable[[Trial, float, float, float], None],
 ) -> list[Row]:
-    """Return the suggestions of a search on a table that spends so many whole trainings, or meets every network.
+    """Return the suggestions of a search on a table that spends a number of whole trainings, or evaluates every
+    network.
 
     `on_result` is called with each trial, its accuracy, its seconds and the trainings spent so far.
     """
@@ -159,7 +160,7 @@ _plans: dict[tuple[int, str], tuple[Table, SearchPlan, Repair]] = {}
 
 
 def _plan(table: Table, definition: Definition) -> tuple[SearchPlan, Repair]:
-    """The plan of a search on a table, with the networks that it met, made once."""
+    """The plan of a search on a table, with a cache of the networks evaluated."""
     key = (id(table), canonical_json(definition))
     if key not in _plans:
         plan = plan_search(definition, plan_without_data())

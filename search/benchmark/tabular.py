@@ -1,7 +1,6 @@
-"""A space that was trained whole, as a table: what a search would have found out is looked up, so that searches take
-milliseconds.
+"""A space that was trained whole, as a table in which searches look results up, so that they take milliseconds.
 
-As NAS-Bench-101 and -201 are for cells (Ying et al. 2019, arXiv:1902.09635; Dong and Yang 2020, arXiv:2001.00326):
+Like NAS-Bench-101 and -201 for cells (Ying et al. 2019, arXiv:1902.09635; Dong and Yang 2020, arXiv:2001.00326):
 every network of a finite space, trained with several seeds at one recipe.
 
     table = Table.read("table.parquet")
@@ -33,7 +32,7 @@ from xception.network.config import XceptionConfig
 __all__ = ["HELD_OUT", "Measured", "Table"]
 
 _META = "xception_table"
-HELD_OUT = 20_000  # seeds from here on are seen by no replayed search
+HELD_OUT = 20_000  # seeds from here on are hidden from replayed searches
 _COLUMNS = (
     "model",
     "seed",
@@ -53,7 +52,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What the table has of a network, for one seed or as the mean over seeds; accuracies are fractions.
+    """The results of a network in the table, for one seed or as the mean over seeds; accuracies are fractions.
 
     `val_curve` has the validation accuracy after each epoch. A diverged training counts at chance accuracy.
     `latency_ms` is that of one measurement of all networks together, at `image_size` on `latency_device`.
@@ -110,8 +109,7 @@ class Table:
             raise ValueError(f"table: {lacking} have no finished trial; go on with exhaust")
 
     def query(self, network: XceptionConfig, seed: int | None = None, epoch: int | None = None) -> Measured:
-        """Return what was measured of a network with one seed, or the mean over seeds; after an epoch (from 1) where
-        one is given.
+        """Return the results of a network with one seed, or their mean over seeds; after an epoch (from 1) if given.
 
         With an epoch, the validation accuracy and the time are those after it; there is no test accuracy then (NaN).
 
@@ -133,11 +131,11 @@ class Table:
 
     @property
     def name(self) -> str:
-        """The name of the table: its space and what its networks were trained on."""
+        """The name of the table: its space and its data."""
         return " ".join([self.space.name, *(str(self.about[n]) for n in ("dataset", "training") if n in self.about)])
 
     def trained(self, values: Mapping[str, Value], seed: int | None, epochs: int | None = None) -> Measured:
-        """Return what a training of so many epochs gave, the whole one without; where the table has none of that
+        """Return the result of a training of that many epochs, by default the whole one; if the table has none of that
         length, the whole one's validation accuracy after as many.
         """
         whole = self.at(values, seed)
@@ -163,13 +161,11 @@ class Table:
         return [seed for seed in self.all_seeds(values) if seed < HELD_OUT]
 
     def all_seeds(self, values: Mapping[str, Value]) -> list[int]:
-        """Return the seeds that the network at some values was trained with, those that no replay sees included."""
+        """Return the seeds that the network at some values was trained with, including those hidden from replays."""
         return [int(row["seed"]) for row in self._rows[self._model_of[_place(values)]]]
 
     def means(self) -> pd.DataFrame:
-        """Return one row per network: the values of its dimensions, and what was measured of it as the mean over
-        seeds.
-        """
+        """Return one row per network: the values of its dimensions, and its results as the mean over seeds."""
         rows = []
         for values in self.grid:
             mean = vars(self.at(values)) | {"seeds": " ".join(map(str, self.seeds(values)))}
@@ -227,7 +223,7 @@ class Table:
         """Return the table in a Parquet file.
 
         Raises:
-            ValueError: the file is not there, or holds no such table.
+            ValueError: the file does not exist, or holds no such table.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -251,7 +247,7 @@ class Table:
         about: Mapping[str, Any],
         more: Iterable[tuple[Design, int]] = (),
     ) -> Table:
-        """Return the table of what a store has of a space at one design (whose network the space begins with).
+        """Return the table of a space from a store, at one design (with whose network the space starts).
 
         `more` are further designs of its networks with their seeds: other lengths of training, and seeds of some.
 

@@ -1,1 +1,1 @@
-"""What `python -m search` does, one module per command."""
+"""The commands of `python -m search`, one module per command."""

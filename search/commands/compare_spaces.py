@@ -1,7 +1,7 @@
 """`compare-spaces A B`: the distribution of accuracy over two design spaces at equal size (Radosavovic et al. 2020,
 arXiv:2003.13678): which space is better, not which network.
 
-Networks are drawn at random from each space and brought to the same multiply-accumulates by their width.
+Networks are drawn at random from each space and adjusted in width to the same multiply-accumulates.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _AROUND = 0.05  # of the size at which the spaces are compared
 
 
 def compare_spaces(first: str, second: str, options: CompareOptions, command: str) -> int:
-    """Train networks of two spaces, and write how their accuracies are distributed; return the exit status.
+    """Train networks of two spaces, and write the distributions of their accuracies; return the exit status.
 
     Raises:
         ValueError: an option, a space or the data does not fit; the message names it.

@@ -1,7 +1,7 @@
-"""`contest`: does searching find anything better than the default?
+"""`contest`: does a search find anything better than the default?
 
 Several samplers search at no more than the default's multiply-accumulates; the best of each and the default are trained
-again with fresh seeds, at the budget of the search and at a longer one, of which no search has seen anything.
+again with fresh seeds, at the budget of the search and at a longer one, which no search has seen.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _MOST = 1000
 
 
 def exhaust(options: ExhaustOptions, command: str) -> int:
-    """Train what is missing of a finite space and write its table; return the exit status.
+    """Train the missing networks of a finite space and write its table; return the exit status.
 
     Raises:
         ValueError: an option, the space or the data does not fit; the message names it.

@@ -39,7 +39,7 @@ def _described(space: Space) -> dict[str, Any]:
 
 
 def _size(space: Space) -> int | None:
-    """How many values a finite space has; None where there are too many to count."""
+    """The number of networks of a finite space; None if there are too many to count."""
     if any(dimension.values is None for dimension in space.dimensions):
         return None
     total = 0

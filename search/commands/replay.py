@@ -24,7 +24,7 @@ __all__ = ["replay"]
 
 
 def replay(path: Path, methods: Sequence[str], *, trials: int, repeats: int, seed: int, out: Path) -> int:
-    """Simulate searches with each method and write what came of them into `<out>/replay`; return the exit status.
+    """Simulate searches with each method and write the results to `<out>/replay`; return the exit status.
 
     Raises:
         ValueError: an option or the table does not fit; the message names it.
@@ -71,7 +71,7 @@ def replay(path: Path, methods: Sequence[str], *, trials: int, repeats: int, see
 
 
 def _shown(result: pd.DataFrame) -> str:
-    """The table for people."""
+    """The table as text."""
     lines = ["method        regret (pp)            lower than random (pp)  trainings  networks  own ms/trial  trials/s"]
     for row in result.to_dict("records"):
         less = "" if math.isnan(row.get("lower_than_random", math.nan)) else _interval(row, "lower_than_random")

@@ -100,13 +100,13 @@ def run_search(options: SearchOptions, command: str) -> int:
         search.run(context.backend.executor, num_trials, alone)
         if file is not None:
             file.close(search.rows, search.ledger.times())
-        print(_told(search, time.monotonic() - began), file=sys.stderr)
+        print(_summary(search, time.monotonic() - began), file=sys.stderr)
         _require_some(search)
         return _conclude(search, context, options, settings, command)
 
 
 def _alone(store: Store, definition: Definition) -> AbstractContextManager[Claims | None]:
-    """Several drivers share a search, but one that measures: nothing may train meanwhile."""
+    """Several drivers may share a search, except one that measures, since nothing may train meanwhile."""
     return only_driver(store, definition.key) if definition.measured else nullcontext()
 
 
@@ -139,7 +139,7 @@ def _plan(options: SearchOptions, asked: Options) -> SearchPlan:
 
 
 def _scores(options: SearchOptions, plan: SearchPlan, store: Store) -> Scores | None:
-    """The proxies that are asked for; without one torch stays out of this process."""
+    """The requested proxies; without one this process does not import torch."""
     used = [name for name in (options.warm_start, options.filter) if name in PROXIES]
     names = tuple(dict.fromkeys([*names_in(options.proxies), *used]))
     if not names:
@@ -159,7 +159,7 @@ def _first_line(plan: SearchPlan) -> str:
     return "\n".join([*notice, text, *(plan.source.summary.lines if plan.source.summary is not None else [])])
 
 
-def _told(search: Search, seconds: float) -> str:
+def _summary(search: Search, seconds: float) -> str:
     states = search.states
     turned = ", ".join(f"{states[s]} {s}" for s in ("infeasible", "dominated", "filtered") if states[s]) or "none"
     lines = [
@@ -174,10 +174,10 @@ def _told(search: Search, seconds: float) -> str:
 
 
 def _require_some(search: Search) -> None:
-    """Refuse to conclude a search in which every suggestion was turned away.
+    """Check that a search did not turn every suggestion away.
 
     Raises:
-        ValueError: it is one; the message has the suggestion that came closest.
+        ValueError: it did; the message has the closest suggestion.
     """
     if any(row.is_counted for row in search.rows):
         return
@@ -199,7 +199,7 @@ def _require_some(search: Search) -> None:
 def _conclude(
     search: Search, context: Context, options: SearchOptions, settings: ConfirmationSettings | None, command: str
 ) -> int:
-    """Train the winners again beside the baseline, and write what there is to show."""
+    """Train the winners again with the baseline, and write the results."""
     plan = search.plan
     chosen = winners(search.rows, plan.definition, options.confirm, canonical_json(plan.network))
     folder = write_search(search, chosen, command=command)

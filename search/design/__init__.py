@@ -1,1 +1,1 @@
-"""Search spaces and what defines a search, as plain Python."""
+"""Search spaces and the definition of a search, as plain Python."""

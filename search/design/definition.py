@@ -1,5 +1,5 @@
-"""What a search is, as a config: two runs with the same definition are the same search, and the second continues the
-first.
+"""The definition of a search as a config: two runs with the same definition are the same search, and the second
+continues the first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
     "parse_amount",
 ]
 
-# Known before training: closed forms, and what is measured of an untrained network.
+# Known before training: closed forms, and measurements of an untrained network.
 COUNTED = ("macs", "params")
 MEASURED = ("latency_ms", "memory_mib")
 COSTS = (*COUNTED, *MEASURED)
@@ -45,13 +45,13 @@ RUNG_PRUNERS = ("hyperband", "asha", "median")
 PREDICTOR = "predictor"
 PROXIES = ("grad_norm", "synflow", "naswot")
 
-# Suggestions in a row that were all turned away by dominance, a proxy or what was measured: the search ends.
+# The search ends after this many suggestions in a row that were turned away by dominance, a proxy or a measurement.
 MOST_REJECTIONS = 1000
 # After so many, a sampler may be at a point that it does not leave by itself: what follows is drawn at random until one
 # is taken.
 FREE_DRAW = 10
 
-# Raised where the same definition and records come to give other suggestions.
+# Raised where the same definition and records begin to give other suggestions.
 SEMANTICS = 3
 _PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -63,7 +63,7 @@ class Definition(Config):
     `limits` are upper bounds on costs by name. `accuracy_at_most` is a validation accuracy that no candidate can
     exceed: candidates that would be dominated even at this accuracy are skipped. `warm_start` names a proxy by which
     the first candidates are chosen from a random pool, `filter` a proxy or the predictor, by which candidates below the
-    lower quarter of what was trained so far are turned away.
+    lower quartile of those trained so far are turned away.
     """
 
     space: str
@@ -83,7 +83,7 @@ class Definition(Config):
     semantics: int
 
     def validate(self) -> None:
-        """Check names, and that each setting has an effect beside the others."""
+        """Check names, and that each setting has an effect in combination with the others."""
         _need_one_of("--sampler", self.sampler, SAMPLERS)
         _need_one_of("--pruner", self.pruner, PRUNERS)
         for name in self.objectives:
@@ -141,7 +141,7 @@ class Definition(Config):
             )
 
     def _refuse_idle(self) -> None:
-        """Refuse settings that nothing would follow from."""
+        """Refuse settings without effect."""
         if self.population != type(self).population and self.sampler not in POPULATED:
             raise ValueError(
                 f"--population: {self.population} has no effect with --sampler {self.sampler}; leave it out, or use "

@@ -1,4 +1,4 @@
-"""What a user can ask of `python -m search` and its commands; what all runs share is in `ablations/design/options.py`,
+"""Options of `python -m search` and its commands; those of all runs are in `ablations/design/options.py`,
 whose docstring says how to add an option.
 """
 
@@ -15,18 +15,20 @@ __all__ = ["CompareOptions", "ContestOptions", "ExhaustOptions", "SearchOptions"
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions(RunOptions):
-    """What can be asked of a search."""
+    """Options of a search."""
 
     space: str | None = None
     """Name of a space (see --list), or a Python file that exports SPACE."""
     fix: tuple[str, ...] = ()
     """FIELD=VALUE that all candidates share, such as model.residual.kind=projection; may be repeated."""
     prior: tuple[str, ...] = ()
-    """DIMENSION=VALUE:PROBABILITY, such as operator.kernel_size=3:0.7: where the first suggestions and random ones
-    look; may be repeated."""
+    """DIMENSION=VALUE:PROBABILITY, such as operator.kernel_size=3:0.7: the distribution of the first suggestions and of
+    random ones; may be repeated.
+    """
     trials: int | None = None
-    """Candidates to evaluate, those of an earlier run of the same search included; what is turned away before training
-    does not count."""
+    """Candidates to evaluate, including those of an earlier run of the same search; candidates that are turned away
+    before training do not count.
+    """
     objectives: str = "val_accuracy"
     """Any of val_accuracy, macs, params, latency_ms (measured here, alone) and memory_mib (peak of inference),
     separated by commas."""
@@ -41,37 +43,42 @@ class SearchOptions(RunOptions):
     max_params: str | None = None
     """Parameters at most, such as 300k; larger networks are narrowed until they fit."""
     max_latency_ms: float | None = None
-    """Latency at most on this device; slower networks are narrowed, and not trained where that is not enough."""
+    """Latency at most on this device; slower networks are narrowed, and not trained if that is not enough."""
     max_memory_mib: float | None = None
-    """Memory of inference at most; larger networks are narrowed, and not trained where that is not enough."""
+    """Memory of inference at most; larger networks are narrowed, and not trained if that is not enough."""
     accuracy_at_most: float = 1.0
     """A validation accuracy that no candidate can exceed. Candidates that would be dominated even at this accuracy are
     skipped; at 1 none are."""
     seed: int = 0
     """Of the suggestions."""
     seeds_per_candidate: int = 1
-    """Trainings of each candidate, whose mean counts."""
+    """Seeds per candidate, whose mean is used."""
     population: int = 20
-    """Of nsga2, nsga3 and evolution; local search begins with a quarter as many."""
+    """Population size of nsga2, nsga3 and evolution; local search starts with a quarter as many."""
     proxies: str = ""
     """Zero-cost proxies whose rank correlation with accuracy is measured: any of grad_norm, synflow, naswot."""
     warm_start: str | None = None
-    """Begin with the best of a random pool by this proxy."""
+    """Start with the best of a random pool by this proxy."""
     filter: str | None = None
-    """Turn away candidates below the lower quarter of those trained so far by this proxy, or by the predictor."""
+    """Turn away candidates below the lower quartile of those trained so far, by this proxy or the predictor."""
     confirm: int = 3
-    """How many winners are trained again with fresh seeds beside the network that the search began with; 0 for none."""
+    """Number of winners that are trained again with fresh seeds, together with the initial network of the search; 0 for
+    none.
+    """
     keep_weights: bool = False
-    """Keep the winners' trained networks as <out>/networks/KEY.safetensors, and the first seed's beside each winner's
-    config in best/."""
+    """Keep the winners' trained networks as <out>/networks/KEY.safetensors, and the first seed's next to each winner's
+    config in best/.
+    """
     confirm_seeds: int | None = None
     """Fresh seeds of each, instead of the scale's number of seeds."""
     confirm_across: tuple[str, ...] = ()
-    """Train the winners again in other settings too: FIELD=V1,V2,… such as recipe.epochs=24, beside the search's own;
-    may be given several times."""
+    """Train the winners again in other settings too: FIELD=V1,V2,… such as recipe.epochs=24, in addition to the
+    search's own; may be given several times.
+    """
     optuna_db: Path | None = None
     """Write the search as an Optuna study into this SQLite file while it runs, for its dashboard; other studies in it
-    stay."""
+    are unchanged.
+    """
 
     @property
     def limits(self) -> tuple[tuple[str, float], ...]:
@@ -84,7 +91,7 @@ class SearchOptions(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ExhaustOptions(RunOptions):
-    """What can be asked of `exhaust`."""
+    """Options of `exhaust`."""
 
     space: str = "table"
     """Name of a finite space."""
@@ -95,22 +102,22 @@ class ExhaustOptions(RunOptions):
     extra_seeds: int = 0
     """More seeds of a random third of the networks."""
     held_out: int = 0
-    """So many of the best networks are trained with seeds that no replayed search sees."""
+    """Number of the best networks that are trained with seeds hidden from replayed searches."""
     held_out_seeds: int = 2
     """Held-out seeds of each of them."""
     longer: int = 0
-    """So many of the best networks are trained for --longer-epochs too."""
+    """Number of the best networks that are also trained for --longer-epochs."""
     longer_epochs: int = 24
     """Epochs of the longer trainings."""
     table: Path | None = None
     """Parquet file for the benchmark. Default: <out>/<space>.parquet."""
     dry_run: bool = False
-    """Show how many trials there are, how many are stored, and what the rest will cost; train nothing."""
+    """Show the number of trials, those stored, and the cost of the rest; train nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions(RunOptions):
-    """What can be asked of `compare-spaces`, beside the two spaces."""
+    """Options of `compare-spaces`, besides the two spaces."""
 
     samples: int = 30
     """Random networks of each space."""
@@ -127,7 +134,7 @@ class CompareOptions(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ContestOptions(RunOptions):
-    """What can be asked of `contest`."""
+    """Options of `contest`."""
 
     space: str = "family"
     """Name of a space, or a Python file that exports SPACE."""

@@ -1,4 +1,4 @@
-"""A space made smaller or steered by its user: `--fix FIELD=VALUE` and `--prior DIMENSION=VALUE:PROBABILITY`."""
+"""A space restricted or steered by its user: `--fix FIELD=VALUE` and `--prior DIMENSION=VALUE:PROBABILITY`."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _building(build: Build, pinned: Mapping[str, Value], space: Space, changes: 
 
 
 def _without(dimension: Dimension, pinned: Mapping[str, Value]) -> Dimension | None:
-    """A dimension whose conditions on what is fixed are settled; None where one of them can no longer hold."""
+    """A dimension whose conditions on fixed dimensions are resolved; None where one of them can no longer hold."""
     if any(c.name in pinned and pinned[c.name] not in c.allowed for c in dimension.when):
         return None
     return replace(dimension, when=tuple(c for c in dimension.when if c.name not in pinned))

@@ -1,7 +1,7 @@
 """Search spaces: typed dimensions, some of them conditional, over the configs of networks.
 
-A dimension is named as what it changes. Sizes are ratios to the network that the search begins with, so that a space
-means the same at every scale; conditions keep out what would have no effect, so that every suggestion is a valid
+A dimension has the name of the field that it changes. Sizes are ratios to the initial network of the search, so that a
+space means the same at every scale; conditions exclude values without effect, so that every suggestion is a valid
 config.
 """
 
@@ -38,13 +38,13 @@ __all__ = [
 
 Value = bool | int | float | str
 Values = dict[str, Value]
-# Values with their probabilities; what is left to 1 is shared evenly by the values that are not named.
+# Values with their probabilities; the rest to 1 is shared evenly by the values that are not named.
 Prior = tuple[tuple[Value, float], ...]
 
 
 @dataclass(frozen=True)
 class When:
-    """A dimension takes part only where another one takes part and has one of these values."""
+    """A dimension is active only if another one is active and has one of these values."""
 
     name: str
     allowed: tuple[Value, ...]
@@ -69,7 +69,7 @@ class Integer:
         return tuple(range(self.low, self.high + 1))
 
     def at(self, unit: float) -> Value:
-        """Return the value at a place in [0, 1)."""
+        """Return the value at a position in [0, 1)."""
         return _value_at(unit, self.values or (), self.prior)
 
     def suggest(self, trial: Trial) -> Value:
@@ -77,7 +77,7 @@ class Integer:
         return trial.suggest_int(self.name, self.low, self.high)
 
     def distribution(self) -> BaseDistribution:
-        """Return the dimension as Optuna knows it."""
+        """Return the dimension as an Optuna distribution."""
         from optuna.distributions import IntDistribution
 
         return IntDistribution(self.low, self.high)
@@ -85,7 +85,7 @@ class Integer:
 
 @dataclass(frozen=True, kw_only=True)
 class Real:
-    """Real numbers from low to high, even over their logarithm where `log` is set."""
+    """Real numbers from low to high, uniform in their logarithm if `log` is set."""
 
     name: str
     low: float
@@ -99,7 +99,7 @@ class Real:
         return None
 
     def at(self, unit: float) -> Value:
-        """Return the value at a place in [0, 1)."""
+        """Return the value at a position in [0, 1)."""
         if self.log:
             return self.low * math.exp(unit * math.log(self.high / self.low))
         return self.low + unit * (self.high - self.low)
@@ -109,7 +109,7 @@ class Real:
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
 
     def distribution(self) -> BaseDistribution:
-        """Return the dimension as Optuna knows it."""
+        """Return the dimension as an Optuna distribution."""
         from optuna.distributions import FloatDistribution
 
         return FloatDistribution(self.low, self.high, log=self.log)
@@ -117,7 +117,7 @@ class Real:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """One of some values without an order."""
+    """One of several unordered values."""
 
     name: str
     options: tuple[Value, ...]
@@ -133,7 +133,7 @@ class Choice:
         return self.options
 
     def at(self, unit: float) -> Value:
-        """Return the value at a place in [0, 1)."""
+        """Return the value at a position in [0, 1)."""
         return _value_at(unit, self.options, self.prior)
 
     def suggest(self, trial: Trial) -> Value:
@@ -141,7 +141,7 @@ class Choice:
         return cast(Value, trial.suggest_categorical(self.name, self.options))
 
     def distribution(self) -> BaseDistribution:
-        """Return the dimension as Optuna knows it."""
+        """Return the dimension as an Optuna distribution."""
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution(self.options)
@@ -155,9 +155,9 @@ Build = Callable[[XceptionConfig, Mapping[str, Value]], XceptionConfig]
 class Space:
     """A question, dimensions, and how their values change a network.
 
-    `build` is called with the network that the search begins with and the values of the dimensions that take part.
-    `limits` hold a cost (`macs`, `params`) between two ratios to that network's. `version` is raised when the same
-    values come to mean another network.
+    `build` is called with the initial network of the search and the values of the active dimensions.
+    `limits` bound a cost (`macs`, `params`) by two ratios to that network's. `version` is raised when the same
+    values begin to mean another network.
     """
 
     name: str
@@ -181,15 +181,15 @@ class Space:
 
     @property
     def digest(self) -> str:
-        """What two definitions of a space share where the same values mean the same network."""
-        # A prior says where to look first, not what a value means.
+        """The identity of a space: equal for two definitions whose values mean the same networks."""
+        # A prior affects the order of suggestions, not the meaning of a value.
         known = [{name: value for name, value in vars(d).items() if name != "prior"} for d in self.dimensions]
         rows = [[type(d).__name__, *_plain(values)] for d, values in zip(self.dimensions, known, strict=True)]
         return key_of([self.version, rows, _plain(dict(self.limits))])
 
     @property
     def is_conditional(self) -> bool:
-        """Whether some dimension does not always take part."""
+        """Whether some dimension is conditional."""
         return any(d.when for d in self.dimensions)
 
     @property
@@ -203,11 +203,11 @@ class Space:
         return all(not isinstance(d, Choice) for d in self.dimensions)
 
     def takes_part(self, dimension: Dimension, values: Mapping[str, Value]) -> bool:
-        """Whether a dimension takes part beside the values of those before it."""
+        """Whether a dimension is active, given the values of those before it."""
         return all(c.name in values and values[c.name] in c.allowed for c in dimension.when)
 
     def choose(self, value_of: Callable[[Dimension], Value]) -> Values:
-        """Return values for the dimensions that take part, asked for one after the other."""
+        """Return values for the active dimensions, requested one after the other."""
         values: Values = {}
         for dimension in self.dimensions:
             if self.takes_part(dimension, values):
@@ -238,7 +238,7 @@ class Space:
         return self._grid({}, self.dimensions)
 
     def neighbours(self, values: Mapping[str, Value]) -> Iterator[Values]:
-        """Yield values that differ in one dimension; dimensions that begin to take part get their middle value.
+        """Yield values that differ in one dimension; dimensions that become active get their middle value.
 
         Of a real dimension two steps of an eighth of its range count as neighbours.
         """
@@ -249,7 +249,7 @@ class Space:
                 yield self.completed({**values, dimension.name: value}, lambda d: d.at(0.5))
 
     def completed(self, values: Mapping[str, Value], value_of: Callable[[Dimension], Value]) -> Values:
-        """Return values with what does not take part left out, and what is missing asked for."""
+        """Return values without inactive dimensions, with missing ones requested."""
         return self.choose(lambda d: values[d.name] if d.name in values else value_of(d))
 
     def _grid(self, values: Values, rest: tuple[Dimension, ...]) -> Iterator[Values]:
@@ -280,9 +280,7 @@ def scaled_widths(base: XceptionConfig, ratio: float) -> dict[str, Any]:
 
 
 def changed(base: XceptionConfig, changes: Mapping[str, Any]) -> XceptionConfig:
-    """Return the network with the fields at dotted paths changed, all at once: on the way there it need not be
-    valid.
-    """
+    """Return the network with the fields at dotted paths changed together: intermediate configs may be invalid."""
     plain = to_plain(base)
     for path, value in changes.items():
         *parents, name = path.split(".")
@@ -294,7 +292,7 @@ def changed(base: XceptionConfig, changes: Mapping[str, Any]) -> XceptionConfig:
 
 
 def _value_at(unit: float, values: tuple[Value, ...], prior: Prior) -> Value:
-    """The value at a place in [0, 1) where each value takes up as much of it as it is probable."""
+    """The value at a position in [0, 1), of which each value takes up its probability."""
     if not prior:
         return values[int(unit * len(values))]
     named = dict(prior)
@@ -303,7 +301,7 @@ def _value_at(unit: float, values: tuple[Value, ...], prior: Prior) -> Value:
         unit -= named.get(value, rest)
         if unit < 0:
             return value
-    return max(values, key=lambda value: named.get(value, rest))  # sums of fractions may fall short of 1
+    return max(values, key=lambda value: named.get(value, rest))  # sums of fractions may be below 1
 
 
 def _check_prior(name: str, prior: Prior, values: tuple[Value, ...]) -> None:

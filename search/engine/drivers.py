@@ -15,7 +15,7 @@ __all__ = ["only_driver"]
 
 @contextmanager
 def only_driver(store: Store, search: str) -> Iterator[Claims]:
-    """Keep other drivers out of a search, by its key; wait for a driver that is there, then go on where it ended.
+    """Lock a search for one driver, by its key; wait for an active driver, then continue where it ended.
 
     If another driver took over while this process was stopped, the given claims have lost some.
     """

@@ -2,8 +2,8 @@
 
 Regularised evolution: Real et al. 2019, *Regularized Evolution for Image Classifier Architecture Search*
 (arXiv:1802.01548), Algorithm 1. Local search: White et al. 2021, *Exploring the Loss Landscape in Neural Architecture
-Search* (arXiv:2005.02960), Algorithm 1. With several objectives both compare by dominance. Neither keeps anything
-between trials: a suggestion follows from the finished ones and a seed.
+Search* (arXiv:2005.02960), Algorithm 1. With several objectives both compare by dominance. Neither keeps state between
+trials: a suggestion is a function of the finished ones and a seed.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from search.design.space import Space, Values
 
 __all__ = ["Evolution", "FromValues", "LocalSearch"]
 
-_LAYERS = 20  # of ever worse candidates that local search goes through before it draws at random
+_LAYERS = 20  # of increasingly worse candidates that local search tries before it draws at random
 
 
 class FromValues(BaseSampler):
-    """A sampler whose suggestion is known as a whole, from the finished trials of the search."""
+    """A sampler that makes a whole suggestion at once, from the finished trials of the search."""
 
     def __init__(self, suggest: Callable[[optuna.Study, FrozenTrial], Values]) -> None:
         self._suggest = suggest
         self._values: Values | None = None
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return nothing: dimensions are asked for one by one."""
+        """Return nothing: dimensions are requested one by one."""
         return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Return nothing: dimensions are asked for one by one."""
+        """Return nothing: dimensions are requested one by one."""
         return {}
 
     def sample_independent(
@@ -70,7 +70,7 @@ class Evolution:
 
 
 class LocalSearch:
-    """An untried neighbour of the best candidate that has one: from a local optimum the search goes on at the next
+    """An untried neighbour of the best candidate that has one: from a local optimum the search continues at the next
     best.
     """
 

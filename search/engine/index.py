@@ -1,9 +1,9 @@
-"""A search as Optuna sees it: a study in memory, made from the ledger and made again from it whenever it is lost.
+"""A search as an Optuna study in memory, built from the ledger and rebuilt from it whenever it is lost.
 
-Optuna samples and prunes; the ledger has all that goes in and out of it. The sampler of a suggestion is made from the
+Optuna samples and prunes; the ledger has all its inputs and outputs. The sampler of a suggestion is made from the
 search's seed and the suggestion's number, and what samplers keep between suggestions (generations, parents, rungs) is
-kept with the ledger's rows. CMA-ES would keep itself pickled there: nothing of it is kept, and its suggestions are
-asked for again.
+kept with the ledger's rows. CMA-ES would store itself as a pickle: its state is not kept, and its suggestions are
+requested again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CONSTRAINT = "constraints:"
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A suggestion, with what the sampler keeps of it and the seconds that it took."""
+    """A suggestion, with the sampler's state for it and its seconds."""
 
     number: int
     values: Values
@@ -79,11 +79,11 @@ class Index:
 
     @property
     def num_rows(self) -> int:
-        """How many suggestions are in."""
+        """The number of suggestions."""
         return len(self._rows)
 
     def take(self, row: Row) -> None:
-        """Take in a suggestion that the ledger has."""
+        """Add a suggestion from the ledger."""
         self._replay(row) if self._forgets else self._restore(row)
 
     def ask(self, values: Values | None = None) -> Asked:
@@ -114,7 +114,7 @@ class Index:
         self._rows[number] = replace(self._rows[number], params=values)
 
     def constrain(self, number: int, excess: dict[str, float]) -> None:
-        """Set by how much a suggestion exceeds each limit, as a fraction; negative within it."""
+        """Set the excess of a suggestion over each limit, as a fraction; negative within it."""
         for name, value in excess.items():
             self._storage.set_trial_system_attr(number, _CONSTRAINT + name, value)
 
@@ -124,7 +124,7 @@ class Index:
         return bool(self.study.pruner.prune(self.study, self._storage.get_trial(number)))
 
     def tell(self, row: Row) -> dict[str, Any]:
-        """Add the result of a suggestion; return what the sampler keeps with it."""
+        """Add the result of a suggestion; return the sampler's state for it."""
         self._rows[row.number] = row
         state, values = self._outcome(row)
         self.study.tell(row.number, values, state)
@@ -135,7 +135,7 @@ class Index:
         return self._storage.get_trial(number).state.is_finished()
 
     def worst(self, known: Sequence[float | None]) -> tuple[float, ...]:
-        """Return values with the worst seen so far where none is known, for samplers that learn from values alone."""
+        """Return values with unknown ones replaced by the worst so far, for samplers that learn from values alone."""
         seen = [row.values for row in self._rows if row.state == "complete"]
         out = []
         for i, (value, sign) in enumerate(zip(known, self._definition.signs, strict=True)):
@@ -162,7 +162,7 @@ class Index:
         return (TrialState.FAIL if row.state in ("failed", "asked") else TrialState.PRUNED), None
 
     def _restore(self, row: Row) -> None:
-        """Put a row into the study as it was."""
+        """Restore a row in the study."""
         for name, value in row.search_attributes.items():
             self._storage.set_study_system_attr(self._id, name, value)
         self._rows.append(row)
@@ -183,7 +183,7 @@ class Index:
         )
 
     def _replay(self, row: Row) -> None:
-        """Ask for a row again, so that the sampler keeps what it kept; with several workers the ledger's values replace
+        """Request a row again, so that the sampler restores its state; with several workers the ledger's values replace
         the suggestion.
         """
         asked = self.ask(None if row.origin == "sampler" or row.changes else row.params)

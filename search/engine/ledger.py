@@ -1,7 +1,7 @@
 """The suggestions of a search and their results, in tables of the store: all that is needed to continue it.
 
-Records say what trainings gave; the ledger says which of them a search asked for, in which order. Nothing is pickled:
-what a sampler keeps between trials is kept as JSON.
+Records hold the results of trainings; the ledger holds which of them a search requested, in which order. Nothing is
+pickled: a sampler's state between trials is stored as JSON.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from xception.base.canonical import canonical_json
 __all__ = ["FINAL", "Ledger", "Origin", "Row", "State"]
 
 # `asked`: suggested, and not finished yet. The others are final: `complete`: evaluated. `pruned`: stopped by the
-# pruner, which may go on with it later. `failed`: a training failed. Not trained: `infeasible` (beyond a limit that is
-# measured), `dominated` (whatever accuracy it may reach), `filtered` (by a proxy or the predictor).
+# pruner, which may continue it later. `failed`: a training failed. Not trained: `infeasible` (beyond a limit that is
+# measured), `dominated` (at any accuracy), `filtered` (by a proxy or the predictor).
 State = Literal["asked", "complete", "pruned", "failed", "infeasible", "dominated", "filtered"]
 FINAL = tuple(state for state in get_args(State) if state != "asked")
 
@@ -55,10 +55,10 @@ _trials = sa.Table(
 class Row:
     """One suggestion and its result.
 
-    `model` is the network's canonical JSON, `keys` the trials that were needed, `values` the objectives (None for what
-    is not known), `costs` everything known of its cost, `excess` by how much each limit is exceeded (as a fraction,
-    negative within), `steps` what the pruner saw. The attributes are what a sampler keeps with the trial, and with the
-    whole search, as of this suggestion.
+    `model` is the network's canonical JSON, `keys` the trials that were needed, `values` the objectives (None if
+    unknown), `costs` its known costs, `excess` the excess over each limit (a fraction, negative within), `steps` the
+    pruner's inputs. The attributes are the sampler's state for the trial, and for the whole search, as of this
+    suggestion.
     """
 
     number: int
@@ -71,9 +71,9 @@ class Row:
     excess: dict[str, float] = field(default_factory=dict)
     proxies: dict[str, float] = field(default_factory=dict)
     steps: tuple[tuple[int, float], ...] = ()
-    told: tuple[float, ...] = ()  # the values given to the sampler if they are not `values`
+    told: tuple[float, ...] = ()  # the values given to the sampler if they differ from `values`
     origin: Origin = "sampler"
-    changes: int = 0  # dimensions that differ from the sampler's suggestion, which was known or beyond a limit
+    changes: int = 0  # dimensions that differ from the sampler's suggestion, which was a duplicate or beyond a limit
     trainings: float = 0.0  # spent, in whole ones
     trial_attributes: dict[str, Any] = field(default_factory=dict)
     search_attributes: dict[str, Any] = field(default_factory=dict)
@@ -82,12 +82,12 @@ class Row:
 
     @property
     def is_counted(self) -> bool:
-        """Whether the suggestion is one of the trials that were asked for: it was evaluated, as far as it went."""
+        """Whether the suggestion counts as one of the requested trials: it was evaluated, at least in part."""
         return self.state in ("complete", "pruned", "failed")
 
     @property
     def is_turned_away(self) -> bool:
-        """Whether the suggestion was neither evaluated nor is about to be."""
+        """Whether the suggestion was not evaluated and will not be."""
         return self.state != "asked" and not self.is_counted
 
 
@@ -135,7 +135,7 @@ class Ledger:
         return rows
 
     def times(self) -> dict[int, tuple[datetime, datetime | None]]:
-        """Return when each suggestion was asked for, and when its result was written, by number."""
+        """Return the times of each suggestion and of its result, by number."""
         columns = sa.select(_trials.c.number, _trials.c.asked_at, _trials.c.told_at)
         found = self._store.rows(columns.where(_trials.c.search == self.search))
         return {
@@ -159,13 +159,13 @@ class Ledger:
                     connection.execute(sa.insert(_trials), values)
             except sa.exc.IntegrityError:
                 there = connection.execute(sa.select(_trials.c.content).where(place)).scalar_one()
-                return bool(there == values["content"])  # then it is ours, and the answer to writing it was lost
+                return bool(there == values["content"])  # then it is ours, and the reply to the write was lost
             return True
 
         return self._store.write(write)
 
     def finish(self, row: Row) -> None:
-        """Write the result of a suggestion, or that it goes on."""
+        """Write the result of a suggestion, or that it continues."""
         place = (_trials.c.search == self.search) & (_trials.c.number == row.number)
         told = None if row.state == "asked" else _now()
         statement = sa.update(_trials).where(place).values(**_content(row), told_at=told)

@@ -1,8 +1,8 @@
 """Costs of untrained networks that must be measured on the device, each once: kept in the store, measured while nothing
 trains.
 
-A network beyond a measured limit is narrowed and measured again, a few times at most: its width is solved for, as that
-for a limit that is counted.
+A network beyond a measured limit is narrowed and measured again, a few times at most: its width is solved for, as for a
+counted limit.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ __all__ = ["Measured", "measured_costs"]
 # Five per cent is more than a search needs to know; a network takes this long at most, warming up included.
 _RELATIVE_WIDTH, _BUDGET_S, _WARM_UP_S = 0.05, 2.0, 0.2
 _TRIES = 3  # widths at most
-_POWER, _MARGIN = 0.7, 0.97  # latency falls about as the width, not as its square; a little below the limit
+_POWER, _MARGIN = (
+    0.7,
+    0.97,
+)  # latency is about proportional to the width, not to its square; aim a little below the limit
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What is known of a network at the width that was found; `reason` says why there is nothing measured.
+    """The costs of a network at the width found; `reason` is why nothing was measured.
 
-    `seconds` and `num_measured` are those that it took now: what the store knew took none.
+    `seconds` and `num_measured` are those of this call: what the store had took none.
     """
 
     model: str
@@ -41,7 +44,7 @@ class Measured:
 
 def measured_costs(plan: SearchPlan, network: XceptionConfig, *, store: Store, device: str) -> Measured:
     """Return the costs of a network, `latency_ms` (eager float32 inference of one image) and `memory_mib` (its peak)
-    among them as the search needs them; a network beyond a limit is narrowed.
+    among them if the search needs them; a network beyond a limit is narrowed.
     """
     began, number, reason = time.perf_counter(), 0, None
     for last in (*[False] * (_TRIES - 1), True):
@@ -64,7 +67,7 @@ def measured_costs(plan: SearchPlan, network: XceptionConfig, *, store: Store, d
 def _measure(
     names: tuple[str, ...], network: XceptionConfig, shape: tuple[int, int, int], *, store: Store, device: str
 ) -> tuple[dict[str, float] | str, bool]:
-    """What is measured of a network, or why there is nothing, and whether it was measured now."""
+    """The measurements of a network, or the reason for their absence, and whether they are new."""
     out: dict[str, float] = {}
     is_new = False
     if "latency_ms" in names:

@@ -2,10 +2,10 @@
 results and writes.
 
 A suggestion becomes a new network within the limits that are counted (`search.engine.repair`). It is then checked by
-all that is known without training: measured costs, dominance, a proxy, the predictor. Only the remaining candidates are
-trained. Every step is written before the next, so that a search that was killed goes on where it was; with one worker
-the suggestions that follow are those that would have followed anyway. Several drivers may share a search: each takes in
-what the others suggested before it asks.
+everything known without training: measured costs, dominance, a proxy, the predictor. Only the remaining candidates are
+trained. Every step is written before the next, so that a search that was killed continues where it was; with one worker
+the following suggestions are the same as without the interruption. Several drivers may share a search: each reads the
+suggestions of the others before it makes one.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _LOOK_SECONDS = 1.0
 
 
 class Search(Suggestions):
-    """A search at the state that its ledger has; `run` continues it.
+    """A search in the state of its ledger; `run` continues it.
 
-    `watch` is called with every row that is written.
+    `watch` is called with every row written.
     """
 
     def __init__(
@@ -68,16 +68,16 @@ class Search(Suggestions):
 
     @property
     def trainings(self) -> float:
-        """What the search spent, in whole trainings."""
+        """The cost of the search so far, in whole trainings."""
         return sum(row.trainings for row in self.rows)
 
     def run(self, executor: Executor, num_trials: int, alone: Claims | None = None) -> None:
-        """Go on until so many candidates were evaluated, or the space has no more.
+        """Continue until that many candidates are evaluated, or the space is exhausted.
 
         `alone` is the claim of a search that may have one driver only.
 
         Raises:
-            StoreError: another driver took that over while this process stood still.
+            StoreError: another driver took it over while this process was stopped.
         """
         self._num_trials = num_trials
         with Claims(self._store) as claims:
@@ -88,7 +88,7 @@ class Search(Suggestions):
                 with closing(events_of(executor, _Feed(self, claims, alone))) as events:
                     for event in events:
                         self._take(event, claims)
-                        if _has_lost(claims, alone):  # closing the events stops what runs; it resumes later
+                        if _has_lost(claims, alone):  # closing the events stops running trials, which resume later
                             break
                 if alone is not None and alone.has_lost_some:
                     raise StoreError(
@@ -108,7 +108,7 @@ class Search(Suggestions):
                 self._elsewhere.clear()
 
     def next_task(self, claims: Claims) -> Task | None:
-        """Return what is to be trained next, or None where there is nothing now."""
+        """Return the next task, or None if there is none now."""
         while True:
             while self._ready:
                 trial, keep_at = self._ready.popleft()
@@ -132,7 +132,7 @@ class Search(Suggestions):
                 continue
             if not self._may_ask():
                 return None
-            # What is measured must be measured while nothing trains: then a round of suggestions is made at once.
+            # Measurements need an idle machine: then a round of suggestions is made at once.
             for _ in range(self._workers if self.plan.definition.measured else 1):
                 if self._may_ask(in_round=True):
                     self._ask()
@@ -153,7 +153,7 @@ class Search(Suggestions):
         self._advance(candidate)
 
     def _promote(self) -> bool:
-        """Let a candidate that successive halving stopped go on to its next rung; return whether there was one."""
+        """Promote a candidate that successive halving stopped to its next rung; return whether there was one."""
         if self.plan.definition.pruner != "asha":
             return False
         is_last = self._has_ended or self._counted + len(self._running) >= self._num_trials
@@ -168,7 +168,7 @@ class Search(Suggestions):
         return True
 
     def _advance(self, candidate: Running) -> None:
-        """Go through the stages as far as records are there; what is missing is put where workers take it."""
+        """Advance through the stages whose records exist; queue the missing trainings."""
         while not candidate.waits:
             if candidate.stage is not None and self._ends(candidate, candidate.stage):
                 return
@@ -185,7 +185,7 @@ class Search(Suggestions):
                     self._ready.append((trial, stage.keep_at))
 
     def _ends(self, candidate: Running, stage: Stage) -> bool:
-        """Whether a candidate ends with the stage that is complete; if so, its result is reported and written."""
+        """Return whether a candidate ends with the completed stage; if so, its result is reported and written."""
         records = [candidate.records[trial.key] for trial in stage.trials]
         broken = next((r for r in records if r.status == "failed"), None)
         if broken is not None:
@@ -225,7 +225,7 @@ class Search(Suggestions):
         row = replace(candidate.row, state=state, reason=reason)
         if self.index.is_told(row.number):  # on a lower rung
             self.rows[row.number] = row
-            self.index = self._new_index()  # Optuna takes in what came of a trial once
+            self.index = self._new_index()  # Optuna accepts a trial's result only once
         else:
             row = replace(row, trial_attributes=self.index.tell(row))
         self.ledger.finish(row)
@@ -243,7 +243,7 @@ class Search(Suggestions):
             return
         record = event.record
         self._given_out.pop(record.key, None)
-        if not self._store.put(record):  # another driver's stands there already
+        if not self._store.put(record):  # another driver's result is there already
             record = self._store.get([record.key])[record.key]
         claims.release(record.key)
         if record.status == "complete":
@@ -257,7 +257,9 @@ class Search(Suggestions):
         self._advance(candidate)
 
     def _look_up(self, trial: Trial) -> bool:
-        """Whether another driver on the store has trained what we could not claim; if so, its record is taken."""
+        """Return whether another driver on the store has trained a task that we could not claim; if so, its record is
+        used.
+        """
         record = self._store.get([trial.key]).get(trial.key)
         if record is None or not record.is_final:
             return False
@@ -281,7 +283,7 @@ class Search(Suggestions):
 
 
 class _Feed(Iterator[Task]):
-    """What an executor takes tasks from: it says that there are none now, and may have more later."""
+    """The source of an executor's tasks: None means that there are none now, but more may follow."""
 
     def __init__(self, search: Search, claims: Claims, alone: Claims | None) -> None:
         self._search, self._claims, self._alone = search, claims, alone

@@ -1,4 +1,4 @@
-"""A search in an Optuna database of SQLite, beside whatever studies of others are in it."""
+"""A search in an Optuna database of SQLite, which may have other studies too."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Times = tuple[datetime, datetime | None]
 
 
 def check_optuna_file(path: Path, store: sa.URL | None = None) -> None:
-    """Look whether a search can be written into a file: a new one, or an Optuna database that is not the store.
+    """Check that a search can be written into a file: a new one, or an Optuna database that is not the store.
 
     Raises:
         ValueError: it is another file, or cannot be written.
@@ -71,11 +71,11 @@ class OptunaFile:
     """A search in a database, written suggestion by suggestion: its dashboard shows the search while it runs.
 
     Call it with every row that is written. Trials have the times of the suggestions and, as attributes, the
-    suggestion's number, the trials' keys, costs and state; a candidate that may still go on is a running one. Nothing
-    else in the file is changed.
+    suggestion's number, the trials' keys, costs and state; a candidate that may continue is a running one. Nothing else
+    in the file is changed.
 
     Raises:
-        ValueError: the file is none that may be written.
+        ValueError: the file must not be written.
     """
 
     def __init__(self, path: Path, definition: Definition, space: Space, store: sa.URL | None = None) -> None:
@@ -96,13 +96,13 @@ class OptunaFile:
                 optuna.delete_study(study_name=name, storage=self._storage)
                 study = optuna.create_study(storage=self._storage, study_name=name, directions=directions)
             study.set_user_attr(_SEARCH, definition.key)
-            with warnings.catch_warnings():  # names only make the dashboard readable
+            with warnings.catch_warnings():  # names are only for readability in the dashboard
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 study.set_metric_names(list(definition.objectives))
         self._id = self._storage.get_study_id_from_name(name)
 
     def __call__(self, row: Row, times: Times | None = None) -> None:
-        """Write a suggestion, or what came of it."""
+        """Write a suggestion, or its result."""
         with lock_folder(self._path.parent):
             known = {
                 trial.user_attrs.get(_NUMBER): trial for trial in self._storage.get_all_trials(self._id, deepcopy=False)
@@ -110,7 +110,7 @@ class OptunaFile:
             self._write(row, known.get(row.number), times or (datetime.now(UTC), None))
 
     def close(self, rows: Sequence[Row], times: Mapping[int, Times]) -> None:
-        """Bring the whole search up to date, so that no candidate waits any more, and let the file go."""
+        """Write the final state of the whole search, so that no candidate is left running, and close the file."""
         self._is_promoting = False
         for row in rows:
             self(row, times.get(row.number))
@@ -153,7 +153,7 @@ class OptunaFile:
 
 
 def study_name(definition: Definition) -> str:
-    """Return what a search is called in an Optuna database."""
+    """Return the name of a search in an Optuna database."""
     return f"{definition.space} {definition.key[:12]}"
 
 
@@ -178,7 +178,7 @@ def _open(path: Path) -> RDBStorage:
 
 
 def _tables(path: Path) -> set[str]:
-    """The tables of an SQLite file; none where it is something else."""
+    """The tables of an SQLite file; none for any other file."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -1,7 +1,7 @@
 """A predictor of accuracy: a Gaussian process over the dimensions of a space and the size of a network.
 
-It proposes (expected improvement over a pool, half of it neighbours of the best) and filters; how well it ranks
-candidates that it has not seen is measured by cross-validation and shown. The regression is scikit-learn's.
+It proposes (expected improvement over a pool, half of it neighbours of the best) and filters; its ranking of unseen
+candidates is measured by cross-validation and shown. The regression is scikit-learn's.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from search.engine.samplers import Propose
 __all__ = ["LEAST", "Predictor", "Proposer", "cross_validated"]
 
 Array = NDArray[np.float64]
-LEAST = 8  # candidates from which it learns at least
+LEAST = 8  # minimum number of candidates to fit
 _POOL, _NEAR, _FOLDS = 64, 5, 5
 
 
 class Predictor:
-    """Accuracies of networks from those of others, with a standard deviation each."""
+    """Predicted accuracies of networks, each with a standard deviation."""
 
     def __init__(self, space: Space, rows: Sequence[tuple[Values, Mapping[str, float], float]]) -> None:
         from sklearn.exceptions import ConvergenceWarning
@@ -45,7 +45,7 @@ class Predictor:
         kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(math.sqrt(features.shape[1]), (0.3, 1e3), nu=2.5)
         kernel += WhiteKernel(0.1, (1e-3, 1e1))
         self._model: Any = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
-        with warnings.catch_warnings():  # a bound that is reached is no error: few candidates say little
+        with warnings.catch_warnings():  # hitting a bound is no error: few candidates determine little
             warnings.simplefilter("ignore", ConvergenceWarning)
             self._model.fit((features - self._mean) / self._scale, np.array([accuracy for _, _, accuracy in rows]))
 

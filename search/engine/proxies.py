@@ -32,7 +32,7 @@ from xception.network.model import build
 __all__ = ["Proxies", "grad_norm", "naswot", "rank_correlation", "synflow"]
 
 _BATCH = 64
-_VERSION = 1  # raised where a score comes to mean something else
+_VERSION = 1  # raised where a score changes its meaning
 
 
 class Proxies:
@@ -131,7 +131,7 @@ def rank_correlation(
     """Return Spearman's ρ and Kendall's τ of each proxy with accuracy, with 95 % bootstrap intervals over the
     candidates.
 
-    Where fewer than five candidates are there, or all are equal, the numbers are NaN.
+    With fewer than five candidates, or if all are equal, the numbers are NaN.
     """
     from scipy import stats
 

@@ -1,9 +1,8 @@
-"""From what a sampler suggests to a network that is new and within the limits that are counted.
+"""From a sampler's suggestion to a network that is new and within the counted limits.
 
-Samplers repeat themselves, and no width brings some networks within a limit. In place of such a suggestion the nearest
-one that is neither is taken: with one dimension changed where that is enough, and with more where it is not. What the
-sampler keeps with its suggestion (its generation, its parents) stays, so that selection goes on; only where nothing
-near is left is a network drawn at random.
+Samplers repeat themselves, and some networks are beyond a limit at any width. Such a suggestion is replaced by the
+nearest valid one: with one dimension changed if that is enough, else with more. The sampler's state for its suggestion
+(generation, parents) is kept, so that selection continues; a network is drawn at random only if no near one is left.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from xception.network.config import XceptionConfig
 
 __all__ = ["Candidate", "Repair"]
 
-_LISTED = 1000  # a space of so many networks at most is listed
-_MOST_CHANGES, _TRIES_EACH = 6, 24  # dimensions changed at most, and tries with as many
+_LISTED = 1000  # a space of at most this many networks is listed
+_MOST_CHANGES, _TRIES_EACH = 6, 24  # largest number of changed dimensions, and tries with each number
 _DRAWS = 500
 
 Place = frozenset[tuple[str, Value]]
@@ -30,8 +29,8 @@ Place = frozenset[tuple[str, Value]]
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """Values and the network that they stand for. `changes` counts the dimensions in which they differ from what the
-    sampler asked for; `is_drawn` says that they were drawn at random in its place.
+    """Values and their network. `changes` counts the dimensions in which they differ from the sampler's suggestion;
+    `is_drawn` means that they were drawn at random instead.
     """
 
     values: Values
@@ -51,10 +50,10 @@ class Repair:
         self._grid = _listed(plan.space)
 
     def __call__(self, values: Values, is_known: Callable[[str], bool], seed: int) -> Candidate | None:
-        """Return the suggestion itself where it is new and within the limits, else the nearest that is; None where
-        there is none.
+        """Return the suggestion itself if it is new and within the limits, else the nearest that is; None if there is
+        none.
 
-        `is_known` says whether the network with a canonical JSON was suggested before.
+        `is_known` returns whether the network with a canonical JSON was suggested before.
         """
         for near, is_drawn in itertools.chain([(values, False)], self._others(values, random.Random(seed))):
             candidate = self.candidate(near)
@@ -65,8 +64,8 @@ class Repair:
         return None
 
     def candidate(self, values: Values) -> Candidate | None:
-        """Return the network at some values, None where it cannot take the images or no width brings it within the
-        limits.
+        """Return the network at some values, None if the images are too small for it or it is beyond the limits at any
+        width.
         """
         place = frozenset(values.items())
         if place not in self._known:
@@ -83,7 +82,7 @@ class Repair:
         return Candidate(values=values, network=network, model=canonical_json(network), costs=costs)
 
     def _others(self, values: Values, generator: random.Random) -> Iterator[tuple[Values, bool]]:
-        """Other values of the space, the nearest first, and whether they have nothing to do with these."""
+        """Other values of the space, the nearest first, and whether they are unrelated to these."""
         if self._grid is not None:
             order = generator.sample(self._grid, len(self._grid))
             yield from ((near, False) for near in sorted(order, key=lambda other: _distance(values, other)))
@@ -107,5 +106,5 @@ def _listed(space: Space) -> list[Values] | None:
 
 
 def _distance(one: Values, other: Values) -> int:
-    """In how many dimensions two suggestions differ, those included that take part in one of them alone."""
+    """The number of dimensions in which two suggestions differ, including those active in only one of them."""
     return sum(one.get(name) != other.get(name) for name in {*one, *other})

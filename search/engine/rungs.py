@@ -1,12 +1,13 @@
-"""Candidates trained for more and more epochs, each rung continued from the one below, and which of them go on.
+"""Candidates trained for more and more epochs, each rung continued from the one below, and the choice of those that
+continue.
 
-A rung is a whole training: its rate rises, stays and falls to its end, so that accuracies of one rung are comparable
-(warm-up, stable, decay). The next rung goes on from the state before the fall. What a chain of rungs costs beyond one
-long training are the falls of the lower ones.
+A rung is a whole training: its rate warms up, stays and decays, so that accuracies of one rung are comparable
+(warm-up, stable, decay). The next rung continues from the state before the decay. The extra cost of a chain of rungs
+over one long training is the decay phases of the lower ones.
 
 Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934, Algorithm 2): a free worker takes the best candidate
-that is among the first third of its rung and has not gone on yet, else a new one. With several objectives candidates
-are ranked by the fronts on which they lie.
+that is among the top third of its rung and has not been promoted yet, else a new one. With several objectives
+candidates are ranked by the fronts on which they lie.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from xception.train.recipe import Continues, Stable
 __all__ = ["REDUCTION", "chain", "decay_epochs", "next_promotion", "ranked", "rungs", "trainings", "with_stable_rate"]
 
 REDUCTION = 3  # of epochs from one rung to the one below, and of candidates from one rung to the one above
-_FALL = 5  # the rate falls over one epoch in so many
+_FALL = 5  # fraction of epochs with a decaying rate, as its inverse
 
 
 def rungs(epochs: int) -> tuple[int, ...]:
-    """Return the epochs that a candidate is trained for, one training after the other, while a pruner looks on."""
+    """Return the epochs of a candidate's successive trainings under a pruner."""
     lowest = max(1, epochs // REDUCTION**2)
     below = [lowest * REDUCTION**k for k in range(3) if 2 * lowest * REDUCTION**k <= epochs]
     return (*below, epochs)
 
 
 def decay_epochs(epochs: int) -> int:
-    """Return the epochs over which the rate falls at the end of a training."""
+    """Return the number of epochs of rate decay at the end of a training."""
     return max(1, epochs // _FALL)
 
 
@@ -62,15 +63,15 @@ def chain(design: Design, network: XceptionConfig, seed: int) -> list[tuple[Tria
 
 
 def trainings(trial: Trial, epochs: int, continued_from: int | None = None) -> float:
-    """Return what a training cost, in whole trainings of so many epochs."""
+    """Return the cost of a training, in whole trainings of a number of epochs."""
     return (trial.recipe.epochs - (continued_from or 0)) / epochs
 
 
 def next_promotion(rows: Sequence[Row], definition: Definition, *, is_last: bool) -> Row | None:
-    """Return the candidate that goes on to the next rung; None where none does.
+    """Return the candidate to promote to the next rung; None if there is none.
 
-    `is_last` says that no new candidates follow: then, if nothing was or is trained to the end, the best on the highest
-    rung goes on even where its rung has not three.
+    `is_last` means that no new candidates follow: then, if nothing was or is trained to the end, the best on the
+    highest rung is promoted even if its rung has fewer than three.
     """
     epochs = rungs(definition.design.recipe.epochs)
     seen = [row for row in rows if row.steps and row.state in ("asked", "pruned", "complete")]
@@ -89,7 +90,7 @@ def next_promotion(rows: Sequence[Row], definition: Definition, *, is_last: bool
 
 
 def ranked(rows: Sequence[Row], definition: Definition, place: int) -> list[Row]:
-    """Return candidates by what was known of them on a rung, the best first: by front, then by the first objective."""
+    """Return candidates by their results on a rung, the best first: by front, then by the first objective."""
     points = {row.number: _losses(row, definition, place) for row in rows}
     if len(definition.objectives) == 1:
         return sorted(rows, key=lambda row: (points[row.number], row.number))

@@ -1,4 +1,4 @@
-"""A candidate that is being trained: its trainings in stages, of which a pruner sees each before the next."""
+"""A candidate that is being trained: its trainings in stages, with a pruner's decision after each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Running", "Stage", "accuracy_of", "stages"]
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Trainings whose mean accuracy a pruner sees at one step; `keep_at` is the epoch whose state the next needs."""
+    """Trainings whose mean accuracy is one step of a pruner; `keep_at` is the epoch whose state is kept."""
 
     step: int
     trials: tuple[Trial, ...]
@@ -37,12 +37,12 @@ class Running:
 
     @property
     def waits(self) -> bool:
-        """Whether some training of this stage has not ended."""
+        """Whether a training of this stage has not ended."""
         return self.stage is not None and any(trial.key not in self.records for trial in self.stage.trials)
 
 
 def stages(plan: SearchPlan, row: Row) -> deque[Stage]:
-    """Return the stages of a candidate that it has not gone through yet."""
+    """Return the remaining stages of a candidate."""
     network, definition = from_json(XceptionConfig, row.model), plan.definition
     seeds = range(definition.seeds_per_candidate)
     if definition.pruner in RUNG_PRUNERS:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Propose", "check_sampler", "make_pruner", "make_sampler", "quasi_random", "trial_seed"]
 
-# What is counted of the network at some values; None where it is beyond a limit.
+# The counted costs of the network at some values; None if it is beyond a limit.
 Propose = Callable[[Values], Mapping[str, float] | None]
 
 
@@ -47,7 +47,7 @@ def check_sampler(definition: Definition, space: Space) -> None:
 def make_sampler(
     definition: Definition, space: Space, number: int, costs: Propose = lambda values: {}
 ) -> optuna.samplers.BaseSampler:
-    """Return the sampler of one suggestion; nothing of it is kept between suggestions."""
+    """Return the sampler of one suggestion; it keeps no state between suggestions."""
     import optuna
     from optuna import samplers
 
@@ -84,9 +84,7 @@ def make_sampler(
 
 
 def quasi_random(space: Space, seed: int, number: int) -> Values:
-    """Return a point of the scrambled Sobol sequence over all dimensions; those that do not take part are left out of
-    it.
-    """
+    """Return a point of the scrambled Sobol sequence over all dimensions; inactive ones are dropped."""
     from scipy.stats import qmc
 
     engine = qmc.Sobol(len(space.dimensions), scramble=True, rng=seed)
@@ -111,5 +109,5 @@ def make_pruner(definition: Definition) -> optuna.pruners.BasePruner:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 return pruners.WilcoxonPruner()
-        case _:  # successive halving promotes by itself (`search.engine.rungs`)
+        case _:  # successive halving has its own promotion (`search.engine.rungs`)
             return pruners.NopPruner()

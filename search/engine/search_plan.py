@@ -1,4 +1,4 @@
-"""From what was asked for to a search: its definition, space, data and design, before anything is trained."""
+"""From options to a search: its definition, space, data and design, before anything is trained."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ __all__ = ["BASELINE", "SearchPlan", "base_network", "plan_base", "plan_search",
 
 BASELINE = "baseline"
 _TRIES = 200
-_POOL, _KEPT = 64, 8  # networks that a warm start scores, and those that it begins with
+_POOL, _KEPT = 64, 8  # networks that a warm start scores, and those that it starts with
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPlan:
-    """A search on its data; `base` is the plan of a study that has only the network to begin with."""
+    """A search on its data; `base` is the plan of a study of the initial network alone."""
 
     definition: Definition
     space: Space
@@ -45,12 +45,12 @@ class SearchPlan:
 
     @property
     def design(self) -> Design:
-        """What every candidate is trained as, but for its network."""
+        """The design of every candidate, except for its network."""
         return self.definition.design
 
     @property
     def name(self) -> str:
-        """The space and all that differs from the defaults, as the name of a folder."""
+        """The name of the folder: the space and all options that differ from the defaults."""
         asked, usual = self.definition, {f.name: f.default for f in dataclasses.fields(Definition)}
         parts = [asked.space]
         parts += [f"{name}-{value}" for name, value in asked.fixed]
@@ -64,7 +64,7 @@ class SearchPlan:
 
     @property
     def network(self) -> XceptionConfig:
-        """The network that the search begins with."""
+        """The initial network of the search."""
         return base_network(self.design)
 
     @property
@@ -83,14 +83,12 @@ class SearchPlan:
         return (self.network.in_channels, self.design.dataset.image_size, self.design.dataset.image_size)
 
     def trial(self, network: XceptionConfig, seed: int) -> Trial:
-        """Return one training of a candidate; seeds are those of ablations, so that either finds the other's
-        records.
-        """
+        """Return one training of a candidate; seeds are those of ablations, so that records are shared."""
         return self.design.replace(model=network).trial(seed)
 
     @functools.cached_property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """The least and the most of every limited cost."""
+        """The lower and upper bound of every limited cost."""
         own = counted(self.network, self.shape[1])
         out = {name: (own[name] * low, own[name] * high) for name, (low, high) in self.space.limits.items()}
         for name, most in self.definition.limits:
@@ -99,8 +97,7 @@ class SearchPlan:
         return out
 
     def network_at(self, values: Values) -> tuple[XceptionConfig, dict[str, float]]:
-        """Return the network at some values, at the width that keeps the limits where one does, and what is counted of
-        it.
+        """Return the network at some values, at a width within the limits if there is one, and its counted costs.
 
         Raises:
             ValueError: the images are too small for it.
@@ -109,7 +106,7 @@ class SearchPlan:
         return network, counted(network, self.shape[1])
 
     def excess(self, costs: dict[str, float]) -> dict[str, float]:
-        """Return by how much known costs exceed their limits, as a fraction; negative within them."""
+        """Return the excess of known costs over their limits, as a fraction; negative within them."""
         out: dict[str, float] = {}
         for name, (low, high) in self.limits.items():
             if name in costs:
@@ -120,7 +117,7 @@ class SearchPlan:
 
 
 def plan_base(name: str, question: str, options: Options) -> StudyPlan:
-    """Plan a study of the network alone that a search begins with.
+    """Plan a study of a search's initial network alone.
 
     Raises:
         ValueError: an option or the data does not fit; the message names it.
@@ -148,7 +145,7 @@ def base_network(design: Design) -> XceptionConfig:
 
 
 def plan_search(definition: Definition, base: StudyPlan, space: Space | None = None) -> SearchPlan:
-    """Return the plan of a search; a space that is not found by its name is given.
+    """Return the plan of a search; `space` is given if it is not found by its name.
 
     Raises:
         ValueError: the sampler cannot search the space, or no network of it keeps the limits.
@@ -168,7 +165,7 @@ def plan_search(definition: Definition, base: StudyPlan, space: Space | None = N
 
 
 def require_feasible(plan: SearchPlan) -> None:
-    """Look for networks within the limits on what is counted, before anything is written.
+    """Check that there are networks within the counted limits, before anything is written.
 
     Raises:
         ValueError: there is none among many random ones.
@@ -191,8 +188,8 @@ def require_feasible(plan: SearchPlan) -> None:
 
 
 def random_networks(plan: SearchPlan) -> Iterator[tuple[Values, XceptionConfig, dict[str, float]]]:
-    """Yield random values, their networks and what is counted of them, without end; those that cannot take the images
-    are passed over.
+    """Yield random values, their networks and counted costs, without end; networks for which the images are too small
+    are skipped.
     """
     generator = random.Random(plan.definition.seed)
     while True:

@@ -1,8 +1,8 @@
-"""Networks within limits: the width is solved for, since what a closed form counts never falls as widths rise.
+"""Networks within limits: the width is solved for, since counted costs increase with the width.
 
-A network beyond an upper limit is narrowed until it keeps it, to within a few per cent below where its channels allow;
-in a slice (a cost between two bounds) every network is brought to the middle of it. What no width brings there stays as
-it is, and its excess is known.
+A network beyond an upper limit is narrowed until it meets it, to within a few per cent below where its channels allow;
+in a slice (a cost between two bounds) every network is adjusted to its middle. A network that cannot be adjusted is
+unchanged, with its excess.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from xception.network.config import XceptionConfig
 __all__ = ["Bounds", "counted", "narrowed", "solved"]
 
 Bounds = Mapping[str, tuple[float, float]]
-_TRIES = 8  # widths; each takes a walk over the network
-_POWER = 0.53  # the width goes about as the square root of the cost
-_BELOW, _AIM = 0.97, 0.985  # of a limit: near enough, and what is aimed at
+_TRIES = 8  # widths tried; each needs a walk over the network
+_POWER = 0.53  # the width is about proportional to the square root of the cost
+_BELOW, _AIM = 0.97, 0.985  # of a limit: the tolerance, and the target
 _AROUND = 0.01  # of the middle of a slice
 
 
 def counted(network: XceptionConfig, image_size: int) -> dict[str, float]:
-    """Return what a closed form counts of a network.
+    """Return the closed-form costs of a network.
 
     Raises:
         ValueError: images of that size are too small for it.
@@ -33,7 +33,7 @@ def counted(network: XceptionConfig, image_size: int) -> dict[str, float]:
 
 
 def solved(network: XceptionConfig, limits: Bounds, image_size: int) -> XceptionConfig:
-    """Return the network at a width that keeps the limits on what is counted, itself where it keeps them.
+    """Return the network at a width within the counted limits, itself if it is within them.
 
     Raises:
         ValueError: images of that size are too small for it.
@@ -60,7 +60,7 @@ def solved(network: XceptionConfig, limits: Bounds, image_size: int) -> Xception
 
 
 def narrowed(network: XceptionConfig, ratio: float) -> XceptionConfig | None:
-    """Return the network with its widths times a ratio below 1; None where that cannot be built."""
+    """Return the network with its widths times a ratio below 1; None if it cannot be built."""
     width = max(network.width_multiplier * ratio, NARROWEST)
     return _at_width(network, width) if width < network.width_multiplier else None
 
@@ -68,7 +68,7 @@ def narrowed(network: XceptionConfig, ratio: float) -> XceptionConfig | None:
 def _at_ratio(
     network: XceptionConfig, ratio_of: Callable[[dict[str, float]], float], image_size: int, *, is_limit: bool
 ) -> XceptionConfig:
-    """The network at the width where a ratio that rises with it is about 1: just below where that is a limit.
+    """The network at the width where a ratio that increases with it is about 1: just below for a limit.
 
     The power law of the last width tried gives the next, within the bracket of those tried so far.
     """

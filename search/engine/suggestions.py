@@ -1,5 +1,4 @@
-"""Suggestions before they are trained: asked for, turned into new networks within the limits, and filtered by what is
-known.
+"""Suggestions before they are trained: made, turned into new networks within the limits, and filtered.
 
 Measured costs, dominance, a proxy and the predictor reject candidates; only the rest are trained
 (`search.engine.optimize`).
@@ -29,10 +28,10 @@ from xception.network.config import XceptionConfig
 
 __all__ = ["Scores", "Suggestions", "Watcher", "learned"]
 
-# As `MOST_REJECTIONS`, where each takes measuring.
+# As `MOST_REJECTIONS`, where each needs a measurement.
 MOST_MEASURED_REJECTIONS = 100
-_STARTS = 10  # suggestions drawn from the priors where there are some
-# A filter begins once so many candidates were trained, and turns away what is below this quantile of them.
+_STARTS = 10  # suggestions drawn from the priors, if any
+# A filter starts after this many trained candidates, and turns away candidates below this quantile of them.
 _FILTER_AFTER, _FILTER_QUANTILE = 12, 0.25
 
 Scores = Callable[[XceptionConfig], dict[str, float]]
@@ -40,7 +39,7 @@ Watcher = Callable[[Row], None]
 
 
 class Suggestions(ABC):
-    """The suggestions of a search at the state that its ledger has, and the next one."""
+    """The suggestions of a search in the state of its ledger, and the next one."""
 
     def __init__(
         self,
@@ -96,7 +95,7 @@ class Suggestions(ABC):
         )
 
     def _recount(self) -> None:
-        """Make again what follows from the rows."""
+        """Rebuild the state that follows from the rows."""
         self._models = {row.model for row in self.rows}
         self._counted = self._rejections = self._measured_rejections = 0
         self._front: list[tuple[float, ...]] = []
@@ -105,7 +104,7 @@ class Suggestions(ABC):
             self._extend_front(row)
 
     def _count(self, row: Row) -> None:
-        """Take a row into the number of those evaluated, or of those turned away since the last one that was not."""
+        """Count a row as evaluated, or as turned away since the last one that was not."""
         self._counted += row.is_counted
         if row.is_turned_away:
             self._rejections += 1
@@ -122,7 +121,7 @@ class Suggestions(ABC):
             self._front = [other for other in self._front if not dominates(point, other)] + [point]
 
     def _take_in_others(self) -> None:
-        """Take in what other drivers of this search suggested and what came of it."""
+        """Read the suggestions of other drivers of this search and their results."""
         promotes = self.plan.definition.pruner == "asha"
         found = self.ledger.rows(0 if promotes else len(self.rows))
         if promotes and found[: len(self.rows)] != self.rows:
@@ -141,14 +140,14 @@ class Suggestions(ABC):
                 self._begin(row)
 
     def _ask(self) -> None:
-        """Ask for a suggestion and make a candidate of it; at the end of a space there is none."""
+        """Make a candidate of a new suggestion; None if the space is exhausted."""
         given, origin = self._given()
         asked = self.index.ask(given)
         seed = trial_seed(self.plan.definition.seed, asked.number)
         candidate = self._repair(asked.values, self._models.__contains__, seed)
         if candidate is None:
             self._is_exhausted = True
-            self.index = self._new_index()  # without the suggestion that comes to nothing
+            self.index = self._new_index()  # without the suggestion that leads to no candidate
             self._say(f"no network that is new and within the limits is left: the search ends with {self._counted}")
             return
         if candidate.changes:
@@ -156,8 +155,8 @@ class Suggestions(ABC):
         self._consider(asked, candidate, "drawn" if candidate.is_drawn else origin)
 
     def _given(self) -> tuple[Values | None, Origin]:
-        """Values that the sampler is not asked for: those that a proxy or a prior chose, or random ones where what the
-        sampler suggests is turned away again and again.
+        """Values that do not come from the sampler: those of a proxy or a prior, or random ones where the sampler's
+        suggestions are repeatedly turned away.
         """
         number, definition = len(self.rows), self.plan.definition
         draw = functools.partial(self.plan.space.draw, random.Random(trial_seed(definition.seed, number)))
@@ -223,9 +222,7 @@ class Suggestions(ABC):
         return replace(row, costs=costs, values=values, excess=self.plan.excess(costs))
 
     def _is_dominated(self, row: Row) -> bool:
-        """Whether a finished candidate is better whatever accuracy, up to the highest that is possible, this one
-        reaches.
-        """
+        """Whether a finished candidate dominates this one even at the highest possible accuracy."""
         best = -self.plan.definition.accuracy_at_most
         hoped = tuple(best if name == "val_accuracy" else row.costs[name] for name in self.plan.definition.objectives)
         return len(hoped) > 1 and any(dominates(point, hoped) for point in self._front)
@@ -254,10 +251,10 @@ class Suggestions(ABC):
         return float(self._predictor[1].predict([(row.params, row.costs)])[0][0])
 
     def _settle(self, row: Row, state: State) -> None:
-        """Write a suggestion that needs no training, with a result that its sampler can learn from.
+        """Write a suggestion that needs no training, with a result from which its sampler can learn.
 
-        A population is made of complete trials: what is beyond a limit is one of them, with its excess as the
-        constraint, by which Optuna ranks it below all that keep the limits.
+        A population consists of complete trials: a network beyond a limit is one of them, with its excess as the
+        constraint, by which Optuna ranks it below all within the limits.
         """
         row = replace(row, state=state)
         sampler = self.plan.definition.sampler
@@ -286,7 +283,7 @@ class Suggestions(ABC):
 
 
 def learned(rows: list[Row], plan: SearchPlan) -> list[tuple[Values, dict[str, float], float]]:
-    """Return what a predictor learns from: values, costs and validation accuracy of each complete candidate."""
+    """Return the training data of a predictor: values, costs and validation accuracy of each complete candidate."""
     if "val_accuracy" not in plan.definition.objectives:
         return []
     at = plan.definition.objectives.index("val_accuracy")

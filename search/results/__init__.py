@@ -1,1 +1,1 @@
-"""What a search leaves: confirmed winners, tables and figures."""
+"""The results of a search: confirmed winners, tables and figures."""

@@ -1,7 +1,7 @@
 """The winner's curse: the best of many is best partly by luck, so the winners are trained again with seeds that no
 search has seen.
 
-They stand beside the network that the search began with, in a study like any other: same pairs, statistics and
+They stand with the initial network of the search as the baseline, in a study like any other: same pairs, statistics and
 verdicts. Its table is the result of a search.
 """
 
@@ -25,14 +25,14 @@ CONFIRMATION_SEED = 20_000
 
 
 def losses(row: Row, definition: Definition) -> tuple[float, ...]:
-    """Return the objectives of a complete candidate, all to be made small."""
+    """Return the objectives of a complete candidate, all to be minimised."""
     return tuple(sign * value for sign, value in zip(definition.signs, row.values, strict=True) if value is not None)
 
 
 def winners(rows: Sequence[Row], definition: Definition, number: int, baseline: str) -> list[Row]:
-    """Return the best candidates: of the front, then of what is the front without it, each by the first objective.
+    """Return the best candidates: of the front, then of the front of the rest, each by the first objective.
 
-    `baseline` is the canonical JSON of the network that they are compared with, which is none of them.
+    `baseline` is the canonical JSON of the network that they are compared with, which is not one of them.
     """
     left = [row for row in rows if row.state == "complete" and row.model != baseline]
     out: list[Row] = []
@@ -44,8 +44,8 @@ def winners(rows: Sequence[Row], definition: Definition, number: int, baseline: 
 
 
 def confirmation_plan(plan: SearchPlan, chosen: Sequence[Row], *, num_seeds: int, command: str) -> FixedPlan:
-    """Return the study of the winners, at the classes and channels of the plan's data, beside the network that the
-    search began with.
+    """Return the study of the winners, at the classes and channels of the plan's data, with the initial network of the
+    search as the baseline.
     """
     data = {"num_classes": plan.network.num_classes, "in_channels": plan.network.in_channels}
     variants = tuple(

@@ -1,4 +1,4 @@
-"""Winners judged in other settings than that of their search: at a longer budget, with more images, on other data."""
+"""Winners compared in other settings than that of their search: at a longer budget, with more images, on other data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xception.train.recipe import Stable
 
 __all__ = ["ConfirmationSettings", "plan_settings"]
 
-_OF_THE_SEARCH = ("preset", "model")  # what the winners are; no setting changes it
+_OF_THE_SEARCH = ("preset", "model")  # the winners' networks, which no setting changes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class ConfirmationSettings:
 
 
 def plan_settings(plan: SearchPlan, texts: Sequence[str]) -> ConfirmationSettings:
-    """Plan the search's own setting and the others that `--confirm-across` names; what they need is looked for here.
+    """Plan the search's own setting and the others that `--confirm-across` names; their needs are checked here.
 
     Raises:
         ValueError: a field is not allowed, or a setting cannot be planned; the message names it.

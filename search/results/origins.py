@@ -10,7 +10,7 @@ from search.engine.ledger import Row
 
 __all__ = ["Origins", "origins"]
 
-_STARTS = 10  # of the samplers that learn from all they have seen
+_STARTS = 10  # of the samplers that learn from all results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ def origins(rows: Sequence[Row], definition: Definition) -> Origins | None:
 
 
 def _lacks_generation(row: Row, definition: Definition) -> bool:
-    """Whether a genetic sampler drew a candidate for its first generation, which is at random."""
+    """Whether a candidate belongs to a genetic sampler's first, random generation."""
     if definition.sampler not in ("nsga2", "nsga3"):
         return False
     generation = next((v for name, v in row.trial_attributes.items() if name.endswith(":generation")), 0)

@@ -1,4 +1,4 @@
-"""The page of a search and its end in the terminal: the best networks first, then what led to them.
+"""The page of a search and its end in the terminal: the best networks first, then the way to them.
 
 `report.html` is one file that needs no network: figures are inside, tables can be sorted.
 """
@@ -42,7 +42,7 @@ _WHY = {
     "dominated": "dominated whatever its accuracy",
     "filtered": "below the filter",
 }
-_ABLATED = ("activation", "residuals", "norm_kind", "width")  # studies of any network, the most telling first
+_ABLATED = ("activation", "residuals", "norm_kind", "width")  # studies of any network, the most informative first
 _CONFIRMED = (
     "variant",
     "n",
@@ -65,7 +65,7 @@ def best_lines(search: Search) -> list[str]:
 
 
 def notes(search: Search) -> list[str]:
-    """Return what a reader should know of how the search went."""
+    """Return notes on the course of the search for its reader."""
     states = search.states
     out = [f"{states[state]} candidates: {why}" for state, why in _WHY.items() if states[state]]
     out.append(f"The search cost {search.trainings:.1f} whole trainings")
@@ -136,7 +136,7 @@ def write_page(
         setup=f"{plan.source.title}, scale {plan.base.scale.name}, sampler {plan.definition.sampler}, pruner"
         f" {plan.definition.pruner}, {len(search.rows)} suggestions.",
         budget=_budget(search),
-        best=_table("best-networks", _rows_frame(search, best), "The best by what the search saw of them."),
+        best=_table("best-networks", _rows_frame(search, best), "The best by the results of the search."),
         confirmation=confirmed,
         front=front,
         elsewhere=elsewhere,

@@ -1,5 +1,5 @@
-"""Searches: how the best grew, how the front moved, its hypervolume, which parameters mattered, and whole spaces
-compared.
+"""Figures of searches: the best so far, the front and its hypervolume over time, the importance of parameters, and
+comparisons of whole spaces.
 
 A frame of trials has one row per trial in the order in which they ended, a column for each objective and, where not
 every trial is complete, `status`. The distribution over a space is that of Radosavovic et al. 2020 (arXiv:2003.13678),
@@ -297,7 +297,7 @@ def space_distribution(
 
 
 def _front(points: Array) -> list[int]:
-    """Indices of the points (N, 2), all to be made small, that no other beats, by rising first coordinate."""
+    """Indices of the points (N, 2), to be minimised, that no other dominates, by increasing first coordinate."""
     return pareto_front(list(points[:, 0]), list(-points[:, 1]))
 
 

@@ -1,4 +1,4 @@
-"""What a search leaves in its folder: every suggestion, the front, counts, importances, figures, and the best configs
+"""The files of a search: every suggestion, the front, counts, importances, figures, and the best configs
 as files.
 """
 
@@ -83,10 +83,10 @@ def front_rows(search: Search) -> list[Row]:
 
 
 def write_search(search: Search, winners: Sequence[Row], *, command: str) -> Path:
-    """Write everything into the search's own folder (see `search_folder`) and return it; what else is there stays.
+    """Write everything into the search's own folder (see `search_folder`) and return it; other files there stay.
 
     Raises:
-        ValueError: a file of somebody else's is where one of ours would be.
+        ValueError: a foreign file has the name of one of ours.
         OSError: it cannot be written.
     """
     plan = search.plan
@@ -143,11 +143,10 @@ def _write_search(search: Search, winners: Sequence[Row], folder: Path, command:
 def write_confirmation(
     folder: Path, search: Search, winners: Sequence[Row], confirmation: StudyPlan, store: Store
 ) -> list[str]:
-    """Write each winner's validation accuracy in the search beside that with fresh seeds, and return it as lines for
-    people.
+    """Write each winner's validation accuracy in the search and with fresh seeds, and return lines of text.
 
-    What the first lies above the second on average is the winner's curse; where accuracy was no objective there is
-    nothing to compare.
+    The mean excess of the first over the second is the winner's curse; if accuracy was no objective there is nothing to
+    compare.
     """
     objectives = search.plan.definition.objectives
     if "val_accuracy" not in objectives:
@@ -205,7 +204,7 @@ def correlations(search: Search) -> list[dict[str, Any]]:
 
 
 def _figures(search: Search, frame: pd.DataFrame, shares: dict[str, dict[str, float]]) -> list[StudyFigure]:
-    """The figures that there are trials for; what was turned away is in none."""
+    """The figures for which there are trials; suggestions turned away are in none."""
     definition, source = search.plan.definition, search.plan.source
     if not (frame.get("status", pd.Series(dtype=str)) == "complete").any():
         return []

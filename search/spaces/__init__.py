@@ -14,7 +14,7 @@ __all__ = ["get_space", "names"]
 
 
 def names() -> tuple[str, ...]:
-    """The names of all spaces of ours, in alphabetical order."""
+    """The names of all built-in spaces, in alphabetical order."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
@@ -22,7 +22,7 @@ def get_space(name: str) -> Space:
     """Return the space of that name, or the one that a Python file exports as `SPACE`.
 
     Raises:
-        ValueError: there is none, or the file cannot be run.
+        ValueError: there is no such space, or the file cannot be run.
     """
     if name.endswith(".py"):
         return _from_file(Path(name))

@@ -41,7 +41,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Integer(name="middle.convolutions", low=1, high=4, when=_HAS_MODULES),
     Choice(name="exit.tail", options=(True, False)),
     Choice(name="residual.kind", options=("projection", "identity", "none"), when=_HAS_MODULES),
-    # Where every module changes the shape, shortcuts without projection come to none at all.
+    # If every module changes the shape, there are no shortcuts without projection.
     Choice(name="residual.kind.without_middle", options=("projection", "none"), when=_NO_MODULES),
     Choice(
         name="residual.stochastic_depth",
@@ -49,7 +49,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
         when=(When("residual.kind", ("projection", "identity")),),
     ),
     *_operators(),
-    # Each tower of an Inception module is normalised by itself, and narrow ones have too few channels for groups.
+    # Each tower of an Inception module is normalised separately, and narrow ones have too few channels for groups.
     Choice(name="norm.kind", options=("batch", "group", "layer"), when=(When("operator.kind", _WITHOUT_TOWERS),)),
     Choice(name="norm.kind.towers", options=("batch", "layer"), when=(When("operator.kind", _WITH_TOWERS),)),
 )
@@ -75,6 +75,26 @@ def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
     if kind == "batch":
         changes["norm"] |= {"epsilon": base.norm.epsilon, "momentum": base.norm.momentum}
     return changed(base, changes)
+
+
+def build_at_own_widths(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
+    """Return the network for the values at the widths of the initial network of the search."""
+    return build(base, {**values, "width": 1.0})
+
+
+def at_equal(cost: str, words: str) -> Space:
+    """Return the slice of the family at the `cost` (`macs` or `params`) of the initial network, within 5 %.
+
+    Every suggestion is adjusted to that size by its width, so the width is no dimension.
+    """
+    return Space(
+        name=f"family_at_{cost}",
+        question=f"Which network of the whole family at the {words} of the one that the search begins with?",
+        dimensions=tuple(dimension for dimension in DIMENSIONS if dimension.name != "width"),
+        build=build_at_own_widths,
+        limits={cost: (0.95, 1.05)},
+        version=2,
+    )
 
 
 SPACE = Space(

@@ -1,7 +1,7 @@
-"""A space to be trained whole on which search methods can be told apart: depth, shortcuts, operator, activation, norm
-placement and width.
+"""A space to be trained whole on which search methods can be distinguished: depth, shortcuts, operator, activation,
+norm placement and width.
 
-288 networks: the axes of Chollet 2017 (arXiv:1610.02357) with the two that matter most beside them. Trained with two
+288 networks: the axes of Chollet 2017 (arXiv:1610.02357) and two more that matter most. Trained with two
 seeds each, more seeds for some, and held-out seeds that no replayed search sees, it is the table of
 `benchmarks.search_evidence`.
 
@@ -18,7 +18,7 @@ from xception.network.config import XceptionConfig
 
 
 def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
-    """Return the network for the values; all widths are scaled alike."""
+    """Return the network for the values; all widths are scaled equally."""
     changes = {
         **scaled_widths(base, float(values["width"])),
         "middle": {"modules": values["middle.modules"]},

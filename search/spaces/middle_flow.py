@@ -1,6 +1,6 @@
 """How deep and wide should the middle flow be, and does it need its shortcuts?
 
-Chollet 2017 (arXiv:1610.02357), Figure 5: eight equal modules of three convolutions at the width that comes in, which
+Chollet 2017 (arXiv:1610.02357), Figure 5: eight equal modules of three convolutions at the width of their input, which
 the paper does not vary. Without modules the entry flow meets the exit flow.
 
     python -m search --space middle_flow --trials 50
@@ -17,7 +17,7 @@ _HAS_MODULES = (When("middle.modules", tuple(range(1, 13))),)
 
 
 def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
-    """Return the network with another middle flow; a ratio of 1 keeps the width that comes in."""
+    """Return the network with another middle flow; a ratio of 1 keeps the width of the input."""
     modules = values["middle.modules"]
     if modules == 0:
         return changed(base, {"middle": {"modules": 0}})

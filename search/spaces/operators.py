@@ -19,7 +19,7 @@ _PLACEMENTS = ("after_convolution", "before_activation", "after_activation", "af
 
 
 def _reading(field: str) -> tuple[When, ...]:
-    """Where an operator is chosen that a field has an effect on."""
+    """The condition that the chosen operator is affected by a field."""
     return (When("operator.kind", tuple(kind for kind, operator in OPERATORS.items() if field in operator.reads)),)
 
 
@@ -52,7 +52,7 @@ DIMENSIONS: tuple[Dimension, ...] = (
 
 
 def operator_changes(values: Mapping[str, Value]) -> dict[str, Any]:
-    """Return the fields that the dimensions of this space stand for."""
+    """Return the config fields of this space's dimensions."""
     operator = {name.partition(".")[2]: value for name, value in values.items() if name.startswith("operator.")}
     if operator.pop("towers", "linear") == "published":
         operator |= {"tower_norm": True, "tower_activation": values["activation"]}

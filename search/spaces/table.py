@@ -1,10 +1,10 @@
 """A space small enough to be trained whole: what do depth, shortcuts, order, the activation in between and width do
 together?
 
-72 networks: the axes of Chollet 2017 (arXiv:1610.02357), each with its two or three most telling values: the depth of
-the middle flow, shortcuts (Figure 9), the activation between depthwise and pointwise (Figure 10), and their order, of
-which section 2 argues that it is unimportant; beside them the width. Trained whole with several seeds it is the table
-on which search methods are compared (`search.benchmark.tabular`), as NAS-Bench-201 (Dong and Yang 2020,
+72 networks: the axes of Chollet 2017 (arXiv:1610.02357), each with its two or three most informative values: the depth
+of the middle flow, shortcuts (Figure 9), the activation between depthwise and pointwise (Figure 10), and their order,
+of which section 2 argues that it is unimportant; and the width. Trained whole with several seeds it is the
+table on which search methods are compared (`search.benchmark.tabular`), as NAS-Bench-201 (Dong and Yang 2020,
 arXiv:2001.00326) is for cells.
 
     python -m search exhaust --space table --seeds 2
@@ -20,7 +20,7 @@ from xception.network.config import XceptionConfig
 
 
 def build(base: XceptionConfig, values: Mapping[str, Value]) -> XceptionConfig:
-    """Return the network for the values; all widths are scaled alike."""
+    """Return the network for the values; all widths are scaled equally."""
     changes = {
         **scaled_widths(base, float(values["width"])),
         "middle": {"modules": values["middle.modules"]},

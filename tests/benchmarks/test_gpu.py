@@ -11,7 +11,7 @@ from benchmarks import gpu
 from benchmarks.gpu import Turn
 
 
-def test_without_a_gpu_nothing_is_measured_and_that_is_said(
+def test_without_a_gpu_nothing_is_measured_which_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

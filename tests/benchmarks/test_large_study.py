@@ -1,4 +1,4 @@
-"""The benchmark of a large study: its records are those that the plan asks for, and every part is timed."""
+"""The benchmark of a large study: its records are those of the plan, and every part is timed."""
 
 from __future__ import annotations
 

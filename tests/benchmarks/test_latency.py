@@ -12,7 +12,7 @@ from benchmarks.latency import FIRST, LARGER, SAME, Latencies
 from xception.profile.protocol import LatencyProtocol
 
 
-def test_verdicts_are_those_of_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdicts_are_those_that_were_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: dict[str, list[Latencies]] = {
         "protocol": [{FIRST: 2.0, SAME: 2.0, LARGER: 4.0}, {FIRST: 2.0, SAME: 2.02, LARGER: 4.0}],
         "naive": [{FIRST: 2.0, SAME: 3.0, LARGER: 5.0}, {FIRST: 4.0, SAME: 3.0, LARGER: 4.0}],

@@ -23,7 +23,7 @@ def test_the_short_form_keeps_its_promises(capsys: pytest.CaptureFixture[str], m
     assert power["first +4δ to −4δ"]["reverses"]["rate"] > 0.9
 
 
-def test_settings_of_one_seed_are_correlated_as_asked() -> None:
+def test_settings_of_one_seed_have_the_requested_correlation() -> None:
     effects = settings.draw(np.random.default_rng(0), 4000, np.zeros((1, 2)), 0.6)
     first, second = effects[:, 0, 0].ravel(), effects[:, 0, 1].ravel()
     assert np.corrcoef(first, second)[0, 1] == pytest.approx(0.6, abs=0.03)

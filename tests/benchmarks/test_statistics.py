@@ -23,7 +23,7 @@ from benchmarks.simulated_studies import DISTRIBUTIONS, earlier_fixed
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 50), (3, 100), (500, 10_000), (20, 20)])
 def test_monte_carlo_interval_against_mpmath(hits: int, trials: int) -> None:
-    """Clopper and Pearson 1934: at each end, what was seen has a probability of half a percent."""
+    """Clopper and Pearson 1934: at each end, the observation has a probability of half a percent."""
     found = simulated_cells.rate(hits, trials)
     if hits:
         assert float(mpmath.betainc(hits, trials - hits + 1, 0, found["low"], regularized=True)) == pytest.approx(
@@ -43,7 +43,7 @@ def test_the_baseline_is_shared() -> None:
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_every_distribution_has_the_effects_it_is_asked_for(name: str) -> None:
+def test_every_distribution_has_the_requested_effects(name: str) -> None:
     effects = np.array([0.0, 1.0, -1.0])
     data = DISTRIBUTIONS[name].draw(np.random.default_rng(0), 20_000, effects, 5, 0.5)
     mean, error = data.mean(axis=(0, 2)), data.std(axis=(0, 2)) / math.sqrt(data[:, 0].size)

@@ -33,6 +33,6 @@ def test_the_shares_of_a_training_are_shares() -> None:
     assert sum(shares) < 1.0
 
 
-def test_a_study_that_fails_is_told_with_what_it_said(tmp_path: Path) -> None:
+def test_a_failing_study_is_reported_with_its_output(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"--dataset nowhere .*ended with 2: .*nowhere"):
         benchmark.run_command("--scale", "smoke", "--dataset", "nowhere", "--out", str(tmp_path))

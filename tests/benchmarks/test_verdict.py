@@ -9,26 +9,26 @@ import pytest
 
 from benchmarks import verdict as benchmark
 from benchmarks.loops import Loop
-from benchmarks.verdict import Asked, Settled, core_seconds, ratio, seconds_to
+from benchmarks.verdict import CountedTrial, Settled, core_seconds, ratio, seconds_to
 
 RATES = {"net": {"ours": [100.0, 200.0], "usual": [50.0, 50.0]}}
 
 
-def asked(key: str, images: int = 1000) -> Asked:
-    return Asked(key=key, network="net", images=images)
+def counted(key: str, images: int = 1000) -> CountedTrial:
+    return CountedTrial(key=key, network="net", images=images)
 
 
 def settled(study: str, keys: str, num_usual: int) -> Settled:
     return Settled(
         study=study,
-        trials=tuple(asked(key) for key in keys),
-        usual=tuple(asked(f"{study} {number}") for number in range(num_usual)),
+        trials=tuple(counted(key) for key in keys),
+        usual=tuple(counted(f"{study} {number}") for number in range(num_usual)),
         reasons={"variant": "settled at 3 seeds: helps"},
     )
 
 
 def test_a_trial_that_is_shared_costs_once() -> None:
-    assert core_seconds([asked("a"), asked("b"), asked("a")], RATES, "ours") == [20.0, 10.0]
+    assert core_seconds([counted("a"), counted("b"), counted("a")], RATES, "ours") == [20.0, 10.0]
     first, second = settled("first", "abc", 20), settled("second", "abd", 20)
     assert ratio([first], RATES).median == pytest.approx((400 / 30 + 400 / 15) / 2)
     together = ratio([first, second], RATES)

@@ -128,7 +128,7 @@ def test_the_page_is_quiet_and_fits(
     )
 
 
-def test_light_and_dark_are_told_apart_and_both_readable(browser: Chrome, pages: dict[str, Path]) -> None:
+def test_light_and_dark_differ_and_both_are_readable(browser: Chrome, pages: dict[str, Path]) -> None:
     luminance = {}
     for scheme in ("light", "dark"):
         _open(browser, pages["normal"], scheme=scheme)
@@ -142,7 +142,7 @@ def test_light_and_dark_are_told_apart_and_both_readable(browser: Chrome, pages:
     assert luminance["light", "paper"] > 0.9 > 0.1 > luminance["dark", "paper"]
 
 
-def test_a_table_sorts_from_the_keyboard_and_says_so(browser: Chrome, pages: dict[str, Path]) -> None:
+def test_a_table_sorts_from_the_keyboard_and_announces_it(browser: Chrome, pages: dict[str, Path]) -> None:
     _open(browser, pages["half_finished"])
     table = browser.find_element(By.ID, "study-1-comparison")
 

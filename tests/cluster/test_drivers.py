@@ -135,7 +135,7 @@ def test_a_password_on_a_command_line_is_refused(command: str, capsys: pytest.Ca
         (lambda url: url.replace("postgresql:", "mysql:"), "postgresql://"),
     ],
 )
-def test_a_wrong_server_or_password_is_told_in_one_line_without_it(
+def test_a_wrong_server_or_password_is_reported_in_one_line_without_it(
     postgres: Postgres, change: object, word: str
 ) -> None:
     assert callable(change)
@@ -184,7 +184,7 @@ def test_a_url_without_its_password(url: str, shown: str) -> None:
         (("--executor", "slurm"), "ray"),
     ],
 )
-def test_wrong_use_of_a_cluster_is_told_in_one_line(
+def test_wrong_use_of_a_cluster_is_reported_in_one_line(
     args: tuple[str, ...], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printed = call_here(capsys, *STUDY[1:-2], "--out", str(tmp_path), *args, expect=2)

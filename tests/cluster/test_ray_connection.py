@@ -70,7 +70,7 @@ def test_a_signal_does_what_it_did_before(failures: list[str], monkeypatch: pyte
         ([TIMED_OUT], "auto", "'auto' cannot be joined"),
     ],
 )
-def test_what_does_not_help_is_told_in_a_line(
+def test_an_option_without_effect_is_reported_in_one_line(
     failures: list[str], address: str | None, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match=words) as caught:

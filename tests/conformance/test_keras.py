@@ -79,7 +79,7 @@ def ours(checkpoint: Path, config: XceptionConfig | None = None) -> Xception:
 
 @pytest.fixture(scope="module")
 def expected(keras_xception: Callable[[int], Any]) -> Tensor:
-    """Keras's logits for 128×128 images, which the wrong choices are held against."""
+    """Keras's logits for 128×128 images, to compare the wrong choices with."""
     with torch.inference_mode():
         return logits(keras_xception(128), images(128))
 

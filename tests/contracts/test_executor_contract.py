@@ -35,13 +35,13 @@ def make_executor(request: pytest.FixtureRequest) -> MakeExecutor:
 
 @dataclass
 class Run:
-    """One run of everything that the contract speaks of: what was taken when, and every event."""
+    """One run for all clauses of the contract: the time at which each task was taken, and every event."""
 
     taken: list[Task] = field(default_factory=list)
     num_done_when_taken: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
 
-    def told(self, task: Task) -> list[Any]:
+    def events_of(self, task: Task) -> list[Any]:
         """The events of one task."""
         return [e for e in self.events if (e.record.key if isinstance(e, Finished) else e.key) == task.key]
 
@@ -64,7 +64,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run(make_executor: MakeExecutor) -> Run:
-    """The run, in an environment that asks for two threads: the plan says one."""
+    """The run, in an environment with two threads set; the plan sets one."""
     out = Run()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "2")
@@ -84,9 +84,9 @@ def test_the_records_are_those_of_the_serial_executor_to_the_bit(run: Run) -> No
         assert bits(run.record(task)) == bits(expected[task.key])
 
 
-def test_a_trial_starts_then_tells_its_epochs_then_ends(run: Run) -> None:
+def test_a_trial_starts_then_yields_its_epochs_then_ends(run: Run) -> None:
     for task in (run.taken[0], run.taken[1], run.taken[3]):
-        events = run.told(task)
+        events = run.events_of(task)
         assert [type(event) for event in events] == [Started, Epoch, Epoch, Finished]
         assert [event.row for event in events[1:3]] == events[3].record.curves
 
@@ -98,7 +98,7 @@ def test_a_task_is_taken_only_when_there_is_room_for_it(run: Run) -> None:
 
 def test_a_trial_that_raises_is_failed_with_its_reason(run: Run) -> None:
     assert "batch_size: 65" in (run.record(run.taken[2]).reason or "")
-    assert [type(event) for event in run.told(run.taken[2])] == [Started, Finished]
+    assert [type(event) for event in run.events_of(run.taken[2])] == [Started, Finished]
 
 
 def test_no_tasks_no_events(make_executor: MakeExecutor) -> None:

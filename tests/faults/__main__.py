@@ -1,4 +1,4 @@
-"""The fault matrix: each fault injected for real, and what was lost, trained twice, or came to other bits.
+"""The fault matrix: each fault is injected for real; counts of trials lost, trained twice, or with different bits.
 
 python -m tests.faults [--short] [--part K/N] [--only WORDS] [--json]
 

@@ -1,4 +1,4 @@
-"""What every fault is tried on: tiny trials, what they come to undisturbed, and a folder of one's own."""
+"""The test bench of every fault: tiny trials, their undisturbed results, and a folder."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Fault:
 
 
 class Bench:
-    """Folders, tasks and the undisturbed results that disturbed ones are held against."""
+    """Folders, tasks and the undisturbed results that disturbed ones are compared with."""
 
     def __init__(self, folder: Path, *, short: bool, seed: int) -> None:
         self.folder = folder
@@ -97,7 +97,7 @@ class Bench:
 
 
 def weights_in(path: Path) -> tuple[Any, bytes] | None:
-    """What a file of weights says and holds, whatever the order of its header's entries; None where there is none."""
+    """The content of a weight file, regardless of the order of its header's entries; None if there is none."""
     if not path.is_file():
         return None
     content = path.read_bytes()

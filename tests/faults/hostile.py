@@ -63,7 +63,7 @@ def pickle_in_weights(bench: Bench) -> Outcome:
 
 
 def archive_members(bench: Bench) -> Outcome:
-    """Archives with members that are absolute, have `..`, are links or devices, or lie beside the folder."""
+    """Archives with members that are absolute, have `..`, are links or devices, or lie outside the folder."""
     folder = bench.new_folder()
     target = bench.new_folder()
     bad = [
@@ -197,7 +197,7 @@ def hostile_names(bench: Bench) -> Outcome:
 
 
 def record_damaged(bench: Bench) -> Outcome:
-    """The record beside a trial's checkpoint is damaged before the store had it: the trial is trained again, to the
+    """The record in a trial's folder is damaged before the store had it: the trial is trained again, to the
     same bits.
     """
     from ablations.execution.events import Notice

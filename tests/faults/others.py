@@ -1,4 +1,4 @@
-"""Other people's files where ours are written: left as they are, whatever else goes wrong."""
+"""Foreign files where ours are written: left unchanged, whatever else fails."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def notes_in_results(bench: Bench) -> Outcome:
 
 
 def results_of_others(bench: Bench) -> Outcome:
-    """A folder of somebody else's under the name of a run, with a file that would be replaced."""
+    """A foreign folder under the name of a run, with a file that would be replaced."""
     names, line = ["table.csv", "report.html", MANIFEST], ""
     for name in names:
         folder = bench.new_folder() / "study"
@@ -98,7 +98,7 @@ def link_in_results(bench: Bench) -> Outcome:
 
 
 def manifest_names_others(bench: Bench) -> Outcome:
-    """A list of our files that was made to name other people's."""
+    """A list of our files that was forged to name foreign ones."""
     place = bench.new_folder()
     (place / "mine").write_text("mine", encoding="utf-8")
     folder = place / "study"
@@ -124,7 +124,7 @@ def reports_at_once(bench: Bench) -> Outcome:
 
 
 def killed_while_writing(bench: Bench) -> Outcome:
-    """SIGKILL while results are replaced: what was there stays or is replaced, and the next writing mends all."""
+    """SIGKILL while results are replaced: each file is old or new, and the next write completes all."""
     place = bench.new_folder()
     folder = place / "study"
     names = [f"{i}.csv" for i in range(200)]
@@ -221,7 +221,7 @@ def optuna_of_others(bench: Bench) -> Outcome:
 
 
 def searches_of_one_space(bench: Bench) -> Outcome:
-    """Each keeps its networks, which people pass to --preset."""
+    """Each keeps its networks, which users pass to --preset."""
     from search.results.results_folder import search_folder
     from tests.search.simulated import make_plan
 

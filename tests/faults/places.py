@@ -161,7 +161,7 @@ def no_main_guard(bench: Bench) -> Outcome:
 
 
 def network_that_no_memory_holds(bench: Bench) -> Outcome:
-    """Its costs are not measured, and those of the other variant stand."""
+    """Its costs are not measured, and those of the other variant are."""
     from contextlib import closing
 
     from ablations.costs.variant_costs import measure_costs

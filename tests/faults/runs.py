@@ -259,7 +259,7 @@ def started_twice(bench: Bench) -> Outcome:
 
 
 def two_stores_one_folder(bench: Bench) -> Outcome:
-    """Two runs that share the folders of their trials, and know nothing of each other's store."""
+    """Two runs that share the folders of their trials, but have separate stores."""
     folder = bench.new_folder()
     other = bench.new_folder()
     (other / "trials").symlink_to(folder / "trials", target_is_directory=True)
@@ -326,7 +326,7 @@ def read_only(bench: Bench) -> Outcome:
 
 
 def nobody_listens(bench: Bench) -> Outcome:
-    """What a run says goes into a pipe that is closed, as with `| head`: it may stop, but nothing is lost."""
+    """The output of a run goes into a closed pipe, as with `| head`: it may stop, but nothing is lost."""
     folder = bench.new_folder()
     words = ("--train-size", "128", "--epochs", "1", "--seeds", "1", "--out", str(folder))
     process = spawn("run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", *words)

@@ -173,7 +173,7 @@ def created_at_once(bench: Bench) -> Outcome:
 
 
 def killed_while_writing(bench: Bench) -> Outcome:
-    """A process that writes records is killed at random moments: what it was told is written must be there, whole."""
+    """A process that writes records is killed at random moments: every confirmed write must be there, whole."""
     times, num = 5 if bench.short else 50, 60
     lost = duplicated = 0
     for seed in range(num):

@@ -16,7 +16,7 @@ PARTS = 2  # of the short form, so that two workers of pytest share it
 
 
 def holds(words: tuple[str, ...], wanted: list[str]) -> None:
-    """Inject faults and look at what the command says of each."""
+    """Inject faults and check the command's row for each."""
     rows = json.loads(call("-m", "tests.faults", *words, "--json", timeout=3600).stdout)
     assert [row["fault"] for row in rows] == wanted
     assert sum(row["injected"] > 0 for row in rows) >= len(wanted) - 8  # those that need a GPU, root or mounting

@@ -31,7 +31,7 @@ STUDY = Study(
 SYNTHETIC = ("--study", "residuals", "--scale", "smoke", "--dataset", "synthetic")
 
 
-def told(folder: Path, *words: str) -> tuple[int, str, str]:
+def front_door(folder: Path, *words: str) -> tuple[int, str, str]:
     """Call the front door in this process, from a folder; return its status, standard output and standard error."""
     out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
     os.chdir(folder)
@@ -47,7 +47,7 @@ def told(folder: Path, *words: str) -> tuple[int, str, str]:
 
 def refused(folder: Path, *words: str, names: str) -> str:
     """The one line of a call that is refused, which has to hold some words; nothing may have been trained."""
-    status, out, line = told(folder, *words)
+    status, out, line = front_door(folder, *words)
     require(status == 2 and not out, f"status {status}: {out}{line}")
     require("\n" not in line and names in line, f"not one line with {names!r}: {line}")
     require(not list(folder.glob("**/trials")), "something was trained")
@@ -78,11 +78,11 @@ def variant_is_no_line(bench: Bench) -> Outcome:
 
 
 def out_has_signs(bench: Bench) -> Outcome:
-    """The database is where the path says, whatever signs are in it."""
+    """The database is at its path, whatever characters that has."""
     folder = bench.new_folder()
     names = ["run?1", "run%41", "run#1", "run 1", "läuft", "a&b=c"]
     for name in names:
-        status, _, err = told(folder, *SYNTHETIC, "--dry-run", "--out", name)
+        status, _, err = front_door(folder, *SYNTHETIC, "--dry-run", "--out", name)
         require(status == 0, f"--out {name}: {err}")
         with contextlib.closing(Store(f"sqlite:///{folder / name / 'records.db'}")):
             require((folder / name / "records.db").is_file(), f"no database in {name}")
@@ -159,7 +159,7 @@ def file_is_endless(bench: Bench) -> Outcome:
 
 
 def overview_of_others(bench: Bench) -> Outcome:
-    """The page of all studies stands beside the folders of runs, where somebody's page of that name may be."""
+    """The page of all studies is next to the folders of runs, where a foreign page of that name may be."""
     folder = bench.new_folder()
     Store(f"sqlite:///{folder / 'records.db'}").close()
     (folder / "report.html").write_text("mine", encoding="utf-8")

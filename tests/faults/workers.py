@@ -19,7 +19,7 @@ from tests.trials import finished, small_task
 
 
 def disturbed(executor: LocalExecutor, tasks: list[Task], disturb: Callable[[], None], times: int) -> Iterator[Event]:
-    """Run tasks and disturb after the first epochs that come."""
+    """Run tasks and inject a disturbance after the first epochs."""
     left = times
     for event in executor.run(tasks):
         yield event
@@ -40,7 +40,7 @@ def signal_workers(*numbers: int, pause: float = 0.0) -> None:
 def survived(
     bench: Bench, executor: LocalExecutor, disturb: Callable[[], None], words: str, *, times: int = 1
 ) -> Outcome:
-    """Every trial must end as undisturbed, and a notice must hold the words (none must come where they are empty)."""
+    """Every trial must end as undisturbed, and a notice must contain the words (empty: no notice)."""
     folder = bench.new_folder()
     events = list(disturbed(executor, bench.tasks(folder), disturb, times))
     records = finished(events)

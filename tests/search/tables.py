@@ -1,4 +1,4 @@
-"""Tables of spaces that nobody trained: accuracies from a formula, with a seed's noise."""
+"""Tables of untrained spaces: accuracies from a formula, with noise per seed."""
 
 from __future__ import annotations
 

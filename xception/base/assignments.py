@@ -1,4 +1,6 @@
-"""What people set of a config's fields: `FIELD=VALUE` on a command line, a TOML or JSON file, or a dict from Python."""
+"""Values that users set for a config's fields: `FIELD=VALUE` on a command line, a TOML or JSON file, or a dict from
+Python.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ def assignments(texts: Iterable[str], catalogue: Catalogue) -> dict[str, Any]:
     """Return the typed value of every field in texts such as `recipe.epochs=3`, in the order of the fields' names.
 
     Raises:
-        ValueError: a text names no field that can be set, a value that it does not take, or a field twice.
+        ValueError: a text names no field that can be set, a value that the field does not allow, or a field twice.
     """
     out: dict[str, Any] = {}
     for text in texts:
@@ -45,7 +47,7 @@ def read_file(path: Path) -> dict[str, Any]:
     `[recipe.optimizer]`, `type = "AdamW"`.
 
     Raises:
-        ValueError: the file cannot be read, or is neither.
+        ValueError: the file cannot be read, or is neither TOML nor JSON.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -194,8 +194,8 @@ def difference(a: Config, b: Config) -> dict[str, tuple[Any, Any]]:
 
 
 def hints_of(cls: type[Config]) -> dict[str, Any]:
-    """The annotations of a config's fields, resolved."""
-    return _resolved(typing.cast(Any, cls))  # mypy does not take a dataclass's type for hashable
+    """Return the annotations of a config's fields, resolved."""
+    return _resolved(typing.cast(Any, cls))  # mypy does not accept a dataclass's type as hashable
 
 
 @functools.cache
@@ -262,7 +262,7 @@ def _parsed_config(plain: dict[str, Plain], configs: list[type[Config]], name: s
 
 
 def _number(value: float) -> float | int:
-    """One text per number: 2.0 is written 2, and a float field reads it back as 2.0."""
+    """Return the one form of a number: 2.0 becomes 2, and a float field reads it back as 2.0."""
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 

@@ -38,7 +38,7 @@ def apply_changes(config: C, changes: Mapping[str, Any]) -> C:
                 now = settled(config, known)
             except ValueError:  # not valid yet: what follows completes it
                 now = settled(config, {**known, **literal})
-            now.at(path)  # a field that is not there is named before the function asks for it
+            now.at(path)  # an unknown field is named before the function reads it
             value = value(now)
         known[path] = value
     return settled(config, known)
@@ -67,7 +67,7 @@ def settled(config: C, changes: Mapping[str, Any]) -> C:
 
 
 def touches(path: str, paths: Mapping[str, Any] | tuple[str, ...]) -> bool:
-    """Whether a dotted path is one of some paths, or lies above or below one."""
+    """Whether a dotted path equals one of several paths, or lies above or below one."""
     return any(path == p or path.startswith(f"{p}.") or p.startswith(f"{path}.") for p in paths)
 
 

@@ -1,8 +1,8 @@
-"""Command lines from dataclasses: every field is an option, and wrong use is answered in one line.
+"""Command lines from dataclasses: every field is an option, and wrong use ends in a one-line error.
 
-A field `train_size: int | None = None` becomes `--train-size N`; its help is the string below the field, or in its
+A field `train_size: int | None = None` becomes `--train-size N`; its help is the docstring below the field, or in its
 `Annotated`. A `bool` is a flag, a `Literal` a choice, a `tuple[T, ...]` an option that may be repeated; a field
-annotated with `POSITIONAL` takes the words without a name; alternatives (`int | Literal["auto"]`) are tried in order. A
+annotated with `POSITIONAL` takes the positional words; alternatives (`int | Literal["auto"]`) are tried in order. A
 field without a default is required. `--help` groups options by the class that they are inherited from.
 """
 
@@ -46,9 +46,9 @@ def parse(
     description: str,
     values: Mapping[str, Callable[[], Iterable[str]]] | None = None,
 ) -> T:
-    """Return the options that the arguments spell out; `--help` and `--version` print and exit 0.
+    """Return the options that the arguments give; `--help` and `--version` print and exit 0.
 
-    `values` gives what a shell suggests for an option, by the field's name.
+    `values` holds what a shell suggests for an option, by the field's name.
 
     Raises:
         SystemExit: with status 2 after one line on standard error, where the arguments are wrong.
@@ -82,9 +82,9 @@ def parse(
 
 
 def choose_command(words: Sequence[str], commands: Mapping[str, str], *, prog: str, bare: bool = False) -> str:
-    """Return the command that the words begin with; `commands` says what each does, for `--help`.
+    """Return the command that the words begin with; `commands` has a description of each for `--help`.
 
-    With `bare` the program has options without a command too: where no word stands first, "" is returned.
+    With `bare` the program also has options without a command: if the first word is an option, "" is returned.
 
     Raises:
         SystemExit: with status 0 after `--help` and `--version`, with 2 where there is no such command.
@@ -125,7 +125,7 @@ def invocation(installed: str, *module: str) -> list[str]:
 
 
 def with_value(option: str, words: Sequence[str], value: str) -> list[str]:
-    """Return the words with a value behind an option that stands without one."""
+    """Return the words, with a default value added to an option that is given without one."""
     out = list(words)
     if option in out:
         place = out.index(option) + 1
@@ -136,7 +136,7 @@ def with_value(option: str, words: Sequence[str], value: str) -> list[str]:
 
 @contextlib.contextmanager
 def ending_with_the_reader() -> Iterator[None]:
-    """Print in the block; where its reader has gone (`| head`), exit with status 0 and no word."""
+    """Print in the block; where its reader has closed the pipe (`| head`), exit quietly with status 0."""
     try:
         yield
         sys.stdout.flush()
@@ -160,7 +160,7 @@ def _add_version(section: argparse._ArgumentGroup) -> None:
 
 
 def _choices(hints: Mapping[str, Any]) -> dict[str, Callable[[], Iterable[str]]]:
-    """The values of options that take one of some words."""
+    """The values of options that allow one of several words."""
     out: dict[str, Callable[[], Iterable[str]]] = {}
     for name, hint in hints.items():
         inner = get_args(hint)[0] if get_origin(hint) in (Annotated, tuple) else hint
@@ -171,14 +171,14 @@ def _choices(hints: Mapping[str, Any]) -> dict[str, Callable[[], Iterable[str]]]
 
 
 def _replace_what_cannot_be_printed() -> None:
-    """Let characters that a terminal's encoding lacks become question marks rather than an error after a training."""
+    """Print characters that a terminal's encoding lacks as question marks, rather than fail after a training."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")
 
 
 def _is_text(word: str) -> bool:
-    """Whether a word is whole text; bytes that are not UTF-8 come as halves of characters."""
+    """Whether a word is valid text; bytes that are not UTF-8 arrive as lone surrogates."""
     try:
         word.encode()
     except UnicodeEncodeError:
@@ -192,7 +192,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.Action):
-    """Print the help and exit; where its reader wants no more of it (`| head`), that is no mistake."""
+    """Print the help and exit; a pipe closed by its reader (`| head`) is no error."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         with ending_with_the_reader():
@@ -268,7 +268,7 @@ def _placeholder(kinds: list[Any]) -> str:
 
 
 def _groups(options: type) -> Iterator[tuple[str, set[str]]]:
-    """The first sentence and the fields of every class that the options are made of, the most general last."""
+    """The first sentence and the fields of every class that the options inherit from, the most general last."""
     taken: set[str] = set()
     for kind in reversed(options.__mro__):
         names = set(inspect.get_annotations(kind)) - taken
@@ -278,7 +278,7 @@ def _groups(options: type) -> Iterator[tuple[str, set[str]]]:
 
 
 def _help_texts(options: type) -> dict[str, str]:
-    """The string below each field, by field."""
+    """The docstring below each field, by field."""
     out: dict[str, str] = {}
     for kind in reversed(options.__mro__):
         if not dataclasses.is_dataclass(kind):

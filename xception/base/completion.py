@@ -1,7 +1,7 @@
 """Completion of command lines in a shell, by argcomplete (the extra `completion`).
 
 A shell that was set up with `eval "$(register-python-argcomplete PROGRAM)"` starts the program with `_ARGCOMPLETE` set
-and the line so far in `COMP_LINE`; the answer is what could stand there.
+and the line so far in `COMP_LINE`; the answer is what could come next.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ Completer = Callable[[], Iterable[str]]
 
 
 def is_completing() -> bool:
-    """Whether a shell asks for completions."""
+    """Whether a shell requests completions."""
     return "_ARGCOMPLETE" in os.environ
 
 
 def command_to_complete(commands: Sequence[str]) -> str | None:
-    """Return the command whose options a shell asks for; None where the first word is yet to be chosen.
+    """Return the command whose options a shell completes; None where the first word is yet to be chosen.
 
-    With a command, `complete` looks at the words behind it alone.
+    With a command, `complete` considers only the words after it.
     """
     skipped = int(os.environ["_ARGCOMPLETE"])
     typed = os.environ.get("COMP_LINE", "")[: int(os.environ.get("COMP_POINT", "0"))].split(" ")
@@ -35,9 +35,10 @@ def command_to_complete(commands: Sequence[str]) -> str | None:
 
 
 def complete(parser: argparse.ArgumentParser, values: Mapping[str, Completer], commands: Sequence[str] = ()) -> None:
-    """Answer the shell and exit; `values` gives what an option takes, by its destination, `commands` the first words.
+    """Answer the shell and exit; `values` holds the values of an option, by its destination, `commands` the first
+    words.
 
-    Without the package argcomplete nothing is answered.
+    Without the package argcomplete there are no completions.
     """
     try:
         import argcomplete

@@ -1,4 +1,4 @@
-"""Matplotlib as we need it: for files alone, whatever backend the environment names."""
+"""Matplotlib for files alone, whatever backend the environment names."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["load_matplotlib"]
 
 
 def load_matplotlib() -> None:
-    """Import matplotlib without the backend in $MPLBACKEND, which has no effect on files and may not be there.
+    """Import matplotlib without the backend in $MPLBACKEND, which has no effect on files and may not be installed.
 
-    A notebook server leaves its own backend in the environment of everything that it starts, where importing matplotlib
-    fails if that is not installed. One that is valid is set afterwards, for plots of the user's own.
+    A notebook server sets its own backend in the environment of every process that it starts, where importing
+    matplotlib fails if that is not installed. One that is valid is set afterwards, for plots of the user's own.
     """
     if "matplotlib" in sys.modules:
         return

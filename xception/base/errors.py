@@ -11,7 +11,7 @@ _ADDRESS = re.compile(r"<([\w.]+)(?: object)? at 0x[0-9a-fA-F]+>")
 
 
 class DataError(ValueError):
-    """Data that is missing, damaged, of another layout, or not to be stored; the message is one line."""
+    """Data that is missing, damaged, of another layout, or impossible to store; the message is one line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
@@ -28,5 +28,5 @@ def is_system_error(error: BaseException) -> bool:
     """Return whether the machine failed rather than the file: no memory, no permission, a disk that cannot be read."""
     if isinstance(error, MemoryError):
         return True
-    # Pillow reports a failed allocation of a codec in words alone.
+    # Pillow reports a codec's failed allocation only in its message.
     return isinstance(error, OSError) and (error.errno not in (None, errno.ENOENT) or "out of memory" in str(error))

@@ -1,7 +1,7 @@
-"""The fields of configs for people: what each is called, takes and means, and texts read as its values.
+"""The fields of configs as users see them: name, allowed values and meaning of each, and texts parsed as its values.
 
-All of it is read from the configs: types and defaults from their annotations, allowed ranges from what their own
-checks answer to a wrong value, meanings from the docstrings behind the fields.
+All of it is read from the configs: types and defaults from their annotations, allowed ranges from the messages of their
+own checks, meanings from the docstrings below the fields.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Field:
     owner: type[Config]
     annotation: Any
     default: Any  # dataclasses.MISSING where there is none
-    sample: Config | None  # of the owner, to ask for what it allows
-    why_not_set: str | None  # why people cannot set it; None where they can
+    sample: Config | None  # of the owner, whose check names the allowed range
+    why_not_set: str | None  # why users cannot set it; None where they can
 
     @property
     def name(self) -> str:
@@ -42,14 +42,14 @@ class Field:
 
     @property
     def allowed(self) -> str:
-        """The values that the field takes, in words."""
+        """The values that the field allows, in words."""
         words = describe_allowed(self.annotation).removeprefix("allowed: ")
         limits = _limits(self)
         return f"{words}; {limits}" if limits else words
 
     @property
     def meaning(self) -> str:
-        """The docstring behind the field, or that of the annotated config."""
+        """The docstring below the field, or that of the annotated config."""
         own = _attribute_docstrings(typing.cast(Any, self.owner)).get(self.name)
         if own is None:
             configs = _configs(self.annotation)
@@ -72,7 +72,7 @@ class Field:
 class Catalogue:
     """The fields of a config class and of all configs below it.
 
-    `samples` gives the fields that a config class needs to be built, by class; `not_set` says by path why people cannot
+    `samples` gives the fields that a config class needs to be built, by class; `not_set` says by path why users cannot
     set a field, and with `.*` behind the path, those below it as well.
     """
 
@@ -120,7 +120,7 @@ class Catalogue:
         """Return a text (or a value from TOML, JSON or Python) as the field at a path takes it.
 
         Raises:
-            ValueError: there is no such field, people cannot set it, or the value is none of its type.
+            ValueError: there is no such field, users cannot set it, or the value is not of its type.
         """
         found = self._by_path.get(path)
         if found is None:
@@ -136,10 +136,10 @@ class Catalogue:
         raise ValueError(f"{path}: {value!r} is not allowed; allowed: {allowed}{_closest(value, found)}")
 
     def check(self, path: str, value: Any) -> None:
-        """Hold a value against all fields at a path.
+        """Check a value against all fields at a path.
 
         Raises:
-            ValueError: no config takes the value, whatever stands beside it.
+            ValueError: no config allows the value, whatever its other fields are.
         """
         first: ValueError | None = None
         for field in self._by_path[path]:
@@ -247,7 +247,7 @@ def _plain_name(text: str) -> str:
 
 
 def _words(annotation: Any) -> str:
-    """The allowed values as the command line takes them."""
+    """The allowed values as the command line accepts them."""
     words: list[str] = []
     for kind in members(annotation):
         if typing.get_origin(kind) is Literal:
@@ -287,7 +287,7 @@ def _closest(value: Any, found: tuple[Field, ...]) -> str:
 
 
 def _limits(field: Field) -> str:
-    """What the config's own check answers to a number that is out of range; nothing where it has none."""
+    """The message of the config's own check for a number that is out of range; empty if it has no check."""
     numeric = {int, float} & set(members(field.annotation))
     if not numeric or field.sample is None:
         return ""
@@ -305,7 +305,7 @@ def _limits(field: Field) -> str:
 
 @functools.cache
 def _attribute_docstrings(owner: Any) -> dict[str, str]:
-    """The string that stands behind each field of a class, its own or inherited, in the source."""
+    """The docstring below each field of a class, its own or inherited, from the source."""
     inherited = owner.__mro__[1]
     out = dict(_attribute_docstrings(inherited)) if hasattr(inherited, "__dataclass_fields__") else {}
     body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]

@@ -1,5 +1,4 @@
-"""Files that can be made again: where they live, how they are written so that a kill leaves no half of one, and
-locks.
+"""Files that can be made again: where they live, how they are written so that a kill leaves no partial file, and locks.
 
 The library filelock would replace `lock` alone: it cannot lock a folder itself, as `lock_folder` does.
 """
@@ -42,10 +41,10 @@ LOCK_TIMEOUT_SECONDS = 3600.0
 
 
 def refuse_windows() -> None:
-    """Refuse a system without POSIX locks.
+    """Require a system with POSIX locks.
 
     Raises:
-        DataError: this is one.
+        DataError: this one has none.
     """
     if fcntl is None or os.name == "nt":
         raise DataError("Windows: not supported; Linux or macOS, or the Windows Subsystem for Linux")
@@ -79,7 +78,7 @@ def reason(error: OSError) -> str:
 
 
 def sync_dir(path: Path) -> None:
-    """Make a rename inside the folder survive a power cut."""
+    """Make a rename inside the folder survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -89,7 +88,8 @@ def sync_dir(path: Path) -> None:
 
 @contextlib.contextmanager
 def write_atomic(path: Path) -> Iterator[Any]:
-    """Open a binary file that appears under its name whole or not at all, and outlives a power cut once it is there.
+    """Open a binary file that appears under its name whole or not at all, and survives a power failure once it is
+    there.
 
     Raises:
         DataError: the folder cannot be written or the disk is full.
@@ -118,7 +118,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def _whole(path: Path) -> Iterator[Any]:
-    """A file with another name, which is renamed at the end and removed where something goes wrong."""
+    """A temporary file, which is renamed at the end and removed on an error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -141,7 +141,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """Return a document that `write_json` wrote; None where it is missing or was damaged since."""
+    """Return a document that `write_json` wrote; None if it is missing or damaged."""
     try:
         document = json.loads(path.read_bytes())
         text = json.dumps(document["content"], sort_keys=True)
@@ -156,7 +156,7 @@ def lock(path: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[
     """Hold a lock file that the system releases when its holder dies; others wait.
 
     Raises:
-        DataError: the file cannot be made, or another process held it until the time was over.
+        DataError: the file cannot be made, or another process held it until the timeout.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -177,10 +177,10 @@ def lock(path: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[
 
 @contextlib.contextmanager
 def lock_folder(folder: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """Hold a folder itself, which leaves no file behind; others that lock it wait.
+    """Lock a folder itself, which leaves no file behind; others that lock it wait.
 
     Raises:
-        DataError: the folder cannot be opened or locked, or another process held it until the time was over.
+        DataError: the folder cannot be opened or locked, or another process held it until the timeout.
     """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -195,7 +195,7 @@ def lock_folder(folder: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> 
 
 
 def require_locks(folder: Path) -> None:
-    """Look whether the file system of a folder has locks, without waiting for anyone.
+    """Check that the file system of a folder has locks, without waiting for one.
 
     Raises:
         DataError: it has none.
@@ -208,7 +208,7 @@ def require_locks(folder: Path) -> None:
 
 
 def _acquire(descriptor: int, path: Path, timeout_seconds: float) -> bool:
-    """Wait for a lock; return False where another process held it until the time was over."""
+    """Wait for a lock; return False where another process held it until the timeout."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         try:

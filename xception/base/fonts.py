@@ -9,7 +9,7 @@ from xception.base.drawing import load_matplotlib
 __all__ = ["TYPEFACE", "families", "legible"]
 
 TYPEFACE = "DejaVu Sans"  # comes with matplotlib
-# Asked one after the other for what the first lacks; those that are installed.
+# Searched in this order for glyphs that the first lacks, where installed.
 _FALLBACKS = (
     "STIXGeneral",  # comes with matplotlib
     "Noto Sans",
@@ -52,7 +52,7 @@ def families() -> tuple[str, ...]:
 
 
 def legible(text: object) -> str:
-    """Return text in which each letter that no typeface has is replaced by the sign for that."""
+    """Return text in which each character that no typeface has is replaced by a replacement character."""
     known = _glyphs()
     return "".join(c if c == "\n" or ord(c) in known else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 

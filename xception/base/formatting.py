@@ -1,6 +1,6 @@
-"""Numbers as people read them: percent, points, counts with SI prefixes, times, aligned at the decimal point.
+"""Numbers as they are shown: percent, points, counts with SI prefixes, times, aligned at the decimal point.
 
-Files keep plain numbers and fractions; only what is shown to people passes through here.
+Files keep plain numbers and fractions; only what is displayed passes through here.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ def p_value(value: object) -> str:
 
 
 def aligned(cells: Sequence[str]) -> list[str]:
-    """Return the cells padded so that decimal points stand below each other when the column is set right-aligned.
+    """Return the cells padded so that decimal points line up when the column is right-aligned.
 
-    The padding is made of spaces as wide as a digit or a point, in the number a cell begins with and in
-    the number behind "±"; cells that begin with no number are left alone.
+    The padding is made of spaces as wide as a digit or a point, in the number that a cell begins with and in the number
+    after "±"; cells that begin with no number are unchanged.
     """
     parts = [cell.split(" ± ") for cell in cells]
     width = max((len(p) for p in parts), default=0)
@@ -115,7 +115,7 @@ def aligned(cells: Sequence[str]) -> list[str]:
 
 def wrapped(name: str, width: int) -> str:
     """Return a name broken into lines of at most `width` characters, after blanks, `_`, `.`, `,`, `=`, `/` and `@`
-    where it can be.
+    where possible.
     """
     pieces = [p for p in re.split(r"(?<=[\s_,=/@-])|(?<=\.)(?!\d)", name) if p]
     lines = [""]
@@ -178,7 +178,7 @@ def _float(value: object) -> float:
 def _finite(value: SupportsFloat) -> bool:
     try:
         return math.isfinite(float(value))
-    except (TypeError, ValueError):  # pandas.NA refuses to become a float
+    except (TypeError, ValueError):  # pandas.NA does not convert to a float
         return False
 
 

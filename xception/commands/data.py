@@ -1,9 +1,9 @@
-"""Show what a data set is like before anything is trained on it.
+"""Show a summary of a data set before anything is trained on it.
 
     python -m xception data DATASET [--json] [--figure FILE]
 
-The figure is a contact sheet: training images of each class as they were decoded, and beside each the same image as a
-network sees it, augmented.
+The figure is a contact sheet: training images of each class as they were decoded, and next to each the same image
+augmented, as it enters a network.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class DataArguments:
     data_dir: Path | None = None
     """Folder of the data sets. Default: $XCEPTION_DATA or ./data."""
     splits: str | None = None
-    """Which folder or split of the data serves as which: train=NAME,test=NAME,val=NAME. Default: by their names."""
+    """Folder or split of the data for each role: train=NAME,test=NAME,val=NAME. Default: by their names."""
     image_column: str | None = None
     """Column of images in Parquet files. Default: by the schema, else by name."""
     label_column: str | None = None
     """Column of classes in Parquet files. Default: by the schema, else by name."""
     channels: Literal[1, 3] | None = None
-    """1 shows what a network sees of grayscale images. Default: 3, whatever the files hold."""
+    """1 for grayscale. Default: 3, whatever the files hold."""
     image_size: int | None = None
-    """Side in pixels that images are brought to. Default: that of the files."""
+    """Side in pixels that images are resized to. Default: that of the files."""
     figure: Path | None = None
     """Draw augmented training images to this file (.png, .svg or .pdf)."""
     augment: tuple[str, ...] = ("flip=true", "crop_padding=4")
@@ -62,7 +62,7 @@ class DataArguments:
 
 def data(args: Sequence[str] | None = None) -> int:
     """Print the summary of a data set, and draw its images; return the exit status."""
-    asked = parse(DataArguments, args, prog=PROG, description="What a data set is like: classes, images, leakage.")
+    asked = parse(DataArguments, args, prog=PROG, description="Summary of a data set: classes, images, leakage.")
     try:
         if asked.figure is not None and asked.figure.suffix not in (".png", ".svg", ".pdf"):
             raise DataError(f"--figure: {str(asked.figure)!r} is not allowed; a file that ends in .png, .svg or .pdf")
@@ -95,7 +95,7 @@ def data(args: Sequence[str] | None = None) -> int:
 
 
 def _augmentation(texts: Sequence[str]) -> AugmentConfig:
-    """The config that texts such as `cutout=8` spell out."""
+    """The config that texts such as `cutout=8` describe."""
     values = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -112,10 +112,10 @@ def _augmentation(texts: Sequence[str]) -> AugmentConfig:
 
 
 def contact_sheet(source: Source, config: AugmentConfig) -> Figure:
-    """Return a figure of training images of the first ten classes, decoded and, beside each, augmented.
+    """Return a figure of training images of the first ten classes, decoded and, next to each, augmented.
 
-    An augmented image went through the very steps of training, normalisation included; to be looked at it is brought
-    back to the range of pixels by the data set's mean and deviation.
+    An augmented image goes through the same steps as in training, normalisation included; to display it, the
+    normalisation is undone.
     """
     load_matplotlib()
     import matplotlib as mpl

@@ -1,7 +1,7 @@
 """The command `python -m xception describe`: a network as a table of stages.
 
 Totals are measured on the network (`xception.profile.complexity`); the stages of our networks come from the closed
-form, which tests hold equal to it, and those of torchvision's from its layers.
+form, which tests compare with it, and those of torchvision's from its layers.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _torchvision_stages(counted: Complexity) -> list[Stage]:
 
 
 def _text(subject: Subject, counted: Complexity, rows: list[Stage]) -> str:
-    """The table for people, like stages in one line, totals below."""
+    """The table as text: equal stages on one line, totals below."""
     head = ("stage", "operator", "shortcut", "output", "params", "MACs")
     body = [
         (name, row.operator, row.shortcut, "×".join(str(n) for n in row.out_shape), f"{row.params:,}", f"{row.macs:,}")

@@ -73,7 +73,7 @@ def evaluation(network: TrainedNetwork, dataset: str, data_dir: Path | None) -> 
     if names != network.class_names:
         raise ValueError(
             f"--dataset: {source.title} has the classes {_listed(names)};"
-            f" the network knows {_listed(network.class_names)}"
+            f" the network has {_listed(network.class_names)}"
         )
     images = load(source, network.image_size).test
     num = len(names)

@@ -48,7 +48,7 @@ def export(args: Sequence[str] | None = None) -> int:
 
 
 def export_network(network: TrainedNetwork, format: Format, path: Path) -> None:
-    """Write a trained network; what the network expects of its input is inside the file.
+    """Write a trained network; the file also holds what the network expects of its input.
 
     Raises:
         ValueError: the suffix does not fit the format, a package is missing, or the file's outputs differ.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xception.base.command_line import parse, refuse
-from xception.commands.measured import aligned, check_figure, environment_line, notice, save_figure
+from xception.commands.measured import MeasureArguments, aligned, check_figure, environment_line, notice, save_figure
 from xception.profile.protocol import EXECUTIONS, MEMORY_FORMATS, MODES, PRECISIONS, LatencyProtocol, protocols
 from xception.profile.subjects import Subject, integers, read_subjects, words
 
@@ -24,21 +24,11 @@ PROG = "python -m xception latency"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatencyArguments:
-    """What can be asked of `latency`; several values are separated by commas, and `all` means every one."""
+class LatencyArguments(MeasureArguments):
+    """The measurement; several values are separated by commas, and `all` means every one."""
 
-    preset: str | None = None
-    """Networks to measure, interleaved: presets, torchvision:NAME or timm:NAME."""
-    config: Path | None = None
-    """JSON file of a model config, measured beside the presets."""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
     batch_sizes: str = "1"
     """Images per call."""
-    set: tuple[str, ...] = ()
-    """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
-    input_size: int | None = None
-    """Side of the images in pixels. Default: each preset's."""
     modes: str = "inference"
     """inference, training."""
     precisions: str = "float32"
@@ -47,16 +37,12 @@ class LatencyArguments:
     """channels_last, which training uses, and nchw."""
     executions: str = "eager"
     """eager, compiled, cuda_graph."""
-    threads: int = 1
-    """Threads inside an operator on a CPU."""
     relative_width: float = LatencyProtocol.relative_width
     """Width of the median's interval, as a fraction of the median, at which a measurement ends."""
     time_budget: float = LatencyProtocol.time_budget_s
     """Time limit in seconds per combination of batch size, mode and so on, once each network has its samples."""
     figure: Path | None = None
     """Save the figure of MACs against latency to this file."""
-    json: bool = False
-    """Print one JSON document."""
 
 
 def latency(args: Sequence[str] | None = None) -> int:
@@ -174,7 +160,7 @@ def _peak(measured: Measurement, subject: Subject) -> int | None:
     try:
         return measure_memory(model, subject.input_shape, measured.protocol, device=measured.device).peak_bytes
     except DoesNotFitError:
-        return None  # it fitted while it was timed, but no longer does
+        return None  # it fitted during timing, but no longer does
 
 
 def _latency_table(rows: list[dict[str, Any]]) -> str:

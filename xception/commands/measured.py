@@ -1,10 +1,11 @@
-"""What the commands that measure print and save: tables of text, the environment, figures."""
+"""What the commands that measure share: arguments, tables of text, the environment, figures."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,32 @@ if TYPE_CHECKING:
 
     from xception.profile.environment import Environment
 
-__all__ = ["aligned", "check_figure", "environment_line", "notice", "save_figure"]
+__all__ = ["MeasureArguments", "aligned", "check_figure", "environment_line", "notice", "save_figure"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureArguments:
+    """Networks, device and output."""
+
+    preset: str | None = None
+    """Networks to measure, separated by commas: presets, torchvision:NAME or timm:NAME."""
+    config: Path | None = None
+    """JSON file of a model config, measured beside the presets."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    set: tuple[str, ...] = ()
+    """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
+    input_size: int | None = None
+    """Side of the images in pixels. Default: each preset's."""
+    threads: int = 1
+    """Threads inside an operator on a CPU."""
+    json: bool = False
+    """Print one JSON document."""
 
 
 def aligned(header: Sequence[str], body: Iterable[Sequence[str]], *, left: int) -> str:
-    """Return a table of text: the first `left` columns flush left, the others right; a short row ends where its cells
-    end.
+    """Return a table of text: the first `left` columns flush left, the others right; a short row ends with its last
+    cell.
     """
     rows = [list(header), *(list(row) for row in body)]
     full = [row for row in rows if len(row) == len(header)]
@@ -40,10 +61,10 @@ def environment_line(environment: Environment | None) -> str:
 
 
 def check_figure(path: Path | None) -> None:
-    """Refuse a figure's name that matplotlib does not write.
+    """Check that a figure's name has a format that can be written.
 
     Raises:
-        ValueError: it ends otherwise than in .png, .svg or .pdf.
+        ValueError: it does not end in .png, .svg or .pdf.
     """
     if path is not None and path.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--figure: {str(path)!r} is not allowed; a name that ends in .png, .svg or .pdf")

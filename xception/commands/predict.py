@@ -46,7 +46,7 @@ class PredictArguments(KeptArguments):
 
 def predict(args: Sequence[str] | None = None) -> int:
     """Print the most probable class of each image; return the exit status."""
-    asked = parse(PredictArguments, args, prog=PROG, description="Tell the class of images with a trained network.")
+    asked = parse(PredictArguments, args, prog=PROG, description="Predict the class of images with a trained network.")
     try:
         network = open_network(asked)
         rows = predictions(network, image_files(asked.images))
@@ -137,7 +137,7 @@ def predictions(network: TrainedNetwork, paths: Sequence[Path]) -> list[dict[str
 def _pixels(path: Path, network: TrainedNetwork) -> Any:
     from xception.data.images import BrokenImageError, Pixels, decode
 
-    # A photograph is looked at as people see it: upright.
+    # EXIF rotation is applied, so that photographs are upright.
     how = Pixels(channels=len(network.statistics.mean), upright=True)
     try:
         return decode(path.read_bytes(), network.image_size, how)

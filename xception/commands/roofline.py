@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xception.base.canonical import to_plain
 from xception.base.command_line import parse, refuse
-from xception.commands.measured import aligned, check_figure, environment_line, notice, save_figure
+from xception.commands.measured import MeasureArguments, aligned, check_figure, environment_line, notice, save_figure
 from xception.profile.protocol import MEMORY_FORMATS, PRECISIONS, LatencyProtocol
 from xception.profile.subjects import read_subjects, words
 
@@ -23,35 +23,21 @@ PROG = "python -m xception roofline"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RooflineArguments:
-    """What can be asked of `roofline`."""
+class RooflineArguments(MeasureArguments):
+    """The measurement."""
 
-    preset: str | None = None
-    """Networks to measure, separated by commas: presets, torchvision:NAME or timm:NAME."""
-    config: Path | None = None
-    """JSON file of a model config, measured beside the presets."""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
     batch_size: int = 1
     """Images per call."""
-    set: tuple[str, ...] = ()
-    """FIELD=VALUE changes a field of the networks, such as model.head.dropout=0.2. May be repeated."""
-    input_size: int | None = None
-    """Side of the images in pixels. Default: each preset's."""
     precision: str = "float32"
     """float32, tf32, bfloat16 or float16."""
     memory_format: str = "channels_last"
     """channels_last, which training uses, or nchw."""
-    threads: int = 1
-    """Threads inside an operator on a CPU."""
     time_budget: float = 10.0
     """Time limit in seconds for the networks, and then for the layers of each kind, once each has its samples."""
     figure: Path = Path("results/local/roofline.png")
     """Save the figure to this file."""
     layers: Path | None = None
     """Save the table of all layers to this CSV file."""
-    json: bool = False
-    """Print one JSON document."""
 
 
 def roofline(args: Sequence[str] | None = None) -> int:

@@ -3,9 +3,9 @@
     python -m xception synthetic [--kappa K] [--seeds N] [--epochs N] [--threads N] [--json]
 
 The linear model is multinomial logistic regression on all pixels, trained by Adam at several strengths of weight decay.
-Of all those and of all epochs the best accuracy **on the test set** counts, which only helps it. The network is
-`cifar_tiny`, trained once a seed by one recipe, its test accuracy read at the end. Cost: about 2 minutes a seed on one
-CPU core.
+The best accuracy **on the test set** over all of these and all epochs is reported, which favours it. The network is
+`cifar_tiny`, trained once per seed by one recipe, its test accuracy read at the end. Cost: about 2 minutes a seed on
+one CPU core.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ LINEAR_EPOCHS = 10
 
 @dataclass
 class Options:
-    """What to train on, and for how long."""
+    """Data and length of training."""
 
     kappa: float = DEFAULT_KAPPA
-    """How far colour and shape are entangled, 0 to 1."""
+    """Degree to which colour and shape are entangled, 0 to 1."""
     seeds: int = 3
     """Seeds, from 0."""
     epochs: int = 4

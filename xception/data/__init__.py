@@ -1,6 +1,6 @@
 """Data: found by name, decoded once, kept as uint8 on the training device, and augmented there in batches.
 
-Configs and errors are plain Python; what finds files or needs torch is imported on first use.
+Configs and errors are plain Python; modules that find files or need torch are imported on first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A folder whose layout is not known beforehand: Parquet files, or folders of images."""
+"""A folder of unknown layout: Parquet files, or folders of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Unpack an archive that may have been made to do harm: plain files and folders below one folder, or nothing at all."""
+"""Unpack an archive that may be malicious: plain files and folders below one folder, or nothing at all."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def extract(archive: Path, top: str, into: Path, *, max_bytes: int) -> Path:
     """Unpack a gzipped tar whose members all lie below the folder `top`, to `into / top`, which appears whole or not at
     all.
 
-    Members are only ever written as new plain files; owners, modes, times and links of the archive are not taken over.
+    Members are only ever written as new plain files; owners, modes, times and links of the archive are ignored.
 
     Raises:
-        DataError: a member is absolute, has `..`, is a link or a device, comes twice or lies elsewhere; the archive is
+        DataError: a member is absolute, has `..`, is a link or a device, occurs twice or lies elsewhere; the archive is
             damaged or larger than `max_bytes` unpacked; the folder cannot be written.
     """
     target = into / top

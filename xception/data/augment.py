@@ -1,4 +1,4 @@
-"""Training images changed at random and normalised, a batch at a time, on the device that they are on.
+"""Training images augmented at random and normalised, a batch at a time, on their own device.
 
 Every draw comes from the generator that is passed, so the same generator state gives the same bits on one kind of
 device. Flip, crop and cutout differ between the images of a batch; RandAugment, mixup and CutMix are torchvision's v2
@@ -24,8 +24,8 @@ RANDAUGMENT_GROUP = 16
 
 
 def normalise(images: Tensor, statistics: ChannelStatistics) -> Tensor:
-    """Return uint8 images `(B, C, H, W)` as float32, each channel less its mean and over its deviation, in the images'
-    memory format.
+    """Return uint8 images `(B, C, H, W)` as float32, each channel normalised by its mean and standard deviation, in the
+    images' memory format.
     """
     scale, shift = _scale_and_shift(statistics, images.device)
     return images.to(torch.float32).mul_(scale).add_(shift)
@@ -40,10 +40,10 @@ def _scale_and_shift(statistics: ChannelStatistics, device: torch.device) -> tup
 
 @dataclass(frozen=True)
 class Share:
-    """Which images of a whole batch one of several processes has: `start` to `stop` − 1 of `total`.
+    """The images of a whole batch that one of several processes has: `start` to `stop` − 1 of `total`.
 
-    Every image comes out as it would from the whole batch. Where labels are mixed an image needs the one before it,
-    which is read too and left out of the result.
+    Every image is the same as in the whole batch. Where labels are mixed an image needs the one before it, which is
+    read too and dropped from the result.
     """
 
     total: int
@@ -51,7 +51,7 @@ class Share:
     stop: int
 
     def rows(self, config: AugmentConfig) -> Tensor:
-        """Return the places in the batch of the images to be read, `(B,)` or `(1 + B,)`, int64."""
+        """Return the positions in the batch of the images to be read, `(B,)` or `(1 + B,)`, int64."""
         first = self.start - 1 if config.mixes_labels else self.start
         return torch.arange(first, self.stop) % self.total
 
@@ -68,10 +68,10 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Return augmented, normalised float32 images `(B, C, H, W)` and their labels.
 
-    Takes uint8 images `(B, C, H, W)`; with a share, those that its `rows` name. Labels come back as they are, `(B,)`
+    `images` are uint8 `(B, C, H, W)`; with a share, those that its `rows` name. Labels are returned unchanged, `(B,)`
     int64, or as probabilities `(B, num_classes)` float32 where mixup or CutMix is on. Draws are made on the generator's
-    device: a CPU generator gives the same augmentation on every device. With several generators there is a batch for
-    each, one after the other in the images, and every batch comes out as it would alone.
+    device: a CPU generator gives the same augmentation on every device. With several generators the images are one
+    batch for each in a row, and every batch is the same as it would be alone.
     """
     generators = (generator,) if isinstance(generator, torch.Generator) else tuple(generator)
     if share is None:
@@ -100,7 +100,7 @@ class _Batch:
     """Draws for a whole batch, of which some images are here, or for several batches one after the other."""
 
     total: int
-    rows: Tensor | None  # (B,): places in the batch of the images that are here; None: all of it
+    rows: Tensor | None  # (B,): positions in the batch of the images that are here; None: all of it
     generators: tuple[torch.Generator, ...]
     device: torch.device
 
@@ -114,7 +114,7 @@ class _Batch:
         ]
         drawn = each[0] if len(each) == 1 else torch.cat(each, dim=-1)
         here = drawn if self.rows is None else drawn[..., self.rows.to(drawn.device)]
-        if self.device.type == "cuda" and here.device.type == "cpu":  # from pinned memory the copy waits for nothing
+        if self.device.type == "cuda" and here.device.type == "cpu":  # from pinned memory the copy is asynchronous
             here = here.pin_memory()
         return here.to(self.device, non_blocking=True)
 
@@ -147,7 +147,7 @@ def _randaugment(images: Tensor, config: AugmentConfig, batch: _Batch) -> Tensor
     transform = v2.RandAugment(num_ops=config.randaugment_operations, magnitude=config.randaugment_magnitude)
     rows = torch.arange(batch.total) if batch.rows is None else batch.rows
     out = torch.empty_like(images)
-    elsewhere = images.new_zeros((1, 3, 8, 8))  # a group without an image here draws all the same
+    elsewhere = images.new_zeros((1, 3, 8, 8))  # a group without an image here still draws
     for number, generator in enumerate(batch.generators):
         with _seeded(generator):
             for start in range(0, batch.total, RANDAUGMENT_GROUP):
@@ -179,7 +179,7 @@ def _mix(
 
 @contextlib.contextmanager
 def _seeded(generator: torch.Generator) -> Iterator[None]:
-    """Seed the global CPU generator, which torchvision's transforms draw from, by a draw of ours; put it back
+    """Seed the global CPU generator, from which torchvision's transforms draw, by a draw of ours; restore it
     afterwards.
     """
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))

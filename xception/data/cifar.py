@@ -1,9 +1,9 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) as their author ships them and torchvision keeps them: Python pickles, read
-without running one.
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) as their author distributes them and torchvision stores them: Python
+pickles, read without executing one.
 
 A pickle is a program that may call any function while it is loaded. Here it may only build dicts, lists, texts and
-numbers; the names of numpy that the files use stand for inert records of what was written, from which the pixels are
-taken if they are what they should be.
+numbers; the numpy names in the files are replaced by inert records of the arguments, from which the pixels are read if
+they are valid.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_BYTES = 512 * 1024 * 1024  # of one file; the largest that exists has 155 mi
 
 @dataclass(frozen=True, kw_only=True)
 class CifarLayout:
-    """Which files there are, and their MD5 as in torchvision; None: any content."""
+    """The files and their MD5 as in torchvision; None: any content."""
 
     folder: str
     train: tuple[tuple[str, str | None], ...]
@@ -90,7 +90,7 @@ class CifarReader:
     notes = ()
 
     def stamp(self) -> str:
-        """Return what changes when a file may have."""
+        """Return a stamp that changes when a file may have changed."""
         return stamp_files(
             tuple(self.folder / name for name, _ in (*self.layout.train, *self.layout.test, self.layout.meta))
         )
@@ -154,14 +154,14 @@ def _checked(path: Path, checksum: str | None) -> dict[str, Any]:
 
 
 def read_pickle(raw: bytes, name: str) -> Any:
-    """Return what a pickle of plain values and uint8 arrays holds; arrays come as inert records.
+    """Return the content of a pickle of plain values and uint8 arrays; arrays are inert records.
 
     Raises:
-        DataError: it asks for anything else, or is damaged.
+        DataError: it needs anything else, or is damaged.
     """
     try:
         for operation, argument, _ in pickletools.genops(raw):
-            # An index into the memo makes room for as many entries: a file of ten bytes could ask for gigabytes.
+            # An index into the memo allocates as many entries: a file of ten bytes could allocate gigabytes.
             if operation.name not in _OPERATIONS or (operation.name == "LONG_BINPUT" and int(argument or 0) > len(raw)):
                 raise pickle.UnpicklingError(f"the pickle's operation {operation.name} is refused")
         return _Unpickler(io.BytesIO(raw), encoding="latin1").load()
@@ -183,7 +183,7 @@ def read_pickle(raw: bytes, name: str) -> Any:
 
 @dataclass
 class _Array:
-    """What a pickle holds of a numpy array, as it was written: arguments and state."""
+    """A numpy array in a pickle, as it was written: arguments and state."""
 
     arguments: tuple[Any, ...] = ()
     state: Any = None
@@ -204,7 +204,7 @@ class _Array:
 
 @dataclass
 class _Kind:
-    """What a pickle holds of a numpy dtype."""
+    """A numpy dtype in a pickle."""
 
     arguments: tuple[Any, ...] = field(default=())
 
@@ -220,7 +220,7 @@ def _encode(text: Any, encoding: Any) -> bytes:
 
 
 class _Name:
-    """Stands for a name that a pickle may use; it can be called, where that means something, and not be changed."""
+    """Replaces a name that a pickle may use; it may be called where that makes sense, but not changed."""
 
     __slots__ = ("_call",)
 
@@ -243,7 +243,7 @@ _NAMES = {
     ("numpy", "dtype"): _Name(lambda *arguments: _Kind(arguments)),
     ("_codecs", "encode"): _Name(_encode),
 }
-# What builds plain values, and the calls and states that make an array of them.
+# The operations that build plain values, and the calls and states that make an array of them.
 _OPERATIONS = frozenset(
     (
         "PROTO",
@@ -289,7 +289,7 @@ _OPERATIONS = frozenset(
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows five names, none of which does anything."""
+    """Resolves five names, none of which has an effect."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name. Raises UnpicklingError for any other."""

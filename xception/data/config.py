@@ -1,7 +1,7 @@
-"""The part of a trial's key that concerns data: which images at which size, and how they are augmented.
+"""The part of a trial's key that concerns data: the images, their size and augmentation.
 
-Plain Python, no torch. Defaults never change, so that a key outlives the code. A field that changes pixels or splits
-is set only where a data set is affected by it.
+Plain Python, no torch. Defaults never change, so that a key outlives the code. A field that changes pixels or splits is
+set only if it affects the data set.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["AugmentConfig", "DatasetConfig"]
 
 
 class DatasetConfig(Config):
-    """The part of a data set that a trial sees.
+    """The part of a data set that a trial uses.
 
     Raises:
         ValueError: a size is out of range, or the fingerprint is no SHA-256.
@@ -24,23 +24,23 @@ class DatasetConfig(Config):
     fingerprint: str
     """SHA-256 of the content, in hexadecimal; never a path."""
     image_size: int
-    """Height and width in pixels that the images are brought to."""
+    """Height and width in pixels that images are resized to."""
     val_size: int
-    """Images held out of the training set for every choice that is made."""
+    """Images held out of the training set, for model selection."""
     train_size: int | None = None
-    """Images trained on; None: all that validation leaves."""
+    """Training images; None: all except those held out for validation."""
     test_size: int | None = None
     """Images of the test set; None: all."""
     channels: Literal[1, 3] = 3
     """1: grayscale."""
     orientation: Literal["ignored", "applied"] = "ignored"
-    """Whether images are turned upright as their EXIF tag says; applied where an image has such a tag."""
+    """Whether images are rotated upright by their EXIF tag, where they have one."""
     deep_bits: int = 16
     """Bits in use of images with more than 8 bits a pixel; the upper 8 of them are kept."""
     validation: Literal["held_out", "separate"] = "held_out"
     """Where validation images come from: the training set, or a split of their own where there is one."""
     stratified: bool = False
-    """Whether images held out for validation have the classes of the training set in proportion."""
+    """Whether images held out for validation are stratified by class."""
 
     def validate(self) -> None:
         """Check the ranges."""
@@ -73,19 +73,19 @@ class AugmentConfig(Config):
     """
 
     flip: bool = False
-    """Mirrored left to right with probability 1/2."""
+    """Horizontal flip with probability 1/2."""
     crop_padding: int = 0
-    """Pixels of black around the image, before a crop of the old size at a random place; 0: none."""
+    """Black pixels added on each side, before a random crop of the original size; 0: none."""
     cutout: int = 0
     """Side in pixels of a square set to the mean colour (DeVries and Taylor 2017); 0: none."""
     randaugment_operations: int = 0
-    """Operations in a row (Cubuk et al. 2020); 0: none."""
+    """RandAugment operations per image (Cubuk et al. 2020); 0: none."""
     randaugment_magnitude: int = 9
-    """Their strength, 0 to 30."""
+    """Magnitude of RandAugment, 0 to 30."""
     mixup_alpha: float = 0.0
     """Beta(alpha, alpha) of the mixing weight (Zhang et al. 2018); 0: none."""
     cutmix_alpha: float = 0.0
-    """Beta(alpha, alpha) of the area kept (Yun et al. 2019); 0: none. With mixup: one of both, a batch each."""
+    """Beta(alpha, alpha) of the area kept (Yun et al. 2019); 0: none. With mixup: one of the two per batch."""
 
     def validate(self) -> None:
         """Check the ranges and that no setting is without effect."""
@@ -125,5 +125,5 @@ class AugmentConfig(Config):
 
     @property
     def mixes_labels(self) -> bool:
-        """Whether labels come out as probabilities `(N, num_classes)` rather than as class numbers `(N,)`."""
+        """Whether labels become probabilities `(N, num_classes)` rather than as class numbers `(N,)`."""
         return self.mixup_alpha > 0 or self.cutmix_alpha > 0

@@ -1,5 +1,5 @@
-"""A data set in memory, or mapped into it: uint8 images that are on the training device, or stream from disk where they
-do not fit.
+"""A data set in memory, or mapped into it: uint8 images that are on the training device, or are streamed from disk if
+they do not fit.
 
 The files of the cache are mapped, so worker processes share their pages. The limit is the disk, not the memory: N × C ×
 S × S bytes for N images of S × S pixels.
@@ -29,9 +29,7 @@ class Images:
     storage: torch.Tensor  # uint8 (M, C, H, W)
     storage_labels: torch.Tensor  # int64 (M,)
     index: torch.Tensor | None = None  # int64 (N,): which of the M, in order; None: all of them
-    target: torch.device | None = (
-        None  # where `batch` copies what it takes out of the storage; None: it stays where that is
-    )
+    target: torch.device | None = None  # device to which `batch` copies; None: that of the storage
 
     def __len__(self) -> int:
         return len(self.storage) if self.index is None else len(self.index)
@@ -50,7 +48,7 @@ class Images:
 
     @property
     def num_bytes(self) -> int:
-        """What the pixels take in the memory of a device."""
+        """Bytes of the pixels in the memory of a device."""
         return len(self) * self.storage[0].numel()
 
     def batch(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -62,7 +60,7 @@ class Images:
         images, labels = self.storage[chosen], self.storage_labels[chosen]
         if self.target is None:
             return images, labels
-        if self.target.type == "cuda":  # from pinned memory the copy runs beside the step that is under way
+        if self.target.type == "cuda":  # from pinned memory the copy overlaps with the current step
             images, labels = images.pin_memory(), labels.pin_memory()
         return images.to(self.target, non_blocking=True), labels.to(self.target, non_blocking=True)
 
@@ -71,7 +69,7 @@ class Images:
         return dataclasses.replace(self, index=positions if self.index is None else self.index[positions])
 
     def to(self, device: torch.device | str) -> Images:
-        """Return these images alone, copied onto a device; they need no index there."""
+        """Return only these images, copied to a device; no index is needed there."""
         return Images(self.images.to(device), self.labels.to(device))
 
     def place(self, device: torch.device | str, max_bytes: int | None = None) -> Images:
@@ -79,7 +77,8 @@ class Images:
         given).
 
         Larger ones stay where they are, mapped from disk, and `batch` copies each batch to the device. Both give the
-        same batches. What is on a GPU already stays where it is, for others may share it; only the index is copied.
+        same batches. Images that are on a GPU already stay there, since others may share them; only the index is
+        copied.
         """
         device = torch.device(device)
         if device.type == "cuda" and self.storage.device.type == "cuda":
@@ -111,7 +110,7 @@ class Dataset:
 
 
 def load(source: Source, image_size: int | None = None) -> Dataset:
-    """Return a data set decoded to `(C, image_size, image_size)` uint8, from the cache where it is there and intact.
+    """Return a data set decoded to `(C, image_size, image_size)` uint8, from the cache if it is intact.
 
     Several processes may call this at once: one decodes, the others wait.
 
@@ -139,7 +138,7 @@ def _free_bytes(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     pages = (
         "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in os.sysconf_names else "SC_PHYS_PAGES"
-    )  # macOS counts only all of them
+    )  # macOS reports only the total
     return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -3,7 +3,7 @@ it is opened.
 
 A folder holds `train-images`, `train-labels`, `test-images` and `test-labels` (plain bytes, little-endian int64
 labels), the same for `val` where a data set has such a split, and, written last, `manifest.json` with the size and
-SHA-256 of each and what was found about the images. What does not match is thrown away and decoded again.
+SHA-256 of each and an inventory of the images. Files that do not match are discarded and decoded again.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from xception.data.source import Example, Hasher, Source, SplitName
 __all__ = ["OnProgress", "build_decoded", "decoded", "install", "manifest_of"]
 
 FORMAT_VERSION = 2
-CHUNK = 64  # images decoded by one thread in one go
-MAX_THREADS = 8  # more of them wait for the interpreter rather than decode
+CHUNK = 64  # images decoded by one thread at a time
+MAX_THREADS = 8  # more threads wait for the interpreter lock rather than decode
 
 OnProgress = Callable[[int], None]  # called with the number of images read since the last call
 
@@ -71,7 +71,7 @@ def decoded(source: Source, image_size: int, on_progress: OnProgress | None = No
 
 
 def manifest_of(source: Source, image_size: int, on_progress: OnProgress | None = None) -> dict[str, Any]:
-    """Return the manifest of a data set decoded at a size; its files are not checked again where they are there.
+    """Return the manifest of a data set decoded at a size; files that exist are not checked again.
 
     Raises:
         DataError: the cache cannot be written, the source changed since it was found, or no image can be decoded.
@@ -81,7 +81,7 @@ def manifest_of(source: Source, image_size: int, on_progress: OnProgress | None 
 
 
 def install(source: Source, image_size: int, files: Mapping[str, npt.NDArray[np.uint8]]) -> None:
-    """Put the files of a data set that another machine decoded into this one's cache; they are checked against their
+    """Put a data set's files that another machine decoded into this one's cache; they are checked against their
     checksums when opened.
 
     Raises:
@@ -98,7 +98,7 @@ def install(source: Source, image_size: int, files: Mapping[str, npt.NDArray[np.
 
 
 def _folder(source: Source, image_size: int) -> Path:
-    """Where a data set decoded at a size lies; the folder around it is made."""
+    """Return the folder of a data set decoded at a size; its parent is created."""
     from PIL import __version__ as pillow_version  # another JPEG library may give other pixels
 
     root = cache_dir() / "decoded"
@@ -126,7 +126,7 @@ def _intact(folder: Path) -> dict[str, Any] | None:
             return None
         with ThreadPoolExecutor(2) as pool:  # hashing releases the GIL
             sums = list(pool.map(_checksum, files))
-    except OSError:  # gone, or cannot be read: as good as damaged
+    except OSError:  # missing or unreadable: treated as damaged
         return None
     return manifest if sums == [checksum for _, checksum in files.values()] else None
 
@@ -137,7 +137,7 @@ def _checksum(path: Path) -> str:
 
 
 def build_decoded(source: Source, image_size: int, folder: Path, on_progress: OnProgress | None = None) -> None:
-    """Decode into a folder aside, then rename it into place. The caller holds the lock."""
+    """Decode into a temporary folder, then rename it. The caller holds the lock."""
     num = source.num_train + source.num_test + source.num_val
     with _written_aside(folder, num * source.in_channels * image_size**2) as aside:
         write_json(aside / "manifest.json", _write_splits(source, image_size, aside, on_progress))
@@ -145,14 +145,14 @@ def build_decoded(source: Source, image_size: int, folder: Path, on_progress: On
 
 @contextlib.contextmanager
 def _written_aside(folder: Path, num_bytes: int) -> Iterator[Path]:
-    """Give an empty folder to write so many bytes to, and rename it to `folder` at the end.
+    """Yield an empty folder for that many bytes, and rename it to `folder` at the end.
 
     Raises:
         DataError: there is too little space, or the folder cannot be written.
     """
     aside = folder.with_name(f"{folder.name}.tmp")
     try:
-        for stale in (aside, folder):  # left by a process that was killed, or damaged since
+        for stale in (aside, folder):  # left by a process that was killed, or damaged
             if stale.exists():
                 shutil.rmtree(stale)
         aside.mkdir()
@@ -232,7 +232,7 @@ def _hashed(examples: Iterator[Example], hasher: Hasher) -> Iterator[Example]:
 
 
 def _decoded_chunks(examples: Iterator[Example], image_size: int, pixels: Pixels) -> Iterator[Decoded]:
-    """Decode in threads (the codecs let go of the interpreter), a few chunks ahead, in order."""
+    """Decode in threads (the codecs release the interpreter lock), a few chunks ahead, in order."""
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: deque[Future[Decoded]] = deque()
     with ThreadPoolExecutor(min(num_cores, MAX_THREADS)) as pool:
@@ -270,7 +270,7 @@ def _decode_chunk(chunk: list[Example], image_size: int, pixels: Pixels) -> Deco
 
 
 class _File:
-    """A new file that knows its checksum."""
+    """A new file with a running checksum."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -289,14 +289,14 @@ class _File:
         self._hash.update(raw)
 
     def finish(self) -> tuple[int, str]:
-        """Bring the file to disk and return its size and SHA-256."""
+        """Flush the file to disk and return its size and SHA-256."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return self._file.tell(), self._hash.hexdigest()
 
 
 class _Statistics:
-    """Mean and standard deviation of each channel from whole-number histograms: the same bits in whatever order."""
+    """Mean and standard deviation of each channel from whole-number histograms: the same bits in any order."""
 
     def __init__(self, num_channels: int) -> None:
         self._histograms = np.zeros((num_channels, 256), dtype=np.int64)
@@ -307,7 +307,7 @@ class _Statistics:
             self._histograms[channel] += np.bincount(pixels[:, channel].ravel(), minlength=256)
 
     def result(self) -> tuple[list[float], list[float]]:
-        """Return both, of pixels scaled to 0 … 1; a channel without variance gets the deviation of one gray level."""
+        """Return both, of pixels scaled to 0 … 1; a constant channel gets the deviation of one grey level."""
         means, deviations = [], []
         for histogram in self._histograms.tolist():
             num = sum(histogram)

@@ -1,7 +1,7 @@
-"""Fetch one file whose hash is known: by one process at a time, and under its name only once it is whole and right.
+"""Download one file of known hash: by one process at a time, and under its name only once it is complete and verified.
 
 A download library such as pooch would spare a third of this module and bring three packages, and the limits that matter
-here would still be ours: on the bytes that are read, and on the time until an answer, the look-up of the name included.
+here would still be ours: on the bytes read, and on the time to a response, name resolution included.
 """
 
 from __future__ import annotations
@@ -36,31 +36,30 @@ class Remote:
     """A file on the network, and its hash."""
 
     url: str
-    algorithm: str  # 'sha256', or 'md5' where nobody published more
+    algorithm: str  # 'sha256', or 'md5' where no other is published
     checksum: str
     max_bytes: int  # no more than this is read
 
     @property
     def file_name(self) -> str:
-        """The last part of the address."""
+        """The last part of the URL."""
         return self.url.rpartition("/")[2]
 
 
 def fetch(
     remote: Remote, top: str, folder: Path, *, max_bytes: int, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS
 ) -> Path:
-    """Return `folder / top`, unpacked from an archive that is downloaded where it does not lie in the folder yet.
+    """Return `folder / top`, unpacked from an archive that is downloaded if it is not in the folder yet.
 
     Raises:
-        DownloadError: no answer within the timeout, or another content than the hash says.
-        DataError: the folder cannot be written, or the archive unpacks to more than `max_bytes` or to what it should
-            not.
+        DownloadError: no answer within the timeout, or content that does not match the hash. DataError: the folder
+        cannot be written, or the archive unpacks to more than `max_bytes` or to files that are not allowed.
     """
     path = folder / remote.file_name
-    # The lock lies in the cache: where there is no answer, nothing is left in the data folder.
+    # The lock lies in the cache: if there is no response, nothing is left in the data folder.
     place = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     with lock(cache_dir() / f"download-{place}.lock"):
-        if not (folder / top).is_dir():  # it may have come while this process waited
+        if not (folder / top).is_dir():  # it may have appeared while this process waited
             if not (path.is_file() and _matches(path, remote)):
                 _download(remote, path, timeout_seconds)
             extract(path, top, folder, max_bytes=max_bytes)
@@ -112,9 +111,7 @@ def _blocks(answer: Any, remote: Remote) -> Iterator[bytes]:
 
 
 def _opened(url: str, timeout_seconds: float) -> Any:
-    """The answer to a request. The time limit holds for the look-up of the name too, for which the system has none of
-    its own.
-    """
+    """Return the response to a request. The timeout includes name resolution, for which the system has none."""
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def ask() -> None:

@@ -19,7 +19,7 @@ from xception.data.source import SPLITS, Example, Reader, SplitName, stamp_files
 __all__ = ["SUFFIXES", "FolderReader", "open_folder"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-# Images that are not read here: counted and named, so that nobody misses them unawares.
+# Images that are not read here: counted and reported, so that they are not missed silently.
 # fmt: off
 OTHER_SUFFIXES = frozenset((
     ".jfif", ".jpe", ".jp2", ".j2k", ".jxl", ".heic", ".heif", ".hif", ".avif", ".svg", ".psd", ".eps", ".ai",
@@ -66,15 +66,15 @@ class FolderReader:
 
     @property
     def splits(self) -> tuple[SplitName, ...]:
-        """The splits that are there."""
+        """The splits that exist."""
         return tuple(split for split in SPLITS if any(split == name for name, _ in self.parts))
 
     def part(self, split: SplitName) -> Part:
-        """Return where a split lies."""
+        """Return the folder of a split."""
         return next(part for name, part in self.parts if name == split)
 
     def stamp(self) -> str:
-        """Return what changes when a file may have."""
+        """Return a stamp that changes when a file may have changed."""
         head = "\n".join(f"{split}\t{part.path}\t{part.folders}\t{part.annotated}" for split, part in self.parts)
         return head + "\n" + stamp_files(file for _, part in self.parts for _, file in part.files())
 
@@ -83,7 +83,7 @@ class FolderReader:
         return (label for label, _ in self.part(split).files())
 
     def examples(self, split: SplitName) -> Iterator[Example]:
-        """Yield every image file; one that is too large comes as empty bytes, which is a broken image.
+        """Yield every image file; one that is too large yields empty bytes, which count as a broken image.
 
         Raises:
             DataError: a file cannot be read.
@@ -233,7 +233,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _hidden_as(name: str) -> str:
-    """What a hidden or system file or folder is called where such are counted."""
+    """Return the label under which a hidden or system file or folder is counted."""
     return "hidden files and folders" if name.startswith(".") else f"system files and folders {name!r}"
 
 
@@ -259,7 +259,7 @@ def _image_files(
 ) -> Iterator[Path]:
     """Yield the image files below a folder: its own by name, then those of its folders.
 
-    Links are followed, except to a folder that they lie in. Hidden and system files are no images at any depth.
+    Links are followed, except to a folder above them. Hidden and system files are no images at any depth.
     """
     if left_out is None:
         left_out = Counter()

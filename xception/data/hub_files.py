@@ -20,7 +20,7 @@ PLAIN_FOLDERS = frozenset(("data", "default"))  # folders that name no configura
 
 @dataclass(frozen=True)
 class Configuration:
-    """One data set of a folder: the files of each split, named as they name it."""
+    """One data set of a folder: the files of each split, under their own split names."""
 
     name: str  # its folder, relative and without 'data'; empty: the folder itself
     files: dict[str, tuple[Path, ...]]
@@ -28,12 +28,12 @@ class Configuration:
 
 
 def configurations(folder: Path, split_names: Collection[str] = ()) -> list[Configuration]:
-    """Return the configurations that lie in a folder, at any depth, in the order of their names.
+    """Return the configurations in a folder, at any depth, in the order of their names.
 
     `split_names` are names of splits beside the usual ones.
 
     Raises:
-        DataError: a folder cannot be read, or a part of a split is missing or there twice.
+        DataError: a folder cannot be read, or a part of a split is missing or duplicated.
     """
     found: dict[str, dict[str, list[Path]]] = {}
     unnamed: dict[str, list[Path]] = {}
@@ -45,7 +45,7 @@ def configurations(folder: Path, split_names: Collection[str] = ()) -> list[Conf
             unnamed.setdefault(name, []).append(file)
         else:
             found.setdefault(name, {}).setdefault(split, []).append(file)
-    if not found:  # without a word of a split all files are one
+    if not found:  # if no name contains a split, all files are one
         found = {name: {"train": files} for name, files in unnamed.items()}
         unnamed = {}
     left_out = [file for files in unnamed.values() for file in files]
@@ -66,7 +66,7 @@ def configurations(folder: Path, split_names: Collection[str] = ()) -> list[Conf
 
 
 def _parquet_files(folder: Path) -> Iterator[Path]:
-    """Every Parquet file, in the order of paths; hidden files and folders are passed over."""
+    """Every Parquet file, in the order of paths; hidden files and folders are skipped."""
 
     def fail(error: OSError) -> None:
         raise DataError(f"parquet:{error.filename}: cannot be read ({reason(error)}); folders that can")
@@ -82,7 +82,7 @@ def _parquet_files(folder: Path) -> Iterator[Path]:
 
 
 def _leads_back(folder: str, here: str) -> bool:
-    """Whether a folder is a link to one that it lies in."""
+    """Whether a folder is a link to one above it."""
     return os.path.islink(folder) and (here + os.sep).startswith(os.path.realpath(folder) + os.sep)
 
 
@@ -110,7 +110,7 @@ def _split_of(path: Path, split_names: Collection[str]) -> tuple[str | None, tup
 
 
 def _require_all_parts(files: list[Path]) -> None:
-    """Check that of files numbered `00000-of-00003` every one is there, once."""
+    """Check that each of the files numbered `00000-of-00003` occurs exactly once."""
     groups: dict[tuple[Path, str, int], set[int]] = {}
     for file in files:
         match = _PART.match(file.stem.split(".")[0])

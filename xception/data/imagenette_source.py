@@ -11,7 +11,7 @@ from xception.data.source import Source
 
 __all__ = ["SOURCE"]
 
-# The MD5 is the one that torchvision checks; nobody published another.
+# The MD5 is the one that torchvision checks; no other is published.
 REMOTE = download.Remote(
     url="https://s3.amazonaws.com/fast-ai-imageclas/imagenette2-160.tgz",
     algorithm="md5",

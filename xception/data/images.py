@@ -34,11 +34,11 @@ __all__ = [
 ]
 
 DECODER_VERSION = 1  # raised when the same file gives other pixels
-# Only formats that are data through and through: Pillow hands EPS, for one, to an interpreter.
+# Only formats that are pure data: Pillow passes EPS, for example, to an interpreter.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 128 * 1024 * 1024
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-# Everything that Pillow's readers were seen to raise on damaged files.
+# All errors that Pillow's readers have raised on damaged files.
 DECODE_ERRORS = (
     OSError,
     SyntaxError,
@@ -72,7 +72,7 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded image and what its file was like."""
+    """A decoded image and properties of its file."""
 
     pixels: npt.NDArray[np.uint8]  # (C, S, S)
     height: int
@@ -82,7 +82,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Depth:
-    """How many bits an image with more than 8 bits a pixel uses, and whether it is in colour."""
+    """Bits in use of an image with more than 8 bits a pixel, and whether it is in colour."""
 
     bits: int
     is_colour: bool
@@ -100,13 +100,13 @@ def header_size(content: Any) -> tuple[int, int] | None:
 
 
 def is_turned(content: Any) -> bool:
-    """Return whether an image file carries an orientation tag that turns or mirrors it."""
+    """Return whether an image file has an orientation tag that rotates or mirrors it."""
     if not isinstance(content, bytes) or not any(
         mark in content for mark in (b"Exif", b"eXIf", b"EXIF", b"rientation")
     ):
         return False
     with _opened(content) as image:
-        if image is None or image.format == "TIFF":  # Pillow turns TIFF upright by itself
+        if image is None or image.format == "TIFF":  # Pillow rotates TIFF upright itself
             return False
         try:
             return image.getexif().get(0x0112, 1) in range(2, 9)
@@ -134,7 +134,7 @@ def measure_depth(content: Any) -> Depth | None:
             is_deep = is_png or max(image.tag_v2.get(258, (1,))) > 8  # bits per sample
             if not is_deep or image.mode == "F":
                 return None
-            image.load()  # Pillow keeps the upper byte of colours alone
+            image.load()  # Pillow keeps only the upper byte of colours
             upper = np.asarray(image)[..., :1] if image.mode == "LA" else np.asarray(image)[..., :3]
             return Depth(8 + int(upper.max()).bit_length(), True)
         except DECODE_ERRORS as error:
@@ -145,12 +145,13 @@ def measure_depth(content: Any) -> Depth | None:
 def decode(content: Any, image_size: int, pixels: Pixels = DEFAULT_PIXELS) -> npt.NDArray[np.uint8]:
     """Return an image as `(C, image_size, image_size)` uint8, from the bytes of a file or pixels `(3, H, W)`.
 
-    Grayscale, palette, CMYK and 16-bit images become 8-bit RGB (or grayscale, for one channel); transparency is laid
-    on white. Of an animation the first frame counts. An image that has the size already keeps its pixels to the bit.
+    Grayscale, palette, CMYK and 16-bit images become 8-bit RGB (or grayscale, for one channel); transparency is
+    composited on white. Of an animation the first frame is used. An image that has the size already keeps its exact
+    pixels.
 
     Raises:
         BrokenImageError: it cannot be decoded.
-        DataError: the machine failed, for example for want of memory.
+        DataError: the machine failed, for example lack of memory.
     """
     return read_picture(content, image_size, pixels).pixels
 
@@ -160,7 +161,7 @@ def read_picture(content: Any, image_size: int, pixels: Pixels = DEFAULT_PIXELS)
 
     Raises:
         BrokenImageError: it cannot be decoded.
-        DataError: the machine failed, for example for want of memory.
+        DataError: the machine failed, for example lack of memory.
     """
     import numpy as np
     from PIL import Image, UnidentifiedImageError
@@ -179,7 +180,7 @@ def read_picture(content: Any, image_size: int, pixels: Pixels = DEFAULT_PIXELS)
             width, height, mode = image.width, image.height, image.mode
             if width * height > MAX_PIXELS:
                 raise BrokenImageError(f"{width} × {height} pixels; at most {MAX_PIXELS}")
-            # A JPEG is decoded at a fraction of its size where that leaves at least twice what is needed.
+            # A JPEG is decoded at a reduced size if that is at least twice the size needed.
             if image.format == "JPEG" and min(image.size) > 4 * image_size:
                 image.draft(None, (2 * image_size, 2 * image_size))
             image.load()
@@ -214,7 +215,7 @@ def _cause(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _opened(content: bytes) -> Iterator[Any]:
-    """The image with its header read; None if that is broken."""
+    """The image with its header read; None if the header is broken."""
     from PIL import Image
 
     Image.init()  # registers all formats; does nothing the second time
@@ -228,7 +229,7 @@ def _opened(content: bytes) -> Iterator[Any]:
 
 
 def _upright(image: Any) -> Any:
-    """The image turned as its orientation tag says; a broken tag turns nothing."""
+    """The image rotated by its orientation tag; a broken tag is ignored."""
     from PIL import ImageOps
 
     try:
@@ -245,7 +246,7 @@ def _rgb(image: Any, deep_bits: int) -> Any:
 
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would cut off at 255
+    if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
         values = np.clip(np.asarray(image).astype(np.int64), 0, (1 << deep_bits) - 1)
         values = values >> (deep_bits - 8) if deep_bits >= 8 else values << (8 - deep_bits)
         return Image.fromarray(values.astype(np.uint8)).convert("RGB")
@@ -263,7 +264,9 @@ def _with_channels(rgb: Any, pixels: Pixels) -> Any:
 
 
 def _square(image: Any, image_size: int) -> npt.NDArray[np.uint8]:
-    """The centre square at the size wanted; crop and resize are one step, so that a sliver never becomes a giant."""
+    """The centre square at the target size; crop and resize are one step, so that a thin image is never enlarged as a
+    whole.
+    """
     import numpy as np
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""What one pass over the decoded images finds: how many of each class, sizes, modes, broken ones, and repeated ones."""
+"""Statistics from one pass over the decoded images: numbers per class, sizes, modes, broken and duplicate images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_LISTED_LEAKS = 20
 class Inventory:
     """Counts images as they are decoded: the training split first, then the others.
 
-    Two images are the same if their decoded pixels are, whatever the files are called and however they are encoded.
+    Two images are duplicates if their decoded pixels are equal, regardless of file name and encoding.
     """
 
     def __init__(self, num_classes: int) -> None:
@@ -73,7 +73,7 @@ class Inventory:
         """Check that each class has a training image.
 
         Raises:
-            DataError: a class has none that can be decoded; it would count as a class that nothing trains.
+            DataError: a class has none that can be decoded; the class would have no training images.
         """
         counts = self._counts.get("train", [])
         empty = [name for name, num in zip(class_names, counts, strict=True) if num == 0]
@@ -86,7 +86,7 @@ class Inventory:
             )
 
     def as_plain(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return everything as plain JSON values."""
         modes: Counter[str] = Counter()
         for (_, _, mode), num in self._forms.items():
             modes[mode] += num
@@ -104,7 +104,7 @@ class Inventory:
 
 
 def _range(lengths: list[tuple[int, int]]) -> list[int]:
-    """Least, median and greatest of lengths that each come a number of times."""
+    """Minimum, median and maximum of lengths with their counts."""
     lengths = sorted(lengths)
     total = sum(num for _, num in lengths)
     so_far = 0

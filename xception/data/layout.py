@@ -1,4 +1,4 @@
-"""Which part of a layout is which split, and what a user may say about it."""
+"""The roles of a layout's parts as splits, and what a user may choose."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ROLES: dict[SplitName, tuple[str, ...]] = {
     "val": ("val", "validation", "valid", "dev"),
 }
 WHOLE = "."  # the one split of a folder that names none
-TEST_SHARE = 5  # one image in five of each class, where a test set has to be held out
+TEST_SHARE = 5  # one image in five of each class, if a test set has to be held out
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What a user says about a data set; None and empty leave it to what is found."""
+    """A user's choices for a data set; None and empty mean automatic."""
 
-    splits: tuple[tuple[SplitName, str], ...] = ()  # which folder or split serves as which
+    splits: tuple[tuple[SplitName, str], ...] = ()  # the folder or split for each role
     image_column: str | None = None
     label_column: str | None = None
     channels: Literal[1, 3] | None = None
@@ -73,17 +73,17 @@ AS_FOUND = Layout()
 
 
 def role_of(name: str) -> SplitName | None:
-    """Return the split that a word names, in any case; None for any other word."""
+    """Return the split that a word names, in upper or lower case; None for any other word."""
     return next((role for role, words in ROLES.items() if name.casefold() in words), None)
 
 
 def assign_splits(
     is_labelled: Mapping[str, bool], layout: Layout, place: str
 ) -> tuple[dict[SplitName, str], tuple[str, ...]]:
-    """Return which of the splits found serves as which, and notes; without `test` one has to be held out of `train`.
+    """Return the role of each split found, and notes; without `test` one has to be held out of `train`.
 
-    `is_labelled` has the names of all splits found. With labelled train, test and validation splits each serves as what
-    it is; with only one of the latter two, that one is the test set.
+    `is_labelled` has the names of all splits found. Labelled train, test and validation splits keep their roles; of the
+    latter two, a single one is the test set.
 
     Raises:
         DataError: there is no training split, or one that was named is missing or has no labels.
@@ -134,7 +134,7 @@ def _as_named(is_labelled: Mapping[str, bool], layout: Layout, place: str) -> di
 
 
 class LabelledReader(Reader, Protocol):
-    """A reader that knows its labels without reading an image."""
+    """A reader that yields its labels without reading an image."""
 
     def labels(self, split: SplitName) -> Iterable[int]:
         """Return the label of every example in the order of the layout."""
@@ -142,7 +142,7 @@ class LabelledReader(Reader, Protocol):
 
 @dataclass(frozen=True)
 class HeldOutReader:
-    """Holds a test set out of a layout that has one split only: a fifth of each class, the same for ever."""
+    """Holds a test set out of a layout with a single split: a fifth of each class, always the same."""
 
     whole: LabelledReader
 
@@ -150,19 +150,19 @@ class HeldOutReader:
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The names of the whole."""
+        """The class names of the whole."""
         return self.whole.class_names
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The notes of the whole, and what was held out."""
+        """The notes of the whole, and a note on the images held out."""
         return (
             *self.whole.notes,
             f"no test split: one image in {TEST_SHARE} of each class is held out by a fixed seed as the test set",
         )
 
     def stamp(self) -> str:
-        """Return what changes when a file of the whole may have."""
+        """Return a stamp that changes when a file of the whole may have changed."""
         return f"held out of {type(self.whole).__name__}\n{self.whole.stamp()}"
 
     def examples(self, split: SplitName) -> Iterator[Example]:
@@ -174,7 +174,7 @@ class HeldOutReader:
                 yield example
 
     def _held_out(self) -> set[int]:
-        """The places in the layout of the test images."""
+        """The positions of the test images in the layout."""
         import numpy as np
 
         places: dict[int, list[int]] = {}

@@ -1,7 +1,7 @@
 """A data set's name to the data.
 
 To add a source, write a module `NAME_source.py` beside this one that exports `SOURCE`: a `DataSource` with its names
-and a function that finds the data. It is found by its place; nothing else changes.
+and a function that finds the data. It is found by its file name; nothing else changes.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def find(name: str, data_dir: str | Path | None = None, layout: Layout = AS_FOUN
     """Return the data set of that name, looked for under `data_dir`, else $XCEPTION_DATA, else ./data; nothing is
     decoded.
 
-    The first look at a data set reads its files once, for the fingerprint; later ones answer from the cache. CIFAR and
-    Imagenette are downloaded into that folder where they are not in it.
+    The first call reads a data set's files once, for the fingerprint; later calls read the cache. CIFAR and
+    Imagenette are downloaded into that folder if missing.
 
     Raises:
         DataError: the name is unknown, or what it names is missing, empty, truncated or of another layout.
@@ -47,7 +47,7 @@ def find(name: str, data_dir: str | Path | None = None, layout: Layout = AS_FOUN
 
 
 def find_default(data_dir: str | Path | None = None, layout: Layout = AS_FOUND) -> tuple[Source, str | None]:
-    """Return CIFAR-10 where it is found or can be downloaded; else the synthetic set, and a sentence that says so.
+    """Return CIFAR-10 if it is found or can be downloaded; else the synthetic set, and a notice.
 
     Raises:
         DataError: the data folder was named and is not there, or CIFAR-10 is in it but damaged.

@@ -1,7 +1,7 @@
 """Parquet in the layout of the Hugging Face hub: a column of images, a column of classes, files named by split.
 
-The layout is that of `datasets.Image` and `datasets.ClassLabel`: the schema's `huggingface` metadata says which columns
-these are and what the classes are called. Without it, columns are known by name.
+The layout is that of `datasets.Image` and `datasets.ClassLabel`: the schema's `huggingface` metadata names these
+columns and the classes. Without it, columns are recognised by name.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from xception.data.source import SPLITS, Example, Reader, SplitName, stamp_files
 __all__ = ["ParquetReader", "open_parquet"]
 
 BATCH_ROWS = 256
-NUM_LOOKED_UP = 16  # rows whose path is looked up to see whether images lie beside the table
+NUM_LOOKED_UP = 16  # rows whose path is checked for images next to the table
 UNLABELLED = -1  # how the hub marks rows of a test set whose labels are kept secret
 
 
@@ -37,7 +37,7 @@ class ParquetReader:
 
     @property
     def splits(self) -> tuple[SplitName, ...]:
-        """The splits that are there."""
+        """The splits that exist."""
         return tuple(split for split in SPLITS if any(split == name for name, _ in self.files))
 
     def files_of(self, split: SplitName) -> tuple[Path, ...]:
@@ -45,7 +45,7 @@ class ParquetReader:
         return next(files for name, files in self.files if name == split)
 
     def stamp(self) -> str:
-        """Return what changes when a file may have."""
+        """Return a stamp that changes when a file may have changed."""
         head = [f"{self.columns}", f"{self.class_names}", *(f"{split}\t{len(files)}" for split, files in self.files)]
         files = tuple(file for _, of_split in self.files for file in of_split)
         beside = tuple(image for file in files for image in _files_beside(file, self.columns.image))
@@ -77,7 +77,7 @@ class ParquetReader:
                 yield Example(content or b"", number, f"{name} {path}" if path else name)
 
     def _numbers(self) -> dict[str, int] | None:
-        """The numbers of classes that the labels name; None where labels are numbers."""
+        """The class number of each label name; None where labels are numbers."""
         return {name: i for i, name in enumerate(self.class_names or ())} if self.columns.is_text else None
 
 
@@ -137,7 +137,7 @@ def _chosen(found: list[Configuration], folder: Path, config: str | None) -> Con
 
 
 def _training_file(chosen: Configuration, layout: Layout) -> Path:
-    """A file that has to have images and labels: one of the training split, or of the only one."""
+    """A file that must have images and labels: one of the training split, or of the only split."""
     train = dict(layout.splits).get("train")
     names = sorted(chosen.files, key=lambda name: (name != train, role_of(name) != "train", name))
     return chosen.files[names[0]][0]
@@ -192,9 +192,9 @@ def _beside(file: Path, path: str, name: str) -> bytes:
 
 
 def _files_beside(file: Path, column: str) -> list[Path]:
-    """The image files that rows without bytes name; none where the first rows name no file that is there.
+    """The image files of rows without bytes; none if the first rows name no existing file.
 
-    The statistics of the column would answer this too, but a damaged file makes pyarrow end the process over them.
+    The column's statistics have this too, but reading them from a damaged file makes pyarrow abort the process.
     """
     import pyarrow as pa
 

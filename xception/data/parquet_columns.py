@@ -20,7 +20,7 @@ LABEL_COLUMNS = ("label", "labels", "fine_label", "class")
 
 @dataclass(frozen=True)
 class Columns:
-    """Where images and labels are; the class names that the schema gives, if any."""
+    """The columns of images and labels; the schema's class names, if any."""
 
     image: str
     label: str
@@ -62,7 +62,7 @@ def first_line(error: BaseException) -> str:
 
 
 def read_columns(file: Path, layout: Layout) -> Columns:
-    """Return where images and labels are, and the class names.
+    """Return the columns of images and labels, and the class names.
 
     Raises:
         DataError: there are no such columns or several, or one that was named is not there.

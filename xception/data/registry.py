@@ -1,4 +1,4 @@
-"""What a source of data sets is, and how one turns a reader into a data set that was found."""
+"""The interface of a source of data sets, and the step from a reader to a data source."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Request:
 
     @property
     def name(self) -> str:
-        """The name as it was given."""
+        """The name as given."""
         return f"{self.kind}:{self.rest}" if self.rest else self.kind
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """Where data sets of some names come from: a module `*_source.py` in this folder exports one as `SOURCE`."""
+    """The source of data sets with certain names: a module `*_source.py` in this folder exports one as `SOURCE`."""
 
     forms: tuple[str, ...]  # the names as help shows them: 'cifar10', 'folder:PATH'
     find: Callable[[Request], Source]
@@ -45,10 +45,10 @@ class DataSource:
 def as_source(
     reader: Reader, title: str, layout: Layout, *, name: str | None = None, mark_jpeg: bool = False
 ) -> Source:
-    """Return the data set that a reader reads. `mark_jpeg`: the title says where images come as JPEG that were none.
+    """Return the data set of a reader. `mark_jpeg`: the title notes images that were re-encoded as JPEG.
 
-    Images with an orientation tag are turned upright, and images with more than 8 bits a pixel are scaled by the bits
-    in use; where no image is concerned, pixels are read as they always were.
+    Images with an orientation tag are rotated upright, and images with more than 8 bits a pixel are scaled by the bits
+    in use; data sets without such images are unaffected.
 
     Raises:
         DataError: what `examine` refuses.
@@ -70,10 +70,10 @@ def as_source(
 
 
 def data_folder(data_dir: str | Path | None) -> Path:
-    """Return the folder that data sets are looked for in; `~` is the home folder.
+    """Return the folder in which data sets are looked up; `~` is the home folder.
 
     Raises:
-        DataError: a folder was named and is not there. The default, ./data, may come with the first download.
+        DataError: a folder was named and is not there. The default, ./data, may be created by the first download.
     """
     named = data_dir if data_dir is not None else os.environ.get("XCEPTION_DATA")
     if not named:

@@ -1,6 +1,4 @@
-"""Some classes of a data set as a data set of their own: one command takes N classes, and a training size M images of
-them.
-"""
+"""Some classes of a data set as a data set of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ __all__ = ["ClassReader", "parse_classes", "select_classes"]
 
 @dataclass(frozen=True)
 class ClassReader:
-    """Reads the examples of some classes, numbered anew from 0 in the order given."""
+    """Reads the examples of some classes, renumbered from 0 in the order given."""
 
     whole: Reader
     classes: tuple[int, ...]
@@ -23,16 +21,16 @@ class ClassReader:
 
     @property
     def splits(self) -> tuple[SplitName, ...]:
-        """The splits of the whole."""
+        """The splits of the whole data set."""
         return self.whole.splits
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The notes of the whole."""
+        """The notes of the whole data set."""
         return self.whole.notes
 
     def stamp(self) -> str:
-        """Return the classes and what changes when a file of the whole may have."""
+        """Return the classes and a stamp that changes when a file of the whole data set may have changed."""
         return f"{type(self.whole).__name__} {self.classes}\n{self.whole.stamp()}"
 
     def examples(self, split: SplitName) -> Iterator[Example]:
@@ -47,7 +45,7 @@ def parse_classes(text: str, num_classes: int) -> range:
     """Return the classes that a text names: `3` the first three, `2-4` the third to the fifth, counted from 0.
 
     Raises:
-        DataError: the text is neither, or names fewer than two classes or some that there are not.
+        DataError: the text is neither, or names fewer than two classes or unknown ones.
     """
     first, dash, last = text.partition("-")
     if not first.isdecimal() or (dash and not last.isdecimal()):
@@ -59,7 +57,7 @@ def parse_classes(text: str, num_classes: int) -> range:
 
 
 def select_classes(source: Source, classes: Sequence[int]) -> Source:
-    """Return some classes of a data set as a source of its own; all of them give the data set itself.
+    """Return some classes of a data set as a source of its own; all classes give the data set itself.
 
     Raises:
         DataError: no image of these classes is in one of the splits, or a file cannot be read.

@@ -1,4 +1,4 @@
-"""A data set that was found on disk but not decoded: its name, how much there is, and the hash of its content."""
+"""A data set that was found on disk but not decoded: name, sizes and hash of its content."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ SplitName = Literal["train", "test", "val"]
 TRAIN_AND_TEST: tuple[SplitName, ...] = ("train", "test")
 SPLITS: tuple[SplitName, ...] = ("train", "test", "val")  # val: only where a data set has one of its own
 FACTS_VERSION = 2  # raised when the meaning of a fact changes
-NUM_HEADERS = 99  # images whose size is looked up to name the native one
+NUM_HEADERS = 99  # images whose size is read to find the native one
 MAX_CLASSES = 100_000
 
 Content = Any  # bytes of an image file, or uint8 numpy array (3, H, W)
 
 
 class Example(NamedTuple):
-    """One labelled image as it lies on disk."""
+    """One labelled image as stored on disk."""
 
     content: Content
     label: int
-    name: str  # for people, should the image be broken
+    name: str  # for the message if the image is broken
 
 
 class Reader(Protocol):
@@ -56,7 +56,7 @@ class Reader(Protocol):
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
-        """The names that the layout gives; None where it gives none."""
+        """The class names of the layout; None if it has none."""
 
     @property
     def splits(self) -> tuple[SplitName, ...]:
@@ -64,7 +64,7 @@ class Reader(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know: what was left out, and which choices were made; a sentence each."""
+        """Notes for the user: what was left out, and which choices were made; a sentence each."""
 
     def stamp(self) -> str:
         """Return a text that changes whenever the files may have: paths, sizes, times."""
@@ -75,7 +75,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What one pass over the content finds."""
+    """Facts from one pass over the content."""
 
     fingerprint: str
     num_train: int
@@ -95,13 +95,13 @@ class Source:
     name: str  # as on the command line, without a path: 'cifar10'
     title: str  # for tables and figures: 'CIFAR-10 (JPEG)'
     fingerprint: str  # SHA-256 of labels and images in order
-    num_train: int  # images; of those that decode, once `prepare` has looked at them
+    num_train: int  # images; of those that decode, once `prepare` has decoded them
     num_test: int
     num_val: int = 0  # images of a validation split of its own
     class_names: tuple[str, ...]
-    native_size: int  # shorter side in pixels: of every image where all are alike, else the median
+    native_size: int  # shorter side in pixels: of every image if all are equal, else the median
     reader: Reader
-    generated: bool = False  # made from parameters, and the fingerprint is theirs
+    generated: bool = False  # generated from parameters, which the fingerprint hashes
     pixels: Pixels = DEFAULT_PIXELS
     summary: Summary | None = field(default=None, compare=False)  # once `prepare` has decoded the images
 
@@ -116,7 +116,7 @@ class Source:
         return len(self.class_names)
 
     def num_available(self, val_size: int) -> int:
-        """Return how many images can be trained on beside `val_size` for validation."""
+        """Return the number of training images that `val_size` for validation leaves."""
         return self.num_train if self.num_val else self.num_train - val_size
 
     def config(
@@ -127,10 +127,10 @@ class Source:
         val_size: int = 0,
         test_size: int | None = None,
     ) -> DatasetConfig:
-        """Return the config of this data set, checked against how much of it there is.
+        """Return the config of this data set, checked against its sizes.
 
         Raises:
-            ValueError: more images are asked for than there are.
+            ValueError: more images are requested than exist.
         """
         config = DatasetConfig(
             fingerprint=self.fingerprint,
@@ -153,10 +153,10 @@ class Source:
 
 
 def check_sizes(config: DatasetConfig, *, num_train: int, num_test: int, num_val: int = 0) -> None:
-    """Check the sizes asked for against those that there are.
+    """Check the requested sizes against those of the data set.
 
     Raises:
-        DataError: more images are asked for than there are.
+        DataError: more images are requested than exist.
     """
     held_out = config.val_size
     if config.validation == "separate":
@@ -198,7 +198,7 @@ class Hasher:
 
 
 def examine(reader: Reader) -> Facts:
-    """Return the facts about a data set, read once and then remembered in the cache for as long as no file changes.
+    """Return the facts about a data set, read once and then cached for as long as no file changes.
 
     Raises:
         DataError: a split is empty, a class has no training image, a label is out of range, a file cannot be read, the

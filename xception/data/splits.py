@@ -18,7 +18,7 @@ __all__ = ["Split", "permutation", "split"]
 
 @dataclass(frozen=True)
 class Split:
-    """What a trial may see; `index` of each part says which images of the data set they are."""
+    """The data of a trial; the `index` of each part holds positions in the data set."""
 
     train: Images
     val: Images
@@ -26,16 +26,16 @@ class Split:
 
 
 def split(dataset: Dataset, config: DatasetConfig, seed: int) -> Split:
-    """Return the parts for a seed: the same for every variant that has it.
+    """Return the parts for a seed: the same for every variant with that seed.
 
     A permutation of the training set that depends on the seed alone gives its first `val_size` images to
-    validation and the next `train_size` to training, so another training size leaves validation as it was. Where the
+    validation and the next `train_size` to training, so the training size does not affect validation. Where the
     data set has validation images of its own, `val_size` of those are taken and training begins with the first. A part
     of the test set, or of a validation split, is the same for every seed. With `stratified` validation takes the first
-    images of each class in that order, in proportion to how many there are, and training those that are left.
+    images of each class in that order, in proportion to its size, and training takes the remaining ones.
 
     Raises:
-        DataError: more images are asked for than there are.
+        DataError: more images are requested than exist.
     """
     separate = dataset.val if config.validation == "separate" else None
     check_sizes(

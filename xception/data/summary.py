@@ -1,4 +1,4 @@
-"""What a data set is like, before anything is trained on it: classes, images, sizes, what was left out, and leakage."""
+"""Summary of a data set before anything is trained on it: classes, images, sizes, what was left out, and leakage."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ class Summary:
     fingerprint: str
     class_names: tuple[str, ...]
     counts: dict[SplitName, tuple[int, ...]]  # images of each class
-    image_size: int  # pixels that the images were brought to
+    image_size: int  # pixels that the images were resized to
     heights: tuple[int, int, int]  # least, median and greatest of the files
     widths: tuple[int, int, int]
     num_sizes: int
     modes: dict[str, int]  # files of each pixel format, as Pillow names it
-    channels: int  # that a network sees
+    channels: int  # of a network's input
     orientation: str  # 'applied' or 'ignored'
     deep_bits: int
     num_broken: int
     broken: tuple[str, ...]  # the first of them, with the reason
-    repeated: dict[SplitName, int]  # images that are there before in the same split
-    leaked: dict[str, int]  # images that are there in another split, such as 'test in train'
+    repeated: dict[SplitName, int]  # images that occur earlier in the same split
+    leaked: dict[str, int]  # images that occur in another split, such as 'test in train'
     leaks: tuple[str, ...]  # the first of them
-    num_conflicting: int  # images that are there before with another label
+    num_conflicting: int  # images that occur earlier with another label
     notes: tuple[str, ...]
 
     def as_plain(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return everything as plain JSON values."""
         return asdict(self)
 
     @property
     def warnings(self) -> list[str]:
-        """What speaks against trusting results on this data, a sentence each."""
+        """Reasons not to trust results on this data, a sentence each."""
         out = [
             f"{_images(num)} of the {_full(split)} set, the same pixels as in the {_full(other)} set"
             for (split, _, other), num in ((what.partition(" in "), num) for what, num in self.leaked.items())
@@ -59,7 +59,7 @@ class Summary:
 
     @property
     def lines(self) -> list[str]:
-        """The summary for people."""
+        """The summary as text."""
         splits = ", ".join(f"{sum(counts):,} {_full(split)}" for split, counts in self.counts.items())
         lines = [f"Data: {self.title}, {len(self.class_names)} classes, {splits} images"]
         for split, counts in self.counts.items():
@@ -154,7 +154,7 @@ def _full(split: str) -> str:
 
 @contextlib.contextmanager
 def _progress(title: str, total: int, *, shown: bool) -> Iterator[Any]:
-    """A bar on standard error that is there while images are decoded, where that is a terminal."""
+    """A progress bar on standard error while images are decoded, if that is a terminal."""
     if not shown or not sys.stderr.isatty():
         yield None
         return

@@ -2,17 +2,17 @@
 entangled.
 
 Each image holds one pattern, the outer product of a colour (one of ten axes in RGB) and a shape (one of ten Walsh
-functions of 12 × 12 pixels), at a random place, with a random sign, on a random background, under noise. The class
+functions of 12 × 12 pixels), at a random position, with a random sign, on a random background, with noise. The class
 follows from the pair (colour, shape) by an idempotent Latin square: ten by ten, each class once in a row and once in a
 column, class k at (k, k).
 
 - kappa 0: only the pairs (k, k) occur. The class follows from the colour alone, and from the shape alone.
 - kappa 1: all hundred pairs occur equally often. Every statistic of the colour alone, or of the shape alone, is the
   same in each class: only the pairing distinguishes classes.
-- in between: that fraction of each class's images is drawn the second way. The rule from pair to class never changes.
+- in between: that fraction of each class's images is drawn as for kappa 1. The rule from pair to class never changes.
 
-The random sign makes every class's mean image the same flat gray, so a linear model of the pixels finds next to nothing
-at any kappa. Mirroring left to right keeps shapes (up to sign), so flips keep the class.
+The random sign makes every class's mean image the same flat grey, so a linear model of the pixels performs close to
+chance at any kappa. Mirroring left to right keeps shapes (up to sign), so flips keep the class.
 
 Random numbers are the raw 64-bit stream of PCG64, which numpy guarantees, and all else is integer arithmetic: the same
 bytes everywhere.
@@ -47,7 +47,7 @@ NUM_CLASSES, SIDE, PATTERN = 10, 32, 12
 SIZES: dict[SplitName, int] = {"train": 12_000, "test": 2_000}
 DEFAULT_KAPPA = 0.5
 AMPLITUDE = 26  # of the pattern along each colour axis of length √3, in gray levels
-NOISE = 9  # the noise is the sum of two random bytes, centred, times this over 64: a deviation of 15 gray levels
+NOISE = 9  # the noise is the sum of two random bytes, centred, times this over 64: a deviation of 15 grey levels
 
 # The ten axes through opposite corners of a dodecahedron, in thousandths, each of length √3: no two are closer than
 # 41.8°.
@@ -70,7 +70,7 @@ SHAPES = ((0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0), (1, 1), (2, 2), (3, 3)
 
 @dataclass(frozen=True)
 class SyntheticReader:
-    """Makes the images of one kappa."""
+    """Generates the images of one kappa."""
 
     kappa: float
 
@@ -79,11 +79,11 @@ class SyntheticReader:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Numbers: the patterns have no names."""
+        """Numbers, since the patterns have no names."""
         return tuple(f"pattern {k}" for k in range(NUM_CLASSES))
 
     def stamp(self) -> str:
-        """Return the parameters: there is no file."""
+        """Return the parameters, since there is no file."""
         return f"synthetic {VERSION} {self.kappa!r}"
 
     def examples(self, split: SplitName) -> Iterator[Example]:
@@ -195,7 +195,7 @@ def shape_patterns() -> npt.NDArray[np.int16]:
 
 
 def _below(bound: int, shape: int | tuple[int, ...], stream: Any) -> npt.NDArray[np.int64]:
-    """Whole numbers from 0 to bound − 1; the bias of the modulus, bound / 2⁶⁴, is nothing."""
+    """Whole numbers from 0 to bound − 1; the bias of the modulus, bound / 2⁶⁴, is negligible."""
     import numpy as np
 
     raw: npt.NDArray[np.uint64] = stream.random_raw(int(np.prod(shape)))

@@ -1,4 +1,4 @@
-"""The fields of an Xception's config, and what they come to: modules with their channels, strides and operators.
+"""The fields of an Xception's config, and what they resolve to: modules with their channels, strides and operators.
 
 Chollet 2017, *Xception: Deep Learning with Depthwise Separable Convolutions* (arXiv:1610.02357). Rules between fields
 are in `xception.network.config_checks`.
@@ -33,11 +33,11 @@ __all__ = ["Architecture", "ModuleShape"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModuleShape:
-    """One module as resolved from a config: channels in, channels after each convolution, stride, shortcut, and what is
-    its own.
+    """One module as resolved from a config: channels in, channels after each convolution, stride, shortcut, and its own
+    settings.
 
-    `dilation` multiplies that of the operator. `activated` says that its input already is. `drop_path` is the
-    probability of dropping its branch.
+    `dilation` multiplies that of the operator. `activated` is true if its input is activated already. `drop_path` is
+    the probability of dropping its branch.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ModuleShape:
 
     @property
     def uses_activation(self) -> bool:
-        """Whether the module holds its activation at all."""
+        """Whether the module contains its activation."""
         return not self.activated or len(self.widths) > 1 or self.operator.operator.activates
 
 
@@ -66,7 +66,7 @@ class Architecture(Config):
     """The fields of `XceptionConfig`, which checks them, and what they resolve to."""
 
     num_classes: int = 1000
-    """Classes to tell apart."""
+    """Number of classes."""
     in_channels: int = 3
     """Channels of the images."""
     input_size: int | None = None
@@ -89,11 +89,11 @@ class Architecture(Config):
     pool_size: Literal[2, 3, 5] = 3
     """Side of the pooling kernels, in pixels."""
     output_stride: Literal[2, 4, 8, 16] | None = None
-    """Pixels of the image to one of the last map; further strides become dilation; None: all strides."""
+    """Pixels of the image per pixel of the last map; further strides become dilation; None: all strides."""
     padding: Literal["symmetric", "same"] = "symmetric"
-    """Where strided layers pad even maps: both sides alike, or bottom and right only."""
+    """Where strided layers pad even maps: both sides equally, or bottom and right only."""
     initialisation: Initialisation = "he_normal"
-    """How weights are drawn at the start."""
+    """Distribution of the initial weights."""
 
     def last_map_size(self, input_size: int) -> int:
         """Return the side, in pixels, of the last map before the head, from the strides alone.
@@ -115,7 +115,7 @@ class Architecture(Config):
 
     @property
     def least_input_size(self) -> int:
-        """The side in pixels of the smallest images of which the stem leaves something."""
+        """The side in pixels of the smallest images for which the stem's output is not empty."""
         size = 1
         for kernel_size, stride, padded in reversed(self.stem.convolutions()):
             size = (size - 1) * stride + (1 if padded else kernel_size)
@@ -131,7 +131,7 @@ class Architecture(Config):
 
     @property
     def operators(self) -> tuple[OperatorConfig, ...]:
-        """The network's operator and those that flows and modules have of their own."""
+        """The network's operator and those that flows and modules override it with."""
         out = [self.operator]
         for flow in (self.entry, self.middle, self.exit):
             own = flow.operator if flow is not None else None
@@ -158,7 +158,7 @@ class Architecture(Config):
         return self.norm.kind != "none" and self.norm.placement not in ("before_activation", "after_activation")
 
     def channels(self, width: int) -> int:
-        """The channels that a nominal width comes to after the width multiplier."""
+        """The channels of a nominal width after the width multiplier."""
         if self.width_multiplier == 1.0:
             return width
         divisor = self.channel_divisor
@@ -222,13 +222,13 @@ class Architecture(Config):
 
     @property
     def num_modules(self) -> int:
-        """How many modules the flows have together."""
+        """The total number of modules of the flows."""
         entry = len(self.entry.widths) if self.entry is not None else 0
         return entry + self.middle.modules + (self.exit is not None)
 
     @property
     def tail_dilation(self) -> int:
-        """What multiplies the dilation of the tail's operators."""
+        """The factor on the dilation of the tail's operators."""
         modules = self.modules()
         if self.output_stride is None or not modules:
             return 1
@@ -238,7 +238,7 @@ class Architecture(Config):
 
     @property
     def trunk_channels(self) -> int:
-        """Channels of the last map, which the head sees."""
+        """Channels of the last map, the head's input."""
         if self.exit is not None and self.exit.tail_widths:
             return self.channels(self.exit.tail_widths[-1])
         modules = self.modules()

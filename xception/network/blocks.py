@@ -1,6 +1,6 @@
 """From the network graph to torch modules: `build` turns any node into a module that maps one tensor to one tensor.
 
-Chains, towers, slices, gates and residual sums are the only ways in which layers are joined; the names of a node's
+Chains, towers, slices, gates and residual sums are the only ways of joining layers; the names of a node's
 children become the names of the module's parameters.
 """
 
@@ -54,7 +54,7 @@ class SliceJoin(nn.Module):
 
 
 class ChannelGate(nn.Module):
-    """The input times a factor for each of its channels, which is made of the input."""
+    """The input times a factor per channel, computed from the input."""
 
     def __init__(self, node: nodes.Gate) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class ChannelGate(nn.Module):
 
 
 class ResidualSum(nn.Module):
-    """A branch and its shortcut, added, then perhaps normalised; what stands before is seen by both."""
+    """A branch and its shortcut, added, then optionally normalised; `before` feeds both."""
 
     def __init__(self, node: nodes.Residual) -> None:
         super().__init__()

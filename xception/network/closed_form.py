@@ -1,8 +1,7 @@
-"""Parameters and multiply-accumulates of a network in closed form: arithmetic on the network graph, without a
-tensor.
+"""Parameters and multiply-accumulates of a network in closed form: arithmetic on the network graph, without tensors.
 
 A walk carries the shape (channels, height, width) through `xception.network.graph.network(config)` and describes each
-layer that it passes. MACs are those of convolutions and linear layers, biases left out; FLOPs are twice that.
+layer on the way. MACs are those of convolutions and linear layers, biases left out; FLOPs are twice that.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ Shape = tuple[int, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One layer as the walk met it: dotted name, kind, shapes without the batch, parameters, MACs.
+    """One layer of the walk: dotted name, kind, shapes without the batch, parameters, MACs.
 
     `kind` is one of depthwise, pointwise, regular, linear, norm, activation, pool, blur, join, scale and shape.
     """
@@ -70,7 +69,7 @@ def complexity(config: XceptionConfig, input_size: int | None = None) -> Complex
     has one).
 
     Raises:
-        ValueError: the image is too small for the network, or not of the size that the head was made for.
+        ValueError: the image is too small for the network, or not of the size that the head was built for.
     """
     size = input_size or config.input_size or 299
     layers = tuple(_walk(network(config), "", (config.in_channels, size, size))[1])
@@ -84,7 +83,7 @@ def complexity(config: XceptionConfig, input_size: int | None = None) -> Complex
 
 
 def _walk(node: Node, name: str, shape: Shape) -> tuple[Shape, list[Layer]]:
-    """The shape after the node, and the layers met inside."""
+    """The shape after the node, and the layers inside it."""
     if isinstance(node, Sequence):
         layers: list[Layer] = []
         for child_name, child in node.children:

@@ -1,8 +1,8 @@
 """Every architectural choice of the Xception family as a frozen, validated config.
 
 Chollet 2017, *Xception: Deep Learning with Depthwise Separable Convolutions* (arXiv:1610.02357). The defaults are the
-paper's network, so `XceptionConfig()` is the preset `paper` and every other config says how it differs from the paper.
-One rule holds throughout: a field that would have no effect beside the others must stay at its default.
+paper's network, so `XceptionConfig()` is the preset `paper` and every other config states its differences from the
+paper. One rule holds throughout: a field that would have no effect beside the others must stay at its default.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class XceptionConfig(Architecture):
     """A network of the Xception family; the default is the paper's, for 299×299 images and 1000 classes.
 
     `width_multiplier` scales every width of stem and flows to the nearest multiple of `channel_divisor` (1 unless
-    segments or norm groups must divide the channels), at least one multiple. `padding` is what strided layers do on
-    even maps: `symmetric` pads both sides alike, `same` (Keras) bottom and right only. `input_size`, in pixels, is
+    segments or norm groups must divide the channels), at least one multiple. `padding` is that of strided layers on
+    even maps: `symmetric` pads both sides equally, `same` (Keras) bottom and right only. `input_size`, in pixels, is
     given only where the head's kernel depends on it; `for_data` fills it in. `pool_size` is the kernel of pooling
     layers, in pixels.
 
-    Strides beyond `output_stride` are taken as dilation of what follows, so that the last map is that many times
-    smaller than the image (Chen et al. 2018, arXiv:1802.02611).
+    Strides beyond `output_stride` become dilation of the following layers, so that the last map is smaller than the
+    image by that factor (Chen et al. 2018, arXiv:1802.02611).
     """
 
     def validate(self) -> None:
@@ -71,7 +71,7 @@ class XceptionConfig(Architecture):
         pixels.
 
         Raises:
-            ValueError: the images are too small for the network, or leave its head nothing to pool.
+            ValueError: the images are too small for the network, or leave nothing for its head to pool.
         """
         self.last_map_size(input_size)
         needed = input_size if self.head.pool in FIXED_MAP_POOLS else None

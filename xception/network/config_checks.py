@@ -17,7 +17,7 @@ __all__ = ["check"]
 
 
 def check(config: Architecture) -> None:
-    """Hold a config against all rules between its parts."""
+    """Check a config against all rules between its parts."""
     need_at_least(config, "num_classes", 1)
     need_at_least(config, "in_channels", 1)
     modules = config.modules()
@@ -36,7 +36,7 @@ def _refuse(path: str, value: object, reason: str) -> None:
 
 
 def _idle(path: str, value: object, reason: str, leave_at: object = None) -> None:
-    """Refuse a value that has no effect; `leave_at` is what the field is to be."""
+    """Raise IdleFieldError for a value that has no effect; `leave_at` is the value to leave it at."""
     raise IdleFieldError(f"XceptionConfig.{path}: {value!r} {reason}", path=path, value=leave_at)
 
 

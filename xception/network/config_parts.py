@@ -50,7 +50,7 @@ class StemConfig(Config):
     """
 
     kind: Literal["paper", "aligned", "cifar", "patchify"] = "paper"
-    """How the first convolution goes about stride and padding."""
+    """Kernel, stride and padding of the first convolution."""
     widths: tuple[int, ...] = (32, 64)
     """Channels of each convolution."""
     patch_size: int = 4
@@ -76,7 +76,7 @@ class StemConfig(Config):
 
 
 class EntryFlowConfig(Config):
-    """The entry flow: one module per width, all its convolutions of that width.
+    """The entry flow: one module per width; all its convolutions have that width.
 
     Where `residual`, `operator`, `activation` and `stochastic_depth` are None, they are those of the network.
     `operator` and `activation` may also be one for each module. `stochastic_depth` is the probability of every module
@@ -115,7 +115,7 @@ class EntryFlowConfig(Config):
 
 
 class MiddleFlowConfig(Config):
-    """The middle flow: equal modules; `width` None keeps the width that comes in, `modules=0` removes the flow.
+    """The middle flow: equal modules; `width` None keeps the width of the input, `modules=0` removes the flow.
 
     The other fields are as in `EntryFlowConfig`.
     """
@@ -125,7 +125,7 @@ class MiddleFlowConfig(Config):
     convolutions: int = 3
     """Convolutions in a module."""
     width: int | None = None
-    """Channels of the modules; None: those that come in."""
+    """Channels of the modules; None: those of the input."""
     residual: ResidualKind | None = None
     """Shortcuts of this flow; None: those of the network."""
     operator: OperatorConfig | tuple[OperatorConfig, ...] | None = None
@@ -152,10 +152,9 @@ class ExitFlowConfig(Config):
     """The exit flow: one module whose first convolution keeps the width, then a tail of activated convolutions without
     shortcut.
 
-    With one convolution the module widens at once. `tail_intermediate_activation` is what lies between the tail's
-    depthwise and pointwise convolutions, where it is not that of the network (the aligned Xceptions). `operator` and
-    `activation` are those of module and tail, where they are not those of the network; `stochastic_depth` is the
-    module's.
+    A module with one convolution widens in it. `tail_intermediate_activation` is the activation between the tail's
+    depthwise and pointwise convolutions, where it differs from the network's (the aligned Xceptions). `operator` and
+    `activation` are those of module and tail, where they differ from the network's; `stochastic_depth` is the module's.
     """
 
     width: int = 1024
@@ -178,7 +177,7 @@ class ExitFlowConfig(Config):
     """Probability of dropping a branch of this flow; None: as in the whole network."""
 
     def validate(self) -> None:
-        """Check widths, and that the tail's settings have a tail."""
+        """Check widths, and that settings of the tail come with a tail."""
         need_positive(self, "tail_widths")
         need_at_least(self, "width", 1)
         need_at_least(self, "convolutions", 1)
@@ -209,21 +208,21 @@ class HeadConfig(Config):
 
 
 class NormConfig(Config):
-    """Normalisation and where it stands.
+    """Normalisation and its placement.
 
     `momentum` is the weight of the new batch in the running statistics (Keras writes 0.99 for 0.01). `layer` normalises
     over channels and positions. Placements, for a unit of activation and convolution in a module:
 
     - `after_convolution`: the paper's;
     - `each_convolution`: also between the convolutions of one operator (the aligned Xceptions);
-    - `before_activation`: pre-activation, normalise → activate → convolve, shortcuts unnormalised; `last` says whether
-      a norm follows the last module;
+    - `before_activation`: pre-activation, normalise → activate → convolve, shortcuts unnormalised; `last` adds a norm
+    after the last module;
     - `after_activation`: activate → normalise → convolve, shortcuts unnormalised;
     - `after_sum`: as the paper's, but a module's last norm follows the residual sum.
     """
 
     kind: Literal["batch", "group", "layer", "none"] = "batch"
-    """What values are normalised over."""
+    """Kind of normalisation: the values that share a mean and variance."""
     epsilon: float = 1e-3
     """Added to the variance."""
     momentum: float = 0.1
@@ -233,7 +232,7 @@ class NormConfig(Config):
     placement: Literal[
         "after_convolution", "each_convolution", "before_activation", "after_activation", "after_sum"
     ] = "after_convolution"
-    """Where norms stand in a module."""
+    """Placement of norms in a module."""
     last: bool = True
     """Whether a pre-activated network has a norm after its last module."""
 
@@ -259,15 +258,15 @@ class ResidualConfig(Config):
 
     `projection` is the paper's: a strided 1×1 convolution where the shape changes, the identity elsewhere. `identity`
     has shortcuts only where shapes agree. `stochastic_depth` is the probability of dropping the last module's branch
-    for an example; it grows linearly from the first module (Huang et al. 2016, arXiv:1603.09382). `zero_init` begins
-    each branch's last norm at scale 0, so that the network begins as its shortcuts (Goyal et al. 2017,
+    for an example; it grows linearly from the first module (Huang et al. 2016, arXiv:1603.09382). `zero_init` starts
+    the scale of each branch's last norm at 0, so that the network starts as its shortcuts (Goyal et al. 2017,
     arXiv:1706.02677).
 
-    `tap` says what shortcuts see: the module's input, or that input after the norm and the activation with which the
+    `tap` is the input of shortcuts: the module's input, or that input after the norm and the activation with which the
     branch begins (He et al. 2016, arXiv:1603.05027, Figure 4; timm's xception41p). `norm` and `bias` are those of
-    projections; None follows the placement of norms, with a bias only where the network has no norm. `pooling` lets a
-    projection of stride 2 pool first and then convolve with stride 1 (He et al. 2019, arXiv:1812.01187, ResNet-D).
-    `layer_scale` is where a learned factor per channel at the end of each branch begins; 0 leaves it out (Touvron et
+    projections; None follows the placement of norms, with a bias only where the network has no norm. With `pooling` a
+    projection of stride 2 pools first and then convolves with stride 1 (He et al. 2019, arXiv:1812.01187, ResNet-D).
+    `layer_scale` is the initial value of a learned factor per channel at the end of each branch; 0 omits it (Touvron et
     al. 2021, arXiv:2103.17239).
     """
 
@@ -276,20 +275,20 @@ class ResidualConfig(Config):
     stochastic_depth: float = 0.0
     """Probability of dropping the last module's branch, smaller for those before."""
     zero_init: bool = False
-    """Whether each branch's last norm begins at scale 0."""
+    """Whether the scale of each branch's last norm starts at 0."""
     tap: Literal["input", "activated"] = "input"
-    """What shortcuts see: a module's input, or that input after the branch's first norm and activation."""
+    """Input of shortcuts: a module's input, or that input after the branch's first norm and activation."""
     norm: bool | None = None
-    """Whether a norm follows a projection; None: as the norm's placement has it."""
+    """Whether a norm follows a projection; None: according to the norm's placement."""
     bias: bool | None = None
     """Whether a projection has a bias; None: where the network has no norm."""
     pooling: Literal["none", "average", "max"] = "none"
     """How a projection of stride 2 pools before it convolves."""
     layer_scale: float = 0.0
-    """Where a learned factor per channel at the end of a branch begins; 0: none."""
+    """Initial value of a learned factor per channel at the end of a branch; 0: none."""
 
     def validate(self) -> None:
-        """Check the probability and the first factor."""
+        """Check the probability and the initial factor."""
         need_probability(self, "stochastic_depth")
         if not 0 <= self.layer_scale <= 1:
             raise ValueError(f"ResidualConfig.layer_scale: {self.layer_scale!r} is not allowed; 0 (none) to 1")
@@ -299,14 +298,14 @@ class AttentionConfig(Config):
     """Attention over channels at the end of every module's branch.
 
     `se` is squeeze-and-excitation: average, 1×1 convolution to a `reduction`-th of the channels, ReLU, 1×1 convolution
-    back, sigmoid (Hu et al. 2018, arXiv:1709.01507). `eca` slides one kernel over the averages; its size is the odd
-    number that follows from the channels (Wang et al. 2020, arXiv:1910.03151).
+    back, sigmoid (Hu et al. 2018, arXiv:1709.01507). `eca` convolves the averages with one kernel, whose odd size
+    depends on the number of channels (Wang et al. 2020, arXiv:1910.03151).
     """
 
     kind: Literal["none", "se", "eca"] = "none"
     """Attention over channels at the end of each branch."""
     reduction: int = 16
-    """Channels over hidden channels of squeeze-and-excitation."""
+    """Channels divided by hidden channels of squeeze-and-excitation."""
 
     def validate(self) -> None:
         """Check the reduction and that it has an effect."""
@@ -316,7 +315,7 @@ class AttentionConfig(Config):
 
 
 def _check_own(flow: EntryFlowConfig | MiddleFlowConfig | ExitFlowConfig, modules: int) -> None:
-    """Check what a flow has of its own: one value for each module, not all the same, or one for all."""
+    """Check a flow's own settings: one value for each module, not all the same, or one for all."""
     for name in ("operator", "activation"):
         value = getattr(flow, name)
         if isinstance(value, tuple):

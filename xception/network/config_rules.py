@@ -42,7 +42,7 @@ def refuse_idle(config: Config, names: tuple[str, ...], reason: str) -> None:
             )
 
 
-# No machine holds a wider layer, and with more layers a network is counted for minutes.
+# A wider layer fits on no machine, and counting a network of more layers takes minutes.
 MOST = 2**20
 _MOST_LAYERS = {"modules": 1000, "convolutions": 100}
 

@@ -1,4 +1,4 @@
-"""Networks as ONNX files, checked against the network that they came from; needs the extra `export`."""
+"""Networks as ONNX files, checked against the original network; needs the extra `export`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def to_onnx(
     try:
         model.eval()
         with torch.no_grad(), warnings.catch_warnings():
-            # torch 2.11 calls a part of its own that it has deprecated.
+            # torch 2.11 calls a function that it has deprecated itself.
             warnings.filterwarnings(
                 "ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated", category=FutureWarning
             )

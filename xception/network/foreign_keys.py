@@ -1,7 +1,6 @@
-"""Files of weights as people have them: recognised rules that bring names and shapes to a known layout, each named when
-used.
+"""Weight files in the wild: rules that convert names and shapes to a known layout, each reported when applied.
 
-A rule applies only where its own mark is there, so that nothing is guessed: the nesting of training scripts, the prefix
+A rule applies only where its own mark is found, so that nothing is guessed: the nesting of training scripts, the prefix
 of `torch.nn.DataParallel`, the classifier of Cadene's port (`pretrained-models.pytorch`), the 2-D pointwise kernels of
 the oldest files, half precision.
 """
@@ -21,10 +20,10 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 def unnested(held: Any, nested: str | None) -> tuple[Any, list[str]]:
-    """Return what lies in the nests of a training script's file, and the rules used.
+    """Return the tensors nested in a training script's file, and the rules used.
 
     Raises:
-        ValueError: several nests hold weights and `nested` does not say which, or there is no such nest.
+        ValueError: several nests hold weights and `nested` does not choose one, or there is no such nest.
     """
     rules: list[str] = []
     while isinstance(held, dict):
@@ -68,9 +67,9 @@ def with_positions(tensor: Tensor, like: Tensor) -> Tensor | None:
 
 
 def adapted_input(tensor: Tensor, like: Tensor) -> Tensor | None:
-    """A first convolution's kernel for another number of input channels; None where it differs in more than that.
+    """A first convolution's kernel for another number of input channels; None where it differs otherwise.
 
-    One channel gets the sum over all, so that a grey image gives what its copy in each channel gave; more get the
+    One channel gets the sum over all, so that a grey image gives the same as its copy in every channel; more get the
     channels in turn, scaled so that the sum stays.
     """
     if tensor.ndim != 4 or tensor.shape[0] != like.shape[0] or tensor.shape[2:] != like.shape[2:]:

@@ -1,8 +1,8 @@
-"""The network graph: the layers that a config comes to, as plain data, before any tensor exists.
+"""The network graph: the layers of a config, as plain data, before any tensor exists.
 
 `network(config)` is the one description that the torch network is built from (`xception.network.blocks`), that
 parameters and MACs are counted on in closed form (`xception.network.closed_form`), and that shows whether two configs
-are one network. A node is a layer (convolution, norm, ...) or joins nodes (`xception.network.nodes`). The names of
+are the same network. A node is a layer (convolution, norm, ...) or joins nodes (`xception.network.nodes`). The names of
 children become the names of parameters; they do not depend on which other layers a variant has.
 """
 
@@ -42,7 +42,7 @@ def network(config: XceptionConfig) -> Sequence:
     """Return the whole network: stem, entry, middle, exit, final, head.
 
     Raises:
-        ValueError: the head's kernel depends on the input size and the config does not say it yet.
+        ValueError: the head's kernel depends on the input size and the config does not set it.
     """
     if config.head.pool in FIXED_MAP_POOLS and config.input_size is None:
         raise ValueError(
@@ -68,8 +68,8 @@ def operator_node(
 ) -> Node:
     """A convolution operator from `channels` to `width` in this network.
 
-    `activation` and `between` are given where they are not those of network and operator; `dilation` multiplies that
-    of the operator.
+    `activation` and `between` are given where they differ from those of network and operator; `dilation` multiplies
+    that of the operator.
     """
     inside = config.norm.placement == "each_convolution" if own.tower_norm is None else own.tower_norm
     surroundings = Surroundings(
@@ -266,11 +266,11 @@ def _norm(config: XceptionConfig, channels: int, zero_init: bool = False) -> Nor
 
 
 def _in_place(node: Node, fresh: bool = False) -> tuple[Node, bool]:
-    """The node with activations in place where that is safe, and whether its output may be overwritten.
+    """Return the node with in-place activations where that is safe, and whether its output may be overwritten.
 
-    `fresh` says that the input was made by a layer that does not keep it for the backward pass and that nothing else
-    reads it: the output of a convolution, norm, pooling or linear layer. What a shortcut, another tower or the caller
-    reads is not.
+    `fresh` means that the layer before does not keep the input for the backward pass and that nothing else reads it:
+    the output of a convolution, norm, pooling or linear layer. A tensor that a shortcut, another tower or the caller
+    reads is not fresh.
     """
     if isinstance(node, Activate):
         return dataclasses.replace(node, in_place=fresh), False

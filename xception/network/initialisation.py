@@ -1,8 +1,8 @@
 """Initial values of every parameter, each drawn by a generator of its own.
 
-A parameter's generator is seeded by a hash of (seed, stream, parameter name), so two networks that share a parameter's
-name and shape start equal there, whatever else they differ in. Schemes: He et al. 2015 (arXiv:1502.01852), Glorot and
-Bengio 2010, Saxe et al. 2014 (arXiv:1312.6120, orthogonal).
+A parameter's generator is seeded by a hash of (seed, stream, parameter name), so a parameter of the same name and shape
+starts equal in two networks, whatever else differs. Schemes: He et al. 2015 (arXiv:1502.01852), Glorot and Bengio 2010,
+Saxe et al. 2014 (arXiv:1312.6120, orthogonal).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["global_seed", "initialise"]
 
 @torch.no_grad()
 def initialise(model: nn.Module, scheme: Initialisation | Literal["own"], seed: int, stream: int = 0) -> None:
-    """Give every parameter its initial value, and norms fresh running statistics; torch's global generator is not
-    touched.
+    """Set every parameter to its initial value and reset the running statistics of norms; torch's global generator is
+    not touched.
 
-    Weights of two and more dimensions follow the scheme; norm scales become 1 (0 where a branch is to begin at 0), the
-    factors of a layer with an `initial_value` that value, all other vectors 0. The scheme `own` is that of the library
-    that the network comes from. Values are drawn on the CPU in float32 and then moved, so every device gets the same.
+    Weights of two and more dimensions follow the scheme; norm scales become 1 (0 where a branch starts at 0), the
+    factors of a layer with an `initial_value` that value, all other vectors 0. The scheme `own` is that of the
+    network's library. Values are drawn on the CPU in float32 and then moved, so every device gets the same.
     """
     if scheme == "own":
         draw: Callable[[int], dict[str, Tensor]] = model.own_initial_values  # type: ignore[assignment]

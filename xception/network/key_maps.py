@@ -1,4 +1,4 @@
-"""Names of parameters in the public Xceptions, from names of ours.
+"""Names of parameters in the public Xceptions, from ours.
 
 Each layout is a function from one of our state-dict names to the peer's, or None where the peer has no such parameter.
 timm: `legacy_xception`, the aligned `xception41`, `xception65`, `xception71`, and `mobilenetv1_100`. Keras:
@@ -21,7 +21,7 @@ __all__ = [
     "timm_mobilenet_name",
 ]
 
-# Position of a weight in its Keras layer, by what ours is called.
+# Position of a weight in its Keras layer, by our name.
 KERAS_WEIGHTS = {
     "convolution": {"weight": 0},
     "depthwise": {"weight": 0},
@@ -47,7 +47,7 @@ def timm_legacy_name(name: str, config: XceptionConfig) -> str | None:
     if match := re.fullmatch(r"shortcut\.(convolution|norm)\.(\w+)", rest):
         return f"block{index + 1}.{'skip' if match[1] == 'convolution' else 'skipbn'}.{match[2]}"
     if match := re.fullmatch(r"branch\.(\d)\.(convolution\.depthwise|convolution\.pointwise|norm)\.(\w+)", rest):
-        position = 3 * int(match[1]) + (1 if index else 0)  # the first block's first ReLU is left out
+        position = 3 * int(match[1]) + (1 if index else 0)  # the first block has no first ReLU
         inner = {
             "convolution.depthwise": f"{position}.conv1",
             "convolution.pointwise": f"{position}.pointwise",

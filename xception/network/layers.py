@@ -1,6 +1,6 @@
-"""The layers of the network graph as torch modules, each a thin one over torch's own.
+"""The layers of the network graph as torch modules, each a thin layer over torch's own.
 
-Padding `same` is that of Keras: ⌈size / stride⌉ positions, the odd pixel of padding at the bottom and at the right.
+Padding `same` is that of Keras: ⌈size / stride⌉ positions, an odd pixel of padding goes to the bottom and the right.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = [
 
 
 class PReLU(nn.Module):
-    """A leaky ReLU whose slope is learned, one for the whole layer, beginning at 0.25 (He et al. 2015,
+    """A leaky ReLU with one learned slope for the whole layer, initially 0.25 (He et al. 2015,
     arXiv:1502.01852).
 
-    The slope is no `weight`, so that it has no weight decay.
+    The slope is not called `weight`, so that it has no weight decay.
     """
 
     initial_value = 0.25
@@ -50,7 +50,7 @@ class PReLU(nn.Module):
         return F.prelu(x, self.slope.to(x.dtype))
 
 
-# In place where torch computes the gradient from the result, so that nothing is copied.
+# In place where torch computes the gradient from the result, which saves a copy.
 ACTIVATIONS: dict[str, Callable[[bool], nn.Module]] = {
     "relu": lambda in_place: nn.ReLU(inplace=in_place),
     "relu6": lambda in_place: nn.ReLU6(inplace=in_place),
@@ -101,7 +101,7 @@ class SamePool2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        # Where more is padded after a side than before it, ceil_mode pads what is missing.
+        # Where the padding after a side is larger than before it, ceil_mode adds the difference.
         pads = tuple(same_padding(size, self.kernel_size, self.stride)[0] for size in x.shape[2:])
         if self.kind == "max":
             return F.max_pool2d(x, self.kernel_size, self.stride, pads, ceil_mode=True)
@@ -163,10 +163,10 @@ class DropPath(nn.Module):
 
 
 class FixedMap(nn.Module):
-    """Lets (N, C, size, size) pass and refuses other maps.
+    """Checks that maps are (N, C, size, size).
 
     Raises:
-        ValueError: the map, and so the image, has another size than the head was made for.
+        ValueError: the map, and so the image, has another size than the head was built for.
     """
 
     def __init__(self, size: int, input_size: int) -> None:
@@ -192,12 +192,12 @@ class GlobalPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C)."""
-        # The average is an operator of its own, which is how counters know it.
+        # The average is an operator of its own, by which counters recognise it.
         return F.adaptive_avg_pool2d(x, 1).flatten(1) if self.kind == "average" else x.amax((2, 3))
 
 
 class Squeeze(nn.Module):
-    """Averages each channel."""
+    """Average of each channel."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C, 1, 1)."""
@@ -261,7 +261,7 @@ class DepthwiseConv2d(nn.Conv2d):
         return with_backend(input, self.weight, self.bias, self.stride, self.padding, self.dilation, self.backend)
 
     def _get_name(self) -> str:
-        return "Conv2d"  # which is what it is, printed
+        return "Conv2d"  # the name that is printed
 
 
 def with_backend(

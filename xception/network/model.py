@@ -1,4 +1,4 @@
-"""The network: stem, entry, middle and exit flow, head, as the config says.
+"""The network: stem, entry, middle and exit flow, head, as configured.
 
 Chollet 2017 (arXiv:1610.02357), Figure 5.
 """
@@ -29,8 +29,8 @@ class FeatureMap(NamedTuple):
 class Xception(nn.Module):
     """A network of the Xception family.
 
-    Parameters begin as `config.initialisation` says, drawn from torch's global generator; training gives them values of
-    their own per seed (`xception.network.initialisation.initialise`).
+    Initial parameters follow `config.initialisation`, drawn from torch's global generator; training draws its own per
+    seed (`xception.network.initialisation.initialise`).
 
     Raises:
         ValueError: the head's kernel depends on the input size and `config.input_size` is None.
@@ -51,10 +51,10 @@ class Xception(nn.Module):
 
     @classmethod
     def from_trial(cls, key: str, out: str | Path = "results/local") -> Xception:
-        """Return the network of a trial that a run with `--keep-weights` left in `<out>/networks`, in eval mode.
+        """Return the network of a trial that a run with `--keep-weights` saved in `<out>/networks`, in eval mode.
 
-        `key` is the trial's key or its beginning. `xception.train.trained_network.load_network` also gives class names
-        and normalisation.
+        `key` is the trial's key or its beginning. `xception.train.trained_network.load_network` also returns class
+        names and normalisation.
 
         Raises:
             ValueError: there is no such network, or it is not an Xception.
@@ -72,8 +72,8 @@ class Xception(nn.Module):
     def forward_features(self, x: Tensor) -> dict[str, FeatureMap]:
         """Map images (N, in_channels, H, W) to named maps with their strides.
 
-        The names are `stem`, `entry.0` and so on for each entry module, `middle`, `exit.module` and `final`, the map
-        that the head sees. Maps after modules are sums as the next module sees them, before its activation.
+        The names are `stem`, `entry.0` and so on for each entry module, `middle`, `exit.module` and `final`, the head's
+        input. Maps after modules are sums, before the activation of the next module.
         """
         features: dict[str, FeatureMap] = {}
 

@@ -1,4 +1,4 @@
-"""What a network graph is made of: layers, and the ways to join them.
+"""The nodes of a network graph: layers, and the ways to join them.
 
 `Sequence` puts nodes one after the other, `Towers` side by side, `Slices` side by side on slices of the channels;
 `Residual` adds a shortcut, `Gate` multiplies by one.
@@ -107,7 +107,7 @@ class Squeeze:
 
 @dataclasses.dataclass(frozen=True)
 class ChannelConvolution:
-    """One kernel that slides over the channels of a map (N, C, 1, 1), without bias (Wang et al. 2020,
+    """One kernel convolved along the channels of a map (N, C, 1, 1), without bias (Wang et al. 2020,
     arXiv:1910.03151).
     """
 
@@ -187,8 +187,8 @@ class Gate:
 
 @dataclasses.dataclass(frozen=True)
 class Residual:
-    """A branch and its shortcut (None is the identity), added, then perhaps normalised; `drop_path` is a
-    probability. What stands `before` is seen by both.
+    """A branch and its shortcut (None is the identity), added, then optionally normalised; `drop_path` is a
+    probability. `before` feeds both.
     """
 
     branch: Sequence

@@ -44,15 +44,14 @@ class OperatorConfig(Config):
     - `mixed_separable`: depthwise with each of `mixed_kernels` on an equal share of the channels, then pointwise
       (MixConv, Tan and Le 2019, arXiv:1907.09595).
 
-    `asymmetric` puts a 1×k and a k×1 kernel in the place of every k×k kernel (Szegedy et al. 2016, section 3.2).
+    `asymmetric` replaces every k×k kernel by a 1×k and a k×1 kernel (Szegedy et al. 2016, section 3.2).
     `intermediate_activation` lies between the convolutions of one operator (Figure 10).
 
-    `tower_activation` and `tower_norm` say what follows each convolution inside a tower. None follows
-    `intermediate_activation` and the norm's placement `each_convolution`, so by default towers are linear. In the
-    papers a norm and a ReLU follow every convolution (Szegedy et al. 2016, arXiv:1512.00567, section 6; Chollet 2017,
-    section 1.2): `tower_norm=True, tower_activation="relu"`. The last convolution of each tower is followed by the norm
-    and the activation of the unit, which see the towers joined. In both forms all towers are equally wide, where those
-    of the papers differ from module to module.
+    `tower_activation` and `tower_norm` follow each convolution inside a tower. None follows `intermediate_activation`
+    and the norm's placement `each_convolution`, so by default towers are linear. In the papers a norm and a ReLU follow
+    every convolution (Szegedy et al. 2016, arXiv:1512.00567, section 6; Chollet 2017, section 1.2): `tower_norm=True,
+    tower_activation="relu"`. The norm and the activation of the unit follow the concatenated towers. In both forms all
+    towers are equally wide; in the papers their widths differ from module to module.
     """
 
     kind: OperatorKind = "separable"

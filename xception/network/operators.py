@@ -1,9 +1,9 @@
-"""The convolution operators of the family: each is one function, which says what it reads of the config.
+"""The convolution operators of the family: each is one function, with the config fields that it reads.
 
 Chollet 2017 (arXiv:1610.02357), Figures 1 to 4 and 10; inverted bottlenecks follow Sandler et al. 2018
 (arXiv:1801.04381), mixed kernels Tan and Le 2019 (arXiv:1907.09595), asymmetric kernels Szegedy et al. 2016
 (arXiv:1512.00567, section 3.2). A function decorated with `operator` is a kind of `OperatorConfig`; its counts, its
-stacking and its place in the search space follow from the nodes that it returns and from what the decorator says.
+stacking and its place in the search space follow from the nodes that it returns and from the decorator's arguments.
 """
 
 from __future__ import annotations
@@ -28,11 +28,10 @@ __all__ = ["OPERATORS", "Operator", "Surroundings", "operator"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What an operator is built from: its own settings, and what the network around it gives.
+    """What an operator is built from: its own settings and those of the network around it.
 
-    `between` is the activation between the convolutions of the operator or "none", `normed_between` says that a norm
-    stands there. `norm` is the network's norm, over any number of channels, or None. `divisor` divides the channels of
-    every tower.
+    `between` is the activation between the convolutions of the operator or "none", `normed_between` adds a norm there.
+    `norm` is the network's norm, over any number of channels, or None. `divisor` divides the channels of every tower.
     """
 
     kernel_size: int = 3
@@ -57,9 +56,9 @@ Build = Callable[[Surroundings, int, int, int], Node]
 class Operator:
     """An operator: its function from surroundings, channels, channels out and stride to a node of the graph.
 
-    `reads` are the fields of `OperatorConfig` that have an effect on it, beside those that all have. It splits its
-    output into `towers` of channels. `between` says that something may stand between its convolutions as the config
-    wishes, `activates` that it holds the network's activation, `pools` that it has a padded layer with any kernel.
+    `reads` are the fields of `OperatorConfig` that have an effect on it, beyond those that affect every operator. It
+    splits its output into `towers` of channels. `between`: the config may place layers between its convolutions;
+    `activates`: it contains the network's activation; `pools`: it has a padded layer whatever its kernel.
     """
 
     build: Build

@@ -33,7 +33,7 @@ from xception.network.config import (
 __all__ = ["get", "input_size", "names", "torchvision_names"]
 
 PREFIX, TIMM = "torchvision:", "timm:"
-# Networks of convolutions, for which our schemes of initial values are meant; the others begin as torchvision's own.
+# Networks of convolutions, which our initialisation schemes suit; the others use torchvision's own.
 _DRAWN_BY_US = ("vgg16", "resnet18", "resnet50", "resnet152", "inception_v3")
 
 

@@ -97,11 +97,11 @@ TorchvisionName = Literal[
 
 
 class TorchvisionConfig(Config):
-    """A classification network of torchvision, as the paper's tables compare with; Inception V3 and GoogLeNet without
-    auxiliary towers.
+    """A classification network of torchvision, for comparisons as in the paper's tables; Inception V3 and GoogLeNet
+    without auxiliary towers.
 
     `stem="cifar"` gives a ResNet its customary form for 32×32 images: a 3×3 first convolution of stride 1 and no
-    pooling. With `initialisation="own"` parameters begin as torchvision draws them.
+    pooling. With `initialisation="own"` initial parameters are torchvision's.
     """
 
     name: TorchvisionName
@@ -143,7 +143,7 @@ class TorchvisionConfig(Config):
 
 
 _ONE_SIZE = {"vit": 224, "maxvit": 224}
-# Measured on torchvision's networks: the smallest images of which every convolution and pooling leaves something.
+# Measured on torchvision's networks: the smallest images for which no convolution's or pooling's output is empty.
 _LEAST_SIZES = {
     "alexnet": 63,
     "convnext": 32,
@@ -160,9 +160,9 @@ _LEAST_SIZES = {
 class TimmConfig(Config):
     """A network of timm by its name there; needs the extra `timm`.
 
-    `version` is timm's, which a network and so a trial depends on: `presets.get("timm:NAME")` fills in the version that
-    is installed, and another one is refused when the network is built. With `initialisation="own"` parameters begin as
-    timm draws them.
+    `version` is timm's, on which a network and so a trial depends: `presets.get("timm:NAME")` fills in the version that
+    is installed, and another one is refused when the network is built. With `initialisation="own"` initial parameters
+    are timm's.
     """
 
     name: str
@@ -192,7 +192,5 @@ class TimmConfig(Config):
         return 1
 
     def for_data(self, *, num_classes: int, in_channels: int, input_size: int) -> TimmConfig:
-        """Return this network for a data set; `public_models.check_input_size` says whether it can take the
-        image size.
-        """
+        """Return this network for a data set; `public_models.check_input_size` checks the image size."""
         return self.replace(num_classes=num_classes, in_channels=in_channels)

@@ -23,16 +23,16 @@ def build_timm(config: TimmConfig) -> nn.Module:
     """Build a timm network that maps images (N, in_channels, H, W) to logits (N, num_classes).
 
     Raises:
-        ValueError: timm is not installed, has another version than the config names, or has no such network.
+        ValueError: timm is not installed, has another version than the config's, or has no such network.
     """
     return _initialised(config, _timm)
 
 
 def check_input_size(config: TimmConfig, input_size: int) -> None:
-    """Check that a timm network takes square images of `input_size` pixels, by a pass without numbers.
+    """Check that a timm network accepts square images of `input_size` pixels, by a pass on the meta device.
 
     Raises:
-        ValueError: it does not; the message names the least size that it takes.
+        ValueError: it does not; the message names the smallest size that it accepts.
     """
     model = build_timm(config).eval().to("meta")
 
@@ -79,7 +79,7 @@ def _initialised(config: Any, make: Callable[[Any], nn.Module]) -> nn.Module:
 def _torchvision(config: TorchvisionConfig) -> nn.Module:
     import torchvision
 
-    # Auxiliary towers and a network's own rescaling of inputs are left out.
+    # Without auxiliary towers and a network's own rescaling of inputs.
     options: dict[str, Any] = (
         {"aux_logits": False, "transform_input": False, "init_weights": config.initialisation == "own"}
         if config.name in ("inception_v3", "googlenet")

@@ -1,7 +1,7 @@
-"""What of a network is head and what is backbone, and which part of it trains when.
+"""Head and backbone of a network, and when each is trained.
 
-A linear probe trains the head alone; fine-tuning trains all, perhaps with the norms left as they are, perhaps the
-backbone at a lower rate or from a later epoch on.
+A linear probe trains only the head; fine-tuning trains everything, optionally with frozen norms, or with the backbone
+at a lower rate or from a later epoch on.
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ def partition(model: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.P
 
 
 def freeze(model: nn.Module, what: Freeze, *, epoch: int = 0, thaw_epoch: int | None = None) -> None:
-    """Freeze a part of the network for an epoch, counted from 0, and thaw all else; call after each `model.train()`.
+    """Freeze a part of the network for an epoch, counted from 0, and unfreeze the rest; call after each
+    `model.train()`.
 
-    `backbone` leaves the head alone training; the backbone's norms then keep their running statistics and its dropout
-    rests, as the whole backbone is in eval mode. `norms` freezes scales, shifts and running statistics of all norms.
-    From `thaw_epoch` on nothing is frozen.
+    With `backbone` only the head trains; the whole backbone is in eval mode, so its norms keep their running statistics
+    and its dropout is off. `norms` freezes scales, shifts and running statistics of all norms. From `thaw_epoch` on
+    nothing is frozen.
     """
     active: Freeze = "none" if thaw_epoch is not None and epoch >= thaw_epoch else what
     prefix = head_prefix(model)
@@ -72,7 +73,7 @@ def rate_groups(model: nn.Module, *, backbone: float = 1.0, head: float = 1.0) -
     """Return backbone and head with the factors of the learning rate that they train at, each factor above 0.
 
     Raises:
-        ValueError: a factor is not above 0; what is not to train is frozen instead.
+        ValueError: a factor is not above 0; freeze a part instead.
     """
     for name, factor in (("backbone", backbone), ("head", head)):
         if not factor > 0:

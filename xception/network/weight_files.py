@@ -1,6 +1,4 @@
-"""The tensors in a file of weights, or on timm's hub, under the names they have there; nothing that is read can execute
-code.
-"""
+"""The tensors in a file of weights, or on timm's hub, under their original names; reading never executes code."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".h5")
 
 
 def read_tensors(source: str | Path, model: nn.Module, nested: str | None) -> tuple[dict[str, Tensor], list[str]]:
-    """Return the tensors of a file or of timm's hub, Keras's as `LAYER/POSITION`, and by which rules they were found.
+    """Return the tensors of a file or of timm's hub, Keras's as `LAYER/POSITION`, and the rules that found them.
 
     `nested` names the part of a training script's file, where it holds several.
 
@@ -67,7 +65,7 @@ def _from_safetensors(path: Path) -> dict[str, Tensor]:
 def _from_pickle(path: Path, nested: str | None) -> tuple[dict[str, Tensor], list[str]]:
     try:
         with warnings.catch_warnings():
-            # a pickle that torch did not write; what it holds decides
+            # a pickle that torch did not write; its contents decide
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             held = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
@@ -143,7 +141,7 @@ def _from_hub(name: str) -> dict[str, Tensor]:
     except ImportError:
         raise ValueError(f"weights: {name!r} needs the package timm, which is not installed") from None
     try:
-        if not getproxies():  # asked first, since the download itself tries again for most of a minute
+        if not getproxies():  # checked first, since the download itself retries for most of a minute
             from huggingface_hub.constants import ENDPOINT
 
             published = timm.models.get_pretrained_cfg(name)

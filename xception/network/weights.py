@@ -1,8 +1,8 @@
-"""Weights in and out of files: strict about names and shapes, and nothing that is read can execute code.
+"""Weights in and out of files: strict about names and shapes; reading never executes code.
 
 `.safetensors` and `.pth` files may hold our names, timm's `legacy_xception`, aligned Xceptions or `mobilenetv1_100`;
-`.h5` and `.weights.h5` those of `keras.applications.Xception`. Key maps are in `xception.network.key_maps`, the forms
-of others' files in `xception.network.foreign_keys`; `xception.network.weight_files` reads the files.
+`.h5` and `.weights.h5` those of `keras.applications.Xception`. Key maps are in `xception.network.key_maps`, the layouts
+of foreign files in `xception.network.foreign_keys`; `xception.network.weight_files` reads the files.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
     "to_timm",
 ]
 
-# Presets that are networks of timm: what they are called there, and what their tensors are.
+# Presets that are networks of timm: their names there, and their tensors.
 _IN_TIMM = {
     "timm_legacy": ("legacy_xception", timm_legacy_name),
     "aligned41": ("xception41", timm_aligned_name),
@@ -47,7 +47,7 @@ _IN_TIMM = {
     "aligned65p": ("xception65p", timm_aligned_name),
     "mobilenetv1": ("mobilenetv1_100", timm_mobilenet_name),
 }
-FOLDER = "networks"  # below the folder of results: what --keep-weights keeps
+FOLDER = "networks"  # below the folder of results: networks saved by --keep-weights
 KEY_LENGTH = 64
 
 
@@ -72,7 +72,7 @@ def load_pretrained(
     adapt_input: bool = False,
     nested: str | None = None,
 ) -> Loaded:
-    """Copy weights from a local file, or from timm's hub by name, into a network; return what was done.
+    """Copy weights from a local file, or from timm's hub by name, into a network; return a report.
 
     Every parameter and running statistic must be in the source and the source may hold nothing else. With
     `replace_head` the network keeps its own head and the source's is ignored. With `adapt_input` the first
@@ -93,7 +93,7 @@ def load_pretrained(
 
 
 def save(model: nn.Module, path: str | Path) -> None:
-    """Write a network's weights to a `.safetensors` file, with the config of ours beside them.
+    """Write a network's weights to a `.safetensors` file, with our config in its metadata.
 
     Raises:
         ValueError: the path has another suffix.
@@ -108,7 +108,7 @@ def save(model: nn.Module, path: str | Path) -> None:
 
 
 def read(source: str | Path, model: nn.Module) -> dict[str, Tensor]:
-    """Return the tensors of a file or of timm's hub under the names they have there; Keras's as `LAYER/POSITION`.
+    """Return the tensors of a file or of timm's hub under their original names; Keras's as `LAYER/POSITION`.
 
     Raises:
         ValueError: see `load_pretrained`.
@@ -117,7 +117,7 @@ def read(source: str | Path, model: nn.Module) -> dict[str, Tensor]:
 
 
 def convert(weights: Mapping[str, Tensor], model: nn.Module, *, replace_head: bool = False) -> dict[str, Tensor]:
-    """Return the weights under our names and in our shapes, all that the network needs and nothing else.
+    """Return the weights under our names and in our shapes, exactly those that the network needs.
 
     Raises:
         ValueError: a tensor is missing, unexpected, of another shape or not finite; it is named.

@@ -35,7 +35,7 @@ _HEADS = ("head", "heads", "classifier", "fc")
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterSplit:
-    """Parameters by role; shared ones count once, where they are first held.
+    """Parameters by role; shared ones count once, in the first module that holds them.
 
     `stem` are the convolutions of the first child called `stem`, `head` the linear layers of the last children called
     `head`, `classifier` or `fc`, `norm` the normalisation everywhere; the other convolutions go by their kind.
@@ -53,7 +53,7 @@ class ParameterSplit:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """Something that a counter did not see: `count` calls of an operator, modules, or MACs, as `unit` says."""
+    """Something that a counter left out: `count` calls of an operator, modules, or MACs, as `unit` says."""
 
     counter: str
     what: str
@@ -69,7 +69,7 @@ class Complexity:
     params: int
     parameters: ParameterSplit
     macs: int
-    macs_of_layers: int  # the closed form; equals macs unless `left_out` says why not
+    macs_of_layers: int  # the closed form; equals macs unless `left_out` has a reason
     activations: int
     bytes_moved: int  # by the operators of an eager pass, in the precision of the parameters
     fvcore_total: int | None
@@ -90,7 +90,7 @@ class Complexity:
 
 
 def complexity(model: nn.Module, input_shape: tuple[int, ...], *, fvcore: bool = True) -> Complexity:
-    """Count a model at an input of shape (C, H, W), on the meta device; with `fvcore`, hold fvcore's count beside it.
+    """Count a model at an input of shape (C, H, W), on the meta device; with `fvcore`, also by fvcore.
 
     fvcore cannot trace meta tensors: it runs once on the CPU with one example.
 
@@ -151,7 +151,7 @@ def _role(name: str, module: nn.Module) -> str:
 
 
 def _fvcore(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> tuple[int, int, list[LeftOut]]:
-    """The total of fvcore, its convolution and linear entries, and what it says that it skipped."""
+    """The total of fvcore, its convolution and linear entries, and what it reports as skipped."""
     with quiet():
         from fvcore.nn import FlopCountAnalysis
 

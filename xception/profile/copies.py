@@ -1,4 +1,4 @@
-"""Copies of a model that share no state with it, so that whatever is run on them leaves the model as it was."""
+"""Copies of a model that share no state with it, so that running them leaves the model unchanged."""
 
 from __future__ import annotations
 

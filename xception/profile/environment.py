@@ -1,4 +1,4 @@
-"""What a figure was measured on: device, driver, library versions, threads, clocks where they can be read."""
+"""The environment of a measurement: device, driver, library versions, threads, clocks where they can be read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Environment(Config):
     cpu: str
     cpu_mhz: float | None = None
     cpu_governor: str | None = None
-    load_1min: float | None = None  # processes that ran or waited, mean of the last minute: ours and others'
+    load_1min: float | None = None  # processes that ran or waited, mean of the last minute: of all users
     driver: str | None = None
     cuda: str | None = None
     cudnn: int | None = None
@@ -81,7 +81,7 @@ def device_title(device: str) -> str:
 
 
 def available_memory(device: str) -> int | None:
-    """Return the bytes that can still be had on a device, or None where that cannot be read."""
+    """Return the free bytes of a device, or None where that cannot be read."""
     import torch
 
     if torch.device(device).type == "cuda":
@@ -120,7 +120,7 @@ def _text(path: str) -> str | None:
 
 
 def _nvidia_smi(uuid: object) -> tuple[str | None, ...]:
-    """Clock, memory clock, highest clock, temperature and driver; five times None where the tool does not answer."""
+    """Clock, memory clock, highest clock, temperature and driver; five times None where the tool fails."""
     query = "clocks.sm,clocks.mem,clocks.max.sm,temperature.gpu,driver_version"
     try:
         answer = subprocess.run(

@@ -4,31 +4,28 @@ A *call* is one forward pass in eval mode without gradients, or one training ste
 with momentum; 16-bit formats by autocast). A *sample* is the time of one call, or of k calls in a row divided by k
 where one call is shorter than a millisecond; k is reported.
 
-1.  Every variant is copied, moved and cast, and warmed up by itself until `warm_up_s` seconds and five calls have
-passed: compilation,
-    algorithm search, allocation and capture fall there. Warm-up is never part of a sample.
-2.  Then come rounds. In each round every variant is sampled once, in a new random order, so that a drift of the machine
-(clocks,
-    temperature, neighbours) falls on all of them alike.
-3.  Rounds end when the interval of every median was narrower than `relative_width` times the median at two looks in a
-row, or when
-    `time_budget_s` is spent, but not before `min_samples` rounds (at least 20).
-4.  Reported are the median, its binomial interval, the 5th and 95th percentile and n. No sample is thrown away.
+1. Every variant is copied, moved and cast, and warmed up by itself until `warm_up_s` seconds and five calls have
+   passed: compilation, algorithm search, allocation and capture happen here. Warm-up is never part of a sample.
+2. Then come rounds. In each round every variant is sampled once, in a new random order, so that a drift of the machine
+   (clocks, temperature, neighbours) falls on all of them alike.
+3. Rounds end when the interval of every median was narrower than `relative_width` times the median at two looks in a
+   row, or when `time_budget_s` is spent, but not before `min_samples` rounds (at least 20).
+4. Reported are the median, its binomial interval, the 5th and 95th percentile and n. No sample is thrown away.
 
 Inputs are random and rotated: a set of them, together twice as large as the cache, takes turns, so that an input is
-read from memory. Right before a sample, a variant makes one call that is not timed, because what the variant before it
-left in the caches is no property of it (left out for calls longer than 0.1 s, which no cache outlasts).
+read from memory. Right before a sample, a variant makes one call that is not timed, because what the previous variant
+left in the caches is no property of this one (skipped for calls longer than 0.1 s, during which caches turn over).
 
 On CUDA the time is that between two events on the stream around the calls; the host waits for the device before the
 first event and after the last one and never in between. Batch 1 in eager mode is thus often the time of the host's
 launches, which is what such a user waits for; `cuda_graph` shows the device's own time, with the copy of the input into
 the graph included. On a CPU it is the monotonic clock, with `num_threads` threads inside an operator, and with the
 allocator settings of our workers: freed memory is kept, since mapping it afresh costs up to half of a call, depending
-on what was allocated before. float32 means float32: TF32 is off unless it is asked for.
+on what was allocated before. float32 means float32: TF32 is off unless requested.
 
-A combination that a device does not offer comes back as `not measured` with the reason, and a batch that does not fit
-as `does not fit`; the others go on. Measure alone: nothing else of yours may use the device meanwhile, and every
-measurement carries its environment with the load that the machine had.
+A combination that a device does not support is returned as `not measured` with the reason, and a batch that does not
+fit as `does not fit`; the others continue. Measure alone: nothing else may use the device meanwhile, and every
+measurement has its environment with the load of the machine.
 """
 
 from __future__ import annotations
@@ -112,7 +109,7 @@ def measurement_key(config: Config, input_shape: Shape, device: str, protocol: L
 
 
 def check_device(device: str) -> torch.device:
-    """Return the device that a name stands for, `auto` for a GPU where there is one.
+    """Return the device of a name; `auto` is a GPU where there is one.
 
     Raises:
         ValueError: there is no such device on this machine.
@@ -176,7 +173,7 @@ def measure_latency(
         timed = time_in_rounds(
             {name: variant.sample for name, variant in variants.items()}, stopping, order=order, clock=clock
         )
-        environment = read_environment(str(where))  # right after the load, so that clocks are those of work
+        environment = read_environment(str(where))  # right after the load, so that clocks are those under load
         for name, samples in timed.items():
             if isinstance(samples, DoesNotFitError):
                 rows[name] = rows[name].replace(status="does not fit", reason=str(samples), environment=environment)
@@ -224,7 +221,7 @@ class MeasuredVariant:
             except torch._dynamo.exc.TorchDynamoException as error:
                 raise _RefusedError(f"torch.compile: {_first_line(error)}") from None
             except ValueError as error:
-                # What torch says where batch norm in training meets one value per channel.
+                # Torch's message where batch norm in training gets one value per channel.
                 if protocol.mode == "training" and "more than 1 value per channel" in str(error):
                     raise _RefusedError(_first_line(error)) from None
                 raise
@@ -295,8 +292,8 @@ def _built(config: ModelConfig, seed: int) -> nn.Module:
 
 
 def _need_memory(model: nn.Module, shape: Shape, protocol: LatencyProtocol) -> None:
-    """Refuse a model that does not fit into a CPU's memory before running it: a system that overcommits memory would
-    kill the process.
+    """Check that a model fits into a CPU's memory before it runs: a system that overcommits memory would kill the
+    process.
     """
     needed, there = predict_memory(model, shape, protocol), available_memory("cpu")
     if there is not None and needed > there:

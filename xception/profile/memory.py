@@ -7,7 +7,7 @@ operator: what a kernel allocates for itself and frees before it returns is not 
 
 That is little in the channels-last layout, the protocol's default: for inference of 32 images on `cifar_small` it and
 PyTorch's profiler agree to 0.1 %. In NCHW, oneDNN's convolutions copy their inputs and outputs to a layout of their own
-and back, which the profiler sees and this does not: there it is 21 % below.
+and back, which the profiler counts and this does not: there it is 21 % lower.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def measure_memory(
 
 
 def predict_memory(model: nn.Module, input_shape: tuple[int, ...], protocol: LatencyProtocol) -> int:
-    """Return the peak bytes of tensors in one call, without allocating any; 16-bit training is taken for float32."""
+    """Return the peak bytes of tensors in one call, without allocating any; 16-bit training counts as float32."""
     with numerics(protocol):
         eager = protocol.replace(execution="eager")
         return _from_tensors(meta_copy(model), input_shape, eager, torch.device("meta")).peak_bytes
@@ -82,7 +82,7 @@ def _from_allocator(
         call()
         torch.cuda.synchronize(device)
     return MemoryUse(
-        model_bytes=_held_bytes(copied),
+        model_bytes=_state_bytes(copied),
         peak_bytes=torch.cuda.max_memory_allocated(device) - before,
         method="CUDA allocator",
     )
@@ -95,14 +95,14 @@ def _from_tensors(
         call = build_call(model, input_shape, protocol, device, num_inputs=1)
         for tensor in (*model.parameters(), *model.buffers()):
             alive.follow(tensor)
-        # The second call finds the optimiser's state in place; the highest point is that of a call in a row of calls.
+        # In the second call the optimiser's state exists already; the peak is that of a call in the middle of training.
         call()
         alive.peak = alive.now
         call()
-    return MemoryUse(model_bytes=_held_bytes(model), peak_bytes=alive.peak, method="tensors alive")
+    return MemoryUse(model_bytes=_state_bytes(model), peak_bytes=alive.peak, method="tensors alive")
 
 
-def _held_bytes(model: nn.Module) -> int:
+def _state_bytes(model: nn.Module) -> int:
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
 
 

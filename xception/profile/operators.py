@@ -1,11 +1,11 @@
 """What one pass through a model runs: its layers with shapes and MACs, and its tensor operators with the bytes they
 move.
 
-MACs of a layer follow the closed form: a convolution multiplies each output element by its window,
-(in_channels / groups) × kernel area; a linear layer by its inputs. Leaf modules of other types that convolve or
-multiply inside (a blur with a fixed kernel) take what the counter saw during their call. Bytes count every tensor that
-an operator reads or writes once, as if no cache held it between two operators: the traffic that eager execution
-asks of memory. Everything runs on the meta device.
+MACs of a layer follow the closed form: a convolution multiplies each output element by its window, (in_channels /
+groups) × kernel area; a linear layer by its inputs. Leaf modules of other types that convolve or multiply inside (a
+blur with a fixed kernel) take what was counted during their call. Bytes count every tensor that an operator reads or
+writes once, as if no cache held it between two operators: the memory traffic of eager execution. Everything runs on the
+meta device.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _POOLS = (
     nn.AdaptiveMaxPool3d,
 )
 _MULTIPLYING = ("convolution", "addmm", "mm")  # what convolutions and linear layers become
-_UNCOUNTED = ("detach", "alias", "empty", "empty_like")  # neither computes nor moves values
+_UNCOUNTED = ("detach", "alias", "empty", "empty_like")  # neither compute nor move values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class _Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Pass:
-    """One forward pass of one example: layers in order of their first call, and what the operators below them did."""
+    """One forward pass of one example: layers in order of their first call, and the operators that they ran."""
 
     layers: tuple[LayerCount, ...]
     counted_macs: Mapping[str, int]  # operator -> MACs of FlopCounterMode, convolutions and linear layers
@@ -109,7 +109,7 @@ def run_pass(model: nn.Module, input_shape: Shape, dtype: torch.dtype) -> Pass:
     modules = {
         name: m for name, m in model.named_modules() if isinstance(m, _ConvNd | nn.Linear) or not any(m.children())
     }
-    # The log is the inner mode: it sees what is left after FlopCounterMode has decomposed an operator.
+    # The log is the inner mode: it receives what is left after FlopCounterMode has decomposed an operator.
     counter, log = FlopCounterMode(display=False), _OperatorLog()
     before: dict[str, tuple[int, int]] = {}
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_macs_against_latency", "plot_roofline"]
 
-# The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/) and a marker each, so that a grey printer keeps kinds
-# apart.
+# The colours of Okabe and Ito (https://jfly.uni-koeln.de/color/) with a marker each, so that kinds differ in greyscale
+# too.
 _MARKS = {
     "depthwise": ("#d55e00", "v"),
     "pointwise": ("#0072b2", "o"),
@@ -46,7 +46,7 @@ def plot_roofline(frame: pd.DataFrame, ceilings: Ceilings) -> Figure:
     """Draw each network's layers under the two ceilings, one panel per network; x is MACs per byte, y 10⁹ MACs per
     second.
 
-    Layers without MACs have no place on these axes; the legend gives their share of the layers' time.
+    Layers without MACs cannot be drawn on these axes; the legend gives their share of the layers' time.
     """
     load_matplotlib()
     from matplotlib.figure import Figure
@@ -188,7 +188,7 @@ def _style() -> AbstractContextManager[None]:
 
 
 def _along(axes: Axes, x: Any, roof: Any, text: str) -> None:
-    """Write on the slope of the roof, turned as the slope is on paper."""
+    """Write along the slope of the roof, rotated by its angle on the page."""
     import numpy as np
 
     rising = np.flatnonzero(roof < roof[-1] * 0.999)
@@ -226,7 +226,7 @@ def _on_edge(axes: Axes, rate: float) -> None:
 
 
 def _label(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
-    """Write each label beside its point, at the first place around it where it covers no other label and no point.
+    """Write each label beside its point, at the first position around it where it covers no other label and no point.
 
     A label for which there is no such place is left out rather than printed over another.
     """
@@ -262,7 +262,7 @@ def _label(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
 
 
 def _lay_out(axes: Axes) -> None:
-    """Fix the layout, so that positions on paper are known."""
+    """Fix the layout, so that positions on the page are final."""
     figure = axes.get_figure(root=True)
     if figure is not None:
         figure.draw_without_rendering()

@@ -28,7 +28,7 @@ Precision = Literal["float32", "tf32", "bfloat16", "float16"]
 MemoryFormat = Literal["nchw", "channels_last"]
 Execution = Literal["eager", "compiled", "cuda_graph"]
 
-_SEMANTICS = 2  # raised when the procedure comes to mean something else: what was stored is then measured again
+_SEMANTICS = 2  # raised when the procedure changes its meaning: stored measurements are then repeated
 
 MODES: tuple[Mode, ...] = get_args(Mode)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -64,7 +64,7 @@ class LatencyProtocol(Config):
 
     @property
     def key(self) -> str:
-        """The SHA-256 of this protocol and of what the procedure means."""
+        """The SHA-256 of this protocol and of the procedure's version."""
         return key_of([_SEMANTICS, self])
 
     def unavailable_on(self, device_type: str) -> str | None:

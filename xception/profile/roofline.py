@@ -1,4 +1,4 @@
-"""Which share of the attainable rate each network and each of its layers reaches.
+"""The share of the attainable rate that each network and each of its layers reaches.
 
 Williams, Waterman and Patterson 2009, *Roofline: An Insightful Visual Performance Model* (doi:10.1145/1498765.1498785).
 The machine has two ceilings, both measured here by the protocol of `xception.profile.latency`: the rate of a large
@@ -6,7 +6,7 @@ matrix product and that of a large copy. Work of `macs` and `bytes_moved` cannot
 product rate and bytes / copy rate; that time over the measured one is the share. Layers are measured alone, one of each
 shape.
 
-A share above 1 is possible and says something: the layer's tensors stay in a cache that is faster than
+A share above 1 is possible and informative: the layer's tensors stay in a cache that is faster than
 the copied memory, or its algorithm multiplies less than its definition (Winograd).
 """
 
@@ -103,7 +103,7 @@ def roofline(
 
     Columns: network, layer, kind, macs, bytes_moved (both per call of the whole batch), intensity (MACs per byte),
     latency_ms, n, macs_per_second, attainable_ms, share (attainable over measured time), bound (`compute` or `memory`).
-    What could not be measured has no time and no share.
+    Layers that could not be measured have no time and no share.
 
     Raises:
         ValueError: the protocol is one of training, or of another execution than eager, in which layers do not run one
@@ -165,7 +165,7 @@ def time_by_kind(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 class _Copy(nn.Module):
-    """Copies its input into memory that it holds."""
+    """Copies its input into a buffer of its own."""
 
     kept: Tensor
 

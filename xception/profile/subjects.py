@@ -1,4 +1,4 @@
-"""What the commands measure: presets and config files, each with the input that it can take."""
+"""What the commands measure: presets and config files, each with a valid input size."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read_subjects(
     set: Sequence[str] = (),
 ) -> list[Subject]:
     """Return the networks of a comma-separated list of presets, then that of a config file, checked against their input
-    size; `option` is what the file was named with, `set` changes fields of each, as in `model.head.dropout=0.2`.
+    size; `option` is the flag that named the file, `set` changes fields of each, as in `model.head.dropout=0.2`.
 
     Raises:
         ValueError: a preset or file is unknown or unreadable, a name occurs twice, or a network cannot take the input
@@ -73,7 +73,7 @@ def read_subjects(
 
 
 class _Named(Config):
-    """A network where settings look for one."""
+    """A network under the field path that settings use."""
 
     model: ModelConfig = XceptionConfig()
 
@@ -101,7 +101,7 @@ def _changed(model: ModelConfig, changes: Mapping[str, Any]) -> ModelConfig:
 
 
 def read_config(path: Path, option: str = "--config") -> ModelConfig:
-    """Return the model config in a JSON file; a torchvision network says `"type": "TorchvisionConfig"`.
+    """Return the model config in a JSON file; a torchvision network has `"type": "TorchvisionConfig"`.
 
     Raises:
         ValueError: the file cannot be read or holds no such config.

@@ -1,7 +1,7 @@
-"""Time several callables so that their medians can be compared: in rounds, in random order, until the medians are known
-well.
+"""Time several callables so that their medians can be compared: in rounds, in random order, until the medians are
+precise.
 
-The interval of a median is the pair of order statistics whose binomial coverage reaches the asked confidence
+The interval of a median is the pair of order statistics whose binomial coverage reaches the given confidence
 (Conover 1999, *Practical Nonparametric Statistics*, section 3.2): it assumes no distribution, only
 independent samples.
 """
@@ -34,7 +34,7 @@ class DoesNotFitError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Stopping:
-    """When rounds end: every median known to `relative_width`, or the budget spent; never before `min_samples`
+    """When rounds end: every median's interval within `relative_width`, or the budget spent; never before `min_samples`
     rounds.
     """
 
@@ -88,11 +88,11 @@ def time_in_rounds(
 ) -> dict[str, list[float] | DoesNotFitError]:
     """Sample every callable once a round, in a new random order each round, and return the samples of each.
 
-    A sampler returns one duration. Rounds go on for all until all are done, so that every one saw the same
-    minutes of the machine and has the same n; one that raises `DoesNotFitError` leaves the rounds.
+    A sampler returns one duration. Rounds go on for all until all are done, so that all share the same minutes of the
+    machine and have the same n; one that raises `DoesNotFitError` leaves the rounds.
 
-    Stopping at the first narrow interval would stop at lucky streaks, and intervals would cover less than they say. So
-    all must be narrow at two looks in a row, a look being taken when n has grown by an eighth. In simulation 95 %
+    Stopping at the first narrow interval would favour lucky streaks, and intervals would cover less than their level.
+    So all must be narrow at two looks in a row, a look being taken when n has grown by an eighth. In simulation 95 %
     intervals then cover 94 to 98 % (normal, log-normal and exponential noise, a machine of two speeds).
     """
     results: dict[str, list[float] | DoesNotFitError] = {name: [] for name in samplers}
@@ -117,7 +117,7 @@ def time_in_rounds(
         if clock() >= end:
             break
         if n >= look:
-            narrow = all(_known(_samples(results[name]), stopping) for name in running)
+            narrow = all(_is_precise(_samples(results[name]), stopping) for name in running)
             if narrow and was_narrow:
                 break
             was_narrow = narrow
@@ -161,7 +161,7 @@ def _rank(n: int, confidence: float) -> int:
     return rank
 
 
-def _known(samples: list[float], stopping: Stopping) -> bool:
+def _is_precise(samples: list[float], stopping: Stopping) -> bool:
     low, high = median_interval(samples, stopping.confidence)
     return high - low <= stopping.relative_width * sorted(samples)[len(samples) // 2]
 

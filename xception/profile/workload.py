@@ -20,7 +20,7 @@ from xception.profile.timing import DoesNotFitError
 __all__ = ["build_call", "cache_bytes", "dtype_of", "numerics", "running_out_of_memory_is_told"]
 
 _DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_CPU_CACHE_BYTES = 32 * 2**20  # more than the last level that one core of a common server CPU fills
+_CPU_CACHE_BYTES = 32 * 2**20  # more than the last-level cache that one core of a common server CPU can fill
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 
 
@@ -28,7 +28,7 @@ _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
 def numerics(protocol: LatencyProtocol) -> Iterator[None]:
     """Set threads and the precision of float32 products during a measurement, and restore them."""
     cudnn = torch.backends.cudnn
-    # Not through the fp32_precision settings: torch then refuses to read the older ones, which the compiler does.
+    # Not through the fp32_precision settings: torch then raises where the older ones are read, which the compiler does.
     before = (cudnn.allow_tf32, cudnn.benchmark)
     products, threads = _product_precision(), torch.get_num_threads()
     try:
@@ -47,7 +47,7 @@ def _product_precision() -> str:
     """The precision of float32 products as `set_float32_matmul_precision` takes it."""
     try:
         return torch.get_float32_matmul_precision()
-    except RuntimeError:  # what torch says where allow_tf32 was set, and set back
+    except RuntimeError:  # torch's warning where allow_tf32 was set and restored
         return "high" if torch.backends.cuda.matmul.allow_tf32 else "highest"
 
 
@@ -59,7 +59,7 @@ def running_out_of_memory_is_told() -> Iterator[None]:
     except (
         RuntimeError,
         MemoryError,
-    ) as error:  # torch.OutOfMemoryError is a RuntimeError, and so is what the CPU's allocator raises
+    ) as error:  # torch.OutOfMemoryError is a RuntimeError, as is the CPU allocator's error
         if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
             words in str(error) for words in _OUT_OF_MEMORY
         ):
@@ -73,7 +73,7 @@ def dtype_of(protocol: LatencyProtocol) -> torch.dtype:
 
 
 def cache_bytes(device: torch.device) -> int:
-    """Return the size of the cache that inputs must not be served from."""
+    """Return the size of the cache that inputs must exceed."""
     return torch.cuda.get_device_properties(device).L2_cache_size if device.type == "cuda" else _CPU_CACHE_BYTES
 
 
@@ -88,8 +88,8 @@ def build_call(
     """Return a function of no arguments that runs the model once on the next of several inputs.
 
     The model is taken over: moved, cast, and in training updated. Inputs are (N, C, H, W), random from the protocol's
-    seed, and unless their number is given together twice as large as the cache, so that none is found there when its
-    turn comes.
+    seed, and unless their number is given together twice as large as the cache, so that none is cached when its turn
+    comes.
     """
     dtype = dtype_of(protocol)
     training = protocol.mode == "training"
@@ -98,7 +98,8 @@ def build_call(
         if protocol.memory_format == "channels_last" and len(input_shape) == 3
         else torch.contiguous_format
     )
-    # A forward pass runs in the precision itself; training keeps float32 weights and casts operators, as people train.
+    # A forward pass runs in the precision itself; training keeps float32 weights and casts operators (autocast), as is
+    # usual.
     model = model.to(device=device, dtype=torch.float32 if training else dtype).train(training)
     if layout is torch.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -136,9 +137,9 @@ def _training_step(
     scaling.
     """
     run = _compiled(model) if protocol.execution == "compiled" else model
-    real = device.type != "meta"  # where shapes alone are followed, float32 stands for every precision
+    real = device.type != "meta"  # where only shapes are traced, float32 stands for every precision
     low = real and protocol.precision in ("bfloat16", "float16")
-    # Fused: its step takes the scaler's verdict on the device, without a synchronisation.
+    # Fused: its step reads the scaler's overflow flag on the device, without a synchronisation.
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=real)
     scaler = torch.amp.GradScaler(device.type if real else "cpu", enabled=real and protocol.precision == "float16")
     autocast = functools.partial(

@@ -361,7 +361,7 @@ def draws(seed: int = 0, seeds: int = 10, sd: float = 0.004) -> Any:
 
 
 def test_seeds_as_needed_from_first_look_to_last() -> None:
-    """Play a study as a runner would, and compare what was trained with what would have been decided with all of it."""
+    """Run a study step by step, and compare its decisions with those from all trials."""
     results = draws()
     seeds = dict.fromkeys(results, FIRST_SEEDS)
     for _ in range(10):

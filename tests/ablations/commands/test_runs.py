@@ -35,7 +35,7 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-def test_each_run_has_a_folder_that_says_what_was_trained(out: Path) -> None:
+def test_each_run_has_a_folder_with_its_setup(out: Path) -> None:
     for name, epochs in ((SHORT, 1), (LONG, 2)):
         told = json.loads((out / name / "provenance.json").read_text())
         setup = told["setup"]
@@ -124,7 +124,7 @@ def test_records_and_reports_take_a_runs_name(out: Path, tmp_path: Path, capsys:
         (("shwo",), "'shwo' is not a command; allowed: runs, show"),
     ],
 )
-def test_wrong_use_is_told_in_a_line(
+def test_wrong_use_is_reported_in_one_line(
     out: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -1,4 +1,4 @@
-"""From `--across` to settings: which fields and values are allowed, and what options each setting comes to."""
+"""From `--across` to settings: which fields and values are allowed, and the options of each setting."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_commas_in_brackets_belong_to_a_value() -> None:
     assert found[0].values == {"model.entry.widths": "(16,32)"}
 
 
-def test_a_study_says_itself_where_it_is_asked_and_the_user_may_ask_elsewhere() -> None:
+def test_a_study_has_settings_of_its_own_which_the_user_may_override() -> None:
     study = replace(STUDY, across={"recipe.epochs": (3, 6)})
     assert [s.label for s in expand(study, Options())] == ["recipe.epochs=3", "recipe.epochs=6"]
     assert [s.label for s in expand(study, Options(across=("preset=cifar_tiny,cifar_small",)))] == [

@@ -1,4 +1,4 @@
-"""A plan stands on the images that decode, and only data that is affected changes a trial's key."""
+"""A plan counts only images that decode, and a field changes a trial's key only if it affects the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Widths that match sizes, and what is trained where none does."""
+"""Widths that match sizes, and the curve that is trained if none does."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_variant_of_the_same_size_is_left_as_it_is() -> None:
     assert match(variant, baseline, "params", input_size=32).config == variant
 
 
-def test_discreteness_is_told_not_hidden() -> None:
+def test_discreteness_is_reported_not_hidden() -> None:
     baseline = xception_preset("cifar_tiny")
     variant = baseline.replace(
         norm=baseline.norm.replace(kind="group", groups=16)

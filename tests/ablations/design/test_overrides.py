@@ -109,7 +109,7 @@ def test_setting_a_field_resets_what_it_leaves_without_effect() -> None:
     assert {design.at("model.norm.momentum") for design in designs.values()} == {0.1}
 
 
-def test_texts_from_a_file_from_python_and_from_the_command_line_come_to_the_same(tmp_path: Path) -> None:
+def test_a_file_python_and_the_command_line_give_the_same_texts(tmp_path: Path) -> None:
     toml, as_json = tmp_path / "a.toml", tmp_path / "a.json"
     toml.write_text('[recipe]\nlabel_smoothing = 0.1\n[recipe.optimizer]\ntype = "AdamW"\nlearning_rate = 0.002\n')
     values = {"recipe": {"label_smoothing": 0.1, "optimizer": {"type": "adamw", "learning_rate": 0.002}}}
@@ -125,7 +125,7 @@ def test_texts_from_a_file_from_python_and_from_the_command_line_come_to_the_sam
     assert canonical_texts(over)[0] == "recipe.label_smoothing=0.2"
 
 
-def test_the_stored_command_says_what_was_set_without_the_file(tmp_path: Path) -> None:
+def test_the_stored_command_has_the_values_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("[recipe]\nema_decay = 0.5\n")
     planned = plan(config=tmp_path / "a.toml")
     assert "--set recipe.ema_decay=0.5" in planned.command
@@ -142,9 +142,7 @@ def test_the_stored_command_says_what_was_set_without_the_file(tmp_path: Path) -
         ("a.toml", "[recipe]\nepohcs = 3\n", "did you mean recipe.epochs?"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_in_a_line(
-    tmp_path: Path, name: str, text: str | None, message: str
-) -> None:
+def test_an_unusable_file_is_reported_in_one_line(tmp_path: Path, name: str, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(ValueError) as caught:

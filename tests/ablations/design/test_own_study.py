@@ -22,7 +22,7 @@ def test_the_example_is_short_and_complete() -> None:
     assert [v.name for v in study.variants] == ["none", "64 units", "256 units"]
 
 
-def test_a_study_file_is_asked_for_again_by_its_path(tmp_path: Path) -> None:
+def test_the_command_of_a_study_file_has_its_path(tmp_path: Path) -> None:
     own = tmp_path / "my study.py"
     own.write_text(EXAMPLE.read_text())
     done = call(
@@ -76,7 +76,7 @@ def test_a_study_from_python(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_file_that_is_no_study_is_told_in_a_line(text: str | None, message: str, tmp_path: Path) -> None:
+def test_a_file_without_a_study_is_reported_in_one_line(text: str | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / "own.py"
     if text is not None:
         path.write_text(text)
@@ -92,7 +92,7 @@ def test_an_unknown_study_is_answered_with_the_known() -> None:
         studies.get_study("residualz")
 
 
-def test_wrong_options_are_told_before_anything_is_read(tmp_path: Path) -> None:
+def test_wrong_options_are_reported_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^--seeds: 0 is not allowed"):
         ablations.run("residuals", dataset="synthetic", seeds=0, out=tmp_path)
     with pytest.raises(ValueError, match=r"^--workers: 0 is not allowed"):

@@ -1,4 +1,4 @@
-"""Plans: what the options come to, the command that asks for the same again, sizes and costs."""
+"""Plans: resolved options, the command that repeats the run, sizes and costs."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_all_of_the_training_set_is_the_same_trial_as_none_named() -> None:
         ({"preset": "nowhere"}, "preset: 'nowhere' is not allowed"),
     ],
 )
-def test_wrong_options_are_told_in_a_line(options: dict[str, Any], message: str) -> None:
+def test_wrong_options_are_reported_in_one_line(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as caught:
         plan(**options)
     assert str(caught.value).startswith(message)
@@ -120,7 +120,7 @@ def test_matched_variants_say_how_far_off_they_are() -> None:
     assert planned.described().remarks == planned.remarks
 
 
-def test_what_cannot_be_matched_is_told() -> None:
+def test_variants_that_cannot_be_matched_are_reported() -> None:
     study = Study(
         name="own",
         question="?",
@@ -135,7 +135,7 @@ def test_what_cannot_be_matched_is_told() -> None:
     assert remark.startswith("b@params cannot be brought closer than ")
 
 
-def test_a_function_of_the_design_sees_the_changes_before_it() -> None:
+def test_a_function_of_the_design_gets_the_changes_before_it() -> None:
     study = Study(
         name="own",
         question="?",
@@ -196,7 +196,7 @@ REGULAR_IN_STEPS = {"model.norm": NormConfig(kind="group", groups=16), "model.op
 
 
 def unmatchable(baseline: str = "separable", **more: Any) -> Study:
-    """Regular convolutions in steps of 16 channels come to no closer than 97 % of the baseline's MACs."""
+    """Regular convolutions in steps of 16 channels reach at best 97 % of the baseline's MACs."""
     variants = (Variant(name="separable"), Variant(name="regular", changes=REGULAR_IN_STEPS, match="macs"))
     return Study(
         name="steps",
@@ -225,7 +225,7 @@ def test_a_baseline_is_trained_at_several_widths_where_none_of_the_variant_match
         assert list(changed) == ["model.width_multiplier"], name
     assert len(planned.trials()) == 10 * (2 + len(curve.widths))
     assert len(planned.trials({"separable": 5, "regular@macs": 2})) == 5 + 2 + 2 * len(curve.widths)
-    assert any("is held against separable's accuracy over MACs" in line for line in planned.remarks)
+    assert any("is compared with separable's accuracy over MACs" in line for line in planned.remarks)
 
 
 def test_what_matches_needs_no_other_widths() -> None:
@@ -234,7 +234,7 @@ def test_what_matches_needs_no_other_widths() -> None:
     assert set(planned.designs) == {variant for variant, _ in planned.trials()}
 
 
-def test_widths_are_trained_and_told_but_are_no_variants(tmp_path: Path) -> None:
+def test_widths_are_trained_and_reported_but_are_no_variants(tmp_path: Path) -> None:
     results = run(unmatchable(), scale="smoke", dataset="synthetic", train_size=40, epochs=1, seeds=2, out=tmp_path)
     assert list(results.comparison["variant"]) == ["separable", "regular@macs"]
     assert set(results.frame["variant"]) == {"separable", "regular@macs"}

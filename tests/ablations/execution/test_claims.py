@@ -69,7 +69,7 @@ def test_a_driver_that_lost_its_claim_stops_that_trial_and_takes_the_record_of_t
     record = replace(failed(task, "trained elsewhere"), status="complete")
 
     class Stopped:
-        """A training that stands still for longer than the lease, while another machine takes its claim."""
+        """A training that is stopped for longer than the lease, while another machine takes its claim."""
 
         abilities: ClassVar[frozenset[str]] = frozenset()
 

@@ -44,7 +44,7 @@ def with_group_norm(task: Task) -> Task:
 
 
 def drive(out: Path) -> None:
-    """What the first process does: train, write what was heard, and let the others end."""
+    """The first process: train, write the events, and end the others."""
     executor = DistributedExecutor.join("cpu")
     events = list(executor.run(tasks()))
     executor.close()

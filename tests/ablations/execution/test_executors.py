@@ -1,4 +1,4 @@
-"""A worker that dies, hangs or runs out of memory costs only its own trial, and what is tried again comes to the same
+"""A worker that dies, hangs or runs out of memory costs only its own trial, and a retry gives the same
 bits.
 """
 
@@ -28,7 +28,7 @@ from tests.trials import bits, finished, small_task
 
 @pytest.fixture(scope="module")
 def reference() -> dict[str, object]:
-    """What undisturbed trials come to, by key."""
+    """The results of undisturbed trials, by key."""
     records = finished(SerialExecutor().run([small_task(seed, epochs=3) for seed in range(2)]))
     return {key: bits(record) for key, record in records.items()}
 
@@ -57,7 +57,7 @@ def disturbed(executor: LocalExecutor, work: list[Task], disturb: Callable[[], N
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGTERM, signal.SIGSEGV))]
 )
-def test_a_killed_worker_costs_only_its_trial_and_comes_to_the_same_bits(
+def test_a_killed_worker_costs_only_its_trial_whose_retry_has_the_same_bits(
     tmp_path: Path, reference: dict[str, object], number: int
 ) -> None:
     events = disturbed(LocalExecutor(num_workers=1), tasks(tmp_path), lambda: signalled(number))
@@ -123,9 +123,7 @@ def test_closing_the_iterator_saves_what_runs(tmp_path: Path) -> None:
     assert any(path.suffix == ".safetensors" for path in (tmp_path / task.key).iterdir())
 
 
-def test_a_finished_trial_is_not_trained_again_by_whoever_finds_its_record(
-    tmp_path: Path, reference: dict[str, object]
-) -> None:
+def test_a_finished_trial_is_not_trained_again_by_another_driver(tmp_path: Path, reference: dict[str, object]) -> None:
     first, _ = tasks(tmp_path)
     records = finished(SerialExecutor().run([first]))
     folder = tmp_path / first.key
@@ -156,7 +154,7 @@ def test_a_finished_trial_is_not_trained_again_by_whoever_finds_its_record(
         (OSError(errno.ENOSPC, "No space left on device"), False),
     ],
 )
-def test_want_of_memory_is_told_from_other_failures(
+def test_running_out_of_memory_is_distinguished_from_other_failures(
     error: Exception, is_memory: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(*_: object) -> None:
@@ -168,6 +166,6 @@ def test_want_of_memory_is_told_from_other_failures(
     assert ran_out_of_memory(record) is is_memory
 
 
-def test_what_a_worker_tells_of_its_environment_is_read_without_torch() -> None:
+def test_a_workers_environment_is_read_without_torch() -> None:
     code = "import pickle, sys; pickle.load(sys.stdin.buffer); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], input=pickle.dumps(environment()), check=False).returncode == 0

@@ -41,7 +41,7 @@ def test_a_tuning_trial_shows_its_validation_accuracy_and_the_rest_that_of_the_t
 
 
 @pytest.mark.parametrize(("at_most", "told"), [(False, "[1/7] on"), (True, "[1 of at most 7] on")])
-def test_a_line_says_of_how_many_from_the_first_trial_on(at_most: bool, told: str) -> None:
+def test_a_line_has_the_number_of_trials_from_the_first_on(at_most: bool, told: str) -> None:
     stream = io.StringIO()
     display = ProgressDisplay(stream=stream)
     display.foresee(7, at_most=at_most)

@@ -110,7 +110,7 @@ def test_a_killed_worker_costs_no_trial(alone: dict[str, Record], tmp_path: Path
 
 
 def _changed(record: Record) -> dict[str, object]:
-    """A member that went on with fewer others says so."""
+    """A member that continued in a smaller batch reports it."""
     changed = record.environment.get("changed")
     assert changed is None or set(changed) == {"members"}
     return {} if changed is None else {"changed": changed}
@@ -144,7 +144,7 @@ def test_tasks_are_taken_as_one_only_in_their_order() -> None:
     assert upcoming.take_batch(1) == (a, b)  # what was put back as one
 
 
-def test_only_a_gpu_trains_several_seeds_as_one_unasked() -> None:
+def test_only_a_gpu_trains_several_seeds_as_one_by_default() -> None:
     backend = open_backend(BackendOptions(device="cpu"))
     assert isinstance(backend.executor, LocalExecutor)
     assert backend.executor.seed_batch == 1

@@ -76,7 +76,7 @@ def test_a_tracker_that_fails_is_given_up_alone(fails_at: str) -> None:
     assert "close" not in failing.noted
 
 
-def test_a_study_goes_on_without_its_tracker_and_tells_it_parameters(
+def test_a_study_continues_without_its_tracker_which_gets_parameters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing, good = Recorded("epoch 1"), Recorded()

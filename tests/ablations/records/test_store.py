@@ -67,7 +67,7 @@ def test_what_is_final_stays_and_what_failed_is_replaced(store: Store, status: s
     assert store.get()[record(0).key] == record(0, status=status)
 
 
-def test_a_lock_is_waited_for_and_told_of_where_it_stays(path: Path, store: Store) -> None:
+def test_a_lock_is_waited_for_and_reported_if_it_stays(path: Path, store: Store) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"^--store: sqlite:///.*records.db cannot be used: database is locked$"):
@@ -265,7 +265,7 @@ def test_a_store_is_made_again_from_the_folders_of_its_trials(store: Store, tmp_
     assert lines == [f"{damaged} was damaged and is passed over"]
 
 
-def test_the_command_looks_after_stores_and_tells_wrong_use_in_one_line(tmp_path: Path) -> None:
+def test_the_command_maintains_stores_and_reports_wrong_use_in_one_line(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'a.db'}"
     with closing(Store(url)) as opened:
         filled(opened)

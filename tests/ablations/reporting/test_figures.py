@@ -59,7 +59,7 @@ def _texts(figure: Figure) -> list[Text]:
     return [t for t in texts if t.get_visible() and t.get_text().strip()]
 
 
-def _said(figure: Figure) -> str:
+def _all_text(figure: Figure) -> str:
     return " ".join(t.get_text().replace("\n", " ") for t in _texts(figure))
 
 
@@ -93,8 +93,8 @@ def _made(case: str, maker: str) -> Figure:
 )
 def test_every_case_is_drawn_inside_the_figure_with_its_data_and_no_text_on_another(case: str, maker: str) -> None:
     figure = _made(case, maker)
-    assert CASES[case]["dataset"].iloc[0] in _said(figure)
-    assert "scale: quick" in _said(figure)
+    assert CASES[case]["dataset"].iloc[0] in _all_text(figure)
+    assert "scale: quick" in _all_text(figure)
     width, height = figure.get_size_inches() * figure.dpi
     assert figure.get_figwidth() == style.COLUMN_WIDTH
     for text in _texts(figure):
@@ -137,10 +137,10 @@ def test_a_diverged_trial_is_shown_at_chance() -> None:
     frame = CASES["half_finished"]
     rows = counted(frame)
     assert rows.loc[rows["status"] == "diverged", "percent"].tolist() == [10.0]
-    assert "drawn at chance, in no mean" in _said(accuracy.strip_plot(frame, COMPARISONS["half_finished"]))
+    assert "drawn at chance, in no mean" in _all_text(accuracy.strip_plot(frame, COMPARISONS["half_finished"]))
 
 
-def test_each_variant_is_held_against_its_own_baseline() -> None:
+def test_each_variant_is_compared_with_its_own_baseline() -> None:
     frame = CASES["two_baselines"]
     pairs = accuracy.paired_differences(counted(frame), references(frame))
     wide = frame.pivot(index="seed", columns="variant", values="test_accuracy")
@@ -152,7 +152,7 @@ def test_each_variant_is_held_against_its_own_baseline() -> None:
 
 
 def test_the_verdicts_and_the_interval_are_in_the_forest() -> None:
-    said = _said(accuracy.forest_plot(CASES["normal"], COMPARISONS["normal"]))
+    said = _all_text(accuracy.forest_plot(CASES["normal"], COMPARISONS["normal"]))
     for part in (
         "hurts",
         "inconclusive",
@@ -182,7 +182,7 @@ def test_two_hundred_variants_make_figures_of_one_page() -> None:
     comparison = frames.comparison(frame)
     for maker in ("strip", "forest", "params", "curves"):
         assert MAKERS[maker](frame, comparison).get_figheight() < 11
-    assert "200 variants, best on top" in _said(accuracy.strip_plot(frame, comparison))
+    assert "200 variants, best on top" in _all_text(accuracy.strip_plot(frame, comparison))
 
 
 def test_without_results_there_is_a_line_and_no_figure() -> None:
@@ -228,7 +228,7 @@ def test_search_figures_show_every_trial() -> None:
         search.importance_plot({"middle.num_modules": 0.6, "stem.width": 0.4}, objective="val_accuracy"),
     ]
     assert len(_points(made[0])) == len(_points(made[1])) == 57
-    assert "3 trials that did not complete" in _said(made[0])
+    assert "3 trials that did not complete" in _all_text(made[0])
     for figure in made:
         _assert_apart(figure)
 
@@ -252,7 +252,7 @@ def test_factors_are_drawn_for_factorial_studies_only() -> None:
     assert "interaction_depth_of_the_middle_flow_normalisation" in names
     heat = factors.factor_heat_map(frame, "depth of the middle flow", "normalisation")
     mean = 100 * frame.loc[frame["variant"] == "8 modules, none", "test_accuracy"].mean()
-    assert f"{mean:.2f}" in _said(heat)
+    assert f"{mean:.2f}" in _all_text(heat)
     with pytest.raises(ValueError, match="no trial has levels"):
         factors.interaction_plot(CASES["normal"].assign(levels=None), "depth", "norm")
 

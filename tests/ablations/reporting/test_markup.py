@@ -1,4 +1,4 @@
-"""A table for people in Markdown, LaTeX and HTML: nothing in a name is taken for markup."""
+"""A display table in Markdown, LaTeX and HTML: nothing in a name is taken for markup."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_bold_is_what_paired_contrasts_call_best(effects: list[float], best: lis
     assert ("Bold:" in people.caption) == bool(best)
 
 
-def test_best_is_told_apart_by_pairs_where_intervals_overlap() -> None:
+def test_pairs_identify_the_best_where_intervals_overlap() -> None:
     """Two variants that a noisy baseline hides: their intervals overlap, and the difference between them is sharp."""
     noise = np.array([-0.01, 0.012, -0.004, 0.006, -0.004])
     results = {"base": 0.5 + noise, "good": np.full(5, 0.55), "better": 0.56 + noise / 100}
@@ -101,7 +101,7 @@ def test_every_column_is_one_entry() -> None:
     assert documentation() in page.read_text(encoding="utf-8")
 
 
-def test_people_see_both_intervals() -> None:
+def test_the_display_table_has_both_intervals() -> None:
     text = markup.to_markdown(tables.display_table(COMPARISON, title="x"))
     row = COMPARISON.iloc[1]
     for name in ("delta_ci", "equivalence_ci"):

@@ -82,7 +82,7 @@ def test_the_report_is_made_again_from_the_store(results: Results, capsys: pytes
         (("--across", "recipe.batch_size=" + ",".join(map(str, range(2, 62)))), "--yes"),
     ],
 )
-def test_wrong_use_is_told_in_one_line_before_training(
+def test_wrong_use_is_reported_in_one_line_before_training(
     words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = ["--study", "residuals", "--scale", "smoke", "--out", str(tmp_path)]

@@ -1,4 +1,4 @@
-"""A signal ends a run with status 130 and the line that continues, whatever became of its streams."""
+"""A signal ends a run with status 130 and the command that continues, even if its streams are closed."""
 
 from __future__ import annotations
 

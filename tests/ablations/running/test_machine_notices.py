@@ -22,7 +22,7 @@ from ablations.running.machine_notices import has_bfloat16_units, precision_noti
         ("bfloat16", False, False, "this CPU has no units for bfloat16"),
     ],
 )
-def test_a_slow_precision_is_said_in_one_line_with_the_remedy(
+def test_a_slow_precision_is_reported_in_one_line_with_the_remedy(
     precision: str, has_bfloat16: bool | None, is_first: bool, expected: str
 ) -> None:
     (line,) = precision_notices({precision}, has_bfloat16=has_bfloat16, is_first=is_first)
@@ -47,7 +47,7 @@ def test_bfloat16_is_pointed_out_once_and_only_where_it_is() -> None:
         ("smoke", False, None),
     ],
 )
-def test_a_plan_is_held_against_the_machine(
+def test_a_plan_is_checked_against_the_machine(
     scale: Literal["standard", "smoke"],
     has_units: bool,
     expected: str | None,

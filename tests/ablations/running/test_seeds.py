@@ -146,7 +146,7 @@ def test_a_table_is_written_after_every_look_but_the_last(tmp_path: Path, store:
     assert set(executor.seeds) == set(range(LOOKS[len(looks)].seeds))
 
 
-def test_an_extended_run_says_that_it_was_looked_at(tmp_path: Path, store: Store) -> None:
+def test_an_extended_run_lists_its_earlier_looks(tmp_path: Path, store: Store) -> None:
     noise = residual_effect(0.004, sd=0.012)
     first = read(planned(tmp_path, seeds=5), store, noise).iloc[1]
     assert pd.isna(first["looked_before"])

@@ -82,7 +82,7 @@ def test_every_variant_has_the_same_budget_and_ends_at_its_own_best_recipe(store
     assert {label.seed for label in opened.display.labels.values()} == {TUNING_SEED + i for i in replicates}
 
 
-def test_tuning_again_trains_nothing_and_comes_to_the_same(store: Store) -> None:
+def test_tuning_again_trains_nothing_and_gives_the_same(store: Store) -> None:
     first = tune(context(store, Simulated(accuracy)), NUM_TRIALS)
     again = Simulated(accuracy)
     second = tune(context(store, again), NUM_TRIALS)

@@ -18,7 +18,7 @@ from xception.base.canonical import canonical_json
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3, 4])
-def test_front_is_what_the_definition_says(dimensions: int) -> None:
+def test_front_follows_the_definition(dimensions: int) -> None:
     generator = random.Random(dimensions)
     for size in (0, 1, 2, 30):
         points = [tuple(generator.randrange(5) for _ in range(dimensions)) for _ in range(size)]
@@ -78,7 +78,7 @@ def test_winners_are_confirmed_with_seeds_that_no_search_saw(tmp_path: Path) -> 
     assert not study.is_sequential  # at quick a study is, by default
 
 
-def test_a_front_is_as_sure_as_a_t_test_says() -> None:
+def test_front_probability_is_that_of_a_t_test() -> None:
     cheap, dear = np.array([0.80, 0.82, 0.81, 0.83]), np.array([0.81, 0.82, 0.83, 0.83])
     found = front_probability([1, 2], [cheap, dear], np.random.default_rng(0), draws=200_000)
     differences = dear - cheap

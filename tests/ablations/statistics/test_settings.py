@@ -45,7 +45,7 @@ def test_contrasts_sum_to_zero_have_unit_length_and_do_not_see_other_fields() ->
     assert found.weights[0] @ np.repeat([0.0, 1.0, 2.0], 2) > 0, "budgets that double stand at equal distances"
 
 
-def test_each_of_several_exchangeable_values_stands_against_the_mean_of_the_others() -> None:
+def test_each_of_several_exchangeable_values_is_compared_with_the_mean_of_the_others() -> None:
     field = Field(name="dataset", values=("a", "b", "c"), level=(0, 1, 2))
     found = contrasts((field,))
     np.testing.assert_allclose(found.weights, np.sqrt(2 / 3) * (1.5 * np.eye(3) - 0.5), atol=1e-12)

@@ -28,7 +28,7 @@ FEWER_IMAGES = ("dataset.train_size", "recipe.epochs", "recipe.batch_size")
 
 
 def plan(name: str, scale: str = "quick", **options: object) -> StudyPlan:
-    """The plan of a study on a stand-in for its data, as listing makes it."""
+    """The plan of a study on a stand-in for its data, as in a listing."""
     study = studies.get_study(name)
     source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
     if get_scale(scale).max_image_size is None:
@@ -139,7 +139,7 @@ def test_studies_of_the_recipe_take_a_network_that_is_not_ours(name: str) -> Non
     assert (model.at("name"), model.at("stem"), model.num_classes) == ("resnet18", "cifar", 10)
 
 
-def test_a_study_of_the_network_says_what_it_cannot_change() -> None:
+def test_a_study_of_the_network_names_what_it_cannot_change() -> None:
     with pytest.raises(ValueError, match=r"^study residuals: nothing is left to compare on this network: the network"):
         plan("residuals", preset="torchvision:resnet18")
 
@@ -217,7 +217,7 @@ def test_weights_by_file_are_named_by_content(tmp_path: Path) -> None:
         ("aa", {"preset": "torchvision:vgg16", "match": "params", "dataset": "synthetic"}, "is for networks of ours"),
     ],
 )
-def test_what_does_not_fit_is_told(name: str, options: dict[str, object], message: str) -> None:
+def test_what_does_not_fit_is_reported(name: str, options: dict[str, object], message: str) -> None:
     from ablations.design.plan_study import plan_study
 
     with pytest.raises(ValueError) as caught:

@@ -236,7 +236,7 @@ def test_mean_interval_is_that_of_t() -> None:
     assert (low, high) == pytest.approx((2.5 - 3.182446 * 0.645497, 2.5 + 3.182446 * 0.645497), abs=1e-5)  # t(3), 0.975
 
 
-def test_methods_are_held_against_the_table(tmp_path: Path) -> None:
+def test_methods_are_checked_against_the_table(tmp_path: Path) -> None:
     table = make_table(tmp_path)
     for methods, message in (
         (("rendom",), "--samplers: 'rendom' is not known; allowed: random"),
@@ -267,7 +267,7 @@ def test_replay_writes_tables_and_figures(tmp_path: Path, capsys: pytest.Capture
         replay_command(path, ("random",), trials=8, repeats=1, seed=0, out=tmp_path / "out")
 
 
-def test_functional_anova_of_what_is_known_by_hand() -> None:
+def test_functional_anova_of_a_case_computed_by_hand() -> None:
     grid: list[Values] = [{"a": a, "b": b, "c": c} for a in (0, 1) for b in (0, 1, 2) for c in (0, 1)]
     additive = functional_anova(grid, [3.0 * float(v["a"]) + float(v["b"]) for v in grid])
     spread_a, spread_b = 9 / 4, 2 / 3  # variances of 3·{0, 1} and of {0, 1, 2}
@@ -284,7 +284,7 @@ def test_functional_anova_of_what_is_known_by_hand() -> None:
 
 @pytest.mark.long
 def test_tpe_beats_random_search_on_the_table(tmp_path: Path) -> None:
-    """GP and NSGA-II, which take longer or more trials, are held against random search by
+    """GP and NSGA-II, which take longer or more trials, are compared with random search by
     benchmarks.search_evidence.
     """
     table = make_table(tmp_path, noise=0.004)

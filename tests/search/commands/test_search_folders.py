@@ -12,7 +12,7 @@ from tests.search.simulated import make_plan
 
 
 def finish(plan: SearchPlan) -> Path:
-    """Leave what a search leaves: a network that people pass on, and which search it is of."""
+    """Write the files of a search: a network that users may share, and the search's key."""
     folder = search_folder(plan)
     folder.parent.mkdir(exist_ok=True)
     with replacing_own_files(folder) as made:

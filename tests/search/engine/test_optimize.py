@@ -45,7 +45,7 @@ from xception.network.config import XceptionConfig
 pytestmark = pytest.mark.usefixtures("svg_alone")
 
 
-def told(search: Search) -> list[Row]:
+def without_clocks(search: Search) -> list[Row]:
     """The rows without clocks."""
     return [replace(row, sampler_seconds=None) for row in search.rows]
 
@@ -55,7 +55,7 @@ def test_killed_search_goes_on_as_if_nothing_had_happened(tmp_path: Path, sample
     wishes: dict[str, Any] = {"sampler": sampler, "objectives": ("val_accuracy", "macs")}
     wishes |= {"population": 5} if sampler in POPULATED else {}
     whole = Simulated()
-    expected = told(run_search(make_plan(tmp_path / "whole", **wishes), 14, whole))
+    expected = without_clocks(run_search(make_plan(tmp_path / "whole", **wishes), 14, whole))
     plan, trained = make_plan(tmp_path / "killed", **wishes), []
     for killed_at in (1, 4, 3, 2, None):
         executor = Simulated(killed_at=killed_at)
@@ -65,13 +65,13 @@ def test_killed_search_goes_on_as_if_nothing_had_happened(tmp_path: Path, sample
             trained += executor.trained[:-1]  # the last one was lost with the process
         else:
             trained += executor.trained
-            assert told(search) == expected
+            assert without_clocks(search) == expected
     assert sorted(trained) == sorted(whole.trained)
     assert len(set(trained)) == len(trained)
 
 
 def test_killed_between_suggestion_and_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = told(run_search(make_plan(tmp_path / "whole"), 8, Simulated()))
+    expected = without_clocks(run_search(make_plan(tmp_path / "whole"), 8, Simulated()))
     plan = make_plan(tmp_path / "killed")
     for name in ("add", "finish"):
         for when in ("before", "after"):
@@ -90,7 +90,7 @@ def test_killed_between_suggestion_and_ledger(tmp_path: Path, monkeypatch: pytes
                 patch.setattr(Ledger, name, interrupted)
                 with pytest.raises(Killed):
                     run_search(plan, 8, Simulated())
-    assert told(run_search(plan, 8, Simulated())) == expected
+    assert without_clocks(run_search(plan, 8, Simulated())) == expected
 
 
 def test_finished_search_trains_nothing_and_more_trials_continue_it(tmp_path: Path) -> None:
@@ -100,7 +100,9 @@ def test_finished_search_trains_nothing_and_more_trials_continue_it(tmp_path: Pa
     run_search(plan, 5, again)
     assert len(first.trained) == 5
     assert again.trained == []
-    assert told(run_search(plan, 9, more)) == told(run_search(make_plan(tmp_path / "at_once"), 9, Simulated()))
+    assert without_clocks(run_search(plan, 9, more)) == without_clocks(
+        run_search(make_plan(tmp_path / "at_once"), 9, Simulated())
+    )
     assert len(more.trained) == 4
 
 
@@ -135,7 +137,7 @@ def test_selection_never_sees_the_test_set(tmp_path: Path) -> None:
         run_search(make_plan(tmp_path / str(accuracy)), 12, Simulated(test_accuracy=accuracy))
         for accuracy in (0.1, 0.9)
     )
-    assert told(low) == told(high)
+    assert without_clocks(low) == without_clocks(high)
     assert [row.number for row in front_rows(low)] == [row.number for row in front_rows(high)]
     assert not any("test" in column for column in trials_frame(low).columns)
 
@@ -160,7 +162,7 @@ class Sick(Simulated):
             yield Finished(record_of(task.trial, accuracy_of(task.trial), status=status))
 
 
-def test_diverged_counts_at_chance_and_failed_is_told(tmp_path: Path) -> None:
+def test_diverged_counts_at_chance_and_failed_is_reported(tmp_path: Path) -> None:
     search = run_search(make_plan(tmp_path), 10, Sick())
     values = [row.values[0] if row.state == "complete" else row.state for row in search.rows if row.is_counted]
     assert [i for i, v in enumerate(values, 1) if v == "failed"] == [5, 10]
@@ -408,12 +410,12 @@ def test_a_search_of_few_candidates_trains_its_best_to_the_end(tmp_path: Path) -
 @pytest.mark.parametrize("pruner", ["asha", "wilcoxon"])
 def test_killed_search_with_a_pruner_goes_on(tmp_path: Path, pruner: str) -> None:
     wishes: dict[str, Any] = {"pruner": pruner, "epochs": 9, "seeds_per_candidate": 6 if pruner == "wilcoxon" else 1}
-    expected = told(run_search(make_plan(tmp_path / "whole", **wishes), 8, Simulated()))
+    expected = without_clocks(run_search(make_plan(tmp_path / "whole", **wishes), 8, Simulated()))
     plan = make_plan(tmp_path / "killed", **wishes)
     for killed_at in (2, 3, 4):
         with pytest.raises(Killed):
             run_search(plan, 8, Simulated(killed_at=killed_at))
-    assert told(run_search(plan, 8, Simulated())) == expected
+    assert without_clocks(run_search(plan, 8, Simulated())) == expected
     assert any(row.state == "pruned" for row in expected)
 
 

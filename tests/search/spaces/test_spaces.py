@@ -131,6 +131,6 @@ def test_widths_stay_multiples_of_eight() -> None:
     assert [scaled(64, ratio) for ratio in (0.5, 0.77, 1.0, 0.01)] == [32, 48, 64, 8]
 
 
-def test_a_mistyped_space_is_told_what_it_may_be() -> None:
+def test_a_mistyped_space_gets_a_suggestion() -> None:
     with pytest.raises(ValueError, match=r"--space: 'midle_flow' is not known; .*; did you mean middle_flow\?"):
         get_space("midle_flow")

@@ -1,4 +1,4 @@
-"""Configs: typed on construction, one JSON text for one value, and errors that name field, value and what is
+"""Configs: typed on construction, one JSON text per value, and errors that name field, value and what is
 allowed.
 """
 

@@ -1,4 +1,4 @@
-"""Dataclasses as command lines: what words come to, what is refused and how, and the help."""
+"""Dataclasses as command lines: parsed values, refusals with their messages, and the help."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Options(General):
         ("--out 'a b'", {"out": Path("a b")}),
     ],
 )
-def test_words_come_to_options(line: str, changes: dict[str, Any]) -> None:
+def test_words_become_options(line: str, changes: dict[str, Any]) -> None:
     options = parse(Options, ["--store", "x", *shlex.split(line)], prog="prog", description="")
     for name, value in ({"store": "x", "images": (), "set": (), "fast": False} | changes).items():
         assert getattr(options, name) == value

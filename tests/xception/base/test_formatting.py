@@ -1,4 +1,4 @@
-"""Numbers and names as people read them."""
+"""Numbers and names as they are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m xception data`: the summary for people and as JSON, the figure, and wrong use."""
+"""`python -m xception data`: the summary as text and as JSON, the figure, and wrong use."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_summary_for_people(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_as_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert data([f"folder:{folder}"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "Data: folder:insects, 3 classes, 12 training, 7 test images",

@@ -63,7 +63,7 @@ def test_latency_prints_a_list_of_rows(capsys: pytest.CaptureFixture[str], tmp_p
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
-def test_latency_of_a_config_file_is_a_table_for_people(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_latency_of_a_config_file_is_a_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     config = presets.get("cifar_tiny")
     path = tmp_path / "mine.json"
     path.write_text(canonical_json(config))

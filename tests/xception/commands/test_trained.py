@@ -59,7 +59,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return message
 
 
-def test_a_kept_network_scores_what_its_record_says(
+def test_a_kept_network_has_the_accuracy_of_its_record(
     run: Path, runs: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert {path.stem for path in (run / "networks").iterdir()} == set(runs["key"])
@@ -156,7 +156,7 @@ def test_a_stored_trial_without_its_network_is_trained_once_more_for_it(
     pd.testing.assert_frame_equal(pd.read_csv(path), runs)
 
 
-def test_wrong_use_is_told_in_one_line(
+def test_wrong_use_is_reported_in_one_line(
     run: Path, runs: pd.DataFrame, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     key, out = str(runs["key"][0]), ("--out", str(run))

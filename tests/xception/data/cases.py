@@ -1,4 +1,4 @@
-"""Data as people have it: each case is an input, what people expect of it, and what we do, which the case checks.
+"""Data sets in the wild: each case is an input, the user's expectation, and our behaviour, which the case checks.
 
 python -m tests.xception.data.cases      # the table in Markdown
 """

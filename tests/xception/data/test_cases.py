@@ -1,4 +1,4 @@
-"""Data as people have it: every case of the table does what the table says."""
+"""Data sets in the wild: every case of the table behaves as described."""
 
 from __future__ import annotations
 

@@ -255,7 +255,7 @@ def test_documents_that_were_damaged_count_as_missing(tmp_path: Path, raw: bytes
     assert read_json(path) == {"a": [1, 2.5, None]}
 
 
-def test_a_lock_that_is_held_is_told_by_its_holder_and_freed_by_its_death(tmp_path: Path) -> None:
+def test_a_lock_names_its_holder_and_is_freed_by_its_death(tmp_path: Path) -> None:
     path = tmp_path / "x.lock"
     program = (
         "import sys, pathlib, xception.base.files as c\n"

@@ -141,7 +141,7 @@ def test_many_damaged_pickles() -> None:
     assert damaged_pickles(50_000) > 10_000
 
 
-def test_known_files_are_held_against_their_checksums(tmp_path: Path) -> None:
+def test_known_files_are_checked_against_their_checksums(tmp_path: Path) -> None:
     folder = cifar_files(tmp_path)
     with pytest.raises(DataError, match=r"batches.meta': truncated or damaged \(MD5 [0-9a-f]{32}\); 5ff9c542"):
         open_cifar(folder, CIFAR10)
@@ -235,7 +235,7 @@ def test_archives_that_are_damaged_or_unpack_to_too_much(tmp_path: Path) -> None
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one body, or nothing at all, and counts the requests."""
+    """Serves one body, or nothing, and counts the requests."""
 
     body = b""
     declared: int | None = None

@@ -1,4 +1,6 @@
-"""Some classes of a data set: numbered anew, counted, named, told apart from the whole and from other classes."""
+"""Some classes of a data set: renumbered, counted, named, with keys that differ from the whole's and from those of
+other classes.
+"""
 
 from __future__ import annotations
 

@@ -145,9 +145,7 @@ def test_label_columns_of_the_hub_are_known_and_class_names_may_be_missing(tmp_p
 
 
 @pytest.mark.usefixtures("no_network")
-def test_default_is_cifar_where_it_is_and_says_so_where_it_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_default_is_cifar_if_found_and_reports_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet_folder(tmp_path / "data" / "cifar10", kind="JPEG")
     monkeypatch.chdir(tmp_path)
     source, notice = find_default()
@@ -212,7 +210,7 @@ def refused(name: str, data_dir: Path | str | None = None) -> str:
 @pytest.mark.parametrize(
     "name", ["cifar11", "", ":", "folder:", "parquet:", "synthetic:", "CIFAR10", "folder", "a\0b", "\n"]
 )
-def test_unknown_names_are_told_what_is_allowed(name: str) -> None:
+def test_errors_for_unknown_names_list_what_is_allowed(name: str) -> None:
     assert "allowed; " in refused(name)
 
 

@@ -36,7 +36,7 @@ def test_a_bar_is_shown_on_a_terminal_while_images_are_decoded(source: Source, m
     assert "Decoding" not in second.getvalue(), "it is in the cache"
 
 
-def test_no_bar_where_nobody_looks(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_progress_bar_without_a_terminal(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(source, 8, show_progress=True)
     assert capsys.readouterr() == ("", "")
 

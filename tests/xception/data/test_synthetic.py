@@ -75,7 +75,7 @@ def test_shapes_and_colours_are_balanced_and_apart() -> None:
     assert np.degrees(np.arccos(cosines.max())) == pytest.approx(41.8, abs=0.1)
 
 
-def test_the_mean_image_says_nothing_of_the_class() -> None:
+def test_the_mean_image_is_independent_of_the_class() -> None:
     images, labels = generate("train", 0.0)
     means = np.stack([images[labels == k].mean(0) for k in range(10)])
     noise = images.std() / 1200**0.5

@@ -1,5 +1,5 @@
-"""Initial values: what two variants share starts equal, whatever else they differ in and whatever the global generators
-hold.
+"""Initial values: parameters that two variants share start equal, whatever else differs and whatever the global
+generators hold.
 """
 
 from __future__ import annotations

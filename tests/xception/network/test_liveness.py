@@ -184,19 +184,19 @@ def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, Any]:
+def base_behaviour() -> dict[str, Any]:
     return {name: behaviour(config) for name, config in BASES.items()}
 
 
 @pytest.mark.parametrize(("base", "path", "value"), CHANGES, ids=lambda v: str(v))
-def test_changing_a_field_changes_the_network(known: dict[str, Any], base: str, path: str, value: Any) -> None:
+def test_changing_a_field_changes_the_network(base_behaviour: dict[str, Any], base: str, path: str, value: Any) -> None:
     changed = BASES[base].replace_at(path, value)
     assert key_of(changed) != key_of(BASES[base])
-    assert not same(behaviour(changed), known[base])
+    assert not same(behaviour(changed), base_behaviour[base])
 
 
-def test_the_same_config_gives_the_same_network(known: dict[str, Any]) -> None:
-    assert all(same(behaviour(config), known[name]) for name, config in BASES.items())
+def test_the_same_config_gives_the_same_network(base_behaviour: dict[str, Any]) -> None:
+    assert all(same(behaviour(config), base_behaviour[name]) for name, config in BASES.items())
 
 
 def fields(config_class: type[Config], prefix: str = "") -> set[str]:

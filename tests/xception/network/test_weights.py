@@ -127,19 +127,21 @@ def test_missing_unexpected_misshapen_and_not_finite_are_named(tmp_path: Path) -
     state = dict(trained().state_dict())
     name = "middle.1.branch.2.convolution.pointwise.weight"
 
-    def told(changed: dict[str, Tensor]) -> str:
+    def refusal_of(changed: dict[str, Tensor]) -> str:
         save_file(changed, path)
         return refusal(path)
 
-    assert told({k: v for k, v in state.items() if k != name}) == f"weights: {name} missing in the file"
-    assert f"weights: {'extra.weight'} unexpected" in told({**state, "extra.weight": torch.ones(1)})
-    assert f"{name} is 64×32×1×1 in the file and 64×64×1×1" in told({**state, name: torch.ones(64, 32, 1, 1)})
-    assert f"{name} holds values that are not finite" in told({**state, name: torch.full((64, 64, 1, 1), torch.nan)})
-    assert "replace_head=True" in told({k: v for k, v in state.items() if not k.startswith("head")})
-    assert " and more (15 tensors) missing" in told({k: v for k, v in state.items() if "shortcut" not in k})
+    assert refusal_of({k: v for k, v in state.items() if k != name}) == f"weights: {name} missing in the file"
+    assert f"weights: {'extra.weight'} unexpected" in refusal_of({**state, "extra.weight": torch.ones(1)})
+    assert f"{name} is 64×32×1×1 in the file and 64×64×1×1" in refusal_of({**state, name: torch.ones(64, 32, 1, 1)})
+    assert f"{name} holds values that are not finite" in refusal_of(
+        {**state, name: torch.full((64, 64, 1, 1), torch.nan)}
+    )
+    assert "replace_head=True" in refusal_of({k: v for k, v in state.items() if not k.startswith("head")})
+    assert " and more (15 tensors) missing" in refusal_of({k: v for k, v in state.items() if "shortcut" not in k})
 
 
-def test_the_head_is_replaced_only_when_asked(tmp_path: Path) -> None:
+def test_the_head_is_replaced_only_on_request(tmp_path: Path) -> None:
     source = trained(TINY.replace(num_classes=100))
     save(source, tmp_path / "source.safetensors")
     model = Xception(TINY)
@@ -167,7 +169,7 @@ def test_every_name_has_one_counterpart(name: str) -> None:
     )
 
 
-def test_a_public_head_is_replaced_when_asked() -> None:
+def test_a_public_head_is_replaced_on_request() -> None:
     config = xception_preset("timm_legacy").replace(width_multiplier=0.1)
     source = trained(config)
     theirs = {

@@ -46,7 +46,7 @@ def paths(config: Config, prefix: str = "") -> list[str]:
 
 
 def check_trains(config: XceptionConfig) -> None:
-    """Forward and backward, with activations in place where the plan says so and without: the same finite gradients."""
+    """Forward and backward, with the graph's in-place activations and without: the same finite gradients."""
     torch.manual_seed(0)
     model = Xception(config).double().train()
     plain = Xception(config).double().train()

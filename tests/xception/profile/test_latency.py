@@ -288,7 +288,7 @@ def test_global_settings_are_left_as_they_were_even_after_an_exception() -> None
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_float32_products_are_exact_unless_tf32_is_asked_for(legacy: bool) -> None:
-    """Both of torch's ways of saying so agree meanwhile, and what was set before holds again behind."""
+    """Both of torch's settings agree inside the block, and the previous ones are restored after it."""
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = legacy
     try:
@@ -459,7 +459,7 @@ def test_cuda_measures_compiled_networks(mode: Any) -> None:
 
 
 class Products(nn.Module):
-    """Matrix products one after the other: the device's time, long beside a launch."""
+    """Matrix products one after the other: the device's time, long relative to a launch."""
 
     def __init__(self, repeats: int) -> None:
         super().__init__()

@@ -45,7 +45,7 @@ def test_half_precision_takes_half() -> None:
 
 
 class Bends(nn.Module):
-    """One weight, one multiplication: what training keeps can be told on one hand."""
+    """One weight, one multiplication: the tensors that training keeps are countable by hand."""
 
     def __init__(self, size: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The roofline against a machine of known rates, and its figures against what was drawn."""
+"""The roofline against a machine of known rates, and its figures against the data drawn."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from xception.profile.timing import (
 
 
 class FakeClock:
-    """A clock that stands still until someone spends time."""
+    """A clock that advances only when the test advances it."""
 
     def __init__(self) -> None:
         self.now = 100.0
