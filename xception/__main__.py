@@ -28,6 +28,11 @@ COMMANDS = {
         "roofline",
         "the share of the machine's attainable rate that networks reach",
     ),
+    "operators": (
+        "xception.commands.operators",
+        "operators",
+        "the share of a training step that each operator takes",
+    ),
     "predict": (
         "xception.commands.predict",
         "predict",
