@@ -13,6 +13,7 @@ what they do to its caches is. Candidates that need numba are not measured where
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import json
 import os
@@ -77,7 +78,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     environment, load = read_environment("cpu"), os.getloadavg()
     (subject,) = read_subjects(PRESET, None, None)
-    precisions: list[Precision] = ["float32", *(["bfloat16"] if has_bfloat16_units() else [])]
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16") if has_bfloat16_units() else ("float32",)
     shares = {
         precision: operator_shares(training_step(subject, BATCH_SIZE, precision), num_steps=3 if asked.short else 10)
         for precision in precisions
@@ -90,9 +91,7 @@ def main(args: Sequence[str] | None = None) -> int:
             subject,
             BATCH_SIZE,
             "float32",
-            change=lambda network, norm=norm, depthwise=depthwise: use_candidates(
-                network, norm=norm, depthwise=depthwise
-            ),
+            change=functools.partial(use_candidates, norm=norm, depthwise=depthwise),
         )
     seconds = steps_in_turn(steps, num_rounds=10 if asked.short else 40)
     ratios = {name: dataclasses.asdict(ratio_of(seconds["torch"], found)) for name, found in seconds.items()}

@@ -22,11 +22,10 @@ def as_it_is(kernel: Callable[..., None]) -> Callable[..., None]:
 @pytest.mark.parametrize(("norm", "depthwise"), [(True, False), (False, True), (True, True)])
 def test_candidates_give_the_values_and_gradients_of_torch(norm: bool, depthwise: bool) -> None:
     torch.manual_seed(0)
-    ours = nn.Sequential(
-        nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), nn.Sequential(nn.BatchNorm2d(4)), nn.ReLU()
-    )
-    nn.init.normal_(ours[1][0].weight)
-    nn.init.normal_(ours[1][0].bias)
+    batch_norm = nn.BatchNorm2d(4)
+    nn.init.normal_(batch_norm.weight)
+    nn.init.normal_(batch_norm.bias)
+    ours = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), nn.Sequential(batch_norm), nn.ReLU())
     theirs = copy.deepcopy(ours)
     images = (torch.randn(3, 4, 10, 10) + 5).contiguous(memory_format=torch.channels_last)
     weights = torch.randn_like(images)

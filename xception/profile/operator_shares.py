@@ -30,7 +30,7 @@ def operator_shares(step: Callable[[], object], *, num_steps: int, warm_up: int 
     """
     for _ in range(warm_up):
         step()
-    with profile(use_kineto=False, record_shapes=True) as recorded:  # type: ignore[no-untyped-call]
+    with profile(use_kineto=False, record_shapes=True) as recorded:
         for _ in range(num_steps):
             step()
     seconds: Counter[str] = Counter()
