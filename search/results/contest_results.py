@@ -91,7 +91,7 @@ def contest_plot(results: Mapping[int, Results], *, title: str, note: str) -> Fi
     """
     with style.context():
         names = [n for n in dict.fromkeys(_variants(results)) if n != BASELINE]
-        figure = style.new_figure(0.5 + 0.24 * len(names) * len(results))
+        figure = style.new_figure(0.5 + 0.34 * len(names) * len(results))
         axes = figure.subplots()
         axes.axvline(0, color=style.GREY, linewidth=0.8)
         labels: dict[float, str] = {}
@@ -101,7 +101,7 @@ def contest_plot(results: Mapping[int, Results], *, title: str, note: str) -> Fi
             colour = style.PALETTE[1 + i]
             for j, name in enumerate(names):
                 place = float(j * len(results) + i)
-                labels[place] = f"{name}, {epochs} epochs"
+                labels[place] = f.wrapped(f"{name}, {epochs} epochs", 24)
                 if name not in pairs or BASELINE not in pairs:
                     continue
                 points = 100 * (pairs[name] - pairs[BASELINE]).dropna().to_numpy(dtype=float)
@@ -116,7 +116,7 @@ def contest_plot(results: Mapping[int, Results], *, title: str, note: str) -> Fi
         axes.set_yticks(list(labels), list(labels.values()))
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        axes.set_xlabel("difference to the default (pp of test accuracy)")
+        axes.set_xlabel("Δ test accuracy (pp)")
         return style.finish(figure, title=title, note=note)
 
 
