@@ -39,6 +39,7 @@ PAPER_SIZE = 299  # pixels
 STEP_BATCH_SIZE = 2
 _NETWORKS = {"Inception V3": "torchvision:inception_v3", "Xception": "paper"}
 _UNTIMED = {"VGG-16": "torchvision:vgg16", "ResNet-152": "torchvision:resnet152"}
+_TIMM = {"Inception V3": "timm:inception_v3", "Xception": "timm:legacy_xception"}
 _JFT = "JFT is not public"
 
 
@@ -176,24 +177,22 @@ def _table2(comparison: pd.DataFrame) -> Iterable[PaperCell]:
 
 def _table3(steps: dict[str, dict[str, Any]]) -> Iterable[PaperCell]:
     published = {"Inception V3": (23_626_728, 31), "Xception": (22_855_952, 28)}
-    counts = {name: _num_parameters(preset) for name, preset in _NETWORKS.items()}
     for row, (count, _) in published.items():
-        exact = counts[row] == count
-        note = (
-            "trainable parameters"
-            if exact
-            else (
-                "torchvision's Inception V3 without its auxiliary tower; no public Inception V3 has the paper's count"
-            )
+        ours = _num_parameters(_NETWORKS[row])
+        exact = ours == count
+        inception = (
+            "torchvision's Inception V3 without its auxiliary tower; no public Inception V3 has the paper's count"
         )
         yield PaperCell(
             row=row,
             column="Parameter count",
             published=count,
-            ours=counts[row],
+            ours=ours,
             status="reproduced" if exact else "proxy",
-            note=note,
+            note="trainable parameters" if exact else inception,
         )
+    for row, (count, _) in published.items():
+        yield _count_of_timm(row, count)
     for row, (_, speed) in published.items():
         measured = steps.get(row)
         if measured is None or measured["step_ms"] is None:
@@ -209,6 +208,18 @@ def _table3(steps: dict[str, dict[str, Any]]) -> Iterable[PaperCell]:
         yield PaperCell(
             row=row, column="Steps/second", published=speed, ours=1000 / measured["step_ms"], status="proxy", note=note
         )
+
+
+def _count_of_timm(row: str, published: int) -> PaperCell:
+    preset = _TIMM[row]
+    cell = PaperCell(
+        row=row, column="Parameter count in timm", published=published, ours=None, status="not attempted", note=preset
+    )
+    try:
+        ours = _num_parameters(preset)
+    except ValueError as error:  # timm is not installed
+        return replace(cell, note=str(error))
+    return replace(cell, ours=ours, status="reproduced" if ours == published else "proxy")
 
 
 def _figures(comparison: pd.DataFrame) -> Iterable[PaperCell]:

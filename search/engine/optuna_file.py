@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -48,11 +49,15 @@ def check_optuna_file(path: Path, store: sa.URL | None = None) -> None:
     allowed = "allowed: a new file, or a database that Optuna wrote"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        is_there = path.exists()
+        if not is_there:
+            with tempfile.TemporaryFile(dir=path.parent):  # permissions alone do not show that files can be made there
+                pass
     except OSError as error:
         raise ValueError(f"--optuna-db: {path} cannot be made ({error.strerror}); {allowed}") from None
-    if not path.exists():
-        if path.is_symlink() or not os.access(path.parent, os.W_OK | os.X_OK):
-            raise ValueError(f"--optuna-db: {path} cannot be made; {allowed}")
+    if path.is_symlink() and not is_there:
+        raise ValueError(f"--optuna-db: {path} is a link to nothing; {allowed}")
+    if not is_there:
         return
     database = None if store is None else store.database
     if database and Path(database).exists() and path.samefile(database):

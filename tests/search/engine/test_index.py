@@ -186,7 +186,7 @@ def test_other_studies_in_an_optuna_database_stay_and_ours_is_brought_up_to_date
     assert [t.user_attrs["suggestion"] for t in optuna.load_study(study_name=name, storage=url).trials] == [*range(6)]
 
 
-@pytest.mark.parametrize("kind", ["text", "empty", "folder", "sqlite", "store", "dangling", "nowhere"])
+@pytest.mark.parametrize("kind", ["text", "empty", "folder", "sqlite", "store", "dangling", "nowhere", "no files"])
 def test_any_other_file_is_refused_and_left_as_it_is(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"
     with closing(Store(f"sqlite:///{tmp_path / 'records.db'}")) as store:
@@ -206,10 +206,17 @@ def test_any_other_file_is_refused_and_left_as_it_is(tmp_path: Path, kind: str) 
                 path.symlink_to(tmp_path / "nothing")
             case "nowhere":
                 path = Path("/proc/nowhere/file")
+            case "no files":
+                path = Path("/proc/file")
         before = path.read_bytes() if path.is_file() else None
         with pytest.raises(ValueError, match="--optuna-db: "):
             check_optuna_file(path, store.url)
         assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"--optuna-db: .*name too long"):
+        check_optuna_file(tmp_path / (300 * "x"))
 
 
 def test_every_pruner_has_a_name_that_makes_it(tmp_path: Path) -> None:
