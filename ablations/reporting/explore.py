@@ -41,8 +41,8 @@ __all__ = [
 
 PACKAGE = "vl-convert-python"
 HOW_TO_EXPLORE = (
-    "The figures of this page are static. After pip install 'xception-ablations[report]' those of the next page can be"
-    " pointed at, filtered and zoomed."
+    f"The figures of this page are static. Where the package {PACKAGE} (the extra 'report') is installed, those of the"
+    " next page can be pointed at, filtered and zoomed."
 )
 MOST_ROWS = 10_000  # of one figure; a browser draws more only slowly
 MOST_BYTES = 1_000_000  # of all data of one page, which stays below 3 MB with its static figures and Vega

@@ -149,11 +149,14 @@ def set_rows(axes: Axes, rows: Rows, baseline: str | None) -> None:
 
 
 def seed_offsets(seeds: pd.Series[int], spread: float = 0.26) -> np.ndarray:
-    """Return a small vertical offset for each seed, the same in every row, so that equal values do not hide each
-    other.
+    """Return a small vertical offset for each seed, the same in every row, so that equal values do not hide each other.
+
+    None is near 0, where the intervals are drawn.
     """
     known = sorted(seeds.unique())
-    at = dict(zip(known, np.linspace(-spread, spread, len(known)) if len(known) > 1 else [0.0], strict=True))
+    above, below = len(known) - len(known) // 2, len(known) // 2
+    lanes = [*-np.linspace(spread, spread / 2, above), *np.linspace(spread / 2, spread, below)]
+    at = dict(zip(known, lanes, strict=True))
     return np.array([at[s] for s in seeds])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = ["decision_plot", "effect_over_budget", "settings_forest"]
 ROW, HEAD, GAP = 0.155, 0.24, 0.05  # inches for one setting, for the head of a block and after it
 HEAD_WIDTH = 92  # characters
 MOST_PANELS = 6
+CLOSE = 1.15  # ratio of training times
 EXTRAPOLATION = 2.0  # drawn this many times beyond the largest budget
 BARS = "bars: 95 % (thin) and 90 % (thick) intervals, simultaneous over variants × settings"
 
@@ -206,12 +207,10 @@ def decision_plot(result: SettingsComparison, *, title: str, note: str) -> Figur
             x = x * 1.03**number  # so that bars of two lines do not hide each other
             errors = 100 * np.stack([part["accuracy"] - part["ci_low"], part["ci_high"] - part["accuracy"]])
             axes.errorbar(x, y, errors, color=colour, marker=style.MARKERS[number % len(style.MARKERS)], elinewidth=0.8)
-            axes.lines[-1].set_label(_name(f"{field} {where}".rstrip()))
-            for value, left, top in zip(part["value"], x, y, strict=True):
+            axes.lines[-1].set_label(_name(f"{field}, {where}" if where else field))
+            for text, left, top in _labels(part["value"].tolist(), x.tolist(), y.tolist()):
                 offset = (4, -8 if number % 2 else 4)
-                axes.annotate(
-                    f"{value:g}", (left, top), xytext=offset, textcoords="offset points", fontsize=6, color=colour
-                )
+                axes.annotate(text, (left, top), xytext=offset, textcoords="offset points", fontsize=6, color=colour)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -227,3 +226,14 @@ def decision_plot(result: SettingsComparison, *, title: str, note: str) -> Figur
             " order of the other seeds' means at the largest budget."
         )
         return style.finish(figure, title=title, note=f"{note} {text}")
+
+
+def _labels(values: Sequence[float], x: Sequence[float], y: Sequence[float]) -> list[tuple[str, float, float]]:
+    """Return texts with their places; budgets whose points are too close for two texts share one."""
+    labels: list[tuple[str, float, float]] = []
+    for value, left, top in zip(values, x, y, strict=True):
+        if labels and left < CLOSE * labels[-1][1] and top == labels[-1][2]:
+            labels[-1] = (f"{labels[-1][0]}, {value:g}", *labels[-1][1:])
+        else:
+            labels.append((f"{value:g}", left, top))
+    return labels

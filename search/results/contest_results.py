@@ -129,7 +129,9 @@ def write_contest(
     macs: float,
     command: str,
 ) -> Path:
-    """Write `contest.csv`, `contest.md`, the figure and every candidate into `<out>/contest_<space>`; return it."""
+    """Write `contest.csv`, `contest.md`, every candidate and, once a pair is confirmed, the figure into
+    `<out>/contest_<space>`; return it.
+    """
     folder = options.out / f"contest_{space}"
     folder.mkdir(parents=True, exist_ok=True)
     frame = contest_frame(found, results)
@@ -141,15 +143,16 @@ def write_contest(
     counted = f.join_words(f"{one.candidates} of {one.sampler}" for one in found)
     note = (
         f"{data}; {space} at no more than the default's {f.count(macs)} MACs; complete candidates: {counted};"
-        f" fresh seeds: {options.confirm_seeds}."
+        f" at most {options.confirm_seeds} fresh seeds."
     )
     write_atomically(folder / "contest.md", _markdown(frame, space, note, told, command))
-    figure = contest_plot(
-        results,
-        title="Best of each search against the default",
-        note=f"{note} Points: seeds, in pairs; lines: 95 % simultaneous intervals over a budget's comparisons.",
-    )
-    save_figures([StudyFigure(name="contest", alt=" ".join(told), figure=figure)], folder / "figures")
+    if (frame.loc[frame["network"] != "default", "n"] > 0).any():
+        figure = contest_plot(
+            results,
+            title="Best of each search against the default",
+            note=f"{note} Points: seeds, in pairs; lines: 95 % simultaneous intervals over a budget's comparisons.",
+        )
+        save_figures([StudyFigure(name="contest", alt=" ".join(told), figure=figure)], folder / "figures")
     return folder
 
 

@@ -22,7 +22,7 @@ from ablations.reporting import curve_plots as curves
 from ablations.reporting import factor_plots as factors
 from ablations.reporting import figures as plots
 from ablations.reporting import plotted, style
-from ablations.reporting.plot_rows import counted, references
+from ablations.reporting.plot_rows import counted, references, seed_offsets
 from ablations.statistics.pareto import hypervolume, pareto_front
 from search.results import plots as search
 from tests import frames
@@ -326,3 +326,11 @@ def test_the_paper_style_has_neither_title_nor_note_and_writes_them_for_a_captio
         caption = (tmp_path / f"{figure.name}.txt").read_text(encoding="utf-8")
         assert "Data:" in caption
         assert files.pdf.is_file()
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2, 3, 5, 10, 30])
+def test_no_seed_is_drawn_where_intervals_are(num_seeds: int) -> None:
+    offsets = seed_offsets(pd.Series(range(num_seeds)))
+    assert len(set(offsets)) == num_seeds
+    assert (abs(offsets) >= 0.13).all()
+    assert (abs(offsets) <= 0.26).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -47,3 +49,9 @@ def test_decision_accuracy_is_drawn_over_training_time() -> None:
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
     assert sorted(text.get_text() for text in axes.texts) == ["24", "24", "6", "6"]
+
+
+def test_budgets_that_take_about_as_long_share_a_label() -> None:
+    close = replace(RESULT, decisions=RESULT.decisions.assign(train_seconds=100.0, accuracy=1.0))
+    (axes,) = decision_plot(close, title="t", note="n").axes
+    assert {text.get_text() for text in axes.texts} == {"6, 24"}
