@@ -115,7 +115,10 @@ class PublishedRun:
 
 
 def published_runs(results: Path) -> list[PublishedRun]:
-    """Return the published runs by the name of their folder; each setting is one of its own."""
+    """Return the published runs by the name of their folder; each setting is one of its own.
+
+    Those below `local`, where runs are written by default, are not published.
+    """
     return [
         PublishedRun(
             name=str(path.parent.relative_to(results)),
@@ -124,7 +127,7 @@ def published_runs(results: Path) -> list[PublishedRun]:
             trials=pd.read_csv(path.parent / "runs.csv"),
         )
         for path in sorted(results.rglob("provenance.json"))
-        if (path.parent / "table.csv").is_file()
+        if (path.parent / "table.csv").is_file() and path.relative_to(results).parts[0] != "local"
     ]
 
 

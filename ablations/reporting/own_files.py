@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xception.base.files import lock_folder, write_atomically
+from xception.base.files import lock_folder
 
 __all__ = [
     "MANIFEST",
@@ -146,7 +146,7 @@ def _publish(scratch: Path, folder: Path) -> None:
     old = [name for name in _own(folder) or [] if name not in new]
     manifest: dict[str, Any] = json.loads((scratch / MANIFEST).read_text(encoding="utf-8"))
     # Both lists first, and the new one last: whenever this process is killed, all of our files are listed.
-    _write(folder / MANIFEST, manifest | {"files": [*new, *old]})
+    _list(manifest, [*new, *old], scratch, folder)
     for name in new:
         if name != MANIFEST:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ def _publish(scratch: Path, folder: Path) -> None:
                 break
             with contextlib.suppress(OSError):  # something is left in it
                 parent.rmdir()
-    _write(folder / MANIFEST, manifest | {"files": new})
+    _list(manifest, new, scratch, folder)
 
 
 def _own(folder: Path) -> list[str] | None:
@@ -175,5 +175,8 @@ def _own(folder: Path) -> list[str] | None:
     return [name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts]
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
-    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+def _list(manifest: dict[str, Any], files: list[str], scratch: Path, folder: Path) -> None:
+    """Write the manifest with these files; whole in the scratch folder first, so that a kill leaves no part of it."""
+    text = json.dumps(manifest | {"files": files}, indent=1, ensure_ascii=False) + "\n"
+    (scratch / MANIFEST).write_text(text, encoding="utf-8")
+    os.replace(scratch / MANIFEST, folder / MANIFEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from ablations.reporting.paper import PAPER_STUDIES
@@ -49,3 +50,9 @@ def test_what_was_not_run_has_a_cost() -> None:
     lines = index_page(RESULTS).partition("## Not run")[2].splitlines()
     costs = [float(line.split("|")[4]) for line in lines if "*not run*" in line]
     assert all(cost > 0 for cost in costs)
+
+
+def test_a_run_of_this_checkout_is_not_published(tmp_path: Path) -> None:
+    shutil.copytree(RESULTS / "residuals_6_epochs_cpu", tmp_path / "published")
+    shutil.copytree(RESULTS / "residuals_6_epochs_cpu", tmp_path / "local" / "residuals")
+    assert [run.name for run in published_runs(tmp_path)] == ["published"]

@@ -120,3 +120,19 @@ def test_umask_is_honoured(tmp_path: Path) -> None:
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "study").rglob("*")}
     assert modes == {"table.csv": 0o660, "figures": 0o770, "a.png": 0o660, MANIFEST: 0o660}
     assert (tmp_path / "study").stat().st_mode & 0o777 == 0o770
+
+
+def test_a_kill_can_leave_no_part_of_a_file_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the moment: each file comes into the folder whole, from outside of it."""
+    folder, moved = tmp_path / "study", []
+    replace = os.replace
+
+    def replaced(source: Path, target: Path) -> None:
+        moved.append(Path(target).name)
+        assert folder not in Path(source).parents
+        assert {path.name for path in folder.iterdir()} <= {MANIFEST, "a.csv", "b.csv"}
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    write(folder, ["a.csv", "b.csv"])
+    assert moved == [MANIFEST, "a.csv", "b.csv", MANIFEST]
