@@ -48,7 +48,7 @@ def page(results: Path) -> str:
     for folder, about in _published(results):
         environments = about.get("training_environments", [])
         machines = sorted({f"{e['cpu_capability']} CPU, torch {e['torch']}" for e in environments})
-        machine = "; ".join(machines) + (": pairs may be of both" if len(machines) > 1 else "")
+        machine = "; ".join(machines) + (": a pair may have one trial of each" if len(machines) > 1 else "")
         lines += [
             "",
             f"## {folder.name.replace('_', ' ').removesuffix(' cpu').capitalize()}",

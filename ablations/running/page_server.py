@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ __all__ = ["PageServer"]
 
 HOST = "127.0.0.1"
 PRESENT = 5.0  # seconds since a reader's last request
+PATIENCE = 15.0  # seconds to wait for readers in all
 NOTHING_YET = b"<!doctype html><meta http-equiv=refresh content=1><title>Live report</title><p>The run is starting."
 
 
@@ -29,7 +31,7 @@ class PageServer:
         """
         self._status = status
         self._version, self._page = 0, NOTHING_YET
-        self._asked = 0.0  # when a page last asked how far the run is
+        self._asked = -math.inf  # when a page last asked how far the run is
         self._server = ThreadingHTTPServer((HOST, 0), _handler(self))
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -42,8 +44,9 @@ class PageServer:
         self._version, self._page = version, page
 
     def wait_for_readers(self) -> None:
-        """Return once the page was fetched by a reader who is there, or nobody is."""
-        while time.monotonic() - self._asked < PRESENT:
+        """Return once the page was fetched by a reader who is there, nobody is, or readers only ask for the status."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < min(until, self._asked + PRESENT):
             time.sleep(0.05)
 
     def close(self) -> None:
@@ -55,7 +58,7 @@ class PageServer:
     def answer(self, path: str) -> tuple[str, bytes] | None:
         """Return the type and the content of an answer; None where there is nothing of that name."""
         if path == "/":
-            self._asked = 0.0
+            self._asked = -math.inf
             return "text/html; charset=utf-8", self._page
         if path == "/status":
             self._asked = time.monotonic()

@@ -64,7 +64,7 @@ def sentences(found: Sequence[Found], results: Mapping[int, Results], num_seeds:
         pairs = _accuracies(result)
         whole = len(pairs.dropna()) if BASELINE in pairs else 0
         part = "" if whole >= num_seeds else f" So far {whole} of {num_seeds} seeds are complete for all networks."
-        told = []
+        answers = []
         for row in result.comparison.to_dict("records"):
             if row["variant"] == BASELINE:
                 continue
@@ -72,8 +72,8 @@ def sentences(found: Sequence[Found], results: Mapping[int, Results], num_seeds:
             shown = (
                 f"{f.points(row['delta_mean'])} pp {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}"
             )
-            told.append(f"{row['variant']} {shown} ({verdict})" if row["n"] else f"{row['variant']}: no pairs yet")
-        out.append(f"In {epochs} epochs, against the default: {'; '.join(told)}.{part}")
+            answers.append(f"{row['variant']} {shown} ({verdict})" if row["n"] else f"{row['variant']}: no pairs yet")
+        out.append(f"In {epochs} epochs, against the default: {'; '.join(answers)}.{part}")
         random = next((name for name in pairs if _is_of(str(name), "random")), None)
         for name in pairs if random is not None else ():
             both = pairs[[name, random]].dropna() if name not in (random, BASELINE) else pd.DataFrame()
@@ -139,25 +139,25 @@ def write_contest(
     for one in found:
         text = (one.folder / "trials.csv").read_text(encoding="utf-8")
         write_atomically(folder / f"candidates_{one.sampler}.csv", text)
-    told = sentences(found, results, options.confirm_seeds)
+    answers = sentences(found, results, options.confirm_seeds)
     counted = f.join_words(f"{one.candidates} of {one.sampler}" for one in found)
     note = (
         f"{data}; {space} at no more than the default's {f.count(macs)} MACs; complete candidates: {counted};"
         f" at most {options.confirm_seeds} fresh seeds."
     )
-    write_atomically(folder / "contest.md", _markdown(frame, space, note, told, command))
+    write_atomically(folder / "contest.md", _markdown(frame, space, note, answers, command))
     if (frame.loc[frame["network"] != "default", "n"] > 0).any():
         figure = contest_plot(
             results,
             title="Best of each search against the default",
             note=f"{note} Points: seeds, in pairs; lines: 95 % simultaneous intervals over a budget's comparisons.",
         )
-        save_figures([StudyFigure(name="contest", alt=" ".join(told), figure=figure)], folder / "figures")
+        save_figures([StudyFigure(name="contest", alt=" ".join(answers), figure=figure)], folder / "figures")
     return folder
 
 
-def _markdown(frame: pd.DataFrame, space: str, note: str, told: Sequence[str], command: str) -> str:
-    lines = [f"# Does searching {space} find anything better than the default?", "", *_in_lines(told), note, ""]
+def _markdown(frame: pd.DataFrame, space: str, note: str, answers: Sequence[str], command: str) -> str:
+    lines = [f"# Does searching {space} find anything better than the default?", "", *_in_lines(answers), note, ""]
     lines += ["| Epochs | Network | MACs | Parameters | In the search (%) | Test accuracy (%) | Δ (pp) | n | Verdict |"]
     lines += ["| --: | --- | --: | --: | --: | --: | --: | --: | --- |"]
     for row in frame.to_dict("records"):
@@ -179,8 +179,8 @@ def _markdown(frame: pd.DataFrame, space: str, note: str, told: Sequence[str], c
     return "\n".join([*lines, "", f"`{command}`", ""])
 
 
-def _in_lines(told: Sequence[str]) -> list[str]:
-    return [line for one in told for line in (one, "")]
+def _in_lines(answers: Sequence[str]) -> list[str]:
+    return [line for answer in answers for line in (answer, "")]
 
 
 def _accuracies(result: Results) -> pd.DataFrame:

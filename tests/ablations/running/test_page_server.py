@@ -61,6 +61,15 @@ def test_it_waits_for_a_reader_to_fetch_the_last_page(server: PageServer, monkey
     server.wait_for_readers()  # gone
 
 
+def test_it_does_not_wait_for_ever_for_one_who_only_asks_for_the_status(
+    server: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _ask(server, "/status")
+    monkeypatch.setattr(page_server, "PRESENT", 1e9)
+    monkeypatch.setattr(page_server, "PATIENCE", 0.0)
+    server.wait_for_readers()
+
+
 def test_nobody_is_answered_after_its_end() -> None:
     server = PageServer(lambda: Status(text="", running=()))
     server.close()
