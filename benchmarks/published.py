@@ -39,7 +39,7 @@ from ablations.reporting.results_folder import comparison_with_costs
 from ablations.reporting.settings_results import write_settings
 from ablations.reporting.tables import csv_text, write_runs, write_tables
 from benchmarks.published_index import index_page
-from xception.base.command_line import parse
+from xception.base.command_line import parse, refuse
 from xception.base.files import write_atomically
 
 __all__ = ["add", "in_order", "open_published", "publish", "published_plans", "published_settings"]
@@ -200,10 +200,13 @@ def _write(store: Store, plan: StoredPlan, folder: Path, scratch: Path) -> tuple
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    options = parse(Options, args, prog="python -m benchmarks.published", description=__doc__ or "")
+    prog = "python -m benchmarks.published"
+    options = parse(Options, args, prog=prog, description=__doc__ or "")
+    if options.add is None and options.name and not (options.results / options.name / "provenance.json").is_file():
+        refuse(prog, f"--name: {options.name!r} is not published; allowed: a folder of a run below {options.results}")
     if options.add is not None:
         if not re.fullmatch(r"\w+", options.name):
-            raise SystemExit("--name: is needed with --add; letters, digits and underscores")
+            refuse(prog, f"--name: {options.name!r} is not allowed with --add; letters, digits and underscores")
         with closing(Store(options.store)) as store:
             add(options.add, options.name, store, options.results)
     for name in publish(options.results, options.name or None):

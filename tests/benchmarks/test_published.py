@@ -81,3 +81,11 @@ def test_the_published_page_is_read_together(store: Store) -> None:
     made = page_comparisons([plan_frame(store, plan) for plan, _ in published_plans(RESULTS, store)])
     read = pd.read_csv(io.StringIO(csv_text(made)))
     pd.testing.assert_frame_equal(before, read, rtol=1e-9)
+
+
+@pytest.mark.parametrize("words", [["--name", "nothing"], ["--add", "somewhere"], ["--add", "x", "--name", "../x"]])
+def test_a_name_that_cannot_be_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        published.main(words)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
