@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from ablations.running.machine_notices import has_bfloat16_units
 from benchmarks.rounds import ratio_of
 from xception.base.command_line import parse
-from xception.commands.operators import Precision, cpu_capability, shares_table, training_step
-from xception.profile.operator_shares import operator_shares
+from xception.profile.environment import cpu_capability
+from xception.profile.operator_shares import operator_shares, shares_table
 from xception.profile.subjects import read_subjects
+from xception.profile.training_step import Precision, training_step
 from xception.train.process import prepare_process
 
 PROG = "python -m benchmarks.operators"

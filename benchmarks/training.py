@@ -212,7 +212,7 @@ def main(args: Sequence[str] | None = None) -> int:
     import torch
 
     from xception.network.closed_form import complexity
-    from xception.profile.environment import read_environment
+    from xception.profile.environment import cpu_capability, read_environment
 
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -235,6 +235,7 @@ def main(args: Sequence[str] | None = None) -> int:
             for o in outcomes
         ],
         "network": {"preset": PRESET, "params": counted.params, "macs": counted.macs, "batch_size": BATCH_SIZE},
+        "cpu_capability": cpu_capability(),
         "environment": dataclasses.asdict(environment),
     }
     if asked.json:
@@ -252,7 +253,7 @@ def _show(contests: Sequence[Contest], outcomes: Sequence[Outcome], document: Ma
     network = document["network"]
     print(
         f"{network['preset']}: {network['params']:,} parameters, {network['macs'] / 1e6:.1f} M multiply-accumulates an"
-        f" image; batch {network['batch_size']}, SGD, flip and padded crop"
+        f" image; batch {network['batch_size']}, SGD, flip and padded crop; CPU capability {document['cpu_capability']}"
     )
     for contest, outcome in zip(contests, outcomes, strict=True):
         print(f"\n{outcome.title}")

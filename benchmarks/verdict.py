@@ -2,6 +2,7 @@
 
     python -m benchmarks.verdict             # trains what the store lacks: hours on two cores
     python -m benchmarks.verdict --short     # few images and one study: minutes, and no claim about CIFAR-10
+    python -m benchmarks.verdict --recipes-alone --epochs 6    # seconds to an accuracy, and no study
 
 Ours: `--seeds auto`, baselines that studies share trained once, this trainer. Trials that the store has are read, and
 the others are trained. The usual way: ten seeds of every variant and of the baseline of every study, as Welch's test
@@ -51,6 +52,8 @@ class Arguments:
 
     study: tuple[str, ...] = ()
     """A study to be settled; may be repeated. Default: residuals, operators and aa; residuals with --short."""
+    recipes_alone: bool = False
+    """Settle no study: measure the seconds that recipes take to an accuracy, and nothing else."""
     recipe: tuple[str, ...] = ()
     """A recipe whose seconds to an accuracy are measured; may be repeated. Default: quick-1 and quick-2."""
     scale: str = "quick"
@@ -239,7 +242,10 @@ def main(args: Sequence[str] | None = None) -> int:
     from xception.profile.environment import read_environment
 
     environment = dataclasses.asdict(read_environment("cpu"))
+    if asked.recipes_alone and asked.study:
+        refuse(PROG, "--recipes-alone settles no study; leave out --study")
     names = asked.study or (("residuals",) if asked.short else ("residuals", "operators", "aa"))
+    names = () if asked.recipes_alone else names
     recipes = asked.recipe or (("quick-2",) if asked.short else ("quick-1", "quick-2"))
     try:
         options = options_of(asked)
@@ -264,11 +270,16 @@ def main(args: Sequence[str] | None = None) -> int:
             }
             for one in settled
         ],
-        "together": dataclasses.asdict(ratio(settled, rates)),
+        "together": dataclasses.asdict(ratio(settled, rates)) if settled else None,
         "goal": GOAL,
         "recipes": rows,
         "rates": {n: {loop: statistics.median(r) for loop, r in both.items()} for n, both in rates.items()},
-        "setup": {"scale": asked.scale, "dataset": options.dataset, "train_size": options.train_size},
+        "setup": {
+            "scale": asked.scale,
+            "dataset": options.dataset,
+            "train_size": options.train_size,
+            "epochs": options.epochs,
+        },
         "environment": environment,
     }
     if asked.json:
@@ -280,7 +291,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _show(document: Mapping[str, Any], say: Callable[[str], None]) -> None:
     setup = ", ".join(f"{name} {value}" for name, value in document["setup"].items() if value is not None)
-    say(f"core-seconds until a study is settled ({setup})")
+    if document["studies"]:
+        say(f"core-seconds until a study is settled ({setup})")
     for row in document["studies"]:
         r = row["ratio"]
         say(
@@ -290,12 +302,12 @@ def _show(document: Mapping[str, Any], say: Callable[[str], None]) -> None:
         )
         for variant, reason in row["reasons"].items():
             say(f"    {variant}: {reason}")
-    both = document["together"]
-    say(
-        f"together, shared baselines trained once: {both['median']:.2f}× ({both['low']:.2f} to {both['high']:.2f}),"
-        f" goal {document['goal']:g}×"
-    )
-    say("seconds of steps to a validation accuracy, at the end of an epoch")
+    if (both := document["together"]) is not None:
+        say(
+            f"together, shared baselines trained once: {both['median']:.2f}× ({both['low']:.2f} to {both['high']:.2f}),"
+            f" goal {document['goal']:g}×"
+        )
+    say(f"seconds of steps to a validation accuracy, at the end of an epoch ({setup})")
     for row in document["recipes"]:
         parts = [
             f"{float(target):.0%} " + ("not reached" if seconds is None else f"{seconds:,.0f} s")

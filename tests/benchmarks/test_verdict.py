@@ -40,6 +40,12 @@ def test_an_accuracy_is_reached_at_the_end_of_an_epoch() -> None:
     assert seconds_to(curves, 60.0) == {0.6: 60.0, 0.7: 60.0, 0.8: None}
 
 
+def test_recipes_alone_leave_studies_out(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main(["--recipes-alone", "--study", "aa"])
+    assert "leave out --study" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_a_study_is_settled_and_shown(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -58,4 +64,8 @@ def test_a_study_is_settled_and_shown(
     # Batches of 64 at 4 steps a second against batches of 128 at one: twice as many images.
     assert study["ratio"]["median"] == pytest.approx(2 * 20 / study["trials"])
     assert found["recipes"][0]["recipe"] == "quick-2"
+    assert benchmark.main(["--short", "--recipes-alone", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "quick-2    seed 0: 60% not reached" in printed
+    assert "settled" not in printed
     assert found["recipes"][0]["seconds_to"].keys() == {"0.6", "0.7", "0.8"}

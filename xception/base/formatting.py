@@ -24,6 +24,7 @@ __all__ = [
     "plural",
     "points",
     "seconds",
+    "text_table",
     "wrapped",
 ]
 
@@ -191,3 +192,18 @@ def join_words(words: Iterable[str]) -> str:
     """Return "a", "a and b" or "a, b and c"."""
     items = list(words)
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+
+
+def text_table(header: Sequence[str], body: Iterable[Sequence[str]], *, left: int) -> str:
+    """Return a table of text: the first `left` columns flush left, the others right; a short row ends with its last
+    cell.
+    """
+    rows = [list(header), *(list(row) for row in body)]
+    full = [row for row in rows if len(row) == len(header)]
+    widths = [max(len(row[i]) for row in (full if i >= left else rows)) for i in range(len(header))]
+    lines = []
+    for row in rows:
+        flush_left = [i < left or len(row) < len(header) for i in range(len(row))]
+        cells = [cell.ljust(widths[i]) if flush_left[i] else cell.rjust(widths[i]) for i, cell in enumerate(row)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

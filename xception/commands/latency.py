@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xception.base.command_line import parse, refuse
-from xception.commands.measured import MeasureArguments, aligned, check_figure, environment_line, notice, save_figure
+from xception.base.formatting import text_table
+from xception.commands.measured import MeasureArguments, check_figure, environment_line, notice, save_figure
 from xception.profile.protocol import EXECUTIONS, MEMORY_FORMATS, MODES, PRECISIONS, LatencyProtocol, protocols
 from xception.profile.subjects import Subject, integers, read_subjects, words
 
@@ -205,7 +206,7 @@ def _latency_table(rows: list[dict[str, Any]]) -> str:
                 peak,
             ]
         )
-    return aligned(header, body, left=7)
+    return text_table(header, body, left=7)
 
 
 def _save_macs_against_latency(rows: list[dict[str, Any]], path: Path) -> None:

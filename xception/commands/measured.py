@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from xception.profile.environment import Environment
 
-__all__ = ["MeasureArguments", "aligned", "check_figure", "environment_line", "notice", "save_figure"]
+__all__ = ["MeasureArguments", "check_figure", "environment_line", "notice", "save_figure"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,21 +34,6 @@ class MeasureArguments:
     """Threads inside an operator on a CPU."""
     json: bool = False
     """Print one JSON document."""
-
-
-def aligned(header: Sequence[str], body: Iterable[Sequence[str]], *, left: int) -> str:
-    """Return a table of text: the first `left` columns flush left, the others right; a short row ends with its last
-    cell.
-    """
-    rows = [list(header), *(list(row) for row in body)]
-    full = [row for row in rows if len(row) == len(header)]
-    widths = [max(len(row[i]) for row in (full if i >= left else rows)) for i in range(len(header))]
-    lines = []
-    for row in rows:
-        flush_left = [i < left or len(row) < len(header) for i in range(len(row))]
-        cells = [cell.ljust(widths[i]) if flush_left[i] else cell.rjust(widths[i]) for i, cell in enumerate(row)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
 
 
 def environment_line(environment: Environment | None) -> str:

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 from xception.base.command_line import parse, refuse
-from xception.commands.measured import aligned, environment_line, notice
-from xception.profile.subjects import Subject, read_subjects, words
+from xception.commands.measured import environment_line, notice
+from xception.profile.subjects import read_subjects, words
+from xception.profile.training_step import PRECISIONS, training_step
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from xception.profile.operator_shares import OperatorShare
-
-__all__ = ["Precision", "cpu_capability", "operators", "shares_table", "training_step"]
+__all__ = ["operators"]
 
 PROG = "python -m xception operators"
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +45,7 @@ def operators(args: Sequence[str] | None = None) -> int:
         OperatorsArguments, args, prog=PROG, description="The share of a training step that each operator takes."
     )
     try:
-        precision: Precision = words("--precision", asked.precision, PRECISIONS)[0]
+        precision = words("--precision", asked.precision, PRECISIONS)[0]
         for flag, number in (
             ("--batch-size", asked.batch_size),
             ("--threads", asked.threads),
@@ -68,8 +61,8 @@ def operators(args: Sequence[str] | None = None) -> int:
     from xception.train.process import prepare_process
 
     prepare_process(asked.threads)
-    from xception.profile.environment import read_environment
-    from xception.profile.operator_shares import operator_shares
+    from xception.profile.environment import cpu_capability, read_environment
+    from xception.profile.operator_shares import operator_shares, shares_table
 
     environment = read_environment("cpu")
     notice(f"recording {asked.steps} steps of {subjects[0].name}")
@@ -86,49 +79,3 @@ def operators(args: Sequence[str] | None = None) -> int:
     print(shares_table(found))
     print(environment_line(environment))
     return 0
-
-
-def training_step(
-    subject: Subject,
-    batch_size: int,
-    precision: Precision,
-    *,
-    change: Callable[[nn.Module], object] = lambda network: None,
-) -> Callable[[], object]:
-    """Return a step of the trainer on a network, SGD with momentum, on one batch of noise; `change` may replace layers
-    of the network first.
-    """
-    import torch
-
-    from xception.network.model import build
-    from xception.train.optimiser import build_optimiser
-    from xception.train.recipe import SGD, Recipe
-    from xception.train.step import Step
-
-    torch.manual_seed(0)
-    network: nn.Module = build(subject.config).to(memory_format=torch.channels_last).train()
-    change(network)
-    sgd = SGD(learning_rate=0.01, momentum=0.9)
-    recipe = Recipe(epochs=1, batch_size=batch_size, optimizer=sgd, precision=precision)
-    step = Step(build_optimiser(network, recipe), recipe, None, torch.device("cpu"))
-    images = torch.randn(batch_size, *subject.input_shape).contiguous(memory_format=torch.channels_last)
-    target = torch.zeros(batch_size, dtype=torch.int64)
-    return lambda: step(network, images, target)
-
-
-def cpu_capability() -> str:
-    """Return the vector instructions that PyTorch uses here, such as AVX2 or AVX512."""
-    import torch
-
-    return str(torch.backends.cpu.get_cpu_capability())
-
-
-def shares_table(shares: Sequence[OperatorShare], *, least: float = 0.005) -> str:
-    """Return a table of the operators with at least such a share; the others are one row."""
-    shown = [row for row in shares if row.share >= least]
-    rest = [row for row in shares if row.share < least]
-    body = [[row.operator, f"{row.calls:g}", f"{row.self_ms:.2f}", f"{100 * row.share:.1f}"] for row in shown]
-    if rest:
-        own, share = sum(row.self_ms for row in rest), sum(row.share for row in rest)
-        body.append([f"{len(rest)} others", "", f"{own:.2f}", f"{100 * share:.1f}"])
-    return aligned(("operator", "calls", "ms a step", "% of a step"), body, left=1)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from xception.base.canonical import to_plain
 from xception.base.command_line import parse, refuse
-from xception.commands.measured import MeasureArguments, aligned, check_figure, environment_line, notice, save_figure
+from xception.base.formatting import text_table
+from xception.commands.measured import MeasureArguments, check_figure, environment_line, notice, save_figure
 from xception.profile.protocol import MEMORY_FORMATS, PRECISIONS, LatencyProtocol
 from xception.profile.subjects import read_subjects, words
 
@@ -128,7 +129,7 @@ def _roofline_table(frame: pd.DataFrame, kinds: pd.DataFrame) -> str:
             shares = [f"{100 * part['share_of_macs']:.1f}", f"{100 * part['share_of_time']:.1f}"]
             body.append([part["network"], part["kind"], str(part["layers"]), *shares, *_rates(part)])
     return (
-        aligned(header, body, left=2)
+        text_table(header, body, left=2)
         + "\nlayers are timed alone, one of each shape; a share above 100 % is a cache faster than memory"
     )
 

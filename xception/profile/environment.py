@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xception.base.canonical import Config
 
-__all__ = ["Environment", "available_memory", "device_title", "read_environment"]
+__all__ = ["Environment", "available_memory", "cpu_capability", "device_title", "read_environment"]
 
 
 class Environment(Config):
@@ -71,6 +71,13 @@ def read_environment(device: str) -> Environment:
         gpu_max_clock_mhz=_number(max_clock),
         gpu_temperature_c=_number(temperature),
     )
+
+
+def cpu_capability() -> str:
+    """Return the vector instructions that PyTorch uses here, such as AVX2 or AVX512."""
+    import torch
+
+    return str(torch.backends.cpu.get_cpu_capability())
 
 
 def device_title(device: str) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 from torch.autograd.profiler import profile
 
 from xception.base.canonical import Config
+from xception.base.formatting import text_table
 
-__all__ = ["OperatorShare", "operator_shares"]
+__all__ = ["OperatorShare", "operator_shares", "shares_table"]
 
 
 class OperatorShare(Config):
@@ -44,6 +45,17 @@ def operator_shares(step: Callable[[], object], *, num_steps: int, warm_up: int 
         OperatorShare(operator=name, calls=calls[name] / num_steps, self_ms=1e3 * own / num_steps, share=own / total)
         for name, own in seconds.most_common()
     ]
+
+
+def shares_table(shares: Sequence[OperatorShare], *, least: float = 0.005) -> str:
+    """Return a table of the operators with at least such a share; the others are one row."""
+    shown = [row for row in shares if row.share >= least]
+    rest = [row for row in shares if row.share < least]
+    body = [[row.operator, f"{row.calls:g}", f"{row.self_ms:.2f}", f"{100 * row.share:.1f}"] for row in shown]
+    if rest:
+        own, share = sum(row.self_ms for row in rest), sum(row.share for row in rest)
+        body.append([f"{len(rest)} others", "", f"{own:.2f}", f"{100 * share:.1f}"])
+    return text_table(("operator", "calls", "ms a step", "% of a step"), body, left=1)
 
 
 def _title(name: str, shapes: Sequence[Any]) -> str:
