@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import search_evidence
+from benchmarks import search_evidence, search_regrets
 from search.design.space import Values
 
 TABLE = Path(__file__).parents[2] / "results" / "table_quick_cpu" / "table.parquet"
@@ -19,17 +19,17 @@ TABLE = Path(__file__).parents[2] / "results" / "table_quick_cpu" / "table.parqu
 
 def test_the_formula_has_the_optimum_that_it_names() -> None:
     best: Values = {"a": 0.7, "b": 0.3, "rate": 10**-2.5, "depth": 5, "kind": "y", "extra": 0.25}
-    assert search_evidence.loss(best) == pytest.approx(0, abs=1e-12)
+    assert search_regrets.loss(best) == pytest.approx(0, abs=1e-12)
     generator = random.Random(0)
-    drawn = [search_evidence.ANALYTIC.draw(generator) for _ in range(500)]
-    assert min(search_evidence.loss(values) for values in drawn) > 0
-    assert all(0 <= search_evidence.cost(values) <= 1 for values in drawn)
+    drawn = [search_regrets.ANALYTIC.draw(generator) for _ in range(500)]
+    assert min(search_regrets.loss(values) for values in drawn) > 0
+    assert all(0 <= search_regrets.cost(values) <= 1 for values in drawn)
     for name, value in (("a", 0.8), ("b", 0.2), ("rate", 0.1), ("depth", 6), ("kind", "x"), ("extra", 0.5)):
-        assert search_evidence.loss({**best, name: value}) > 0, name
+        assert search_regrets.loss({**best, name: value}) > 0, name
 
 
 def test_regret_never_rises() -> None:
-    for regret in (search_evidence.analytic_regret("random", 12, 0), search_evidence.front_regret("nsga2", 12, 0)):
+    for regret in (search_regrets.analytic_regret("random", 12, 0), search_regrets.front_regret("nsga2", 12, 0)):
         assert (np.diff(regret) <= 0).all()
         assert (regret >= 0).all()
 
@@ -84,11 +84,11 @@ def test_on_a_table_one_seed_is_shown_without_a_promise(
     of_tpe = [row for row in report["comparisons"] if row["method"] == "tpe"]
     rows = {row["on"]: row for row in of_tpe if row["on"].startswith("table")}
     assert list(rows) == ["table", "table, two objectives", "table, seen through one seed"]
-    regrets = (search_evidence.table_regret, search_evidence.table_front_regret, search_evidence.one_seed_regret)
+    regrets = (search_regrets.table_regret, search_regrets.table_front_regret, search_regrets.one_seed_regret)
     for row, regret in zip(rows.values(), regrets, strict=True):
         assert row["final_regret"] == pytest.approx(np.mean([regret(TABLE, "tpe", 3, seed)[-1] for seed in range(2)]))
     assert not any("one seed" in promise for promise in report["broken"])
-    floors = [search_evidence.floor(TABLE, seed) for seed in range(2)]
+    floors = [search_regrets.floor(TABLE, seed) for seed in range(2)]
     assert rows[search_evidence.ONE_SEED]["floor"] == pytest.approx(np.mean(floors))
     assert {row["pruner"] for row in report["pruners"]} == {"asha", "hyperband", "median"}
     for row in report["pruners"]:
@@ -101,7 +101,7 @@ def test_on_a_table_one_seed_is_shown_without_a_promise(
 
 
 def test_whole_table_leaves_nothing_to_find() -> None:
-    for regret in (search_evidence.table_regret, search_evidence.table_front_regret):
+    for regret in (search_regrets.table_regret, search_regrets.table_front_regret):
         found = regret(TABLE, "random", 80, 0)  # 72 networks: the search ends before
         assert found.shape == (80,)
         assert (np.diff(found) <= 1e-12).all()

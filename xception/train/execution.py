@@ -8,7 +8,7 @@ from typing import Literal
 
 from xception.base.canonical import Config
 
-__all__ = ["PLAIN", "QUICK", "Execution"]
+__all__ = ["QUICK", "Execution"]
 
 
 class Execution(Config):
@@ -25,4 +25,3 @@ class Execution(Config):
 
 
 QUICK = Execution()
-PLAIN = Execution(cuda_graph=False, depthwise="torch")  # the reference

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import xception.train.seed_batch as seed_batch
+import xception.train.stacked_training as stacked_training
 import xception.train.trainer as trainer
-from tests.xception.train.tiny_training import Training, tiny_model, tiny_recipe
+from tests.xception.train.tiny_training import PLAIN, Training, tiny_model, tiny_recipe
 from xception.train.cuda_graph import FixedBatch, RecordedStep, build_step
-from xception.train.execution import PLAIN, QUICK
+from xception.train.execution import QUICK
 from xception.train.loop import FitResult
 from xception.train.optimiser import WeightAverage, build_optimiser
 from xception.train.recipe import SGD, AdamW, Cosine, Muon, Recipe, RMSprop, Transfer
@@ -62,7 +62,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
         return kind(optimiser, recipe, average, device, num_members=num_members)
 
     monkeypatch.setattr(trainer, "build_step", build)
-    monkeypatch.setattr(seed_batch, "build_step", build)
+    monkeypatch.setattr(stacked_training, "build_step", build)
     return recorder
 
 

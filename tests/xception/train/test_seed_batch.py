@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from tests.xception.train.tiny_training import Training, tiny_model, tiny_recipe
+from tests.xception.train.tiny_training import PLAIN, Training, tiny_model, tiny_recipe
 from xception.data.config import AugmentConfig
 from xception.network.stacked import stack
-from xception.train import seed_batch
+from xception.train import stacked_training
 from xception.train.checkpoint import CheckpointFolder, TrainingStopped
-from xception.train.execution import PLAIN, QUICK, Execution
+from xception.train.execution import QUICK, Execution
 from xception.train.loop import FitResult
 from xception.train.recipe import SGD, AdamW, Muon, Recipe, RMSprop, Transfer
 from xception.train.seed_batch import Member, fit_members
@@ -228,7 +228,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, *seeds: int) -> None:
                 weights[place] = torch.inf
         return drawn(trainer, purpose, *more)
 
-    monkeypatch.setattr(seed_batch, "stack", remember)
+    monkeypatch.setattr(stacked_training, "stack", remember)
     monkeypatch.setattr(Trainer, "step_seed", step_seed)
 
 

@@ -8,10 +8,13 @@ from typing import Any
 from xception.data.config import AugmentConfig
 from xception.network import presets
 from xception.network.config import XceptionConfig
+from xception.train.execution import Execution
 from xception.train.loop import FitResult
 from xception.train.recipe import SGD, Recipe
 
 Training = Callable[..., FitResult]
+
+PLAIN = Execution(cuda_graph=False, depthwise="torch")  # every step eager, as the faster ways must compute it
 
 
 def tiny_model(**changes: Any) -> XceptionConfig:
