@@ -18,7 +18,7 @@ from torch import Tensor
 
 __all__ = ["BACKENDS", "TILES", "Backend", "available", "depthwise"]
 
-# Positions × channels that one program of ours computes.
+# The tile that one of our Triton programs computes: positions × channels.
 TILES = {"triton_16x64": (16, 64), "triton_32x32": (32, 32), "triton_64x16": (64, 16)}
 BACKENDS = ("cudnn", "native", *TILES)
 
@@ -29,7 +29,7 @@ def available() -> tuple[str, ...]:
 
 
 def depthwise(x: Tensor, weight: Tensor, *, stride: int, padding: int, dilation: int, backend: str) -> Tensor:
-    """Convolve each channel of (N, C, H, W) with its own k × k kernel (C, 1, k, k), in the precision of autocast where
+    """Convolve each channel of (N, C, H, W) with its own k × k kernel (C, 1, k, k), in the precision of autocast if
     that is on.
     """
     device = x.device.type
@@ -127,7 +127,7 @@ _depthwise.register_autograd(_differentiate, setup_context=_keep)
 
 @contextlib.contextmanager
 def _cudnn(wanted: bool) -> Iterator[None]:
-    """Force PyTorch to use cuDNN or not to, whatever its heuristic."""
+    """Make PyTorch use cuDNN, or not use it, whatever its heuristic says."""
     before = torch.backends.cudnn.enabled
     torch.backends.cudnn.enabled = wanted
     try:

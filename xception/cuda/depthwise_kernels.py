@@ -1,8 +1,8 @@
 """Depthwise convolution in Triton: forward, and the gradients of input and weight, for channels-last images.
 
-A program computes a tile of positions × channels, reading each tap's values where they lie; sums are in float32
-whatever the images are in. The weight's gradient is summed in two stages of fixed order, so that the same input gives
-the same bits. Needs Triton, which comes with PyTorch for CUDA.
+A program computes a tile of positions × channels, reading each tap's values in place; sums are in float32 whatever the
+type of the images. The weight's gradient is summed in two stages of fixed order, so that the same input gives the same
+bits. Needs Triton, which comes with PyTorch for CUDA.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 __all__ = ["backward", "forward"]
 
-_CHUNK = 4096  # positions that one program of the weight's gradient sums over, at most
+_CHUNK = 4096  # most positions that one program sums over for the weight's gradient
 
 
 def forward(x: Tensor, weight: Tensor, stride: int, padding: int, dilation: int, tile: tuple[int, int]) -> Tensor:
@@ -92,7 +92,7 @@ def backward(
 
 
 def _taps(weight: Tensor) -> Tensor:
-    """(C, 1, k, k) as (k², C), so that a tap's channels lie side by side."""
+    """(C, 1, k, k) as (k², C), so that a tap's channels are contiguous."""
     return weight.flatten(1).t().contiguous()
 
 
@@ -161,7 +161,7 @@ def _of_input(  # type: ignore[no-untyped-def]
     image = place // (width * height)
     total = tl.zeros((tile_positions, tile_channels), tl.float32)
     for tap in tl.static_range(size * size):
-        # The output that this tap of it read here, if any: position × stride − padding + tap × dilation is this place.
+        # The output whose tap read this position, if there is one: output × stride − padding + tap × dilation.
         down = above + padding - (tap // size) * dilation
         right = left + padding - (tap % size) * dilation
         row = down // stride

@@ -77,8 +77,8 @@ class CheckpointFolder:
         )
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Plain]) -> None:
-        """Write a checkpoint and remove all but the last two. Where it cannot be written, report that and go on
-        without.
+        """Write a checkpoint and remove all but the last two. If it cannot be written, report that and continue without
+        it.
 
         A training that cannot save can still finish, so it is not ended.
         """
@@ -94,7 +94,7 @@ class CheckpointFolder:
         except (DataError, OSError) as error:
             if not self._is_unwritable:
                 why = str(error).replace(f"/{name}", "")
-                self.say(f"no checkpoint could be written; the training goes on without: {why}")
+                self.say(f"no checkpoint could be written; training continues without one: {why}")
             self._is_unwritable = True
         else:
             self._is_unwritable = False
@@ -171,7 +171,7 @@ def parsed(path: Path, content: bytes) -> Checkpoint | str:
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         return f"it is not a checkpoint ({type(error).__name__})"
     if not isinstance(state, dict):
-        return "it is not a checkpoint (its state is no object)"
+        return "it is not a checkpoint (its state is not an object)"
     return Checkpoint(path=path, tensors=tensors, state=state)
 
 

@@ -1,5 +1,5 @@
-"""Networks through torch.compile, once for each architecture in a process: the seeds of a variant share what was
-compiled.
+"""Networks compiled by torch.compile, once per architecture and process: the seeds of a variant share the compiled
+code.
 
 The compiled function takes weights and images, so another training of the same architecture only calls it again.
 Processes share inductor's own cache on disk, in a folder that `TORCHINDUCTOR_CACHE_DIR` names.
@@ -37,7 +37,7 @@ class CompiledNetwork(nn.Module):
 
 @functools.cache
 def compiled_network(config: ModelConfig) -> Function:
-    """The one function of an architecture in this process."""
+    """The compiled function of an architecture in this process."""
     skeleton = build(config).to("meta").train()
 
     def call(tensors: Mapping[str, Tensor], images: Tensor) -> Tensor:

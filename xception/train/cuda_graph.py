@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 # Runs a step once to record it; returns a function that replays it, and the tensor that holds the result.
 Record = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
 
-_NUM_PLAIN = 3  # steps before the recording, as PyTorch's notes on CUDA graphs have it
+_NUM_PLAIN = 3  # eager steps before the recording, as in PyTorch's notes on CUDA graphs
 
 
 def build_step(
@@ -40,7 +40,7 @@ def build_step(
     num_members: int | None = None,
     generators: Sequence[torch.Generator] = (),
 ) -> Step:
-    """Return the step of a recipe. It is recorded if that is wanted and possible: on CUDA, and not in float16.
+    """Return the step of a recipe. It is recorded if that is enabled and possible: on CUDA, and not in float16.
 
     In float16 the host reads after each step whether the gradient overflowed. `generators` are those that the network
     draws from, besides the device's own.
@@ -80,8 +80,8 @@ class FixedBatch:
 
 
 class RecordedStep(Step):
-    """A step that is recorded by `record` and repeated; with another network, or parts of it frozen anew, it is
-    recorded again.
+    """A step that `record` records once and that is then replayed. It is recorded again for another network, and when
+    other parts of the network are frozen.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class RecordedStep(Step):
 
     @property
     def how(self) -> dict[str, Any]:
-        """What a record says about it: true, or the reason why the step could not be recorded."""
+        """What a trial's record stores about it: true, or the reason why the step could not be recorded."""
         return super().how | {"cuda_graph": self._refused is None or f"not recorded: {self._refused}"}
 
     def begin_epoch(self, network: nn.Module) -> None:
@@ -134,21 +134,21 @@ class RecordedStep(Step):
                 raise
             except (
                 RuntimeError
-            ) as error:  # an operator that waits for the host, or that no graph can hold: nothing has run
+            ) as error:  # an operator that waits for the host, or that a graph cannot contain: nothing has run
                 self._refused = (str(error).splitlines() or [type(error).__name__])[0]
-                _log.warning("a step could not be recorded as a CUDA graph and is taken as it is: %s", self._refused)
+                _log.warning("a step could not be recorded as a CUDA graph and runs eagerly: %s", self._refused)
                 self._batch = None
                 self.optimiser.zero_grad(
                     set_to_none=True
-                )  # the attempt's gradients lie in memory that was never written
+                )  # the attempt's gradients are in memory that was never written
                 return self._beside(network, images, target)
         self._batch.fill(images, target)
         self._repeat()
         return self._result
 
     def _beside(self, network: nn.Module, images: Tensor, target: Tensor) -> Tensor:
-        """A plain step on a stream of its own, where the gradients' memory is not that of the stream that is recorded
-        later.
+        """Run an eager step on a separate stream, so that its gradients do not use the memory of the stream that is
+        recorded later.
         """
         if self.device.type != "cuda":
             return super().__call__(network, images, target)

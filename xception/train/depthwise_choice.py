@@ -1,9 +1,9 @@
 """The backend of each depthwise convolution of a network, by measurement before training, kept in a table per device.
 
 On one GPU the times of cuDNN and of PyTorch's own kernels differ by a factor of 0.64 to 5.8, depending on the shape,
-and no simple rule says which is faster. Forward and backward are timed together, at the shape and in the precision that
-they are trained in. The table is kept in the cache, so that each shape is measured once per device and version, and all
-trainings of a study choose alike.
+and no simple rule says which is faster. Forward and backward are timed together, at the shape and precision of the
+training. The table is kept in the cache, so that each shape is measured once per device and version, and all trainings
+of a study use the same backends.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Shape(Config):
     dtype: str
 
     def __str__(self) -> str:
-        """As people read it."""
+        """Return the shape in a few words."""
         size, dilation = self.kernel_size, f" dilated {self.dilation}" if self.dilation > 1 else ""
         return (
             f"{size}×{size}/{self.stride}{dilation} on {self.batch_size}×{self.channels}×{self.height}×{self.width}"
@@ -62,8 +62,8 @@ def choose_backends(
 ) -> dict[str, str]:
     """Give every depthwise convolution of a network its fastest backend, and return the choices by shape.
 
-    `images` (N, C, H, W) are like those that it is trained on, `dtype` is what convolutions compute in. Shapes that are
-    not yet in the table at `path` are measured and added.
+    `images` (N, C, H, W) have the shape of the training batches; `dtype` is the type that convolutions compute in.
+    Shapes that are not yet in the table at `path` are measured and added.
     """
     shapes = shapes_of(network, images, dtype)
     backends, path = backends or available(), path or table_path(images.device)
@@ -126,7 +126,9 @@ def shapes_of(network: nn.Module, images: Tensor, dtype: torch.dtype) -> dict[st
 
 
 def measure(shape: Shape, backend: str, device: torch.device) -> float:
-    """Return the median time of forward and backward in seconds; infinite for a backend that refuses the shape."""
+    """Return the median time of forward and backward in seconds; infinite for a backend that does not support the
+    shape.
+    """
     dtype = getattr(torch, shape.dtype)
     size = (shape.batch_size, shape.channels, shape.height, shape.width)
     x = torch.randn(size, device=device).to(dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
@@ -143,7 +145,7 @@ def measure(shape: Shape, backend: str, device: torch.device) -> float:
             both_ways()
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError:  # cuDNN, for one, has no algorithm for some shapes
+    except RuntimeError:  # for example, cuDNN has no algorithm for some shapes
         return math.inf
     samples = []
     for _ in range(_SAMPLES):
@@ -158,7 +160,7 @@ def measure(shape: Shape, backend: str, device: torch.device) -> float:
 
 
 def table_path(device: torch.device) -> Path:
-    """Return where the table of a device lies, for this version of PyTorch and of CUDA."""
+    """Return the path of a device's table, for this version of PyTorch and of CUDA."""
     cudnn = torch.backends.cudnn.version()
     identity = f"{torch.cuda.get_device_name(device)}\n{torch.__version__}\n{torch.version.cuda}\n{cudnn}"
     folder = cache_dir() / "depthwise"

@@ -1,8 +1,9 @@
 """One training over several devices: the processes that torchrun started share each batch and average their gradients.
 
-A process reads, augments and computes its share of every batch, and the result is that of one process but for the order
-of sums: the batch is the recipe's as a whole, each image is augmented as in the whole batch, and batch norm takes its
-statistics over all of it. Gradients are averaged by DistributedDataParallel (Li et al. 2020, arXiv:2006.15704).
+A process reads, augments and computes its share of every batch. The result is that of one process except for the order
+of sums: together the processes train on the recipe's batch, each image is augmented as in the whole batch, and batch
+norm takes its statistics over all of it. Gradients are averaged by DistributedDataParallel (Li et al. 2020,
+arXiv:2006.15704).
 """
 
 from __future__ import annotations
@@ -27,13 +28,12 @@ __all__ = ["ALONE", "Group", "join"]
 
 T = TypeVar("T")
 
-# Batch norm's running statistics are equal already, or kept apart until they are evaluated. PyTorch is renaming the
-# argument.
+# Batch norm's running statistics are equal already, or separate until an evaluation. PyTorch is renaming the argument.
 _NAMES = inspect.signature(nn.parallel.DistributedDataParallel).parameters
 _SYNCHRONISE_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
 
 _BATCH_NORM = nn.modules.batchnorm._BatchNorm
-# The first process may be busy elsewhere for long while the others wait for a task.
+# The first process may be busy for a long time while the others wait for a task.
 _PATIENCE = datetime.timedelta(days=30)
 _SETTLE_SECONDS = 120
 
@@ -54,7 +54,7 @@ class Group:
         return None if self.size == 1 else Share(total=batch_size, start=self.rank * each, stop=(self.rank + 1) * each)
 
     def part(self, images: Images) -> Images:
-        """Return this process's part of images to evaluate on; all of them where there are too few to share out."""
+        """Return this process's part of images to evaluate on; all of them if there are too few to divide."""
         if self.size == 1 or len(images) < self.size:
             return images
         first, last = (len(images) * rank // self.size for rank in (self.rank, self.rank + 1))
@@ -85,7 +85,7 @@ class Group:
                 f"Recipe.batch_norm_shares: {shares} needs {shares} processes (torchrun --nproc-per-node {shares}), "
                 f"there {'is' if self.size == 1 else 'are'} {self.size}"
             )
-        if shares == self.size:  # also one process alone
+        if shares == self.size:  # also for a single process
             return network
         if device.type != "cuda":
             raise ValueError(
@@ -109,8 +109,8 @@ class Group:
         return nn.parallel.DistributedDataParallel(network, **settings)
 
     def level(self, network: nn.Module, recipe: Recipe) -> None:
-        """Average the running statistics of batch norms that each process took over its own share, before they are
-        evaluated.
+        """Before an evaluation, average the running statistics of batch norms that each process computed over its own
+        share.
         """
         if self.size > 1 and recipe.batch_norm_shares > 1:
             for buffer in network.buffers():
@@ -145,7 +145,7 @@ class Group:
     # Communication
 
     def from_first(self, make: Callable[[], T]) -> T:
-        """Return, in every process, what the first one makes; its ValueError is raised in every process."""
+        """Return in every process what the first one makes; if that raises a ValueError, raise it in every process."""
         if self.size == 1:
             return make()
         told: list[Any] = [None]
@@ -161,7 +161,7 @@ class Group:
         return made
 
     def settle(self) -> None:
-        """Meet the other processes after a failure.
+        """Wait for the other processes after a failure.
 
         Raises:
             RuntimeError: they do not arrive, so the processes are no longer at the same step.

@@ -24,7 +24,7 @@ class Evaluation:
 
     @property
     def correct(self) -> Tensor:
-        """Which images were right, (N,) bool."""
+        """Which images were classified correctly, (N,) bool."""
         return self.predicted == self.labels
 
 
@@ -44,8 +44,8 @@ def evaluate(predict: Callable[[Tensor], Tensor], part: Images, *, batch_size: i
 def evaluate_members(
     predict: Callable[[list[Tensor]], Sequence[Tensor]], parts: Sequence[Images], *, batch_size: int = 500
 ) -> list[Evaluation]:
-    """Evaluate several networks at once, each on images of its own, all of one number; `predict` maps batches to
-    logits, one for each.
+    """Evaluate several networks at once, each on its own images, equally many for each; `predict` maps one batch per
+    network to one tensor of logits per network.
 
     Raises:
         ValueError: there are no images.

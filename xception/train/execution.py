@@ -1,5 +1,5 @@
-"""How a step is computed: what may change its speed and its last bits, but not what is trained, and so is no part of a
-trial.
+"""How a step is computed: options that may change its speed and its last bits, but not what is trained, and so are not
+part of a trial.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class FitResult:
     # The conditions ('threads', 'device', 'torch') that changed while a training was continued; its last bits may
     # differ.
     changed: dict[str, list[Any]]
-    # How the training was computed where that was not the plain way ('cuda_graph', 'seed_batch', 'depthwise',
+    # How steps were computed, where not eagerly with PyTorch's own choices ('cuda_graph', 'seed_batch', 'depthwise',
     # 'compiled').
     how: dict[str, Any]
     # With the weights that were evaluated: the running average if there is one.
@@ -93,10 +93,10 @@ def fit(
     The seed draws the validation split; seed and stream draw initial values, the order of images,
     augmentation and dropout, so that two networks under the same seed see the same batches.
 
-    `weights` is the file that a recipe with `transfer` begins with. All processes of a `group` call this alike, the
-    first with the checkpoints.
+    `weights` is the file that a recipe with `transfer` begins with. All processes of a `group` call this with the same
+    arguments, except that only the first has checkpoints.
 
-    `parent` is the folder with the state that a recipe with `continues` goes on from. `keep` says where, and after
+    `parent` is the folder with the state that a recipe with `continues` continues from. `keep` says where, and after
     which epoch, the state is kept for a training that continues this one.
 
     With `checkpoints` the training continues from what its folder holds. `on_step` is called after each step and each
@@ -132,7 +132,7 @@ def fit(
 
 @contextlib.contextmanager
 def _own_random_state(device: torch.device) -> Iterator[None]:
-    """Leave torch's global generators, which building a network draws from and each step seeds, as they were."""
+    """Restore torch's global generators at the end: building a network draws from them, and each step seeds them."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 

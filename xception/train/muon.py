@@ -56,7 +56,7 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_sub_(parameters, updates)
 
     def _with_momentum(self, parameters: list[Tensor], gradients: list[Tensor], momentum: float) -> list[Tensor]:
-        """Gradients plus the momentum they leave (Nesterov), as new tensors."""
+        """Gradients plus the updated momentum (Nesterov), as new tensors."""
         for parameter in parameters:
             if "momentum_buffer" not in self.state[parameter]:
                 self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
@@ -67,7 +67,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def _orthogonalised(updates: list[Tensor], shapes: list[Shape]) -> list[Tensor]:
-    """Updates of the same shapes whose matrices are orthogonal; all of one size are computed together."""
+    """Updates of the same shapes with orthogonalised matrices; those of one size are computed together."""
     out = list(updates)
     for rows, columns in dict.fromkeys(shapes):
         places = [i for i, shape in enumerate(shapes) if shape == (rows, columns)]

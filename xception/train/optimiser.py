@@ -18,7 +18,7 @@ _NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 def build_optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the optimiser over the model's trainable parameters, weight decay only where the recipe has it."""
+    """Return the optimiser over the model's trainable parameters, weight decay only where the recipe applies it."""
     groups = _groups(model, recipe)
     device = next(model.parameters()).device
     if device.type == "cuda":
@@ -78,7 +78,7 @@ def _on_cuda(groups: list[dict[str, Any]], recipe: Recipe, device: torch.device)
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameters by weight decay and, in a transfer, by rate; a frozen one keeps its place."""
+    """Parameters by weight decay and, in a transfer, by rate; frozen ones are included."""
     norms = {id(p) for m in model.modules() if isinstance(m, _NORMS) for p in m.parameters(recurse=False)}
     depthwise = {id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1}
     spared_kernels = depthwise if recipe.decay == "dense_weights" else set()
@@ -107,7 +107,7 @@ def _with_matrices(groups: list[dict[str, Any]], model: nn.Module, optimizer: Mu
         if not isinstance(module, nn.Conv2d | nn.Linear) or f"{name}.".startswith(head):
             continue
         num = module.groups if isinstance(module, nn.Conv2d) else 1
-        if module.weight.shape[1] > 1 or num == 1:  # no depthwise kernel
+        if module.weight.shape[1] > 1 or num == 1:  # not a depthwise kernel
             shapes[id(module.weight)] = (len(module.weight) // num, module.weight[0].numel())
     out = []
     for group in groups:
@@ -163,11 +163,10 @@ def _parameters(optimiser: torch.optim.Optimizer) -> list[tuple[Tensor, bool]]:
 def stack_optimisers(
     network: nn.Module, members: Sequence[tuple[nn.Module, torch.optim.Optimizer]]
 ) -> torch.optim.Optimizer:
-    """Return the optimiser of a stacked network, with the state of its members' optimisers, which stand at the same
-    step.
+    """Return the optimiser of a stacked network, with the state of its members' optimisers, which are at the same step.
 
-    An optimiser treats each element of a parameter alone, so one optimiser over stacked parameters does exactly what
-    theirs do.
+    An optimiser updates each element of a parameter independently, so one optimiser over stacked parameters computes
+    exactly what the members' would.
     """
     model, first = members[0]
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -205,7 +204,7 @@ class WeightAverage:
     """The running average of a model's parameters and float buffers (Polyak and Juditsky 1992, with exponential
     weights).
 
-    Early on the decay is held below (1 + t) / (10 + t), so that the random start is soon forgotten.
+    The decay is at most (1 + t) / (10 + t) at update t, so that the random start is soon forgotten.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:

@@ -1,8 +1,8 @@
 """The predictions of a trained network for every test image, packed into bytes: the predicted classes, and the true
 class of each error.
 
-A correct prediction is the true class too, so the errors' true classes complete the labels, and a record can be read
-without the data set.
+A correct prediction equals the label, so only the labels of errors are stored as well, and a record can be read without
+the data set.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["pack_predictions", "unpack_predictions"]
 
 
 def pack_predictions(predicted: ArrayLike, labels: ArrayLike, num_classes: int) -> bytes:
-    """Return the predicted classes (examples,) followed by the labels of the examples that they miss, in order.
+    """Return the predicted classes (examples,) followed by the labels of the misclassified examples, in order.
 
     A class takes one byte up to 256 classes and two beyond, the lower one first.
 
@@ -37,7 +37,7 @@ def unpack_predictions(
     predictions.
 
     Raises:
-        ValueError: the bytes are not those of so many examples, right and wrong.
+        ValueError: the number of bytes does not match the number of examples and errors.
     """
     classes = np.frombuffer(packed, dtype=_kind(num_classes)) if len(packed) % _kind(num_classes).itemsize == 0 else ()
     expected = len(correct) + int((~correct).sum())

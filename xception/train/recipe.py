@@ -1,4 +1,4 @@
-"""How a network is trained: everything about the optimisation that is part of a trial.
+"""How a network is trained: everything about optimisation that is part of a trial.
 
 The paper's own recipe (Chollet 2017, section 4.3) is `PAPER`; the fields' defaults are what a
 small image classifier is commonly trained with today.
@@ -102,7 +102,7 @@ class AdamW(Config):
 class Muon(Config):
     """Momentum with orthogonalised updates of weight matrices (Jordan et al. 2024), and SGD for all other parameters.
 
-    Matrices are the weights of linear layers and convolutions but for depthwise kernels and the head.
+    Matrices are the weights of linear layers and convolutions, except depthwise kernels and the head.
     """
 
     learning_rate: float = 0.02
@@ -135,7 +135,7 @@ class OneCycle(Config):
     warmup_fraction: float = 0.25
     """Part of all steps over which the rate rises."""
     reaches_peak: bool = False
-    """Whether the rise is of whole steps, at least one, so that schedules of few steps reach the peak as well."""
+    """Whether the rise takes a whole number of steps, at least one, so that short schedules reach the peak too."""
 
     def validate(self) -> None:
         _require(0 <= self.warmup_fraction < 1, "OneCycle.warmup_fraction", self.warmup_fraction, "0 to below 1")
@@ -168,7 +168,7 @@ class Cosine(Config):
 
 
 class Exponential(Config):
-    """The rate times `rate` once in every `every_epochs` epochs, in steps as the paper has it."""
+    """The rate is multiplied by `rate` once in every `every_epochs` epochs, in discrete steps as in the paper."""
 
     rate: float = 0.94
     """Factor on the rate at each decay."""
@@ -187,8 +187,8 @@ class Exponential(Config):
 class Stable(Config):
     """Linear rise over some epochs, a constant rate, and a linear fall over the last epochs (warm-up, stable, decay).
 
-    Until the fall begins, nothing depends on how many epochs there are: a training can be continued from there by a
-    longer one, which comes to the same as the longer one from its start.
+    Until the fall begins, nothing depends on how many epochs there are: a longer training can continue from there, with
+    the same result as if trained from its start.
     """
 
     decay_epochs: int
@@ -209,10 +209,10 @@ class Stable(Config):
 
 
 class Continues(Config):
-    """A training that continues from the state of another one, its parent, after some epochs, before the parent's rate
-    fell.
+    """Continue from the state of another trial, the parent, as it was after some epochs and before its rate fell.
 
-    It gives the same bits as training from the start, which is done if the parent's state is not available.
+    The result has the same bits as training from the start. If the parent's state is not available, training starts
+    there.
     """
 
     parent: str
@@ -273,15 +273,15 @@ class Recipe(Config):
     """One training recipe: the same for every variant of a study unless the study is about it."""
 
     epochs: int
-    """How often the training images are seen."""
+    """Passes over the training images."""
     batch_size: int = 128
     """Images in a step."""
     optimizer: Optimizer = SGD()
-    """The rule of a step."""
+    """How a step updates the weights."""
     schedule: Schedule = OneCycle()
     """The learning rate over the steps."""
     decay: Literal["weights", "dense_weights", "all"] = "weights"
-    """Weight decay on `weights` alone (matrices and kernels), on those that are no depthwise kernel, or on `all`
+    """Weight decay on `weights` alone (matrices and kernels), on those except depthwise kernels, or on `all`
     parameters, norms and biases included.
     """
     label_smoothing: float = 0.0
@@ -293,18 +293,18 @@ class Recipe(Config):
     gradient_clip: float | None = None
     """Largest norm of the whole gradient; None leaves it as it is."""
     augment: AugmentConfig = AugmentConfig()
-    """How training images are changed."""
+    """How training images are augmented."""
     batch_norm_shares: int = 1
-    """Batch norm takes its statistics over this many shares of a batch apart. 1: over all of it, synchronised between
-    the GPUs of a training, so that a result does not depend on how many there are; more: exactly so many processes,
-    each over its own share.
+    """Shares of a batch over which batch norm computes statistics separately. 1: over the whole batch, synchronised
+    between the GPUs of a training, so that a result does not depend on their number; more: in exactly as many
+    processes, each over its own share.
     """
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """What convolutions and products compute in; weights, norms' statistics and the loss stay float32."""
+    """Number format of convolutions and matrix products; weights, norms' statistics and the loss stay float32."""
     transfer: Transfer | None = None
     """Begin with another network's weights; None begins with random ones."""
     continues: Continues | None = None
-    """Go on from the state of a shorter training with the schedule Stable; None begins anew."""
+    """Continue from the state of a shorter training with the schedule Stable; None starts from epoch 0."""
 
     def validate(self) -> None:
         _require(self.epochs >= 1, "Recipe.epochs", self.epochs, "1 or more")

@@ -1,7 +1,7 @@
 """Recipes by name. Each says where it comes from, what it is good for, and what was measured with it here.
 
-A scale has one of them; `--recipe` takes another, for as many epochs as the scale has unless `--epochs` says. A recipe
-never changes: a better one is a new version beside it, and the bare name means the latest.
+Each scale uses one of them; `--recipe` selects another, with the scale's number of epochs unless `--epochs` is given. A
+recipe never changes: a better one is a new version, and the name without a number means the latest.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _FLIP_AND_CROP = AugmentConfig(flip=True, crop_padding=4)
 
 
 def smoke() -> Recipe:
-    """See that everything works, in seconds: two epochs with small batches.
+    """Check in seconds that everything works: two epochs with small batches.
 
-    Source: that of `quick-1`. Good for: nothing that is to be believed. Measured here: not measured.
+    Source: that of `quick-1`. Good for: no conclusions. Measured here: not measured.
     """
     return Recipe(
         epochs=2,
@@ -38,8 +38,8 @@ def quick_1() -> Recipe:
     """Train as `quick` did at first: Nesterov momentum, one cycle, averaged weights.
 
     Source: one-cycle training of small CIFAR-10 networks (Smith and Topin 2019; Page 2018), settings ours. Good for:
-    runs that began with it. Measured here (results/residuals_quick_cpu): `cifar_tiny`, 10,000 images of CIFAR-10
-    (JPEG), 6 epochs: 63.9 % ± 3.1 of test images right (3 seeds), 167 s a trial on one thread of an AMD EPYC.
+    continuing runs that were started with it. Measured here (results/residuals_quick_cpu): `cifar_tiny`, 10,000 images
+    of CIFAR-10 (JPEG), 6 epochs: test accuracy 63.9 % ± 3.1 (3 seeds), 167 s per trial on one thread of an AMD EPYC.
     """
     return Recipe(
         epochs=6,
@@ -55,8 +55,8 @@ def quick_2() -> Recipe:
     """Train a small network on a CPU in minutes: orthogonalised momentum, small batches, more images fewer times.
 
     Source: Jordan et al. 2024 (Muon); settings ours, chosen by validation accuracy. Good for: ablations on a laptop.
-    Measured here (results/benchmarks/recipes.txt): `cifar_tiny`, 30,000 images of CIFAR-10 (JPEG), 2 epochs: 75.6 % of
-    10,000 validation images right (2 seeds), where `quick-1` has 64.2 % after as many images seen.
+    Measured here (results/benchmarks/recipes.txt): `cifar_tiny`, 30,000 images of CIFAR-10 (JPEG), 2 epochs: accuracy
+    75.6 % on 10,000 validation images (2 seeds); `quick-1` has 64.2 % after as many images.
     """
     return Recipe(
         epochs=2,
@@ -69,10 +69,10 @@ def quick_2() -> Recipe:
 
 
 def stable() -> Recipe:
-    """Train so that more epochs can follow: `quick-1` with a constant rate that falls over the last epoch.
+    """Train so that more epochs can be added: `quick-1` with a constant rate that falls over the last epoch.
 
-    Source: warm-up, stable, decay (Zhai et al. 2022; Hu et al. 2024). Good for: trainings that `--resume-from` is to
-    continue. Measured here: not measured.
+    Source: warm-up, stable, decay (Zhai et al. 2022; Hu et al. 2024). Good for: trainings to be continued with
+    `--resume-from`. Measured here: not measured.
     """
     return quick_1().replace(schedule=Stable(decay_epochs=1))
 
@@ -80,8 +80,8 @@ def stable() -> Recipe:
 def adamw() -> Recipe:
     """Train with AdamW and half a cosine, in bfloat16.
 
-    Source: Loshchilov and Hutter 2019, settings ours. Good for: networks that the rate of SGD does not suit. Measured
-    here: not measured.
+    Source: Loshchilov and Hutter 2019, settings ours. Good for: networks for which the learning rate of SGD is
+    unsuitable. Measured here: not measured.
     """
     return Recipe(
         epochs=30,
@@ -99,7 +99,7 @@ def standard() -> Recipe:
     """Train a network of 3 M parameters on the whole data set with one GPU, in bfloat16.
 
     Source: one-cycle training as in `quick-1`, label smoothing (Szegedy et al. 2016) and cutout (DeVries and Taylor
-    2017). Good for: verdicts that are to be published. Measured here: not measured.
+    2017). Good for: verdicts to publish. Measured here: not measured.
     """
     return Recipe(
         epochs=30,
@@ -139,7 +139,7 @@ def get_recipe(name: str) -> Recipe:
     """Return a recipe by name; without a number, its latest version.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: no recipe has that name.
     """
     known = [*LATEST, *RECIPES]
     if name not in known:
@@ -148,5 +148,5 @@ def get_recipe(name: str) -> Recipe:
 
 
 def meaning(name: str) -> str:
-    """Return what a recipe is: its docstring in one line."""
+    """Return the description of a recipe, in one line."""
     return " ".join((inspect.getdoc(RECIPES[LATEST.get(name, name)]) or "").split())

@@ -1,4 +1,4 @@
-"""The state of a training on its way to disk and back: into a checkpoint, and on from one's own or a parent's."""
+"""Saving the state of a training in a checkpoint, and continuing from its own checkpoint or its parent's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["continue_from", "resume", "save"]
 
 _CHECKPOINT_FORMAT = 1
-_FORMERLY = {"members": 1}  # conditions that checkpoints did not always hold
+_FORMERLY = {"members": 1}  # conditions that older checkpoints lack
 # Where a parent may differ from the training that continues it: in how many epochs there are.
 _PARENTS_MAY_DIFFER = ("recipe.epochs ", "recipe.schedule.decay_epochs ", "recipe.continues ", "recipe.continues.")
 
@@ -94,20 +94,22 @@ def _take_over(trainer: Trainer, found: Checkpoint) -> None:
             trainer.changed[name] = [*trainer.changed.get(name, [before]), now]
             if checkpoints is not None:
                 checkpoints.say(
-                    f"continued under other conditions, the last bits may differ: {name} was {before}, is {now}"
+                    f"continued under other conditions, so the last bits may differ: {name} was {before}, is {now}"
                 )
 
 
 def _complaint(trainer: Trainer, checkpoint: Checkpoint, may_differ: tuple[str, ...] = ()) -> str | None:
-    """Why a checkpoint cannot be used, or None; another training's, apart from fields that may differ, is an error."""
+    """Return why a checkpoint cannot be used, or None; raise if it belongs to another training, apart from fields that
+    may differ.
+    """
     state = checkpoint.state
     if state.get("format") != _CHECKPOINT_FORMAT:
         return f"its format is {state.get('format')!r}, and {_CHECKPOINT_FORMAT} is read"
     lines = [line for line in difference(state.get("training"), trainer.identity) if not line.startswith(may_differ)]
     if lines:
         raise CheckpointError(
-            f"{str(checkpoint.path.parent)!r}: its checkpoint is of another training ({'; '.join(lines)}); "
-            "remove the folder to begin anew"
+            f"{str(checkpoint.path.parent)!r}: its checkpoint belongs to another training ({'; '.join(lines)}); "
+            "remove the folder to start again"
         )
     fixed = {name: tensor.shape for name, tensor in _fixed_tensors(trainer).items()}
     found = {name: tensor.shape for name, tensor in checkpoint.tensors.items() if not name.startswith("optimiser.")}

@@ -1,4 +1,4 @@
-"""Several seeds of one network trained at once: each member draws, learns and ends as it would alone.
+"""Several seeds of one network trained at once: each member trains as it would alone.
 
 A step is one step of the device for all members (`xception.train.stacked_training`). Splits, order, augmentation,
 dropout, losses, clipping and accuracies are each member's own. So is its checkpoint, which has the form of a single
@@ -73,11 +73,11 @@ def fit_members(
     on_epoch: Callable[[int, dict[str, Any]], None] = lambda member, row: None,
     on_step: Callable[[], None] = lambda: None,
 ) -> list[FitResult]:
-    """Train members of one network and recipe at once; return what came of each, as `fit` would for it alone.
+    """Train members of one network and recipe at once; return for each the result that `fit` would return.
 
     `on_epoch` is called with a member's number and its row of the curves, `on_step` after each step of all. A member
     that diverges leaves the batch. If several have stopped being finite when the losses are read, each is trained again
-    alone, as one may have spoilt another's numbers. Times are each member's share of the whole.
+    alone, because one may have corrupted the others' values. Times are each member's share of the whole.
 
     Raises:
         ValueError: as for `fit`; also where recipe or network do not allow several members.

@@ -1,7 +1,7 @@
 """One step of training: forward, loss, gradient, update; of one network, or of several that are stacked into one.
 
-Values that the host changes from step to step, such as the learning rate, are set beforehand. The rest is work for the
-device alone, which `xception.train.cuda_graph` can record once and replay.
+Values that the host changes from step to step, such as the learning rate, are set beforehand. All else runs on the
+device alone, so that `xception.train.cuda_graph` can record it once and replay it.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class Step:
 
     @property
     def how(self) -> dict[str, Any]:
-        """What a record says about how a step was computed; empty for the plain way."""
+        """What a record stores about how a step was computed; empty for an eager one."""
         return {}
 
     def begin_epoch(self, network: nn.Module) -> None:
         """Begin an epoch, in which other parts of the network may train."""
 
     def prepare(self, factor: float) -> None:
-        """Set what the host decides for the next step: every learning rate, as a multiple of its peak, and the
-        average's pace.
+        """Set what the host decides for the next step: every learning rate, as a multiple of its peak, and the decay of
+        the average.
         """
         for group, peak in zip(self.optimiser.param_groups, self.peak_rates, strict=True):
             if isinstance(group["lr"], Tensor):
@@ -106,7 +106,7 @@ class Step:
         norms = torch.stack([torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
         factors = (limit / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(
             max=1.0
-        )  # as torch's clip_grad_norm_ has it
+        )  # as in torch's clip_grad_norm_
         for gradient in gradients:
             gradient.mul_(factors.view(-1, *[1] * (gradient.ndim - 1)))
 

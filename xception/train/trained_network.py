@@ -102,7 +102,7 @@ def save_network(network: TrainedNetwork, path: Path) -> None:
         "key": network.key,
         "recipe": None if network.recipe is None else to_plain(network.recipe),
     }
-    # `config` stands by itself, as in files that `xception.network.weights.save` writes.
+    # `config` is a separate entry, as in files that `xception.network.weights.save` writes.
     metadata = {"config": _config_text(network.config), "trained": json.dumps(header, ensure_ascii=False)}
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in network.model.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def load_network(path: Path) -> TrainedNetwork:
 
 
 def _config_text(config: ModelConfig) -> str:
-    """The config as JSON; another library's network says its type, as in files of configs."""
+    """The config as JSON; that of another library's network includes its type, as in config files."""
     if isinstance(config, XceptionConfig):
         return canonical_json(config)
     plain = to_plain(config)

@@ -1,4 +1,4 @@
-"""The state of one training: network, optimiser, average, data on the device, and where it stands."""
+"""The state of one training: network, optimiser, average, data on the device, and position."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Stopwatch:
 
 
 class Trainer:
-    """The state of one training: network, optimiser, average, data on the device, and where it stands.
+    """The state of one training: network, optimiser, average, data on the device, and position.
 
     `epoch` and `step` are those to be done next, counted from 0; `step` reaches `steps_per_epoch` while the epoch is
     evaluated.
@@ -125,9 +125,7 @@ class Trainer:
             self.compiled = CompiledNetwork(self.model, config)
             self.how["compiled"] = True
 
-        self.steps_per_epoch = (
-            self.num_train // recipe.batch_size
-        )  # the rest of a permutation waits for the next epoch's
+        self.steps_per_epoch = self.num_train // recipe.batch_size  # the rest of a permutation is left out
         self.num_steps = self.steps_per_epoch * recipe.epochs
         self.epoch = 0
         self.step = 0
@@ -190,7 +188,7 @@ class Trainer:
         return row
 
     def begin_epoch(self, model: nn.Module) -> None:
-        """Put a network of this training into training mode, with the parts frozen that the recipe freezes in this
+        """Put a network of this training into training mode, and freeze the parts that the recipe freezes in this
         epoch.
         """
         model.train()
@@ -255,8 +253,8 @@ class Trainer:
         return self.group.mean(self.compute(parallel, images.contiguous(memory_format=torch.channels_last), target))
 
     def evaluate(self, own: Images, part: Images) -> Evaluation:
-        """Evaluate the weights that count (the running average if there is one) on images of which this process holds
-        `own`.
+        """Evaluate the running average of weights, or the weights if there is no average, on images of which this
+        process holds `own`.
         """
         if self.average is not None:
             self.average.swap()
@@ -285,7 +283,9 @@ def choose_depthwise(
     execution: Execution,
     num_members: int = 1,
 ) -> dict[str, Any]:
-    """Choose the backends of a network's depthwise convolutions if that is wanted; return what a record keeps of it."""
+    """Choose the backends of a network's depthwise convolutions if that is enabled; return what the record stores of
+    it.
+    """
     if device.type != "cuda" or execution.depthwise == "torch":
         return {}
     from xception.train.depthwise_choice import choose_backends

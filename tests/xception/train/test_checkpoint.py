@@ -156,7 +156,7 @@ def test_another_number_of_threads_is_flagged(
     lines: list[str] = []
     result = tiny_training(checkpoints=CheckpointFolder(path=tmp_path, semantics=1, say=lines.append))
     assert result.changed == {"threads": [1, 7]}
-    assert lines == ["continued under other conditions, the last bits may differ: threads was 1, is 7"]
+    assert lines == ["continued under other conditions, so the last bits may differ: threads was 1, is 7"]
 
 
 def test_a_folder_that_cannot_be_written_ends_no_training(
@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be_written_ends_no_training(
     lines: list[str] = []
     result = tiny_training(checkpoints=CheckpointFolder(path=path / "folder", semantics=1, say=lines.append))
     assert len(lines) == 1
-    assert lines[0].startswith("no checkpoint could be written; the training goes on without: ")
+    assert lines[0].startswith("no checkpoint could be written; training continues without one: ")
     assert same(result, uninterrupted)
 
 
