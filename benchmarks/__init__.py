@@ -1,1 +1,1 @@
-"""Speed and statistics of the suite, measured side by side with what is known or what one would pick instead."""
+"""Speed and statistics of the suite, measured against known values and the usual alternatives."""

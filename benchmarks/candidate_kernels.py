@@ -1,7 +1,7 @@
-"""Candidates for the operators that wait for memory, held against PyTorch's own by `benchmarks.operators`.
+"""Candidate kernels for memory-bound operators, which `benchmarks.operators` compares with PyTorch's own.
 
-Batch norm and the ReLU after it in one pass each way, on channels-last maps as rows of channels; a JIT compiler of the
-reader's own (numba) makes them fast, and they run as plain Python without it. The input gradient of a depthwise
+Batch norm and the ReLU after it in one pass forward and one backward, on channels-last maps as rows of channels. They
+run as plain Python, and fast once numba, which is not a dependency, compiles them. The input gradient of a depthwise
 convolution of stride 1 is a convolution with the flipped kernel, which needs PyTorch alone.
 """
 
@@ -30,7 +30,7 @@ ZERO = np.float32(0)
 def moments(x: Floats, mean: Sums, variance: Sums) -> None:
     """Write the mean and the biased variance of each column of (rows, channels)."""
     num_rows, num_channels = x.shape
-    first = x[0].copy()  # differences from it keep the digits of a variance far smaller than the mean
+    first = x[0].copy()  # subtracted, so that a variance far smaller than the mean keeps its digits
     mean[:] = 0
     variance[:] = 0
     part, squares = np.empty(num_channels, np.float32), np.empty(num_channels, np.float32)
@@ -90,7 +90,7 @@ def input_gradient(
 
 @functools.cache
 def compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile one of the functions above by numba, once a process; sums may be reordered, NaN stays NaN.
+    """Compile one of the functions above with numba, once per process; sums may be reordered, NaN stays NaN.
 
     Raises:
         ModuleNotFoundError: numba is not installed.
@@ -103,7 +103,7 @@ def compiled(function: Callable[..., None]) -> Callable[..., None]:
 
 
 class _NormReLU(torch.autograd.Function):
-    """Batch norm by the statistics of the batch, then ReLU."""
+    """Batch norm with the statistics of the batch, then ReLU."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, owner: FusedNorm) -> Tensor:
@@ -142,7 +142,7 @@ class _NormReLU(torch.autograd.Function):
 
 
 class FusedNorm(nn.Module):
-    """A batch norm in training mode and the ReLU after it; `run` compiles a kernel, or returns it as it is."""
+    """A batch norm in training mode and the ReLU after it; `run` compiles a kernel, or returns it unchanged."""
 
     def __init__(self, norm: nn.BatchNorm2d, run: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
         super().__init__()
@@ -191,7 +191,9 @@ def use_candidates(
     depthwise: bool,
     run: Callable[[Callable[..., None]], Callable[..., None]] = compiled,
 ) -> int:
-    """Replace layers of a network by candidates; return how many. A norm has one where a ReLU follows it at once."""
+    """Replace layers of a network by candidates; return how many were replaced. A norm is replaced if a ReLU follows it
+    immediately.
+    """
     count = 0
     chains = [module for module in network.modules() if isinstance(module, nn.Sequential)] if norm else []
     for chain in chains:

@@ -1,12 +1,12 @@
-"""Ours beside the public Xceptions: the same weights, the same images, how far the outputs are apart.
+"""Our networks against the public Xceptions: the same weights, the same images, and the difference of the outputs.
 
     python -m benchmarks.conformance            # every network at three sizes, minutes on one core
     python -m benchmarks.conformance --short    # one size and the smaller networks, about a minute
 
-Weights are drawn, not downloaded, and norm statistics lie around those of images, so that logits are of order 1 and
-depend on the input; both networks compute in float64. `control` is the same error for a network of ours that lacks
-one choice of the public one: it shows what the comparison would find. The exit status is 1 where a relative error is
-above 1e-9.
+Weights are random, not downloaded, and norm statistics are close to those of images, so that logits are of order 1 and
+depend on the input; both networks compute in float64. `control` is the same error for a network of ours that lacks one
+design choice of the public one: it shows that the comparison would detect it. The exit status is 1 where a relative
+error is above 1e-9.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SIZES, SHORT_SIZES = (33, 64, 97), (33,)
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Ours beside the public Xceptions, in float64."""
+    """Our networks against the public Xceptions, in float64."""
 
     short: Annotated[bool, "One image size and the smaller networks."] = False
     json: Annotated[bool, "Print one JSON document."] = False
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A public network, ours for it, and what is changed in ours as a negative control."""
+    """A public network, ours that equals it, and what is changed in ours as a negative control."""
 
     name: str
     theirs: Callable[[], nn.Module]
@@ -131,7 +131,7 @@ def _timm(name: str, preset: str, control: dict[str, Any], *, output_stride: int
 
 
 def main() -> int:
-    """Print the table; 1 where a network is not ours."""
+    """Print the table; return 1 if a network differs from ours."""
     options = parse(Options, sys.argv[1:], prog="python -m benchmarks.conformance", description=__doc__ or "")
     chosen = [pair for pair in pairs() if not (options.short and pair.long)]
     width = max(len(pair.name) for pair in chosen)
@@ -141,7 +141,7 @@ def main() -> int:
     for pair in chosen:
         for row in compare(pair, SHORT_SIZES if options.short else SIZES):
             rows.append(row)
-            if not options.json:  # as they come: the largest networks take minutes
+            if not options.json:  # printed one by one: the largest networks take minutes
                 errors = f"{row.relative_error:>14.1e}  {row.control:>7.1e}"
                 print(f"{row.network:<{width}}  {row.size:>4}  {errors}", flush=True)
     if options.json:

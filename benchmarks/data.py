@@ -1,13 +1,13 @@
-"""How fast batches come: ours resident in memory, ours streamed from the cache's files, and a DataLoader over the same
+"""How fast batches are loaded: ours from memory, ours streamed from the cache's files, and a DataLoader's of the same
 images.
 
     python -m benchmarks.data            # 7 rounds
     python -m benchmarks.data --short    # 3 rounds, about a minute on two cores
 
-Every way gives batches of 128 float32 images of 32 × 32 pixels, flipped, cropped from 4 pixels of padding and
-normalised, of the embedded synthetic set, in a process of its own, in rounds in which each has a turn, in random order.
-Our ways have one thread; the DataLoader has torchvision's transforms and 0 or 2 workers. Training steps of
-`cifar_small` on one thread have turns in the same rounds: a way's share of a step is the time of its batch over the
+Every loader yields batches of 128 float32 images of 32 × 32 pixels from the embedded synthetic set, flipped, cropped
+from 4 pixels of padding and normalised. Each runs in a separate process and has one turn per round, in random order.
+Our loaders use one thread; the DataLoader uses torchvision's transforms and 0 or 2 workers. Training steps of
+`cifar_small` on one thread have turns in the same rounds: a loader's share of a step is the time of its batch over the
 time of a step.
 """
 
@@ -38,7 +38,7 @@ WAYS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     short: bool = False
     """Fewer and shorter rounds."""

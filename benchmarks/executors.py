@@ -1,16 +1,15 @@
-"""What executors cost beside the training itself, how they scale, and what a large cluster would make of a study.
+"""What executors cost in addition to training, how they scale, and how efficiently a large cluster would run a study.
 
     python -m benchmarks.executors            # minutes; Ray is left out where it is not installed
     python -m benchmarks.executors --short
 
-`overhead`: trials per second and the time that is not the trial's own, with trials of a fraction of a second, through
-claims and records in an SQLite database; workers are warm. `scaling`: trials per second of two worker processes over
-one, one thread each, in interleaved repeats, with trials of 32 × 32 images that take seconds; beside it what the
-machine allows: two independent processes that train in a loop, over one alone. `simulation`: a study
-of 1,000 trials on 8 and 256 workers in the planner's order, on measured trial times: each network's time is what this
-machine took for its work, with the spread between repeats; starting a worker and the driver's share of every trial,
-which it does one at a time, are measured too. Efficiency is training over all the time of all workers, and the
-rest is listed by cause.
+`overhead`: trials per second and the time per trial that is not training, with trials of a fraction of a second,
+including claims and records in an SQLite database; workers are warm. `scaling`: trials per second of two worker
+processes over those of one, one thread each, in interleaved repeats, with trials of 32 × 32 images that take seconds.
+For comparison, the limit of the machine: two independent processes that train in a loop, over one alone. `simulation`:
+a study of 1,000 trials on 8 and 256 workers in the planner's order, with measured times: of each network's trial, with
+the spread between repeats; of starting a worker; and of the driver's work for every trial, which is serial. Efficiency
+is the training time over the total time of all workers, and the rest is listed by cause.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ _WARM = 2  # trials of each worker that are not counted
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     short: bool = False
     """Fewer trials and repeats."""
@@ -64,17 +63,17 @@ class Arguments:
     trials: int = 1000
     """Trials of the simulated study."""
     trial_seconds: float = 150.0
-    """Mean time of a simulated trial: that of scale quick on one core."""
+    """Mean seconds of a simulated trial; the default is that of scale quick on one core."""
 
 
 def tiny_tasks(source: Source, num: int) -> list[Task]:
-    """Return trials of one epoch of 64 images of 8 × 8 pixels: milliseconds."""
+    """Return trials of one epoch of 64 images of 8 × 8 pixels, which take milliseconds."""
     return _tasks(source, num, image_size=8, train_size=64, batch_size=32)
 
 
 def cifar_tasks(source: Source, num: int) -> list[Task]:
-    """Return trials of one epoch of 512 images of 32 × 32 pixels in batches of 128: seconds, of the kind that scale
-    quick has.
+    """Return trials of one epoch of 512 images of 32 × 32 pixels in batches of 128, which take seconds, as those of
+    scale quick.
     """
     return _tasks(source, num, image_size=32, train_size=512, batch_size=128)
 
@@ -88,11 +87,10 @@ def _tasks(source: Source, num: int, *, image_size: int, train_size: int, batch_
 
 
 def throughput(make: Callable[[], Executor], tasks: Sequence[Task], num_workers: int) -> tuple[float, float, float]:
-    """Return trials per second while all workers are busy, the mean seconds of their training, and the seconds to the
-    first end.
+    """Return trials per second while all workers are busy, the mean seconds of their training, and the seconds until
+    the first trial ends.
 
-    The first two trials of each worker are not counted, nor the last of each, beside which others may have had nothing
-    to do.
+    The first two trials of each worker are not counted, nor its last, during which other workers may have been idle.
     """
     moments: list[tuple[str, float]] = []
     own: list[float] = []
@@ -113,8 +111,7 @@ def throughput(make: Callable[[], Executor], tasks: Sequence[Task], num_workers:
 def cycles(moments: Sequence[tuple[str, float]]) -> list[float]:
     """Seconds from the end of one trial of a worker to the end of its next, in the order in which trials ended.
 
-    A worker that has ended a trial is the next to start one, so that starts and ends pair up whichever worker they are
-    of.
+    The worker that ended a trial is the next to start one, so starts and ends pair up without knowing the workers.
     """
     free: deque[float] = deque()
     busy: deque[float] = deque()
@@ -129,7 +126,7 @@ def cycles(moments: Sequence[tuple[str, float]]) -> list[float]:
 
 
 def overhead(source: Source, num: int) -> list[dict[str, Any]]:
-    """Return a row per executor: trials per second, and milliseconds of a trial that are not training."""
+    """Return a row per executor: trials per second, and milliseconds per trial that are not training."""
     makers: dict[str, tuple[Callable[[], Executor], int]] = {
         "serial": (SerialExecutor, 1),
         "processes": (lambda: LocalExecutor(num_workers=2), 2),
@@ -161,8 +158,8 @@ def scaling(source: Source, num: int, repeats: int) -> dict[str, dict[str, float
     """Return ratios of trials per second of two at a time over one: of worker processes, and of processes without an
     executor.
 
-    Each is the median, lowest and highest of interleaved repeats; one at a time does `num` trials, two do twice as
-    many.
+    Each is the median, lowest and highest of interleaved repeats; a single process carries out `num` trials, two carry
+    out twice as many.
     """
     ratios: dict[str, list[float]] = {"workers": [], "machine": []}
     for _ in range(repeats):
@@ -194,8 +191,8 @@ def _alone(tasks: list[Task], num: int) -> float:
 
 
 def _train_all(tasks: list[Task], barrier: Barrier, answers: SimpleQueue[list[float]]) -> None:
-    """In a process of its own: carry tasks out, from the second on together with the others, and answer how long each
-    took.
+    """In a separate process: carry out tasks, from the second on together with the other processes, and send how long
+    each took.
     """
     seconds = []
     for i, task in enumerate(tasks):
@@ -209,7 +206,7 @@ def _train_all(tasks: list[Task], barrier: Barrier, answers: SimpleQueue[list[fl
 
 @dataclass(frozen=True)
 class Measured:
-    """What a simulation is made of."""
+    """The measured times that a simulation uses."""
 
     work: list[float]  # of each network, in the planner's unit
     seconds: list[list[float]]  # that each network took, once per repeat
@@ -218,13 +215,13 @@ class Measured:
 
 
 def measure(source: Source, repeats: int) -> Measured:
-    """Train the variants of a study of unlike networks one after the other, and time what a driver does for each."""
+    """Train the variants of a study of different networks one after the other, and time the driver's work for each."""
     plan = plan_study(get_study("operators"), Options(scale="smoke", dataset="synthetic", seeds=repeats, epochs=1))
     tasks = [Task(trial=trial, source=source, device="cpu", threads=1) for trial in plan.trials().values()]
     seconds: dict[str, list[float]] = {}
     work: dict[str, float] = {}
     records = []
-    for task in [tasks[0], *tasks]:  # the first warms up
+    for task in [tasks[0], *tasks]:  # the first is a warm-up
         began = time.perf_counter()
         record = next(event.record for event in SerialExecutor().run([task]) if isinstance(event, Finished))
         records.append((task, record, time.perf_counter() - began))
@@ -248,9 +245,10 @@ def measure(source: Source, repeats: int) -> Measured:
 def simulate(
     measured: Measured, num_trials: int, num_workers: int, trial_seconds: float, *, planned: bool, seed: int = 0
 ) -> dict[str, float]:
-    """Return the efficiency of a study, and the shares of the workers' time that were lost, by cause.
+    """Return the efficiency of a study, and the shares of the workers' time that are lost, by cause.
 
-    The planner hands out by predicted work, the costly first; otherwise in the order of the study.
+    The planner starts trials in order of predicted work, the most expensive first; otherwise they start in the study's
+    order.
     """
     rng = np.random.default_rng(seed)
     networks = np.arange(num_trials) % len(measured.work)
@@ -262,7 +260,7 @@ def simulate(
     driver_free, waited, ends = 0.0, 0.0, np.zeros(num_workers)
     for trial in order:
         now, worker = heapq.heappop(free)
-        begins = max(now, driver_free)  # one driver claims and writes for all
+        begins = max(now, driver_free)  # a single driver claims and writes for all workers
         driver_free = begins + measured.driver_seconds
         waited += driver_free - now
         ends[worker] = driver_free + times[trial]
@@ -306,7 +304,7 @@ def _show(report: dict[str, Any]) -> None:
     for row in report["overhead"]:
         print(
             f"{row['executor']:>10}, {row['workers']} at a time: {row['trials_per_second']:.2f} trials/s,"
-            f" {row['beside_training_ms']:.0f} ms of each beside training; first result after"
+            f" {row['beside_training_ms']:.0f} ms of each not training; first result after"
             f" {row['first_seconds']:.1f} s"
         )
     for name, what in (("workers", "two workers over one"), ("machine", "two processes without an executor over one")):

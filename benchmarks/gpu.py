@@ -1,16 +1,16 @@
-"""Training on one CUDA device: our trainer against timm's loop, and what each of our quick ways is worth there.
+"""Training on one CUDA device: our trainer against timm's loop, and the speed-up from each of our optimisations.
 
     python -m benchmarks.gpu            # about fifteen minutes
     python -m benchmarks.gpu --short    # about five
 
 In bfloat16, on `cifar_small`, batch 128: one trial against timm's loader and loop (16 workers, automatic mixed
-precision, channels-last), 1 to 16 seeds as one, without the CUDA graph, and with depthwise convolutions as PyTorch
-computes them. Each is a fresh process in each round, in random order; a ratio is within a round. Then every backend on
-every depthwise shape of the network, the share of the bandwidth bound, and the share of set-up in a trial of 30 epochs
-of CIFAR-10. The bound is three times the forward traffic of the unfused network over the measured rate of a large copy:
-a backward pass reads and writes about twice what the forward one does.
+precision, channels-last), 1 to 16 seeds trained together, one trial without the CUDA graph, and one with PyTorch's
+choice of depthwise convolutions. Each is a fresh process in each round, in random order; ratios are taken within a
+round. Then every backend on every depthwise shape of the network, the share of the bandwidth bound, and the share of
+set-up in a trial of 30 epochs of CIFAR-10. The bound is three times the forward traffic of the unfused network over the
+measured rate of a large copy: a backward pass reads and writes about twice what the forward one does.
 
-Without a CUDA device it says so, and measures nothing.
+Without a CUDA device it prints that, and measures nothing.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from xception.train.execution import QUICK, Execution
 PROG = "python -m benchmarks.gpu"
 NOT_MEASURED = "no CUDA device: not measured"
 GOALS = {"timm": 5.0, "timm_seeds": 10.0, "bandwidth_share": 0.4, "set_up_share": 0.1}
-WARM_STEPS = 20  # which choose algorithms and record the graph
+WARM_STEPS = 20  # in which algorithms are chosen and the graph is recorded
 TRIAL_IMAGES = 30 * 45_000
 DEVICE = "cuda:0"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     short: bool = False
     """Fewer and shorter rounds, and fewer numbers of seeds."""
@@ -52,7 +52,7 @@ class Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One way to train: ours, of so many seeds as one, or a loop of a peer."""
+    """One way to train: ours with a number of seeds trained together, or a peer's loop."""
 
     num_seeds: int = 1
     execution: Execution = QUICK
@@ -61,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """What came of one process: images per second over all seeds, and seconds from its start to its first timed
+    """The measurements of one process: images per second over all seeds, and seconds from its start to its first timed
     step.
     """
 
@@ -84,7 +84,7 @@ def entries(*, short: bool) -> dict[str, Entry]:
 
 
 def take_turn(entry: Entry, seconds: float) -> Turn:
-    """Train in a fresh process for about so many seconds.
+    """Train in a fresh process for about `seconds`.
 
     Raises:
         RuntimeError: the process failed; its traceback is on standard error.
@@ -93,7 +93,7 @@ def take_turn(entry: Entry, seconds: float) -> Turn:
     ours, theirs = context.Pipe()
     process = context.Process(
         target=_serve, args=(theirs, entry, seconds, time.time())
-    )  # no daemon: loaders have workers of their own
+    )  # not a daemon: loaders start workers of their own
     process.start()
     theirs.close()
     try:
@@ -107,8 +107,8 @@ def take_turn(entry: Entry, seconds: float) -> Turn:
 
 
 def ratios(turns: Mapping[str, Sequence[Turn]]) -> dict[str, dict[str, float]]:
-    """Return ours over timm's loop, for one trial and for the best number of seeds, and what each quick way gains on
-    one trial.
+    """Return ours over timm's loop, for one trial and for the best number of seeds, and the speed-up of each
+    optimisation on one trial.
     """
     rates = {name: [turn.images_per_second for turn in found] for name, found in turns.items()}
     best = max((name for name in rates if "seeds" in name), key=lambda name: statistics.median(rates[name]))
@@ -119,7 +119,7 @@ def ratios(turns: Mapping[str, Sequence[Turn]]) -> dict[str, dict[str, float]]:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Measure what there is to measure, print, and return the exit status."""
+    """Measure, print, and return the exit status."""
     asked = parse(Arguments, args, prog=PROG, description="Training on one CUDA device.")
     import torch
 
@@ -218,7 +218,7 @@ def _train(entry: Entry, on_step: Any) -> None:
 
 
 def _bandwidth(images_per_second: float) -> dict[str, float]:
-    """The share of the rate of a large copy that the unfused network's traffic reaches."""
+    """The memory traffic of the unfused network, as a share of the rate of a large copy."""
     from xception.network.model import build
     from xception.profile.complexity import complexity
     from xception.profile.protocol import LatencyProtocol

@@ -1,10 +1,10 @@
-"""What a study of a thousand variants takes beside its training: planning, its table, its figures and report.
+"""What a study of a thousand variants takes in addition to training: planning, its table, figures and report.
 
     python -m benchmarks.large_study            # 1,000 variants, 3 seeds
     python -m benchmarks.large_study --short    # 100 variants
 
-Every variant is the baseline at another learning rate. Records are made up, with the keys that the plan asks for, so
-that nothing is trained; each part is timed once, imports included.
+Every variant is the baseline at another learning rate. Records are synthetic, with the keys of the plan, so nothing is
+trained; each part is timed once, imports included.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     variants: int | None = None
     """Variants of the study, instead of those of the full or the short run."""
@@ -56,7 +56,7 @@ class Arguments:
 
 
 def large_study(num_variants: int) -> Study:
-    """Return a study of the learning rate with so many variants, the baseline among them."""
+    """Return a study of the learning rate with a number of variants, the baseline among them."""
     rates = [0.2 * 1.001**i for i in range(num_variants)]
     variants = tuple(
         Variant(name=f"rate {i}", changes={"recipe.optimizer.learning_rate": rate}) for i, rate in enumerate(rates)
@@ -72,7 +72,7 @@ def large_study(num_variants: int) -> Study:
 
 
 def records_of(plan: StudyPlan) -> list[Record]:
-    """Return a made-up record for each trial of a plan."""
+    """Return a synthetic record for each trial of a plan."""
     generator = random.Random(0)
     (template,) = made_up_records(1)
     out = []
@@ -89,7 +89,7 @@ def records_of(plan: StudyPlan) -> list[Record]:
 
 
 def measure(num_variants: int, folder: Path) -> dict[str, Any]:
-    """Return the seconds of each part for a study with so many variants."""
+    """Return the seconds of each part for a study with a number of variants."""
     from ablations.analysis.comparison import compare
     from ablations.analysis.frame import plan_frame
     from ablations.reporting.results_folder import write_results
@@ -118,7 +118,7 @@ def measure(num_variants: int, folder: Path) -> dict[str, Any]:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit status."""
-    asked = parse(Arguments, args, prog=PROG, description="A study of many variants, beside its training.")
+    asked = parse(Arguments, args, prog=PROG, description="What many variants cost in addition to training.")
     with tempfile.TemporaryDirectory() as folder:
         found = measure(asked.variants or (SHORT if asked.short else FULL), Path(folder))
     from xception.profile.environment import read_environment

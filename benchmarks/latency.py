@@ -1,20 +1,19 @@
-"""Our latency protocol against what a user would otherwise write, on networks of which two are the same.
+"""Our latency protocol against what a user would otherwise write, on three networks, two of which are identical.
 
     python -m benchmarks.latency            # 15 repetitions, minutes
     python -m benchmarks.latency --short    # 4 repetitions, under two minutes
 
-Each repetition measures `cifar_tiny`, the same network again and `cifar_small` by every method. The two equal networks
-have a ratio of 1, so what a method says instead is its error; the spread of a latency over repetitions is how far two
-readers of one table may differ.
+Each repetition measures `cifar_tiny`, the same network again and `cifar_small` by every method. The true ratio of the
+two identical networks is 1, so a method's deviation from it is its error; the spread of a latency over repetitions is
+how much two readings of it may differ.
 
-- `protocol`: `xception.profile.latency`: warm-up apart, interleaved in random order, medians until their intervals are
-  narrow;
+- `protocol`: `xception.profile.latency`: a separate warm-up, interleaved in random order, repeated until the intervals
+  of the medians are narrow;
 - `mean_after_one`: one call to warm up, then the mean of ten, one network after the other;
 - `mean_from_cold`: the mean of the first ten calls, one network after the other;
-- `unsynchronised` (CUDA alone): as `mean_after_one`, without waiting for the device before the clock is read.
+- `unsynchronised` (CUDA alone): like `mean_after_one`, without waiting for the device before reading the clock.
 
-Every other method waits for the device. Measure on a machine that does nothing else; the environment is printed with
-its load.
+Every other method waits for the device. Measure on an otherwise idle machine; the environment is printed with its load.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ Method = Callable[[torch.device, LatencyProtocol], Latencies]
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
@@ -65,9 +64,11 @@ class Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a method said over the repetitions; ratios are of the same network measured twice, so 1 is true."""
+    """The results of a method over the repetitions; ratios are of the same network measured twice, so the true one is
+    1.
+    """
 
-    latency_ms: float  # of the first network, median over repetitions
+    latency_ms: float  # first network's, median over repetitions
     spread: float  # its largest over its smallest value
     ratio_low: float
     ratio_high: float
@@ -115,7 +116,7 @@ def methods(device: torch.device) -> dict[str, Method]:
 
 
 def compare(device: torch.device, protocol: LatencyProtocol, repetitions: int) -> dict[str, Verdict]:
-    """Run every method in every repetition, each repetition beginning with another one, and judge them."""
+    """Run every method in every repetition, each time beginning with another one, and return their results."""
     asked = methods(device)
     said: dict[str, list[tuple[Latencies, float]]] = {name: [] for name in asked}
     names = list(asked)

@@ -1,7 +1,7 @@
 """The training loops that are compared: ours, and those that a user would otherwise write.
 
-Same network, data, augmentation (flip, crop from 4 pixels of padding), batch and optimiser; the peers as their
-documentation has them: a DataLoader with torchvision's transforms (PyTorch's tutorial *Training a classifier*), timm's
+Network, data, augmentation (flip, crop from 4 pixels of padding), batch and optimiser are the same. The peers follow
+their documentation: a DataLoader with torchvision's transforms (PyTorch's tutorial *Training a classifier*), timm's
 loader and the loop of its `train.py`, and Keras's `fit` on the torch backend with its preprocessing layers in the
 model. Every loop goes on until `on_step`, called after each step, raises `TrainingStopped`.
 """
@@ -32,20 +32,20 @@ BATCH_SIZE = 128
 LEARNING_RATE, MOMENTUM = 0.05, 0.9
 PADDING = 4
 AUGMENT = AugmentConfig(flip=True, crop_padding=PADDING)
-_LONG = 10_000_000  # steps that no benchmark reaches
+_LONG = 10_000_000  # more steps than any benchmark takes
 
-PRODUCT_SIDE = 1024  # of the square matrices whose product is the machine's measure
+PRODUCT_SIDE = 1024  # side of the square matrices whose products measure the machine's rate
 
 OnStep = Callable[[], None]
-# `batches` are ours without the network, `loading` those of a DataLoader, `products` matrix products alone: what a step
-# is compared with.
+# `batches` loads ours without a network, `loading` those of a DataLoader, `products` multiplies matrices alone: a step
+# is compared with them.
 Kind = Literal["ours", "dataloader", "timm", "keras", "batches", "loading", "products"]
 Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loop:
-    """One way to train, and what it is given."""
+    """One way to train, with its resources and options."""
 
     kind: Kind
     processes: int = 1  # trainings side by side
@@ -57,9 +57,9 @@ class Loop:
     device: str = "cpu"
     precision: Precision = "float32"
     preset: str = PRESET
-    width: float = 1.0  # that all of the preset's widths are multiplied by
+    width: float = 1.0  # factor on all of the preset's widths
     config: ModelConfig | None = None  # instead of the preset
-    recipe: Recipe | None = None  # of ours, instead of what all loops follow, but for epochs and schedule
+    recipe: Recipe | None = None  # for our loop, instead of the common one, except epochs and schedule
 
     @property
     def network(self) -> ModelConfig:
@@ -83,7 +83,7 @@ def recipe(precision: Literal["float32", "bfloat16", "float16"] = "float32") -> 
 
 
 def settle(loop: Loop) -> None:
-    """Keep this process to the loop's cores, before torch counts them to choose its threads."""
+    """Restrict this process to the loop's cores, before torch counts them to choose its number of threads."""
     if loop.cores is not None:
         os.sched_setaffinity(0, loop.cores)
 
@@ -134,7 +134,7 @@ def _ours(loop: Loop, on_step: OnStep) -> None:
 
 
 def _batches(loop: Loop, on_step: OnStep) -> None:
-    """Ours without the network: the images of a batch taken and augmented, as the trainer does."""
+    """Ours without the network: batches are taken and augmented as by the trainer."""
     import torch
 
     from xception.data.augment import augment
@@ -152,7 +152,7 @@ def _batches(loop: Loop, on_step: OnStep) -> None:
 
 
 def _products(loop: Loop, on_step: OnStep) -> None:
-    """Products of float32 matrices that stay in the cache."""
+    """Products of float32 matrices that fit into the cache."""
     import torch
 
     left, right = torch.randn(2, PRODUCT_SIDE, PRODUCT_SIDE, device=loop.device).unbind()
@@ -176,7 +176,7 @@ def _loading(loop: Loop, on_step: OnStep) -> None:
 
 
 def _loader(loop: Loop) -> Iterable[Any]:
-    """PyTorch's DataLoader with torchvision's transforms, of images as its CIFAR-10 gives them."""
+    """PyTorch's DataLoader with torchvision's transforms, of images in the form that its CIFAR-10 returns."""
     from torch.utils.data import DataLoader
     from torchvision import transforms
 
@@ -224,7 +224,7 @@ def _timm(loop: Loop, on_step: OnStep) -> None:
         pin_memory=loop.device != "cpu",
         persistent_workers=loop.loader_workers > 0,
     )
-    # Its own transforms are those of ImageNet; what its loader wants is uint8 arrays of (C, H, W).
+    # Its own transforms are those of ImageNet; its loader takes uint8 arrays of (C, H, W).
     pictures.transform = transforms.Compose(
         [
             transforms.RandomCrop(32, padding=PADDING),
@@ -243,7 +243,7 @@ def _as_array(image: Any) -> Any:
 
 
 def _plain_loop(loop: Loop, optimiser_of: Callable[..., Any], batches: Iterable[Any], on_step: OnStep) -> None:
-    """Forward, backward, step: the loop of both, with autocast and channels-last where they are asked for."""
+    """Forward, backward, step: the loop of both, with autocast and channels-last if they are enabled."""
     import torch
     from torch import nn
 
@@ -302,7 +302,7 @@ def _keras(loop: Loop, on_step: OnStep) -> None:
 
 
 class _Pictures:
-    """A data set as torchvision's CIFAR-10 is one: an array of pixels, and each image through PIL and a transform."""
+    """A data set like torchvision's CIFAR-10: an array of pixels; each image goes through PIL and a transform."""
 
     def __init__(self, dataset: Any, transform: Any) -> None:
         self.data = dataset.train.images.permute(0, 2, 3, 1).contiguous().numpy()

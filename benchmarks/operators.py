@@ -1,13 +1,13 @@
-"""Where a training step's time goes on one thread of a CPU, and whether other kernels would make it shorter.
+"""How a training step on one thread of a CPU spends its time, and whether other kernels would be faster.
 
-    python -m benchmarks.operators            # a minute and a half a precision
+    python -m benchmarks.operators            # a minute and a half for each precision
     python -m benchmarks.operators --short    # a third of that
 
-The network is `cifar_small`, the batch 128, the step the trainer's own with SGD, in a process with the settings of a
-study's workers. First the operators' shares of a step, in float32 and, where the CPU has units for it, in bfloat16.
+The network is `cifar_small`, the batch 128, the step is the trainer's with SGD, in a process with the settings of a
+study's workers. First come the operators' shares of a step, in float32 and, if the CPU has units for it, in bfloat16.
 Then whole steps in float32 with candidate kernels (`benchmarks.candidate_kernels`) in place of PyTorch's, in rounds in
-which each has a turn, in random order. Times are of the process, so that what others run on the core is not counted;
-what they do to its caches is. Candidates that need numba are not measured where it is missing.
+which each has a turn, in random order. Times are CPU times of the process: what others run on the core is not counted,
+but their effect on its caches is. Candidates that need numba are not measured without it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from xception.train.process import prepare_process
 
 PROG = "python -m benchmarks.operators"
 PRESET, BATCH_SIZE = "cifar_small", 128
-NEEDED = 1.15  # times as fast, of a whole step, for a kernel to become an option of runs
+NEEDED = 1.15  # least speed-up of a whole step for a kernel to become an option of runs
 CANDIDATES = {
     "norm and ReLU in one": (True, False),
     "depthwise by the flipped kernel": (False, True),
@@ -45,7 +45,7 @@ CANDIDATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     short: bool = False
     """Fewer steps."""
@@ -56,7 +56,7 @@ class Arguments:
 def steps_in_turn(
     steps: Mapping[str, Callable[[], object]], *, num_rounds: int, seed: int = 0
 ) -> dict[str, list[float]]:
-    """Return the process's seconds for each step in each round, after two steps of each that do not count."""
+    """Return the CPU seconds of each step in each round, after two steps of each as a warm-up."""
     order, names = random.Random(seed), list(steps)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for name in names * 2:

@@ -1,5 +1,5 @@
-"""What the comparisons with public implementations share: drawn values that matter, and how far two outputs are
-apart.
+"""What the comparisons with public implementations share: random values that affect the output, and the difference of
+two outputs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def draw(model: nn.Module, seed: int = 0) -> None:
-    """Give a network weights and norm statistics far from their initial ones, so that every one of them shows in the
+    """Give a network weights and norm statistics far from their initial values, so that each of them affects the
     logits.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -22,7 +22,7 @@ def draw(model: nn.Module, seed: int = 0) -> None:
                 fan_in = value[0].numel()
                 drawn = torch.randn(value.shape, generator=generator) * (2 / fan_in) ** 0.5
             elif name == "running_var" or (name == "weight" and isinstance(module, nn.BatchNorm2d)):
-                # small variances make epsilon show
+                # small variances make epsilon matter
                 drawn = torch.rand(value.shape, generator=generator) * (0.1 if name == "running_var" else 1.0) + 0.05
             else:
                 drawn = torch.randn(value.shape, generator=generator) * 0.2
@@ -31,7 +31,7 @@ def draw(model: nn.Module, seed: int = 0) -> None:
 
 @torch.no_grad()
 def settle_norms(model: nn.Module, x: Tensor, seed: int = 2) -> None:
-    """Draw batch norms' statistics around those of images, and leave the model in eval mode and float64."""
+    """Draw batch norms' statistics close to those of images, and leave the model in eval mode and float64."""
     generator = torch.Generator().manual_seed(seed)
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -49,7 +49,7 @@ def settle_norms(model: nn.Module, x: Tensor, seed: int = 2) -> None:
 
 @torch.no_grad()
 def settle(model: nn.Module, x: Tensor, seed: int = 2) -> None:
-    """Draw norm statistics around those of images, and scale the classifier, so that logits are of order 1 and depend
+    """Draw norm statistics close to those of images, and scale the classifier, so that logits are of order 1 and depend
     on the input.
     """
     settle_norms(model, x, seed)
@@ -73,5 +73,5 @@ def relative_error(ours: Tensor, theirs: Tensor) -> float:
 
 
 def spread(logits: Tensor) -> float:
-    """How far the logits of two images are apart, over the largest: 0 where a network ignores its input."""
+    """The difference of the logits of two images, over the largest: 0 if a network ignores its input."""
     return float((logits[0] - logits[1]).abs().max() / logits.abs().max())

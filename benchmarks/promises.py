@@ -1,4 +1,4 @@
-"""The end of a benchmark that checks promises: its report printed, and an exit status."""
+"""How a benchmark that checks promises ends: it prints a report and returns an exit status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["finish"]
 
 
 def finish(report: dict[str, Any], show: Callable[[dict[str, Any]], None], *, as_json: bool) -> int:
-    """Print a report, as JSON or by `show`; return 1 if its `broken` names a promise, else 0."""
+    """Print a report, as JSON or by `show`; return 1 if `broken` in it names a promise, else 0."""
     if as_json:
         json.dump(report, sys.stdout, indent=1)
         print()

@@ -1,14 +1,14 @@
-"""The published results made again from the published records: tables, figures, and all verdicts of a page together.
+"""Regenerate the published results from the published records: tables, figures, and the family of all verdicts.
 
     python -m benchmarks.published
     python -m benchmarks.published --add results/local/residuals --name residuals_cpu
 
-The folders below `results/` that hold a run keep the plan they were made from in `provenance.json`; each is written
-again from the records in `results/records*.jsonl`, with nothing trained. Latencies stay those of the folder, which were
-measured together. A run in several settings has a folder for each below its own. `results/together.md` and `.csv` hold
-the studies that share a baseline, read together. `--add` publishes a finished run, of one study or of one in several
-settings: its folder, and a file of the records that no other file has; other folders stay as they are, except for what
-is read together. `results/README.md` is the index of it all.
+The folders below `results/` that hold a run keep their plan in `provenance.json`; each is written again from the
+records in `results/records*.jsonl`, and nothing is trained. Latencies stay those of the folder, which were measured
+together. A run in several settings has a folder for each below its own. `results/together.md` and `.csv` hold the
+studies that share a baseline, as one family. `--add` publishes a finished run, of a study in one setting or in several:
+its folder, and a file of the records that no other file has; other folders stay unchanged, except for what is read
+together. `results/README.md` is the index.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def published_settings(results: Path, store: Store) -> dict[Path, list[tuple[Sto
 
 
 def in_order(top: Path, pairs: Sequence[tuple[StoredPlan, Path]]) -> list[StoredPlan]:
-    """Return the plans of a run's settings in the order in which they were asked for."""
+    """Return the plans of a run's settings in the order of the command."""
     order = [about["plan"] for about in _read(top / "provenance.json")["settings"]]
     return sorted((plan for plan, _ in pairs), key=lambda plan: order.index(plan.plan))
 
 
 def publish(results: Path, name: str | None = None) -> list[str]:
-    """Write every folder of a run below `results` again, or the one named, and what studies come to together; return
-    the names.
+    """Write every folder of a run below `results` again, or the one named, and the studies read together; return the
+    names.
     """
     with tempfile.TemporaryDirectory() as scratch, closing(open_published(results, Path(scratch))) as store:
         alone = published_plans(results, store)
@@ -95,7 +95,7 @@ def publish(results: Path, name: str | None = None) -> list[str]:
         for plan, folder in shown:
             save_figures(study_figures(*_write(store, plan, folder, Path(scratch))), folder / "figures")
         for top, pairs in several.items():
-            for plan, folder in pairs:  # their figures are those of the whole
+            for plan, folder in pairs:  # figures are drawn for the run as a whole
                 _write(store, plan, folder, Path(scratch))
             made = write_settings(store, in_order(top, pairs), Path(scratch)).folder
             for name in OF_SETTINGS:
@@ -109,7 +109,7 @@ def publish(results: Path, name: str | None = None) -> list[str]:
 
 
 def add(run: Path, name: str, store: Store, results: Path) -> None:
-    """Publish a finished run: its provenance and costs as the folder `name`, and its records where no file has them.
+    """Publish a finished run: its provenance and costs as the folder `name`, and those of its records that no file has.
 
     Raises:
         ValueError: the name is taken by another run, or the store does not have the run.
@@ -179,7 +179,7 @@ def _read_path(folder: Path) -> dict[str, Any]:
 
 
 def _portable(command: str) -> str:
-    """The command without what concerns only the machine that it ran on."""
+    """The command without the options that only concern the machine."""
     return _OF_A_MACHINE.sub("", command)
 
 

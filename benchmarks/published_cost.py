@@ -1,7 +1,7 @@
-"""What a study of the catalogue that is not published would cost, at the rate of what is.
+"""What an unpublished study of the catalogue would cost, at the rate of the published trainings.
 
-The work of a trial is that of its closed forms (`ablations.costs.training_cost`). The rate is the median over the
-published trainings of `cifar_tiny` at the size below, on whatever processors trained them.
+The work of a trial comes from closed forms (`ablations.costs.training_cost`). The rate is the median over the published
+trainings of `cifar_tiny` at the size below, whatever processor trained them.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def training_rate(runs: Iterable[tuple[str, pd.DataFrame]]) -> float | None:
 
 
 def estimated_hours(study: str, rate: float) -> float:
-    """Return the core-hours of a study at `SIZE`, those of trainings that it shares with others included."""
+    """Return the core-hours of a study at `SIZE`, including trainings that it shares with others."""
     return sum(_work(study).values()) * int(SIZE.seeds or 0) / rate / 3600
 
 
 def _work(name: str) -> dict[str, float]:
-    """The work of one trial of each variant, and of what is trained before them."""
+    """The work of one trial of each variant, and of trainings that they start from."""
     study = get_study(name)
     source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
     plan = design_study(study, SIZE, source, None, STAND_INS)

@@ -3,7 +3,7 @@
     python -m xception latency --device cpu --preset paper,cifar_base --json > results/devices/NAME/latency.json
     python -m xception roofline --device cpu --preset paper,cifar_base --json > results/devices/NAME/roofline.json
 
-Tables of two devices are never put together. `meanwhile.txt`, where it is there, says what else ran.
+Tables of two devices are never merged. `meanwhile.txt`, if there is one, says what else ran.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xception.base import formatting as f
 
 __all__ = ["device_sections"]
 
-_NETWORK = "network"  # the kind of the row that stands for a whole network
+_NETWORK = "network"  # the kind of the row of a whole network
 
 
 def device_sections(results: Path) -> list[str]:

@@ -1,5 +1,5 @@
-"""The index of what is published: the paper's claims, tables and figures beside what came out, every run, what was
-measured of devices, and what was not run.
+"""The index of what is published: the paper's claims, tables and figures with our results, every run, measurements of
+devices, and what was not run.
 
 Everything but the paper's statements is read from the folders below `results/`; the page is `results/README.md`.
 """
@@ -28,7 +28,7 @@ Expected = Literal["helps", "hurts", "no meaningful effect"]
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement of the paper, where it stands there, and what it claims about some variants of studies."""
+    """A statement of the paper, its section, and what it claims about variants of our studies."""
 
     title: str
     statement: str
@@ -94,7 +94,7 @@ class PublishedRun:
 
     @property
     def command(self) -> str:
-        """The command that made it, of all settings where it is one of several."""
+        """The command that made it; for one of several settings, the command of all."""
         return str(self.about.get("across") or self.about["command"])
 
     def what(self) -> str:
@@ -105,17 +105,17 @@ class PublishedRun:
         return f"{self.about['dataset']}, {epochs} of {images} at {int(first['image_size'])} pixels, {size} parameters"
 
     def machines(self) -> str:
-        """Return the processors and versions of PyTorch that trained it, empty where that is not known."""
+        """Return the processors and versions of PyTorch that trained it, empty if unknown."""
         environments = self.about.get("training_environments", [])
         return ", ".join(sorted({f"{one['cpu_capability']} CPU, torch {one['torch']}" for one in environments}))
 
     def core_hours(self) -> float:
-        """Return the hours of one core that its trials took, those that it shares with others included."""
+        """Return the core-hours of its trials, including those that it shares with other runs."""
         return float(self.trials.drop_duplicates("key")["train_seconds"].sum()) / 3600
 
 
 def published_runs(results: Path) -> list[PublishedRun]:
-    """Return the published runs by the name of their folder; each setting is one of its own.
+    """Return the published runs by the name of their folder; each setting counts as a run.
 
     Those below `local`, where runs are written by default, are not published.
     """
@@ -132,7 +132,7 @@ def published_runs(results: Path) -> list[PublishedRun]:
 
 
 def agreement(verdict: str, expected: Expected) -> str:
-    """Return whether a verdict is what the paper's statement lets one expect."""
+    """Return whether a verdict is what the paper's statement predicts."""
     if verdict == "inconclusive":
         return "undecided"
     return "agrees" if verdict == expected else "disagrees"
@@ -205,7 +205,7 @@ def _interval(row: dict[str, Any]) -> str:
 
 
 def paper_sections(results: Path) -> list[str]:
-    """Return the lines of a section for each study of the paper's tables and figures, cell by cell."""
+    """Return the section of each study of the paper's tables and figures, cell by cell."""
     lines = [
         "",
         "Chollet 2017, arXiv:1610.02357, cell by cell. *Reproduced*: the same quantity comes out. *Proxy*: measured on"

@@ -1,12 +1,12 @@
-"""A published run again, at small scale: do its verdicts agree with the published intervals?
+"""Repeat a published run at small scale: do its verdicts agree with the published intervals?
 
     python -m benchmarks.reproduce residuals_6_epochs_cpu
     python -m benchmarks.reproduce residuals_6_epochs_cpu --share 1 --seeds 5      # as large as it was
 
 The command of the folder's `provenance.json` is run again with a share of its training images, and fewer seeds. A
-verdict is compatible with a published 95 % interval unless it denies it: *helps* where the interval is below zero,
-*hurts* where it is above, *no meaningful effect* where it is beyond the margin δ. *Inconclusive* denies nothing and is
-counted by itself. The exit status is 1 where a verdict is not compatible.
+verdict is compatible with a published 95 % interval unless it contradicts it: *helps* if the interval is below zero,
+*hurts* if it is above, *no meaningful effect* if it is beyond the margin δ. *Inconclusive* contradicts nothing and is
+counted separately. The exit status is 1 if a verdict is not compatible.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a variant came to in both runs, in fractions of accuracy."""
+    """A variant's result in both runs, in fractions of accuracy."""
 
     variant: str
     published_verdict: str
@@ -61,7 +61,7 @@ class Outcome:
 
 
 def compatibility(verdict: str, published: tuple[float, float], margin: float) -> Compatibility:
-    """Return whether a verdict can be true where the effect lies in a published interval."""
+    """Return whether a verdict can be true if the effect lies in a published interval."""
     low, high = published
     if verdict == "inconclusive":
         return "undecided"
@@ -70,7 +70,7 @@ def compatibility(verdict: str, published: tuple[float, float], margin: float) -
 
 
 def compare_verdicts(published: pd.DataFrame, repeated: pd.DataFrame, margin: float) -> list[Outcome]:
-    """Return what the compared variants of both tables came to; one that the repetition lacks is left out."""
+    """Return the results of the variants that both tables compare; variants that the repetition lacks are left out."""
     again = {row["variant"]: row for row in _rows(repeated)}
     return [
         Outcome(

@@ -1,8 +1,7 @@
-"""Processes that each hold one training, and train when it is their turn: so that loops are timed in interleaved
-rounds.
+"""Processes that each hold one training and train when it is their turn, so that loops are timed in interleaved rounds.
 
-Between turns a training stands still after a step, its process asleep. Every loop is a fresh process of its own:
-threads, allocator and environment of one touch no other.
+Between turns the process of a training sleeps. Every loop has a fresh process, so its threads, allocator and
+environment affect no other.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def in_rounds(
 ) -> dict[str, list[float]]:
     """Return steps per second of each loop in each round, summed over its processes.
 
-    A turn lasts for about `turn_seconds`; each round has a new random order.
+    A turn lasts about `turn_seconds`; each round has a new random order.
 
     Raises:
         RuntimeError: a loop failed; its traceback is on standard error.
@@ -56,7 +55,7 @@ def in_rounds(
     with contextlib.ExitStack() as stack:
         trainings = {name: stack.enter_context(_trainings(name, loop)) for name, loop in loops.items()}
         steps = {}
-        for name, training in trainings.items():  # one after the other, so that each warms up alone
+        for name, training in trainings.items():  # sequentially, so that each warms up alone
             training.take_turn(WARM_STEPS)
             steps[name] = max(2, round(turn_seconds * training.take_turn(1) / loops[name].processes))
         names = list(loops)
@@ -76,7 +75,7 @@ class _Trainings:
     pipes: list[Connection]
 
     def take_turn(self, num_steps: int) -> float:
-        """Let each process make so many steps, all at once; return the sum of their steps per second."""
+        """Take a number of steps in all processes at once; return the sum of their steps per second."""
         for pipe in self.pipes:
             pipe.send(num_steps)
         try:
@@ -91,7 +90,7 @@ def _trainings(name: str, loop: Loop) -> Iterator[_Trainings]:
     pipes, processes = [], []
     for single in side_by_side(loop):
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, single))  # no daemon: loaders have workers of their own
+        process = context.Process(target=_serve, args=(theirs, single))  # not a daemon: loaders start workers
         process.start()
         theirs.close()
         pipes.append(ours)
@@ -109,11 +108,11 @@ def _trainings(name: str, loop: Loop) -> Iterator[_Trainings]:
 
 
 def _serve(pipe: Connection, loop: Loop) -> None:
-    """Train whenever asked to, until the pipe is closed."""
+    """Take steps on request, until the pipe is closed."""
     settle(loop)
-    from xception.train.loop import TrainingStopped  # torch comes with it, in all processes at once
+    from xception.train.loop import TrainingStopped  # imports torch, in all processes at once
 
-    # A spawned process would spawn its own; loaders start their workers as they do in a script.
+    # A spawned process would spawn its children; loaders are to start their workers as in a script.
     multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     gate = _Gate(pipe, loop.device)
     try:
@@ -126,7 +125,7 @@ def _serve(pipe: Connection, loop: Loop) -> None:
 
 
 class _Gate:
-    """Lets a loop make as many steps as were asked for and sends how long they took, request by request."""
+    """Lets a loop take the number of steps of each request, and sends how long they took."""
 
     def __init__(self, pipe: Connection, device: str) -> None:
         self._pipe, self._device = pipe, device
@@ -134,7 +133,7 @@ class _Gate:
         self._began = 0.0
 
     def wait(self) -> None:
-        """Sleep until steps are asked for."""
+        """Sleep until steps are requested."""
         self._left = self._pipe.recv()
         self._began = time.perf_counter()
 

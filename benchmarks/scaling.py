@@ -1,5 +1,5 @@
-"""What a training costs against the number of images, the network's width and the trainings side by side: where that is
-linear.
+"""The time of a training against the number of images, the network's width and the number of parallel trainings, and
+where it is linear.
 
     python -m benchmarks.scaling --out results/benchmarks      # writes scaling.csv and scaling.png, about five minutes
     python -m benchmarks.scaling --short                       # fewer rounds
@@ -40,10 +40,10 @@ _COLOUR = "#0072b2"
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     out: Path | None = None
-    """Folder for scaling.csv and scaling.png; printed alone without it."""
+    """Folder for scaling.csv and scaling.png; without it the results are only printed."""
     short: bool = False
     """Fewer rounds."""
     json: bool = False
@@ -52,7 +52,7 @@ class Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One measurement: seconds for `x`, with the lowest and highest round, and what it would be in proportion to the
+    """One measurement: seconds for `x`, with the lowest and highest round, and the seconds in proportion to the
     smallest x.
     """
 
@@ -105,8 +105,8 @@ def widths(rounds: int, turn_seconds: float) -> list[Point]:
 
 
 def workers(rounds: int, turn_seconds: float, num_cores: int) -> list[Point]:
-    """Time a step of so many trainings side by side; without a cost of each other it stays as it is, up to the number
-    of cores.
+    """Time a step of a number of parallel trainings; it stays constant up to the number of cores if they do not slow
+    each other down.
     """
     loops = {
         count: Loop(kind="ours", threads=1, preset=SMALL, processes=count) for count in range(1, 2 * num_cores + 1)

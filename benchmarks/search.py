@@ -1,13 +1,13 @@
-"""What a search costs beside training: our own overhead per trial, each sampler's time, and simulated searches per
+"""What a search costs in addition to training: our overhead per trial, each sampler's time, and simulated trials per
 second.
 
     python -m benchmarks.search            # at 10,000 finished trials; minutes
     python -m benchmarks.search --short    # at 1,000
 
-Overhead is the wall time from one result to the next task, the sampler's own time and the (simulated) training taken
-out: deciding what a suggestion is, both writes to the ledger, the record, claims. The exit status is 1 where a promise
-is broken: overhead of 50 ms or more, or fewer than 200 simulated trials a second with the random sampler. A sampler's
-own time includes that it is made anew for each suggestion.
+Overhead is the wall time from one result to the next task, without the sampler and the (simulated) training:
+classifying a suggestion, both writes to the ledger, the record, claims. The exit status is 1 if a promise is broken:
+overhead of 50 ms or more, or fewer than 200 simulated trials per second with the random sampler. A sampler's time
+includes creating it for each suggestion.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from xception.base.command_line import parse
 
 FULL, SHORT = 10_000, 1_000
 MOST_OVERHEAD_MS, LEAST_RATE = 50.0, 200.0
-TRIALS = 40  # whose overhead is measured
-POPULATION = 20  # of the genetic samplers
+TRIALS = 40  # trials whose overhead is measured
+POPULATION = 20  # population of the genetic samplers
 _GENETIC = ("NSGAIISampler", "NSGAIIISampler")
-# A Gaussian process is cubic in the trials: nobody waits for it at 10,000.
+# A Gaussian process is cubic in the number of trials, and infeasible at 10,000.
 SAMPLERS = {
     **dict.fromkeys(("random", "qmc", "tpe", "nsga2", "nsga3", "evolution", "local"), FULL),
     "cmaes": 1000,
@@ -57,14 +57,14 @@ SAMPLERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure what a search costs beside training."""
+    """Measure what a search costs in addition to training."""
 
     short: Annotated[bool, f"at {SHORT:,} finished trials instead of {FULL:,}"] = False
     json: Annotated[bool, "print one JSON document and nothing else on standard output"] = False
 
 
 class Instant:
-    """An executor whose trainings take no time; it keeps the wall and CPU seconds from each result to the next task."""
+    """An executor whose trainings take no time; it stores wall and CPU seconds from each result to the next task."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -106,7 +106,7 @@ def make_plan(folder: Path, space: str, **wishes: Any) -> SearchPlan:
 
 
 def finished_rows(plan: SearchPlan, number: int) -> list[Row]:
-    """Return rows of random suggestions with random values, as a search has them behind it."""
+    """Return finished rows of random suggestions with random values."""
     generator, size = random.Random(0), len(plan.definition.objectives)
     rows = []
     for i in range(number):
@@ -132,9 +132,7 @@ def finished_rows(plan: SearchPlan, number: int) -> list[Row]:
 
 
 def overhead(number: int) -> dict[str, Any]:
-    """Return our own milliseconds per trial after so many finished ones, as they are and without what the sampler
-    took.
-    """
+    """Return our milliseconds per trial after a number of finished ones, with and without the sampler's time."""
     with tempfile.TemporaryDirectory() as folder:
         plan = make_plan(Path(folder), "family", sampler="random", objectives=("val_accuracy", "macs"))
         store = Store(f"sqlite:///{folder}/records.db")
@@ -145,7 +143,7 @@ def overhead(number: int) -> dict[str, Any]:
         executor = Instant()
         search.run(executor, number + TRIALS)
         store.close()
-        # Between one result and the next task lie the telling of the one and the asking for the other.
+        # Between a result and the next task the sampler is told of the result and asked for a suggestion.
         own, cpu = 1e3 * np.array(executor.wall[1:]), 1e3 * np.array(executor.cpu[1:])
         samplers = np.array(
             [1e3 * (row.sampler_seconds or 0.0) for row in search.rows[number + 1 : number + len(own) + 1]]
@@ -205,7 +203,9 @@ def simulated_rate(searches: int = 20, trials: int = 36) -> float:
     rows = rows.assign(status="complete", params=1, macs=1, latency_ms=math.nan, train_seconds=60.0)
     rows = pd.concat([rows.assign(seed=seed) for seed in range(3)])
     table = Table(rows, space="table", digest=space.digest, design=plan.design, about={})
-    runs = [replay(table, "random", trials=trials, seed=seed) for seed in range(searches + 1)][1:]  # the first imports
+    runs = [replay(table, "random", trials=trials, seed=seed) for seed in range(searches + 1)][
+        1:
+    ]  # the first search imports modules
     return sum(len(run.spent) for run in runs) / sum(run.wall_seconds for run in runs)
 
 
@@ -243,7 +243,7 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the measurements; 1 where a promise is broken."""
+    """Run the measurements; return 1 if a promise is broken."""
     options = parse(Options, args, prog="python -m benchmarks.search", description=Options.__doc__ or "")
     report = run(SHORT if options.short else FULL)
     return finish(report, show, as_json=options.json)

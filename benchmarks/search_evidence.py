@@ -1,26 +1,25 @@
-"""Do the samplers search? Each against random search at equal trials, where the answer is known.
+"""Are the samplers better than random search? Each is compared with it at equal trials, where the optimum is known.
 
     python -m benchmarks.search_evidence                                                 # on a formula
     python -m benchmarks.search_evidence --table results/table_quick_cpu/table.parquet   # and on a space trained whole
 
-Every search goes through the code of real ones, with training replaced by a formula or by looking up. Regret is how far
-the best so far lies below the optimum. Search r of every method is paired with search r of random search, over all
-tables that are given, and intervals are 95 % t intervals of the paired differences. With two objectives the hypervolume
-takes the place of regret, and is computed three times: by the project, by Optuna's algorithm (While et al. 2012, WFG)
-and by throwing points.
+Every search runs the code of real ones, with training replaced by a formula or a look-up. Regret is how far the best so
+far is below the optimum. Search r of every method is paired with search r of random search, over all given tables, and
+intervals are 95 % t intervals of the paired differences. With two objectives the hypervolume takes the place of regret,
+and is computed in three ways: by the project, by Optuna's algorithm (While et al. 2012, WFG) and from random points.
 
-A table is searched in two ways. Where a search sees a network's validation accuracy as the mean over all its seeds, the
-answer is known exactly, and a search of the whole table has no regret. Where it sees one seed, as real searches do, the
-truth is the mean test accuracy over the seeds that it does not see; a search of the whole table has a regret there too.
-That is the floor, printed beside every method. A network counts as a trial once; a pruner's rungs count their share.
-Pruners are shown with the trainings that they spend on every network of the table.
+A table is searched in two ways. If a search sees a network's mean validation accuracy over all seeds, the optimum is
+known exactly, and a search of the whole table has no regret. If it sees one seed, as real searches do, the truth is the
+mean test accuracy over the seeds that it does not see, and even a search of the whole table has a regret. That is the
+floor, printed with every method. A network counts as a trial once; a pruner's rungs count their share. Pruners are
+shown with the trainings that they spend when they search the whole table.
 
 Last comes the share of candidates that samplers draw at random under limits, in searches of the whole family.
 
-The exit status is 1 where a promise is broken: a method whose regret after its last trial is not below random search's
-after as many with its whole interval where the answer is known, hypervolumes that disagree, or a sampler that draws
-more than a tenth of its candidates at random after its start. The mean over the trials is shown beside it: there the
-first ten count too, which TPE and GP draw at random themselves.
+The exit status is 1 if a promise is broken: where the optimum is known, the interval of the paired difference in regret
+after the last trial includes 0 or favours random search; hypervolumes disagree; or a sampler draws more than a tenth of
+its candidates at random after its start. The mean over the trials is shown too; it includes the first ten, which TPE
+and GP draw at random themselves.
 """
 
 from __future__ import annotations
@@ -56,12 +55,12 @@ from search.results.random_shares import LIMITS, SAMPLERS, random_share
 from xception.base.command_line import parse, refuse
 
 REPEATS, SHORT = 30, 5
-# A Gaussian process takes a fifth of a second per suggestion, TPE and NSGA-II take milliseconds; NSGA-II needs
-# generations (of ten). On the table half of its 72 networks.
+# A Gaussian process takes a fifth of a second per suggestion, TPE and NSGA-II take milliseconds; NSGA-II needs several
+# generations (of ten). On the table, searches try half of its 72 networks.
 TRIALS = {"analytic": {"tpe": 60, "gp": 30, "nsga2": 150}, "table": {"tpe": 36, "gp": 36, "nsga2": 36}}
 FRONT_TRIALS = {"analytic": {"tpe": 60, "nsga2": 150}, "table": {"tpe": 36, "nsga2": 36}}
 ONE_SEED_METHODS = ("tpe", "nsga2", "evolution", "local", "predictor", *RUNG_PRUNERS)
-CANDIDATES = 24  # of a search under limits
+CANDIDATES = 24  # in a search under limits
 MOST_DRAWN = 0.1
 THROWN = 1_000_000
 ONE_SEED = "table, seen through one seed"  # shown, not promised
@@ -74,14 +73,14 @@ class Options:
     table: Annotated[tuple[Path, ...], "Parquet file that exhaust wrote; may be repeated"] = ()
     repeats: Annotated[int, "searches with each method"] = REPEATS
     short: Annotated[bool, f"{SHORT} searches with each method"] = False
-    seed: Annotated[int, "of the first search; the others follow"] = 0
+    seed: Annotated[int, "seed of the first search; the others follow"] = 0
     workers: Annotated[int | None, "processes at a time; one per core without it"] = None
     json: Annotated[bool, "print one JSON document and nothing else on standard output"] = False
 
 
 def versus_random(method: Array, random: Array) -> dict[str, Any]:
-    """Return the regrets of both, and by how much the method's is lower, for searches (repeats, trials) of equal
-    length.
+    """Return the regrets of a method and of random search, and by how much the method's is lower, for searches
+    (repeats, trials) of equal length.
     """
     out: dict[str, Any] = {"repeats": len(method), "trials": method.shape[1]}
     for word, ours, theirs in (
@@ -166,7 +165,7 @@ def _random_share(seed: int, candidates: int, asked: tuple[str, tuple[str, ...],
 
 
 def _one_thread() -> None:
-    """GP fits with torch, whose threads would only be in each other's way."""
+    """Restrict torch, with which GP fits, to one thread: several processes compete for the cores."""
     import torch
 
     torch.set_num_threads(1)
@@ -213,13 +212,13 @@ def show(report: dict[str, Any]) -> None:
     volumes = report["hypervolume"]
     print(
         f"\nHypervolume of {volumes['fronts']} fronts: at most {volumes['largest_difference']:.1e} from WFG's, at most "
-        f"{volumes['largest_difference_thrown_sigmas']:.1f} standard errors from {THROWN:,} points thrown"
+        f"{volumes['largest_difference_thrown_sigmas']:.1f} standard errors from {THROWN:,} random points"
     )
     print(f"Broken promises: {'; '.join(report['broken']) or 'none'}")
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the comparisons; 1 where a promise is broken."""
+    """Run the comparisons; return 1 if a promise is broken."""
     prog = "python -m benchmarks.search_evidence"
     options = parse(Options, args, prog=prog, description=Options.__doc__ or "")
     if options.repeats < 2:

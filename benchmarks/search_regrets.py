@@ -1,4 +1,4 @@
-"""Single searches where the optimum is known, and how far from it they end: on a formula, and on a space trained whole.
+"""Single searches where the optimum is known, and their regret: on a formula, and on a space trained whole.
 
 `benchmarks.search_evidence` compares them.
 """
@@ -61,7 +61,7 @@ def cost(values: Values) -> float:
 
 @functools.cache
 def design() -> Design:
-    """A design that nobody trains; a search needs one."""
+    """Return a design, which a search needs but which is not trained."""
     with tempfile.TemporaryDirectory() as folder:
         return plan_base(
             "search_analytic", "?", RunOptions(scale="smoke", dataset="synthetic", out=Path(folder))
@@ -69,7 +69,7 @@ def design() -> Design:
 
 
 def analytic_search(method: str, trials: int, seed: int, *, num_objectives: int = 1) -> Array:
-    """Return losses, and costs where they are asked for, in the order of the trials, (trials, objectives)."""
+    """Return losses, and with two objectives costs, in the order of the trials, (trials, objectives)."""
     objectives = ("val_accuracy", "macs")[:num_objectives]
     population = 10 if method in POPULATED else Definition.population
     definition = Definition(
@@ -105,7 +105,7 @@ def analytic_regret(method: str, trials: int, seed: int) -> Array:
 
 
 def front_regret(method: str, trials: int, seed: int) -> Array:
-    """Return what the hypervolume lacks to the whole box after each trial, (trials,)."""
+    """Return the share of the whole box that the hypervolume lacks after each trial, (trials,)."""
     points = analytic_search(method, trials, seed, num_objectives=2)
     volumes = [hypervolume(points[: i + 1], REFERENCE) for i in range(trials)]
     left: Array = 1 - np.array(volumes) / REFERENCE.prod()
@@ -156,7 +156,7 @@ def _loss_and_macs(table: Table, values: Values) -> tuple[float, float]:
 
 
 def _to_the_end(regret: Sequence[float] | Array, trials: int) -> Array:
-    """What a search that ended early had then, it keeps."""
+    """A search that ended early keeps its last regret."""
     out = np.asarray(regret, dtype=float)
     return np.pad(out, (0, trials - len(out)), mode="edge")
 

@@ -3,11 +3,11 @@
     python -m benchmarks.settings             # 20,000 studies per cell, about three minutes on one core
     python -m benchmarks.settings --short     # 2,000 studies per cell, seconds
 
-Every study has K variants in S settings on the same n seeds. A seed has an effect of its own on each variant that is
-shared by all settings, which makes the settings' effects correlated, and differences share the baseline's noise. The
-printed promises: at most 5 % of homogeneous studies have any variant called dependent or reversing; at most 5 % have a
-sentence with a wrong sign; prediction intervals cover a new setting's effect in about 95 % of studies. The exit status
-is 1 where the first two are broken beyond the simulation's own 99 % interval.
+Every study has K variants in S settings on the same n seeds. Each seed has an effect on each variant that all settings
+share, which makes the settings' effects correlated, and differences share the baseline's noise. The promises: at most 5
+% of homogeneous studies have any variant called dependent or reversing; at most 5 % have a sentence with a wrong sign;
+prediction intervals cover a new setting's effect in about 95 % of studies. The exit status is 1 if one of the first two
+is broken beyond the simulation's 99 % interval.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ LAYOUTS: dict[str, tuple[Field, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Check by simulation what is said about effects in several settings."""
+    """Check by simulation the sentences about effects in several settings."""
 
     short: Annotated[bool, f"{SHORT:,} simulated studies per cell instead of {FULL:,}"] = False
     json: Annotated[bool, "print one JSON document and nothing else on standard output"] = False
-    seed: Annotated[int, "of the simulation's random numbers"] = 0
+    seed: Annotated[int, "seed of the simulation's random numbers"] = 0
 
 
 def draw(
@@ -78,7 +78,7 @@ def draw(
 
 
 def say(effects: Array, fields: tuple[Field, ...]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Return sentences (studies, K) and verdicts (studies, K, S), as the program reads them off its intervals."""
+    """Return sentences (studies, K) and verdicts (studies, K, S), as the program derives them from its intervals."""
     studies, variants, settings, seeds = effects.shape
     decisions = decide(effects.reshape(studies, variants * settings, seeds), MARGIN)
     verdict = decisions.verdict.reshape(studies, variants, settings)
@@ -137,7 +137,7 @@ def prediction(
 
 
 def scenarios(variants: int, fields: tuple[Field, ...]) -> dict[str, Array]:
-    """True effects (K, S): none, homogeneous ones, and for the power the first variant's alone."""
+    """True effects (K, S): none, homogeneous ones, and, for power, the first variant's alone."""
     settings = len(fields[0].level)
     flat = np.ones(settings)
     budget = np.asarray(fields[0].level) / max(fields[0].level)
@@ -179,7 +179,7 @@ def measure(options: Options) -> tuple[list[dict[str, Any]], list[dict[str, Any]
 
 
 def broken(rows: list[dict[str, Any]]) -> list[str]:
-    """Name every cell whose error rate is above 5 % beyond the simulation's own interval."""
+    """Name every cell whose error rate is above 5 % with its whole interval."""
     found = []
     for row in rows:
         for name, outcome in row["per_study"].items():

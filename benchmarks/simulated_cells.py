@@ -1,4 +1,4 @@
-"""One cell of a simulation: many studies with the same truth, decided by the code that decides real ones."""
+"""One cell of a simulation: many studies with the same true effects, decided by the code that decides real ones."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ def decided(data: Array, n: int | None, grid: float | None) -> tuple[Decisions, 
 
 
 def is_wrong(verdict: NDArray[np.int8], effects: Array) -> NDArray[np.bool_]:
-    """Return which verdicts are false: a direction where there is none or the other one, or nothing where δ is."""
+    """Return which verdicts are false: a direction although there is none or it is the opposite, or no meaningful
+    effect although it is δ or more.
+    """
     direction = np.where(effects > 0, verdict == HURTS, np.where(effects < 0, verdict == HELPS, False))
     at_nothing = (effects == 0) & ((verdict == HELPS) | (verdict == HURTS))
     return np.asarray(at_nothing | direction | ((np.abs(effects) >= MARGIN) & (verdict == EQUIVALENT)))
 
 
 def disagrees(verdict: NDArray[np.int8], thin: tuple[Array, Array], thick: tuple[Array, Array]) -> NDArray[np.bool_]:
-    """Return which verdicts are not those that the two intervals beside them show."""
+    """Return which verdicts contradict their two intervals."""
     inside = (thick[0] > -MARGIN) & (thick[1] < MARGIN)
     shown = np.where(inside, EQUIVALENT, np.where(thin[0] > 0, HELPS, np.where(thin[1] < 0, HURTS, INCONCLUSIVE)))
     return np.asarray(shown != verdict)
@@ -57,7 +59,7 @@ def trials_used(seeds: NDArray[np.int64]) -> float:
 def simulate(
     generator: np.random.Generator, studies: int, of: Distribution, effects: Array, n: int | None, sd: float
 ) -> Cell:
-    """Return one cell: its error rate, coverage, disagreeing verdicts and trials, and the same by the earlier rule."""
+    """Return one cell: its error rate, coverage, contradicting verdicts, trials, and the same by the earlier rule."""
     wrong = covered = 0
     totals = dict.fromkeys(("disagree", "before_wrong", "before_disagree", "decided", "before_decided"), 0)
     trials = before_trials = 0.0

@@ -1,4 +1,4 @@
-"""Simulated studies: how differences are drawn, and the rule that was used before the present one, for comparison.
+"""Simulated studies: how differences are drawn, and, for comparison, the previous decision rule.
 
 Every draw is in units of the margin δ: a baseline and K variants on shared seeds, so that differences share the
 baseline's noise as real ones do.
@@ -17,7 +17,7 @@ from ablations.statistics import ALPHA, EQUIVALENT, HELPS, HURTS, INCONCLUSIVE, 
 
 __all__ = ["DISTRIBUTIONS", "Distribution", "earlier_auto", "earlier_fixed", "earlier_intervals"]
 
-MARGIN_PP = 1.0  # what δ is in percentage points, where a test set gives scores a grid
+MARGIN_PP = 1.0  # δ in percentage points, where a test set gives scores a grid
 Draw = Callable[[np.random.Generator, int, Array, int, float], Array]
 
 
@@ -78,7 +78,7 @@ def _one_times(factor: float) -> Draw:
 
 
 def _test_set(images: int) -> Draw:
-    """Scores rounded to whole images of a test set; where the grid lies is random, so that rounding is unbiased."""
+    """Scores rounded to whole images of a test set; the grid's offset is random, so that rounding is unbiased."""
     step = 100 / images / MARGIN_PP
 
     def draw(g: np.random.Generator, studies: int, effects: Array, n: int, sd: float) -> Array:
@@ -113,7 +113,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
 }
 
 
-# The rule before: Holm's p for effects and for equivalence, beside plain Bonferroni intervals
+# The previous rule: Holm's p for effects and for equivalence, with plain Bonferroni intervals
 
 
 def earlier_fixed(differences: Array, margin: float, alpha: float = ALPHA) -> NDArray[np.int8]:
@@ -123,7 +123,7 @@ def earlier_fixed(differences: Array, margin: float, alpha: float = ALPHA) -> ND
 
 
 def earlier_intervals(differences: Array) -> tuple[Array, Array]:
-    """Return the intervals that the earlier rule showed beside its verdicts."""
+    """Return the intervals that the earlier rule showed with its verdicts."""
     interval = t_interval(moments(differences), 1 - ALPHA / differences.shape[-2])
     return interval.low, interval.high
 

@@ -1,15 +1,15 @@
-"""Simulated studies with known effects, decided by the code that decides real ones: how often it errs, covers and
-finds.
+"""Simulated studies with known effects, decided by the code that decides real ones: its error rates, coverage and
+power.
 
     python -m benchmarks.statistics            # 20,000 studies per cell, some minutes on one core
     python -m benchmarks.statistics --short    # 2,000 studies per cell and fewer cells, seconds
 
 For each distribution, K = 1 … 12 comparisons and n = 3, 5, 10 or `auto`: errors of each kind and of either, coverage,
-verdicts that disagree with the intervals beside them, trials used, and the same by the rule before. Rates carry the
-99 % Clopper–Pearson interval of the simulation. The exit status is 1 where a promise is broken: an error of either kind
-whose interval is wholly above 5 % under a distribution that is promised, intervals under normality whose coverage is
-wholly below 95 %, power more than 2 points from the analytic value, or a single verdict that disagrees with its
-intervals. What seems broken is simulated again, with ten times as many fresh studies.
+verdicts that contradict their intervals, trials used, and the same by the previous rule. Rates have the 99 %
+Clopper–Pearson interval of the simulation. The exit status is 1 if a promise is broken: an error rate whose whole
+interval is above 5 % under a distribution that is promised, a coverage under normality whose whole interval is below 95
+%, power more than 2 points from the analytic value, or a single verdict that contradicts its intervals. What seems
+broken is simulated again, with ten times as many fresh studies.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from xception.base.command_line import parse, refuse
 FULL, SHORT = 20_000, 2_000
 MODES: tuple[int | None, ...] = (3, 5, 10, None)  # pairs; None stands for seeds as needed
 FAMILIES, SHORT_FAMILIES = tuple(range(1, 13)), (1, 3, 7)
-# What each kind of error is most likely under: the truth of each variant over δ, and standard deviations over δ.
+# Where each kind of error is most likely: the true effect of each variant over δ, and standard deviations over δ.
 KINDS: dict[str, tuple[Callable[[int], Array], tuple[float, ...]]] = {
     "helps or hurts at no effect": (lambda k: np.zeros(k), (1.0, 3.0)),
     "no meaningful effect at exactly the margin": (lambda k: np.where(np.arange(k) % 2, -1.0, 1.0), (0.3, 1.0)),
@@ -60,19 +60,19 @@ KINDS: dict[str, tuple[Callable[[int], Array], tuple[float, ...]]] = {
 class Options:
     """Check error rates, coverage and power of the statistics by simulation."""
 
-    short: Annotated[bool, f"{SHORT:,} simulated studies per cell, and K = 1, 3 and 7 alone"] = False
+    short: Annotated[bool, f"{SHORT:,} simulated studies per cell, and only K = 1, 3 and 7"] = False
     json: Annotated[bool, "print one JSON document and nothing else on standard output"] = False
     studies: Annotated[int, "simulated studies per cell of the whole grid"] = FULL
-    seed: Annotated[int, "of the simulation's random numbers"] = 0
+    seed: Annotated[int, "seed of the simulation's random numbers"] = 0
 
 
 def errs(cell: Cell) -> bool:
-    """Whether an error rate is above α, its whole interval being so."""
+    """Whether the whole interval of an error rate is above α."""
     return bool(cell["low"] > ALPHA)
 
 
 def misses(cell: Cell) -> bool:
-    """Whether a coverage is below 1 − α, its whole interval being so."""
+    """Whether the whole interval of a coverage is below 1 − α."""
     return bool(cell["high"] < 1 - ALPHA)
 
 
@@ -85,7 +85,7 @@ def error_cells(generator: np.random.Generator, studies: int, families: Sequence
     cells = []
     for (name, of), n, k in itertools.product(DISTRIBUTIONS.items(), MODES, families):
         if k == 1 and name.startswith(("one variant", "spreads")):
-            continue  # alone, a spread is only a unit
+            continue  # with one variant, a spread is only a unit
         for kind, (effects_of, spreads) in KINDS.items():
             if k == 1 and kind.startswith("either"):
                 continue
@@ -115,8 +115,8 @@ def family_wise_error(cells: Sequence[Cell]) -> dict[str, Cell]:
 
 
 def coverage(generator: np.random.Generator, studies: int, cells: Sequence[Cell]) -> dict[str, list[Cell]]:
-    """Return how often all thin bars of a study hold the truth, worst case by distribution and n, and that of the
-    interval over seeds × examples.
+    """Return how often all 95 % intervals of a study contain the true effects, worst case by distribution and n, and
+    the same for the interval over seeds × examples.
     """
     normal: list[Cell] = []
     others: list[Cell] = []
@@ -133,11 +133,11 @@ def coverage(generator: np.random.Generator, studies: int, cells: Sequence[Cell]
 
 
 def crossed(generator: np.random.Generator, studies: int, *, seeds: int, examples: int) -> NDArray[np.bool_]:
-    """Return whether the seeds × examples interval holds the true difference, when every study has new seeds and new
+    """Return whether the seeds × examples interval contains the true difference, when every study has new seeds and new
     examples.
 
-    A network is right where the sum of the example's ease, what its architecture makes of the example, its seed and
-    chance is above a threshold, all of them normal.
+    A network is right if the sum of four normal terms is above a threshold: the example's ease, the architecture's
+    effect on it, the seed's, and noise.
     """
     ease, own, luck = 1.0, 0.3, 0.05
     thresholds = (-0.8, -0.7)
@@ -160,7 +160,7 @@ def crossed(generator: np.random.Generator, studies: int, *, seeds: int, example
 
 
 def power(generator: np.random.Generator, studies: int) -> list[Cell]:
-    """Return how often effects are found and their absence is shown, by this rule and the one before, with trials.
+    """Return how often effects are found and their absence is shown, by this rule and the previous one, with trials.
 
     With one variant and fixed seeds the analytic power is given as well.
     """
@@ -187,7 +187,9 @@ def power(generator: np.random.Generator, studies: int) -> list[Cell]:
 
 
 def stops(generator: np.random.Generator, studies: int) -> list[Cell]:
-    """Return what a stop does to the estimate: the mean estimate over a true effect of δ, by the look that settled."""
+    """Return the bias from stopping: the mean estimate over a true effect of δ, by the look at which a variant was
+    settled.
+    """
     raced = race(DISTRIBUTIONS["normal"].draw(generator, studies, np.ones(3), MOST, 1.0), MARGIN)
     rows = []
     for index, look in enumerate(LOOKS, 1):
@@ -199,7 +201,7 @@ def stops(generator: np.random.Generator, studies: int) -> list[Cell]:
 
 
 def looks(generator: np.random.Generator, studies: int) -> list[Cell]:
-    """Return false effects where a run is extended after it was looked at, against runs that stay valid."""
+    """Return rates of false effects when a run is extended after a look, against those of runs that stay valid."""
     rows = []
     for k in (1, 3):
         data = DISTRIBUTIONS["normal"].draw(generator, studies, np.zeros(k), 2 * MOST, 3.0)
@@ -225,8 +227,8 @@ def looks(generator: np.random.Generator, studies: int) -> list[Cell]:
 def tuning(generator: np.random.Generator, studies: int) -> list[Cell]:
     """Return how often identical variants are found to differ after tuning, by the size of tuning's luck.
 
-    Luck moves a variant's accuracy through the recipe it was given: all seeds together where one recipe is tuned for a
-    variant, each replicate by itself where each is tuned alone.
+    Luck shifts a variant's accuracy through its tuned recipe: that of all seeds alike if a variant has one recipe, that
+    of each replicate independently if each is tuned alone.
     """
     rows = []
     for k, luck, n in itertools.product((1, 3), (0.5, 1.0, 2.0), (5, 10)):
@@ -241,7 +243,7 @@ def tuning(generator: np.random.Generator, studies: int) -> list[Cell]:
 
 
 def run(studies: int, seed: int, families: Sequence[int] = FAMILIES) -> dict[str, Any]:
-    """Return the whole report as JSON can hold it; `broken` lists the promises that do not hold."""
+    """Return the whole report, ready for JSON; `broken` lists the promises that do not hold."""
     begun = time.perf_counter()
     generators = np.random.default_rng(seed).spawn(6)
     cells = error_cells(generators[0], studies, families)
@@ -270,7 +272,7 @@ def run(studies: int, seed: int, families: Sequence[int] = FAMILIES) -> dict[str
 
 
 def tolerance(cell: Cell) -> float:
-    """Two points, and what the simulation itself leaves open."""
+    """Two points, plus the uncertainty of the simulation."""
     return 0.02 + float(cell["high"] - cell["low"]) / 2
 
 
@@ -319,7 +321,7 @@ def show(report: dict[str, Any]) -> None:
     print("\nFalse effects where a run was looked at before, sd 3 δ")
     for cell in report["looks"]:
         print(f"  {described(cell)}")
-    print("\nIdentical variants told apart after tuning")
+    print("\nIdentical variants found to differ after tuning")
     for cell in report["tuning"]:
         print(f"  {described(cell)}")
     print(f"\nBroken promises: {'; '.join(report['broken']) or 'none'}")
@@ -327,7 +329,7 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the simulation; 1 where a promise is broken."""
+    """Run the simulation; return 1 if a promise is broken."""
     options = parse(Options, args, prog="python -m benchmarks.statistics", description=Options.__doc__ or "")
     if options.studies < 1:
         refuse("python -m benchmarks.statistics", ValueError(f"--studies: {options.studies} is not allowed; 1 or more"))

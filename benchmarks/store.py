@@ -1,14 +1,12 @@
-"""The store at the size of years of work: inserting, reading a study's table, holding everything against its checksums,
-and memory.
+"""The store with years of records: inserting, reading a study's table, verifying all checksums, and memory.
 
     python -m benchmarks.store            # 100,000 records
     python -m benchmarks.store --short    # 20,000 records
 
 Records are as long as those of scale quick: six epochs of curves, a bit for each of 2,000 test images, a trial's whole
-JSON. `put` writes one record in a transaction of its own, which is on disk when it returns, as a running study does;
-`put_all` writes many in one, as imports and merges do. A study's table is read, compared and laid out from a study of
-10 variants and 10 seeds amid all the others. Each part is timed several times, and memory is the most that this process
-ever held.
+JSON. `put` writes one record per transaction, which is on disk when it returns, as a running study does; `put_all`
+writes many in one transaction, as imports and merges do. The table is read, compared and formatted for a study of 10
+variants and 10 seeds among all the others. Each part is timed several times, and memory is the process's peak.
 """
 
 from __future__ import annotations
@@ -47,7 +45,7 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     records: int | None = None
     """Records in the store, instead of those of the full or the short run."""
@@ -58,7 +56,7 @@ class Arguments:
 
 
 def made_up_records(num: int) -> Iterator[Record]:
-    """Yield records of a network at so many seeds, with accuracies as of chance."""
+    """Yield records of a network at a number of seeds, with random accuracies."""
     generator = random.Random(0)
     data = DatasetConfig(fingerprint="0" * 64, image_size=32, val_size=2000)
     trial = Trial(
@@ -106,7 +104,7 @@ def made_up_records(num: int) -> Iterator[Record]:
 
 
 def plan_of(name: str, keys: Sequence[str]) -> StoredPlan:
-    """Return a study of the benchmark's size over some keys."""
+    """Return a study of the benchmark's size with the given keys."""
     members = tuple(
         Member(
             variant=f"variant {i // SEEDS}",
@@ -125,14 +123,14 @@ def plan_of(name: str, keys: Sequence[str]) -> StoredPlan:
 
 
 def measure(num: int, folder: str) -> dict[str, Any]:
-    """Fill a store and time what is done with it."""
+    """Fill a store and time its use."""
     store = Store(f"sqlite:///{folder}/records.db")
     records = made_up_records(num)
     singles: list[float] = []
     many: list[float] = []
     while chunk := list(islice(records, _CHUNK)):
         began = time.perf_counter()
-        if len(singles) <= len(many) // 9:  # a tenth of them one record at a time
+        if len(singles) <= len(many) // 9:  # a tenth of them, one by one
             for record in chunk:
                 store.put(record)
             singles.append(len(chunk) / (time.perf_counter() - began))
@@ -160,14 +158,14 @@ def measure(num: int, folder: str) -> dict[str, Any]:
 
 
 def table_of(store: Store, study: str) -> str:
-    """Return a study's table as shown, from the store."""
+    """Return a study's table for display, from the store."""
     comparison = compare(load(store, study))
     display_table(comparison, title=study)
     return table_frame(comparison).to_csv()
 
 
 def peak_memory() -> int:
-    """The most memory that this process held, in bytes."""
+    """The peak memory of this process, in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -1,15 +1,14 @@
-"""What a study takes besides its training: the way to the first step, evaluation, and all that is beyond `fit`.
+"""What a study takes in addition to training: the time to the first step, evaluation, and everything outside `fit`.
 
-    python -m benchmarks.study            # the study that the README begins with, about a quarter of an hour on two
-    cores
-    python -m benchmarks.study --short    # fewer images and seeds: what a study costs once weighs more
+    python -m benchmarks.study            # the README's first study, a quarter of an hour on two cores
+    python -m benchmarks.study --short    # fewer images and seeds: fixed costs weigh more
 
 `start`: from the command to the first result of a study whose trials have one step each, over a process that imports
-torch alone, in interleaved rounds; a plain loop's optimiser imports torch._dynamo too, so that a process that does both
-is timed beside them. `fit`: the shares of one training that its steps, its validations after each epoch and its one
-look at the test set have. `study`: from the command to the last figure; what the trainings had of it is the training
-seconds in its records, times what `fit` takes over its steps; where the last worker trains alone, the others wait, and
-that wait is listed apart.
+torch alone, in interleaved rounds; a plain loop's optimiser imports torch._dynamo too, so a process that imports both
+is timed as well. `fit`: the shares of one training that go to its steps, to validation after each epoch and to the test
+set. `study`: from the command to the last figure. The trainings' part of it is the training seconds in the records,
+times the ratio of `fit` to its steps. While the last worker trains alone, the others wait, and that wait is listed
+separately.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ _IMPORTS = {"torch": "import torch", "torch and torch._dynamo": "import torch, t
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     dataset: str = "synthetic"
-    """The data of the study: synthetic, or cifar10 where it is found."""
+    """Data set of the study: synthetic, or cifar10 if it is found."""
     workers: int = 2
-    """Trials of the study at a time, of one thread each."""
+    """Trials trained at a time, with one thread each."""
     short: bool = False
     """Fewer images, seeds and rounds."""
     json: bool = False
@@ -119,11 +118,11 @@ def shares_of_fit(dataset_name: str, train_size: int | None) -> dict[str, float]
 @dataclass(frozen=True)
 class Run:
     seconds: float
-    results: list[float]  # when each trial's line came, in seconds from the command
+    results: list[float]  # when each trial's line was printed, in seconds from the command
 
 
 def run_command(*words: str) -> Run:
-    """Run a study as a user does; time its lines.
+    """Run a study as a user would; time its lines.
 
     Raises:
         RuntimeError: it failed.
@@ -145,7 +144,7 @@ def run_command(*words: str) -> Run:
 
 
 def study(arguments: Arguments, fit: dict[str, float], words: Sequence[str]) -> dict[str, float]:
-    """Run a study whole; return its seconds, and what is neither `fit` nor waiting for the last trial, as a share."""
+    """Run a whole study; return its seconds, and the share that is neither `fit` nor waiting for the last trial."""
     import pandas as pd
 
     with tempfile.TemporaryDirectory() as folder:
@@ -168,7 +167,7 @@ def study(arguments: Arguments, fit: dict[str, float], words: Sequence[str]) -> 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit status."""
-    asked = parse(Arguments, args, prog=PROG, description="What a study takes besides its training.")
+    asked = parse(Arguments, args, prog=PROG, description="What a study takes in addition to training.")
     from xception.data import DataError
     from xception.profile.environment import read_environment
 

@@ -5,16 +5,16 @@ optimiser.
     python -m benchmarks.training --short    # 3 rounds, about five minutes
 
 The network is `cifar_small` (0.3 M parameters), the data the embedded synthetic set, the batch 128. The comparisons,
-each in rounds in which every loop has a turn, in random order: the peers as their documentation writes them, on all
-cores; the peers given our memory layout (channels-last) and allocator settings; and everything on one core. Ours is
-`xception.train.loop.fit` in processes of its own, as a study's workers run it. A ratio is ours over theirs within a
-round; ours is its best setting, and the DataLoader's too. On a CPU that has units for bfloat16, ours in it is held
-against the documented peers in both precisions, and against ours in float32.
+each in rounds in which every loop has a turn, in random order: the peers as in their documentation, on all cores; the
+peers with our memory layout (channels-last) and allocator settings; and everything on one core. Ours is
+`xception.train.loop.fit` in separate processes, as in a study's workers. A ratio is ours over theirs within a round;
+ours is its best setting, and the DataLoader's too. On a CPU that has units for bfloat16, ours in bfloat16 is compared
+with the documented peers in both precisions, and with ours in float32.
 
-Also measured: what taking and augmenting a batch is of a step, and which share of the machine's rate of matrix products
-(float32, 1024 × 1024, on the same cores in the same rounds) a step reaches, counted as three times the forward pass's
-multiply-accumulates. With CUDA, ours is compared with timm's loop with 16 loader workers, automatic mixed precision and
-channels-last.
+Also measured: the share of a step that goes to taking and augmenting its batch, and the share of the machine's rate of
+matrix products (float32, 1024 × 1024, on the same cores in the same rounds) that a step reaches, counted as three times
+the forward pass's multiply-accumulates. With CUDA, ours is compared with timm's loop with 16 loader workers, automatic
+mixed precision and channels-last.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from xception.base.command_line import parse
 PROG = "python -m benchmarks.training"
 NOT_MEASURED = "not measured"
 GOALS = {"dataloader": 2.8, "keras": 2.8, "dataloader_one_core": 1.5, "timm_cuda": 5.0}
-GOALS |= {"dataloader_float32": 4.0, "keras_float32": 4.0}  # of ours in bfloat16, on a CPU with units for it
+GOALS |= {"dataloader_float32": 4.0, "keras_float32": 4.0}  # bfloat16 goals, on a CPU with units for it
 LARGEST_DATA_SHARE, LEAST_PRODUCT_SHARE = 0.02, 0.5
 PACKAGES = {"timm": "timm", "keras": "keras"}  # that a kind of loop needs, from the extra `test`
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
-    """What can be asked for."""
+    """Options of the command."""
 
     short: bool = False
     """Fewer and shorter rounds."""
@@ -54,7 +54,7 @@ class Arguments:
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """Loops that have their turns in the same rounds; of several loops of one side the fastest counts."""
+    """Loops with turns in the same rounds; of several loops on one side the fastest counts."""
 
     title: str
     ours: Mapping[str, Loop]
@@ -72,7 +72,7 @@ class Contest:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a contest: images (or products, or batches) per second of each loop in each round, and ratios."""
+    """The results of a contest: images (or products, or batches) per second of each loop in each round, and ratios."""
 
     title: str
     rates: dict[str, list[float]]
@@ -81,7 +81,7 @@ class Outcome:
 
 
 def cpu_contests(num_cores: int) -> list[Contest]:
-    """Return the contests on a CPU with so many cores."""
+    """Return the contests on a CPU with a number of cores."""
     one = {"ours, 1 process of 1 thread": Loop(kind="ours", threads=1)}
     several = {
         f"ours, 1 process of {num_cores} threads": Loop(kind="ours", threads=num_cores),
@@ -117,7 +117,7 @@ def cpu_contests(num_cores: int) -> list[Contest]:
 
 
 def bfloat16_contest(num_cores: int) -> Contest:
-    """Return the contest in bfloat16 on a CPU with so many cores."""
+    """Return the contest in bfloat16 on a CPU with a number of cores."""
 
     def ours(precision: Precision) -> dict[str, Loop]:
         loop = Loop(kind="ours", threads=1, processes=num_cores, precision=precision)
@@ -161,7 +161,7 @@ def cuda_contest() -> Contest:
 
 
 def run(contest: Contest, *, num_rounds: int, turn_seconds: float) -> Outcome:
-    """Hold a contest; loops whose package is missing are left out, and their peers with them."""
+    """Run a contest; loops whose package is missing are left out, and their ratios with them."""
     loops = {name: loop for name, loop in contest.loops().items() if is_installed(loop)}
     print(f"{contest.title}: {len(loops)} loops are started", file=sys.stderr, flush=True)
     steps = in_rounds(loops, num_rounds=num_rounds, turn_seconds=turn_seconds)
@@ -176,19 +176,19 @@ def run(contest: Contest, *, num_rounds: int, turn_seconds: float) -> Outcome:
 
 
 def is_installed(loop: Loop) -> bool:
-    """Return whether the package that a loop needs is there."""
+    """Return whether the package that a loop needs is installed."""
     package = PACKAGES.get(loop.kind)
     return package is None or importlib.util.find_spec(package) is not None
 
 
 def per_step(loop: Loop) -> float:
-    """What one step counts for: images, or multiply-accumulates of products."""
+    """The work of one step: images, or multiply-accumulates of products."""
     return float(PRODUCT_SIDE**3) if loop.kind == "products" else float(BATCH_SIZE)
 
 
 def shares(outcome: Outcome, contest: Contest, training_macs: int) -> dict[str, Ratio]:
-    """Return the share of a step that taking and augmenting its batch is, and the share of the rate of products that a
-    step reaches.
+    """Return the share of a step that goes to taking and augmenting its batch, and the share of the rate of products
+    that a step reaches.
     """
     found = {}
     for name, loop in contest.measures.items():
@@ -205,7 +205,7 @@ def shares(outcome: Outcome, contest: Contest, training_macs: int) -> dict[str, 
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Hold the contests, print, and return the exit status."""
+    """Run the contests, print, and return the exit status."""
     asked = parse(
         Arguments, args, prog=PROG, description="Our trainer against the loops that a user would otherwise write."
     )

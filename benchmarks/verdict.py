@@ -1,15 +1,14 @@
 """Core-seconds until studies have a verdict, ours against the usual way, and seconds until an accuracy is reached.
 
-    python -m benchmarks.verdict             # trains what the store lacks: hours on two cores
-    python -m benchmarks.verdict --short     # few images and one study: minutes, and no claim about CIFAR-10
+    python -m benchmarks.verdict             # trains what is not stored: hours on two cores
+    python -m benchmarks.verdict --short     # few images and one study: minutes, and no conclusion about CIFAR-10
     python -m benchmarks.verdict --recipes-alone --epochs 6    # seconds to an accuracy, and no study
 
-Ours: `--seeds auto`, baselines that studies share trained once, this trainer. Trials that the store has are read, and
-the others are trained. The usual way: ten seeds of every variant and of the baseline of every study, as Welch's test
-with Bonferroni's correction needs them, in a loop of timm's loader, optimiser and steps as documented. The number of
-trials is what came of the study, or is ten; the seconds of a trial are those of its steps, from images per second of
-both loops on one core, measured here in interleaved rounds for every network. Evaluation, starting and waiting are left
-out on both sides.
+Ours: `--seeds auto`, shared baselines trained once, this trainer. Stored trials are read, and the others are trained.
+The usual way: ten seeds of every variant and of every study's baseline, as Welch's test with Bonferroni's correction
+needs, in a loop of timm's loader, optimiser and steps as documented. The number of trials is the study's own, or ten
+per variant; the seconds of a trial are those of its steps, from images per second of both loops on one core, measured
+here in interleaved rounds for every network. Evaluation, starting and waiting are left out on both sides.
 
 For each named recipe: the validation accuracy at the end of each epoch and the steps' seconds until then, of trials on
 the scale's images for as many epochs, which the store keeps too.
@@ -51,9 +50,9 @@ class Arguments:
     """Options of the command."""
 
     study: tuple[str, ...] = ()
-    """A study to be settled; may be repeated. Default: residuals, operators and aa; residuals with --short."""
+    """A study to settle; may be repeated. Default: residuals, operators and aa; residuals with --short."""
     recipes_alone: bool = False
-    """Settle no study: measure the seconds that recipes take to an accuracy, and nothing else."""
+    """Settle no study: measure only the seconds that recipes take to an accuracy."""
     recipe: tuple[str, ...] = ()
     """A recipe whose seconds to an accuracy are measured; may be repeated. Default: quick-1 and quick-2."""
     scale: str = "quick"
@@ -65,9 +64,9 @@ class Arguments:
     epochs: int | None = None
     """Epochs, instead of the scale's."""
     workers: int = 1
-    """Trials that are trained at a time."""
+    """Trials trained at a time."""
     store: str | None = None
-    """Database of records that are read, and added to. Default: records.db in --out."""
+    """Database of records, which is read and added to. Default: records.db in --out."""
     out: Path = Path("results/local/verdict")
     """Folder of the store and of trials while they train."""
     short: bool = False
@@ -87,11 +86,11 @@ class CountedTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class Settled:
-    """What became of a study with seeds as needed: its trials, how each comparison ended, and the designs."""
+    """The results of a study with seeds as needed: its trials, how each comparison ended, and the designs."""
 
     study: str
     trials: tuple[CountedTrial, ...]
-    usual: tuple[CountedTrial, ...]  # the trials of the usual way, each with a key of its own
+    usual: tuple[CountedTrial, ...]  # the trials of the usual way, each with a separate key
     reasons: dict[str, str]
 
 
@@ -106,7 +105,7 @@ def options_of(asked: Arguments) -> Options:
 
 
 def trained(plan: StudyPlan) -> tuple[StoredPlan, dict[str, Record]]:
-    """Train what the store lacks of a plan; return the plan as it is stored, and its records by key.
+    """Train those trials of a plan that are not stored; return the stored plan, and its records by key.
 
     Raises:
         RuntimeError: a trial failed.
@@ -123,7 +122,7 @@ def trained(plan: StudyPlan) -> tuple[StoredPlan, dict[str, Record]]:
 
 
 def settle(name: str, options: Options) -> tuple[Settled, dict[str, Loop], dict[str, Loop]]:
-    """Run a study until it is settled; return what came of it, and the loops of its networks: ours and the usual."""
+    """Run a study until it is settled; return its results, and both loops for its networks: ours and the usual one."""
     from ablations.analysis.frame import plan_frame
     from ablations.analysis.racing import next_step
     from ablations.design.plan_study import plan_study
@@ -177,7 +176,7 @@ def core_seconds(
 
 
 def ratio(settled: Sequence[Settled], rates: Mapping[str, Mapping[str, list[float]]]) -> Ratio:
-    """Return the core-seconds of the usual way over ours, for studies together: what they share is trained once."""
+    """Return the core-seconds of the usual way over ours, for studies together: shared trials are trained once."""
     ours = core_seconds([trial for one in settled for trial in one.trials], rates, "ours")
     usual = core_seconds([trial for one in settled for trial in one.usual], rates, "usual")
     return ratio_of(usual, ours)
