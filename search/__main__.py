@@ -27,13 +27,13 @@ COMMANDS = {
     "exhaust": "train every network of a finite space",
     "replay": "replay search methods on a space that was trained whole",
     "compare-spaces": "compare design spaces at equal size",
-    "contest": "let samplers contend with the default at two budgets",
+    "contest": "compare the finds of several samplers with the default at two budgets",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arguments(SearchOptions):
-    """What can be asked of a search, or of the list of spaces."""
+    """Options of a search, or of the list of spaces."""
 
     list: bool = False
     """List the spaces."""
@@ -43,7 +43,7 @@ class Arguments(SearchOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayArguments:
-    """What can be asked of `replay`."""
+    """Options of `replay`."""
 
     table: Path
     """Parquet file that `exhaust` wrote."""

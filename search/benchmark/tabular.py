@@ -56,8 +56,8 @@ class Measured:
 
     `val_curve` has the validation accuracy after each epoch. A diverged training counts at chance accuracy.
     `latency_ms` is that of one measurement of all networks together, at `image_size` on `latency_device`.
-    `train_seconds` are those of the quickest of the network's seeds, whichever is asked for: all do the same
-    arithmetic, and what the others took beyond it is the machine's other work.
+    `train_seconds` are those of the fastest of the network's seeds, whichever seed is given: the arithmetic is the same
+    for all, and the extra time of the others is due to other work of the machine.
     """
 
     val_accuracy: float
@@ -85,7 +85,7 @@ class Table:
         self.space: Space = get_space(space)
         if self.space.digest != digest:
             raise ValueError(
-                f"table: the space {space} was defined otherwise when it was trained; train it again with exhaust"
+                f"table: the space {space} had another definition when it was trained; train it again with exhaust"
             )
         self.design, self.about, self.frame = design, dict(about), frame
         network = base_network(design)
@@ -106,7 +106,7 @@ class Table:
         missing = [model for model in self._model_of.values() if model not in self._rows]
         if missing:
             lacking = f"{len(missing)} of {len(self._model_of)} networks of {space}"
-            raise ValueError(f"table: {lacking} have no finished trial; go on with exhaust")
+            raise ValueError(f"table: {lacking} have no finished trial; continue with exhaust")
 
     def query(self, network: XceptionConfig, seed: int | None = None, epoch: int | None = None) -> Measured:
         """Return the results of a network with one seed, or their mean over seeds; after an epoch (from 1) if given.

@@ -42,7 +42,7 @@ __all__ = ["contest"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Contest:
-    """What contends, at which budgets."""
+    """Options of a contest: its samplers and budgets."""
 
     options: ContestOptions
     command: str
@@ -159,13 +159,13 @@ def _cost_lines(asked: _Contest) -> list[str]:
         f" {asked.base.source.title}",
         f"{what}, {short} epochs: {candidates} trainings at most",
         f"{seeds} {short} and {longer} epochs: {2 * again} trainings at most",
-        f"{len(trials)} trainings: {cost}, where a candidate takes as long as the default; operators other than the"
+        f"{len(trials)} trainings: {cost}, if a candidate takes as long as the default; operators other than the"
         " default's may take several times as long at equal MACs",
     ]
 
 
 def _searched(asked: _Contest, plan: SearchPlan, context: Context) -> Found | None:
-    """Search with one sampler, and write what was found; None where nothing is complete."""
+    """Search with one sampler and write the results; return None if no candidate is complete."""
     options, definition = asked.options, plan.definition
     search = Search(
         plan,
@@ -187,7 +187,7 @@ def _searched(asked: _Contest, plan: SearchPlan, context: Context) -> Found | No
 
 
 def _confirmation(asked: _Contest, found: list[Found], epochs: int) -> FixedPlan:
-    """The study of the best of each sampler beside the default; samplers that agree share a variant."""
+    """The study of each sampler's best against the default; samplers with the same best share a variant."""
     by_model: dict[str, list[str]] = {}
     for one in found:
         by_model.setdefault(one.row.model, []).append(one.sampler)
@@ -212,7 +212,7 @@ def _confirmation(asked: _Contest, found: list[Found], epochs: int) -> FixedPlan
 
 
 def _confirmed(context: Context, plan: FixedPlan, *, report: bool) -> tuple[Results, int]:
-    """Train a confirmation seed by seed, so that one that is interrupted has whole pairs, and write its results."""
+    """Train a confirmation seed by seed, so that an interrupted one has whole pairs, and write its results."""
     if report:
         stored = plan.stored_plan()
         context.store.put_plan(stored)

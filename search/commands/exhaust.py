@@ -53,7 +53,7 @@ def exhaust(options: ExhaustOptions, command: str) -> int:
     plan, design = _plan(options, asked, command)
     names = list(plan.designs)
     with open_context(plan) as context:
-        # Which networks are best is not known yet; those that stand for them cost as much within the space's spread.
+        # The best networks are not known yet: the cost is that of others, which differ by at most the space's spread.
         parts = {name: part.trials().values() for name, part in _parts(plan, options, lambda: names)}
         trials = {trial.key: trial for part in parts.values() for trial in part}
         statuses = context.store.statuses(trials)
@@ -114,7 +114,7 @@ def _train(plan: FixedPlan, design: Design, context: Context, options: ExhaustOp
         print(f"{name}: {len(part.trials())} trials", file=sys.stderr)
         training = train_and_measure(context.with_plan(part))
         if training.num_failed:
-            print(f"{training.num_failed} trials failed; try them again with: {plan.command}", file=sys.stderr)
+            print(f"{training.num_failed} trials failed; retry them with: {plan.command}", file=sys.stderr)
             return SOME_FAILED
         parts.append(part)
         more = [(one, seed) for done in parts for one in done.designs.values() for seed in done.seeds]
@@ -128,8 +128,8 @@ def _train(plan: FixedPlan, design: Design, context: Context, options: ExhaustOp
 def _parts(
     plan: FixedPlan, options: ExhaustOptions, best: Callable[[], Sequence[str]]
 ) -> Iterator[tuple[str, FixedPlan]]:
-    """Yield what is to be trained, with its name: each seed of all networks, rungs, more seeds, the best again; `best`
-    ranks the networks once all of them are trained.
+    """Yield the parts of the training, with their names: each seed of all networks, rungs, more seeds, the best again;
+    `best` ranks the networks once all of them are trained.
     """
     for seed in plan.seeds:
         yield f"seed {seed} of every network", replace(plan, seed_range=range(seed, seed + 1))
@@ -160,7 +160,7 @@ def _best(plan: FixedPlan, finished: Table) -> list[str]:
 
 
 def _chosen(plan: FixedPlan, names: Sequence[str], seeds: range, epochs: int | None = None) -> FixedPlan:
-    """The plan of some networks with some seeds, for other epochs where they are given."""
+    """The plan of some networks with some seeds, for another number of epochs if it is given."""
 
     def at_length(design: Design) -> Design:
         if epochs is None:

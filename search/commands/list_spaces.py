@@ -21,7 +21,7 @@ def list_spaces(*, as_json: bool) -> int:
         return 0
     width = max(len(row["name"]) for row in rows)
     for row in rows:
-        size = f"{row['num_configs']:,} networks" if row["num_configs"] else "no end of networks"
+        size = f"{row['num_configs']:,} networks" if row["num_configs"] else "infinitely many networks"
         print(f"{row['name']:<{width}}  {row['question']}")
         print(f"{'':<{width}}  {', '.join(row['dimensions'])}: {size}")
     return 0

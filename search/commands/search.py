@@ -191,7 +191,7 @@ def _require_some(search: Search) -> None:
     low, high = search.plan.limits[name]
     allowed = f"{low:,.4g} to {high:,.4g}" if low else f"{high:,.4g} at most"
     raise ValueError(
-        f"{options}: none of {len(search.rows):,} suggestions keeps the limits; the closest has"
+        f"{options}: none of {len(search.rows):,} suggestions is within the limits; the closest has"
         f" {closest.costs[name]:,.4g} {name}, allowed: {allowed}"
     )
 
@@ -204,11 +204,11 @@ def _conclude(
     chosen = winners(search.rows, plan.definition, options.confirm, canonical_json(plan.network))
     folder = write_search(search, chosen, command=command)
     for row in correlations(search):
-        told = (
+        line = (
             f"Rank correlation of {row['proxy']} with validation accuracy over {row['n']} candidates:"
             f" {_correlation(row)}"
         )
-        print(told, file=sys.stderr)
+        print(line, file=sys.stderr)
     print("\n".join([*best_lines(search), *notes(search)]))
     write_page(search, folder, trials_frame(search), command=command)
     if chosen:
@@ -217,14 +217,14 @@ def _conclude(
         if settings is None:
             num_seeds = options.confirm_seeds or max(plan.base.scale.num_seeds, 2)
             confirmation = confirmation_plan(plan, chosen, num_seeds=num_seeds, command=command)
-            told = f"Training the best {len(chosen)} again beside the baseline, with {num_seeds} fresh seeds"
-            print(told, file=sys.stderr)
+            line = f"Training the best {len(chosen)} again beside the baseline, with {num_seeds} fresh seeds"
+            print(line, file=sys.stderr)
             outcome = run_study(context.with_plan(confirmation, ProgressDisplay()))
         else:
             across = settings.across(chosen, num_seeds=options.confirm_seeds, command=command)
             confirmation = across.plans[0]
-            told = f"Training the best {len(chosen)} again beside the baseline in {len(across.plans)} settings"
-            print(f"{told}, with {len(confirmation.seeds)} fresh seeds", file=sys.stderr)
+            line = f"Training the best {len(chosen)} again beside the baseline in {len(across.plans)} settings"
+            print(f"{line}, with {len(confirmation.seeds)} fresh seeds", file=sys.stderr)
             whole = run_settings(across, context)
             outcome, sentences = whole.outcomes[0], whole.sentences
         results = outcome.results.folder
@@ -237,7 +237,7 @@ def _conclude(
             write_networks(folder, chosen, confirmation)
         again = outcome.results
         write_page(search, folder, trials_frame(search), command=command, confirmation=again, elsewhere=sentences)
-        print(f"Ablate around what was found: {ablation_command(search, folder, chosen)}", file=sys.stderr)
+        print(f"Ablate around the best: {ablation_command(search, folder, chosen)}", file=sys.stderr)
         print(f"Results: {results}, {folder}", file=sys.stderr)
         return SOME_FAILED if outcome.training.num_failed or search.states["failed"] else DONE
     print(f"Results: {folder}", file=sys.stderr)
@@ -246,7 +246,7 @@ def _conclude(
 
 def _correlation(row: dict[str, Any]) -> str:
     if math.isnan(row["spearman"]):
-        return "not known from so few that differ"
+        return "unknown: too few candidates differ"
     return (
         f"Spearman {row['spearman']:.2f} [{row['spearman_ci_low']:.2f}, {row['spearman_ci_high']:.2f}], Kendall"
         f" {row['kendall']:.2f}"

@@ -47,11 +47,10 @@ PROXIES = ("grad_norm", "synflow", "naswot")
 
 # The search ends after this many suggestions in a row that were turned away by dominance, a proxy or a measurement.
 MOST_REJECTIONS = 1000
-# After so many, a sampler may be at a point that it does not leave by itself: what follows is drawn at random until one
-# is taken.
+# After this many, a sampler may be stuck at one point: suggestions are drawn at random until one is accepted.
 FREE_DRAW = 10
 
-# Raised where the same definition and records begin to give other suggestions.
+# Raised when the same definition and records begin to give other suggestions.
 SEMANTICS = 3
 _PREFIXES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
@@ -195,7 +194,7 @@ def parse_amount(text: str, option: str) -> float:
     """Return a number such as 20M, 1.5G, 300k or 1e6.
 
     Raises:
-        ValueError: it is none, or not above 0; the option is named.
+        ValueError: it is not a number above 0; the message names the option.
     """
     match = re.fullmatch(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*([kKMGT]?)\s*", text)
     try:

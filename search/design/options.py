@@ -124,11 +124,11 @@ class CompareOptions(RunOptions):
     macs: str | None = None
     """Multiply-accumulates of all networks, such as 9M. Default: those of the network to start from."""
     seed: int = 0
-    """Of the random networks."""
+    """Seed of the random networks."""
 
     @property
     def target_macs(self) -> float | None:
-        """The size asked for."""
+        """The multiply-accumulates given, as a number."""
         return None if self.macs is None else parse_amount(self.macs, "--macs")
 
 
@@ -151,7 +151,7 @@ class ContestOptions(RunOptions):
     dry_run: bool = False
     """Show what is trained and what it costs at most; train nothing."""
     report: bool = False
-    """Write again what the store has of this contest, finished or not; train nothing."""
+    """Write the results of this contest again from the store, finished or not; train nothing."""
 
 
 def names_in(text: str) -> tuple[str, ...]:

@@ -173,7 +173,7 @@ class Space:
             for condition in dimension.when:
                 if condition.name not in seen:
                     raise ValueError(
-                        f"{self.name}.{dimension.name}: its condition {condition.name!r} is no dimension before it"
+                        f"{self.name}.{dimension.name}: its condition {condition.name!r} is not a dimension before it"
                     )
             if dimension.name in seen:
                 raise ValueError(f"{self.name}.{dimension.name}: occurs twice; names must differ")
@@ -315,7 +315,7 @@ def _check_prior(name: str, prior: Prior, values: tuple[Value, ...]) -> None:
     if prior and (min(named.values()) <= 0 or not is_whole):
         raise ValueError(
             f"{name}: a prior of {', '.join(f'{p:g}' for p in named.values())} is not allowed; probabilities above 0"
-            " that come to less than 1, or to 1 where all values are named"
+            " that sum to less than 1, or to 1 if all values are named"
         )
 
 

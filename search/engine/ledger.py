@@ -96,7 +96,7 @@ class Ledger:
 
     Raises:
         StoreError: the store cannot be used.
-        ValueError: it has this search from another definition of its space.
+        ValueError: it has this search with another definition of its space.
     """
 
     def __init__(self, store: Store, definition: Definition, digest: str) -> None:
@@ -106,8 +106,8 @@ class Ledger:
         known = store.rows(sa.select(_searches).where(_searches.c.search == self.search))
         if known and known[0]["digest"] != digest:
             raise ValueError(
-                f"--space: {definition.space} was defined otherwise when this search was begun in {store.name}; its"
-                " records stay usable: give another --seed for a new search beside it, or another --store"
+                f"--space: {definition.space} had another definition when this search was started in {store.name}; its"
+                " records stay usable: give another --seed for a new search there, or another --store"
             )
         if not known:
             row = {

@@ -92,8 +92,8 @@ class Search(Suggestions):
                             break
                 if alone is not None and alone.has_lost_some:
                     raise StoreError(
-                        f"--store: another run on {self._store.name} took over this search, as this process stood"
-                        " still for so long; once that one has ended, this command goes on where it did"
+                        f"--store: another run on {self._store.name} took over this search while this process"
+                        " was suspended; once that run has ended, this command continues the search"
                     )
                 if claims.has_lost_some:
                     self._say(STOOD_STILL)

@@ -56,14 +56,14 @@ def check_optuna_file(path: Path, store: sa.URL | None = None) -> None:
     except OSError as error:
         raise ValueError(f"--optuna-db: {path} cannot be made ({error.strerror}); {allowed}") from None
     if path.is_symlink() and not is_there:
-        raise ValueError(f"--optuna-db: {path} is a link to nothing; {allowed}")
+        raise ValueError(f"--optuna-db: {path} is a broken link; {allowed}")
     if not is_there:
         return
     database = None if store is None else store.database
     if database and Path(database).exists() and path.samefile(database):
         raise ValueError(f"--optuna-db: {path} is the store of records; {allowed}")
     if not path.is_file() or not _tables(path) >= _TABLES:
-        raise ValueError(f"--optuna-db: {path} is no Optuna database and is left as it is; {allowed}")
+        raise ValueError(f"--optuna-db: {path} is not an Optuna database and is left unchanged; {allowed}")
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK | os.X_OK):
         raise ValueError(f"--optuna-db: {path} cannot be written; {allowed}")
     try:

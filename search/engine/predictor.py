@@ -45,7 +45,7 @@ class Predictor:
         kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(math.sqrt(features.shape[1]), (0.3, 1e3), nu=2.5)
         kernel += WhiteKernel(0.1, (1e-3, 1e1))
         self._model: Any = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
-        with warnings.catch_warnings():  # hitting a bound is no error: few candidates determine little
+        with warnings.catch_warnings():  # hitting a bound is not an error: few candidates determine little
             warnings.simplefilter("ignore", ConvergenceWarning)
             self._model.fit((features - self._mean) / self._scale, np.array([accuracy for _, _, accuracy in rows]))
 

@@ -148,7 +148,7 @@ def plan_search(definition: Definition, base: StudyPlan, space: Space | None = N
     """Return the plan of a search; `space` is given if it is not found by its name.
 
     Raises:
-        ValueError: the sampler cannot search the space, or no network of it keeps the limits.
+        ValueError: the sampler cannot search the space, or no network of it is within the limits.
     """
     if definition.pruner in RUNG_PRUNERS:
         definition = definition.replace(design=with_stable_rate(definition.design))
@@ -184,7 +184,9 @@ def require_feasible(plan: SearchPlan) -> None:
             bounds = " to ".join(f"{bound:,.0f}" for bound in limits[name])
             closest, reason = excess[worst], f"the closest has {costs[name]:,.0f} {name}, allowed are {bounds}"
     options = ", ".join(f"--max-{name}" for name, _ in plan.definition.limits) or "--space"
-    raise ValueError(f"{options}: none of {_TRIES:,} random networks of {plan.space.name} keeps the limits; {reason}")
+    raise ValueError(
+        f"{options}: none of {_TRIES:,} random networks of {plan.space.name} is within the limits; {reason}"
+    )
 
 
 def random_networks(plan: SearchPlan) -> Iterator[tuple[Values, XceptionConfig, dict[str, float]]]:

@@ -1,4 +1,4 @@
-"""What a contest of samplers came to: a table, a figure, and sentences that are read off them."""
+"""The results of a contest of samplers: a table, a figure, and sentences read off them."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Found:
 
 
 def contest_frame(found: Sequence[Found], results: Mapping[int, Results]) -> pd.DataFrame:
-    """Return one row per budget and network: what the search saw of it, and its accuracy with fresh seeds beside the
-    default's, in pairs.
+    """Return one row per budget and network: its result in the search, and its accuracy with fresh seeds paired with
+    the default's.
     """
     rows: list[dict[str, Any]] = []
     for epochs, result in results.items():
@@ -58,7 +58,9 @@ def contest_frame(found: Sequence[Found], results: Mapping[int, Results]) -> pd.
 
 
 def sentences(found: Sequence[Found], results: Mapping[int, Results], num_seeds: int) -> list[str]:
-    """Return what came out, for each budget: every winner against the default, and against what random search found."""
+    """Return the results in sentences, for each budget: every winner against the default, and against the best of
+    random search.
+    """
     out = []
     for epochs, result in results.items():
         pairs = _accuracies(result)

@@ -51,7 +51,7 @@ def history_plot(
     the lower edge.
 
     Raises:
-        ValueError: the objective is no column, or no trial is complete.
+        ValueError: the objective is not a column, or no trial is complete.
     """
     load_matplotlib()
     import seaborn as sns
@@ -107,7 +107,7 @@ def front_over_time(
     half and all.
 
     Raises:
-        ValueError: an objective is no column, or no trial is complete.
+        ValueError: an objective is not a column, or no trial is complete.
     """
     load_matplotlib()
     import seaborn as sns
@@ -164,7 +164,7 @@ def hypervolume_plot(
     values.
 
     Raises:
-        ValueError: an objective is no column, or no trial is complete.
+        ValueError: an objective is not a column, or no trial is complete.
     """
     done, order = _done(trials, objectives)
     signs = np.where(np.asarray(maximise), -1.0, 1.0)
@@ -292,7 +292,7 @@ def space_distribution(
         return style.finish(
             figure,
             title=title,
-            note=f"{note} Empirical distribution functions{', 95 % bands' if band else ''}; a network a tick.".strip(),
+            note=f"{note} Empirical distribution functions{', 95 % bands' if band else ''}; each tick is a network.".strip(),
         )
 
 

@@ -45,7 +45,7 @@ class RandomShare:
 
 
 def random_share(space: str, limits: tuple[str, ...], sampler: str, *, candidates: int, seed: int) -> RandomShare:
-    """Return the share of random draws of one search with so many candidates."""
+    """Return the share of random draws of one search with a number of candidates."""
     base = plan_without_data()
     design = base.designs[BASELINE]
     own = counted(base_network(design), design.dataset.image_size)
@@ -75,9 +75,7 @@ def random_share(space: str, limits: tuple[str, ...], sampler: str, *, candidate
 
 
 def _formula(trial: Trial) -> tuple[float, float]:
-    """A validation accuracy that nobody measured: it rises with size and falls with depth, and each network has luck of
-    its own.
-    """
+    """A synthetic validation accuracy: it rises with size, falls with depth, and has noise for each network."""
     model = trial.model
     assert isinstance(model, XceptionConfig)
     size = counted(model, trial.dataset.image_size)["params"]

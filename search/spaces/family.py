@@ -85,7 +85,7 @@ def build_at_own_widths(base: XceptionConfig, values: Mapping[str, Value]) -> Xc
 def at_equal(cost: str, words: str) -> Space:
     """Return the slice of the family at the `cost` (`macs` or `params`) of the initial network, within 5 %.
 
-    Every suggestion is adjusted to that size by its width, so the width is no dimension.
+    Every suggestion is adjusted to that size by its width, so the width is not a dimension.
     """
     return Space(
         name=f"family_at_{cost}",

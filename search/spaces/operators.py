@@ -41,8 +41,8 @@ DIMENSIONS: tuple[Dimension, ...] = (
     ),
     # An Inception module has a norm and the network's activation after every convolution, or none inside its towers.
     Choice(name="operator.towers", options=("published", "linear"), when=(When("operator.kind", _TOWERS),)),
-    # Where nothing of the config's choice stands between convolutions, no norm can; towers have a dimension of their
-    # own.
+    # Without an activation of the config's choice between convolutions there is no norm either; towers have their own
+    # dimension.
     Choice(name="norm.placement", options=(*_PLACEMENTS, "each_convolution"), when=(When("operator.kind", _INNER),)),
     Choice(name="norm.placement.regular", options=_PLACEMENTS, when=(When("operator.kind", _OTHERS),)),
     Choice(name="attention.kind", options=("none", "se", "eca")),

@@ -100,7 +100,7 @@ def test_table_of_a_store(tmp_path: Path) -> None:
 
 def test_table_of_another_space_or_file_is_refused(tmp_path: Path) -> None:
     table = make_table(tmp_path)
-    with pytest.raises(ValueError, match="the space table was defined otherwise when it was trained"):
+    with pytest.raises(ValueError, match="the space table had another definition when it was trained"):
         Table(table.frame, space="table", digest="0", design=table.design, about={})
     with pytest.raises(ValueError, match=r"--table: .*nowhere\.parquet does not exist"):
         Table.read(tmp_path / "nowhere.parquet")

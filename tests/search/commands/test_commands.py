@@ -298,7 +298,7 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
         assert ended.value.code == 2
         told = capsys.readouterr().err.strip().splitlines()[-1]
         assert "--max-latency-ms: none of " in told
-        assert told.endswith(" suggestions keeps the limits; the closest has 2 latency_ms, allowed: 0.5 at most")
+        assert told.endswith(" suggestions is within the limits; the closest has 2 latency_ms, allowed: 0.5 at most")
     assert simulated.trained == []
 
 
@@ -322,7 +322,7 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
         ),
         (
             ["--space", "table", "--trials", "1", "--max-macs", "12"],
-            "random networks of table keeps the limits; the closest has",
+            "random networks of table is within the limits; the closest has",
         ),
         (["--space", "table", "--trials", "1", "--max-latency-ms", "-1"], "--max-latency-ms: -1 is not allowed"),
         (["--space", "table", "--trials", "1", "--proxies", "luck"], "--proxies: 'luck' is not known"),

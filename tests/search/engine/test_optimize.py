@@ -503,7 +503,7 @@ def test_a_driver_that_is_no_longer_alone_stops_and_the_search_goes_on_from_ther
         with only_driver(store, plan.definition.key) as alone:
             executor = StoodStill(store, [alone])
             search = Search(plan, store, device="cpu", threads=1)
-            with pytest.raises(StoreError, match="took over this search, as this process stood still"):
+            with pytest.raises(StoreError, match="took over this search while this process was suspended"):
                 search.run(executor, 4, alone)
         assert len(executor.trained) == len(search.rows) == 1
         assert set(store.claim_owners().values()) == {ELSEWHERE}
@@ -561,7 +561,7 @@ def test_older_space_in_the_store_is_refused_and_nothing_lost(tmp_path: Path) ->
     plan = make_plan(tmp_path)
     run_search(plan, 3, Simulated())
     newer = replace(plan, space=replace(plan.space, version=2))
-    with pytest.raises(ValueError, match="--space: middle_flow was defined otherwise when this search was begun"):
+    with pytest.raises(ValueError, match="--space: middle_flow had another definition when this search was started"):
         run_search(newer, 3, Simulated())
     executor = Simulated()
     assert run_search(plan, 3, executor).states["complete"] == 3
@@ -571,7 +571,8 @@ def test_older_space_in_the_store_is_refused_and_nothing_lost(tmp_path: Path) ->
 def test_constraints_that_nothing_keeps_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, limits=(("macs", 1000.0),))
     with pytest.raises(
-        ValueError, match=r"--max-macs: none of 200 random networks of middle_flow keeps the limits; the closest has"
+        ValueError,
+        match=r"--max-macs: none of 200 random networks of middle_flow is within the limits; the closest has",
     ):
         require_feasible(plan)
     assert not list(tmp_path.glob("*.db"))

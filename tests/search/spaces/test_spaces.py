@@ -113,7 +113,7 @@ def test_digest_follows_the_definition() -> None:
 
 
 def test_a_condition_must_follow_what_it_asks_for() -> None:
-    with pytest.raises(ValueError, match=r"bad\.b: its condition 'a' is no dimension before it"):
+    with pytest.raises(ValueError, match=r"bad\.b: its condition 'a' is not a dimension before it"):
         Space(
             name="bad",
             question="?",
