@@ -1,4 +1,4 @@
-"""Running the command line as a user does: in a process of its own, or in this one where a process is not the point."""
+"""Running the command line as a user does: in a separate process, or in this one if the process does not matter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 def call(
     *args: str, expect: int = 0, cwd: Path = ROOT, env: dict[str, str] | None = None, timeout: float = 600
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python ARGS` and return what it printed; fail the test where the exit status is another than expected."""
+    """Run `python ARGS` and return what it printed; fail the test if the exit status is not the expected one."""
     done = subprocess.run(
         [sys.executable, *args],
         cwd=cwd,

@@ -1,4 +1,4 @@
-"""What all tests share: a cache of their own, one thread per operator, and the real data where the machine has it."""
+"""What all tests share: a separate cache, one thread per operator, and the real data if the machine has it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-# One thread per operator, before torch is imported: the machine's cores are the test runner's to share.
+# One thread per operator, set before torch is imported: the test runner distributes the machine's cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
 TESTS = Path(__file__).parent
-# A shell starts commands of a script in the background with interrupts ignored, and so they would be by the processes
-# that tests interrupt.
+# A shell starts the background commands of a script with interrupts ignored, and the processes that tests interrupt
+# would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -65,7 +65,7 @@ def svg_alone() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Fail a test that leaves a process of its own running, and end the process.
+    """Fail a test that leaves a process running, and end the process.
 
     Python complains about such a process when it collects the garbage, in whatever test runs then.
     """

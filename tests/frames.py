@@ -1,4 +1,4 @@
-"""Made-up frames of records for tests of tables, figures and reports: the normal case and the odd ones."""
+"""Synthetic frames of records for tests of tables, figures and reports: the normal case and edge cases."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def records(
     epochs: int = 6,
     base: float = 0.84,
 ) -> pd.DataFrame:
-    """Return a frame as `ablations.load` gives it: the first name is the baseline."""
+    """Return a frame as from `ablations.load`: the first name is the baseline."""
     rng = np.random.default_rng(7)
     steps = effects if effects is not None else [0.0, *rng.normal(0, 0.02, len(names) - 1)]
     noise = rng.normal(0, 0.006, seeds)
@@ -131,7 +131,7 @@ def _curves(rng: np.random.Generator, accuracy: float, epochs: int, status: str)
 
 
 def cases() -> dict[str, pd.DataFrame]:
-    """Return every case the figures, tables and pages must survive, by name."""
+    """Return every case that figures, tables and pages must handle, by name."""
     many = [f"variant_{i:03d}" for i in range(200)]
     return {
         "normal": records(effects=[0, -0.09, 0.001, 0.012]),
@@ -156,7 +156,7 @@ def cases() -> dict[str, pd.DataFrame]:
 
 
 def comparison(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the statistics of a frame with a made-up latency for all but the baseline."""
+    """Return the statistics of a frame with synthetic latencies for all but the baseline."""
     from ablations.analysis.comparison import compare
 
     table = compare(frame)
@@ -195,7 +195,7 @@ def searched(trials: int = 60) -> pd.DataFrame:
 
 
 def two_baselines() -> pd.DataFrame:
-    """Return a study in which each of two sizes has a baseline of its own."""
+    """Return a study in which each of two sizes has its own baseline."""
     names = ["small, with", "small, without", "large, with", "large, without", "large, half"]
     frame = records(names, effects=[0, -0.05, 0.04, 0.03, 0.05], study="residuals_by_depth")
     frame["is_baseline"] = frame["variant"].str.endswith(", with")
@@ -203,7 +203,7 @@ def two_baselines() -> pd.DataFrame:
 
 
 def few_figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[StudyFigure]:
-    """Return one figure of a study, where it has a result: enough for tests of what figures are put into."""
+    """Return one figure of a study, if it has a result: enough for tests of pages with figures."""
     from ablations.reporting.accuracy_plots import strip_plot
     from ablations.reporting.figures import StudyFigure
 

@@ -2,8 +2,8 @@
 
 python -m tests.fuzz [--inputs 100000]
 
-A tenth of the inputs are drawn by Hypothesis, which finds the smallest one that fails; the rest are good files with
-bytes replaced, cut off or put in at random, which is quick. The short form is `tests/test_fuzz.py`.
+A tenth of the inputs are drawn by Hypothesis, which finds the smallest one that fails; the rest are valid files with
+bytes replaced, removed or inserted at random, which is fast. The short form is `tests/test_fuzz.py`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def clean(action: Callable[[], Any], *kinds: type[Exception]) -> None:
 
 
 def damaged(good: bytes) -> st.SearchStrategy[bytes]:
-    """A good file with some bytes replaced, cut off, or put in; or bytes at random."""
+    """A valid file with some bytes replaced, removed or inserted; or random bytes."""
     place = st.integers(0, max(len(good) - 1, 0))
     edits = st.lists(st.tuples(place, st.integers(0, 255)), min_size=1, max_size=6)
 
@@ -255,7 +255,7 @@ def _image(seed: int, kind: str = "PNG") -> bytes:
 
 
 def image_files() -> list[bytes]:
-    """Images of every format, turned ones, and ones of 16 bits a pixel."""
+    """Images of every format, rotated ones, and ones of 16 bits per pixel."""
     exif = Image.Exif()
     exif[0x0112] = 6
     deep = Image.fromarray((np.arange(64).reshape(8, 8) * 60).astype(np.uint16))
@@ -291,7 +291,7 @@ def checkpoint_files() -> list[bytes]:
 
 
 def check_checkpoint(content: bytes) -> None:
-    """With a right hash, as an attacker would give it one."""
+    """A checkpoint with a valid hash, as an attacker would write it."""
     from xception.train.checkpoint import Checkpoint, parsed
 
     name = f"step-{1:012d}-{hashlib.sha256(content).hexdigest()}.safetensors"
@@ -313,9 +313,7 @@ def check_pickle(content: bytes) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """Good files to damage, what holds an answer against the promise, its share of all inputs, and inputs of another
-    kind.
-    """
+    """Valid files to damage, the check of the promise, the share of all inputs, and inputs of another kind."""
 
     files: Callable[[], list[bytes]]
     check: Check
@@ -336,7 +334,7 @@ TARGETS = {
 
 
 def fuzz(name: str, num_inputs: int, drawn_share: float = 0.1) -> int:
-    """Try a number of inputs on a target; return how many were tried. Raises what was not a clean error."""
+    """Try a number of inputs on a target; return how many were tried. An error that is not clean is raised."""
     target = TARGETS[name]
     files = target.files()
     num_drawn = math.ceil(num_inputs * drawn_share) if files else num_inputs
@@ -369,7 +367,7 @@ def fuzz(name: str, num_inputs: int, drawn_share: float = 0.1) -> int:
 
 
 def randomly_damaged(good: bytes, rng: random.Random) -> bytes:
-    """A good file with up to six bytes replaced, and now and then cut off or with bytes put in."""
+    """A valid file with up to six bytes replaced, sometimes truncated or with bytes inserted."""
     content = bytearray(good)
     for _ in range(rng.randint(1, 6)):
         content[rng.randrange(len(content))] = rng.choice((0, 1, 127, 128, 255, rng.randrange(256)))
@@ -384,7 +382,7 @@ def randomly_damaged(good: bytes, rng: random.Random) -> bytes:
 
 
 def main() -> int:
-    """Try all targets and print how many inputs each had; return the exit status."""
+    """Try all targets and print the number of inputs of each; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description="Hostile input by properties.")
     parser.add_argument("--inputs", type=int, default=100_000, help="over all targets")
     parser.add_argument("--only", default="", help="targets whose name holds these words")

@@ -1,4 +1,4 @@
-"""The links of a built site, checked against its pages and the anchors in them; nothing is fetched from elsewhere.
+"""The links of a built site, checked against its pages and their anchors; nothing is fetched from the network.
 
 python -m tests.links build/site
 """
@@ -15,7 +15,7 @@ SAID = {"canonical", "next", "prev", "alternate"}  # relations of <link> that lo
 
 
 class Page(HTMLParser):
-    """The places of a page that links can name, and what it links to and loads."""
+    """The anchors of a page, and what it links to and loads."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Keep an element's places and its links."""
+        """Store an element's anchors and links."""
         given = dict(attrs)
         self.places |= {value for name in ("id", "name") if (value := given.get(name))}
         is_loaded = tag in LOADED and given.get("rel") not in SAID
@@ -32,7 +32,7 @@ class Page(HTMLParser):
 
 
 def broken(site: Path) -> list[str]:
-    """Return the links of a site that lead nowhere, and what its pages load from elsewhere."""
+    """Return the broken links of a site, and what its pages load from other hosts."""
     pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.resolve().rglob("*.html"))}
     found = []
     for path, page in pages.items():

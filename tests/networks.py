@@ -1,4 +1,4 @@
-"""Networks and their parts, typed as what they are."""
+"""Networks and their parts with their specific types."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ ROOMS = {
 }
 FLOORS = [f"{package}.{room}" for package, rooms in ROOMS.items() for room in rooms]
 FRONT_DOORS = {"run_ablation", "search.__main__", "ablations.__main__", "xception.__main__"}
-# What a package offers by itself, from any of its rooms, imported on first use.
+# What a package itself exports, from any of its rooms, imported on first use.
 OFFERS = {"xception": "xception.network", "ablations": "ablations.running"}
 
 

@@ -1,4 +1,4 @@
-"""Servers and clusters that tests start for themselves, on this machine alone."""
+"""Servers and clusters that tests start, on this machine only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SCRIPT = str(ROOT / ".ci" / "postgres")
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running PostgreSQL server with a password of its own."""
+    """A running PostgreSQL server with a random password."""
 
     folder: Path
     url: str
@@ -32,7 +32,7 @@ class Postgres:
         subprocess.run([_SCRIPT, "restart", str(self.folder)], check=True, timeout=120)
 
     def crash(self) -> None:
-        """End it without a chance to clean up, and start it again."""
+        """Kill it without clean-up, and start it again."""
         subprocess.run([_SCRIPT, "crash", str(self.folder)], check=True, timeout=120)
 
     def database(self, name: str) -> str:
@@ -51,7 +51,7 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A private server; the test is skipped where there is no PostgreSQL."""
+    """A private server; the test is skipped if PostgreSQL is not installed."""
     pytest.importorskip("psycopg", reason="the package psycopg is not here: the extra `postgres` has it")
     done = subprocess.run(
         [_SCRIPT, "start", str(os.getpid())], capture_output=True, text=True, timeout=120, check=False
@@ -65,11 +65,11 @@ def postgres() -> Iterator[Postgres]:
 
 
 def add_node(cluster: Any, **settings: Any) -> Any:
-    """Add a node to a Ray cluster, and wait for it, however busy the machine is.
+    """Add a node to a Ray cluster, and wait for it even if the machine is busy.
 
-    Ray takes a node for lost after 30 s and leaves its processes behind, to join later: here it has a minute. By then
-    it has joined or ended itself, as it does where its agents are not there within 15 s (issue 65983 of
-    ray-project/ray), and another is started.
+    Ray declares a node lost after 30 s and leaves its processes running, which may join later: here it has a minute. By
+    then it has joined or ended, as it does if its agents have not started within 15 s (issue 65983 of ray-project/ray),
+    and another is started.
     """
     from ray._private import services
 
@@ -80,7 +80,7 @@ def add_node(cluster: Any, **settings: Any) -> Any:
         while True:
             try:
                 return find(*args)
-            except RuntimeError:  # it is not there yet
+            except RuntimeError:  # it has not joined yet
                 if time.monotonic() > deadline:
                     raise
                 select.select([], [], [], 0.1)
@@ -95,7 +95,7 @@ def add_node(cluster: Any, **settings: Any) -> Any:
 @pytest.fixture(scope="session")
 def ray_cluster(own_cache: Path) -> Iterator[Any]:
     """A Ray cluster of two nodes with one core each, on the loopback; this process is connected to it."""
-    # Nodes at 127.0.0.1, which ask no one for a token, and tell no one that they are there.
+    # Nodes on the loopback, which need no token and report no usage.
     settings = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)  # read when Ray is imported

@@ -1,5 +1,5 @@
-"""Many tiny trials in one run while workers are killed at random: memory flat, file handles flat, every key exactly
-once.
+"""Many tiny trials in one run while workers are killed at random: memory and file handles stay constant, and every key
+ends exactly once.
 
 python -m tests.soak [--trials 500] [--kills 25] [--workers 2]
 """
@@ -31,7 +31,7 @@ MOST_MORE_HANDLES = 4
 
 
 def resident_mb(pid: int) -> float:
-    """Memory of a process that is not shared with files, in MB; 0 where it is gone."""
+    """Memory of a process that is not shared with files, in MB; 0 if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/statm").read_text().split()
     except OSError:

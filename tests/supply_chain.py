@@ -2,10 +2,10 @@
 
 python -m tests.supply_chain [--json]
 
-Vulnerabilities are those that pip-audit finds for the installed versions. Where it is not installed, reaches no
-database, or reaches one that does not know a distribution (as a mirror of the package index may not), that is said, and
-is no success: the exit status is then 3. It is 1 where a dependency has no upper bound, a licence that is not known to
-be free, or a vulnerability.
+Vulnerabilities are those that pip-audit finds for the installed versions. If it is not installed, reaches no database,
+or reaches one without a distribution (such as a mirror of the package index), that is reported and is not a success:
+the exit status is 3. It is 1 if a dependency has no upper bound, a licence that is not known to be free, or a
+vulnerability.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 _FREE = re.compile(
     r"\b(MIT|BSD|0BSD|Apache|PSF|Python Software Foundation|ISC|MPL|Mozilla|HPND|Zlib|CC0|LGPL|GPL|Public Domain)", re.I
 )
-# Not free, known, and what PyTorch's own wheels for NVIDIA GPUs bring along; a CPU build has none of them.
+# Known not to be free: dependencies of PyTorch's wheels for NVIDIA GPUs. A CPU build has none of them.
 _KNOWN = re.compile(r"^(nvidia-|cuda-)")
 
 
@@ -61,7 +61,7 @@ def tree() -> dict[str, metadata.Distribution]:
         try:
             found[name] = metadata.distribution(requirement.name)
         except metadata.PackageNotFoundError:
-            continue  # of an extra that is not installed here
+            continue  # belongs to an extra that is not installed here
         waiting += found[name].requires or []
     return dict(sorted(found.items()))
 
@@ -83,7 +83,7 @@ def licence(distribution: metadata.Distribution) -> str:
 
 
 def audit(distributions: dict[str, metadata.Distribution]) -> tuple[list[str], dict[str, str]]:
-    """Known vulnerabilities of installed versions, and by name why a distribution could not be checked."""
+    """Known vulnerabilities of installed versions, and, by name, why a distribution could not be checked."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.writelines(f"{name}=={d.version.partition('+')[0]}\n" for name, d in distributions.items())
         file.flush()
@@ -105,7 +105,7 @@ def audit(distributions: dict[str, metadata.Distribution]) -> tuple[list[str], d
 
 
 def answered(distributions: Iterable[str], out: str, err: str) -> tuple[list[str], dict[str, str]]:
-    """What pip-audit printed, as vulnerabilities and as reasons why distributions were not checked against any."""
+    """The output of pip-audit, as vulnerabilities and as reasons why distributions were not checked."""
     try:
         found = {d["name"]: d for d in json.loads(out)["dependencies"]}
     except ValueError:
@@ -122,7 +122,7 @@ def main() -> int:
         prog="python -m tests.supply_chain", description="Bounds, licences and known vulnerabilities."
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--only", nargs="*", help="ask for vulnerabilities of these packages alone")
+    parser.add_argument("--only", nargs="*", help="check only these packages for vulnerabilities")
     options = parser.parse_args()
     distributions = tree()
     licences = {name: licence(distribution) for name, distribution in distributions.items()}
@@ -144,7 +144,7 @@ def main() -> int:
             print(f"{name:<36} {distributions[name].version:<24} {text}")
         print(f"{len(distributions)} distributions; without an upper bound: {', '.join(unbounded()) or 'none'}")
         print(
-            f"licences that are not known to be free: {', '.join(unfree) or 'none'}, but for NVIDIA's libraries of"
+            f"licences that are not known to be free: {', '.join(unfree) or 'none'}, except NVIDIA's libraries of"
             " PyTorch's GPU builds"
         )
         if len(asked) > len(unasked):
@@ -153,7 +153,7 @@ def main() -> int:
             )
         if unasked:
             print(
-                f"vulnerabilities of {len(unasked)} could not be asked for, as of {next(iter(unasked))}:"
+                f"vulnerabilities of {len(unasked)} could not be checked, among them {next(iter(unasked))}:"
                 f" {next(iter(unasked.values()))}"
             )
     if found["unbounded"] or unfree or vulnerable:

@@ -22,7 +22,7 @@ from tests.command import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-ELSEWHERE = {DOCS / "how_to_add.md"}  # whose blocks tests/test_how_to_add.py executes
+ELSEWHERE = {DOCS / "how_to_add.md"}  # tests/test_how_to_add.py executes its blocks
 FENCE = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 PROSE = re.compile(r"^( *)```.*?^\1```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
@@ -43,7 +43,7 @@ def test_generated_pages_are_those_of_the_code() -> None:
 
 
 def slug(heading: str) -> str:
-    """The place of a heading in a built page."""
+    """The anchor of a heading in a built page."""
     plain = re.sub(r"[`*]|\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
     return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", plain.encode("ascii", "ignore").decode()).strip())
 
@@ -82,7 +82,7 @@ OTHERS = {
 
 
 def test_flags_files_and_fields_that_pages_name_exist() -> None:
-    """Every flag is in some `--help`, every file of the project is there, every field is in the catalogue."""
+    """Every flag is in some `--help`, every file of the project exists, every field is in the catalogue."""
     flags = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", (DOCS / "command_line.md").read_text(encoding="utf-8")))
     unknown = []
     for page in PAGES:
@@ -186,7 +186,7 @@ def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
 
 @pytest.mark.long
 def test_the_wheel_runs_outside_the_checkout(tmp_path: Path) -> None:
-    """What is built holds the front door, studies, templates and embedded images; dependencies are this machine's."""
+    """The wheel contains the front door, studies, templates and embedded images; dependencies are installed here."""
     wheels = tmp_path / "wheels"
     build = [
         sys.executable,

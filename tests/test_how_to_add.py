@@ -16,7 +16,7 @@ PACKAGES = ("xception", "ablations", "search")
 
 
 def blocks() -> dict[str, str]:
-    """The code of the page by the file that its first line names."""
+    """The code blocks of the page, by the file named in their first line."""
     found = re.findall(r"```python\n# (\S+\.py)\n(.*?)```", PAGE, re.DOTALL)
     assert len(found) == len(re.findall("```python", PAGE)) == 7
     return dict(found)
@@ -24,7 +24,7 @@ def blocks() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with every recipe carried out: new files written, the others added to."""
+    """A copy of the project with every recipe carried out: new files are written, existing ones extended."""
     folder = tmp_path_factory.mktemp("project")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""A test that leaves a process running fails itself, and not the test during which Python collects the garbage."""
+"""A test that leaves a process running fails, instead of the test during which Python collects the garbage."""
 
 from __future__ import annotations
 

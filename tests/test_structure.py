@@ -1,4 +1,4 @@
-"""The structure of the project: imports go downwards only, and what must answer quickly imports nothing heavy."""
+"""The structure of the project: imports go downwards only, and commands that must be fast import nothing heavy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_imports_go_downwards(name: str) -> None:
             assert name in FRONT_DOORS or other in OFFERS, f"{name} imports the package {other}"
             assert name not in known or floor(name) <= FLOORS.index(OFFERS[other]), f"{name} imports {other} upwards"
         elif name not in ROOMS:
-            assert floor(name) <= floor(other), f"{name} imports {other}, which stands above it"
+            assert floor(name) <= floor(other), f"{name} imports {other}, which is above it"
 
 
 def test_only_front_doors_import_commands() -> None:

@@ -1,4 +1,4 @@
-"""Reports on dependencies: bounds, licences, and an unanswered check that does not count as safe."""
+"""Reports on dependencies: bounds, licences, and a failed check that does not count as safe."""
 
 from __future__ import annotations
 

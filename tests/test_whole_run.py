@@ -95,7 +95,7 @@ def test_the_report_is_made_from_the_store(
     printed = call_here(capsys, "--report", *study, "--out", str(tmp_path), "--store", store)
     table = run_folder(tmp_path, "residuals") / "table.csv"
     assert table.read_text() == (run_folder(out, "residuals") / "table.csv").read_text()
-    if not study:  # one page about the whole store, beside the folders of its studies
+    if not study:  # one page about the whole store, next to the folders of its studies
         page = (tmp_path / "report.html").read_text()
         assert "residual" in page
         (tmp_path / "report.html").write_text("mine", encoding="utf-8")

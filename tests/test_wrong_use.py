@@ -1,4 +1,4 @@
-"""Wrong use: one line that names the given and the allowed values, exit status 2, nothing overwritten."""
+"""Wrong use: one line with the given and the allowed values, exit status 2, nothing overwritten."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RunCommand = Callable[[tuple[str, ...]], tuple[int, list[str]]]
 
 @pytest.fixture
 def run_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunCommand:
-    """The exit status and standard error of the front door, called in this process in a folder of its own."""
+    """The exit status and standard error of the front door, called in this process in a new folder."""
     monkeypatch.chdir(tmp_path)
 
     def call(args: tuple[str, ...]) -> tuple[int, list[str]]:
@@ -88,7 +88,7 @@ STUDY = Study(
 
 
 def cases(places: Path) -> dict[tuple[str, ...], str]:
-    """Arguments, and a word that the one line must have."""
+    """Arguments, and a word that the line must contain."""
     studies = {
         ("--study", str(places / f"{name}.py")): words
         for names, words in (

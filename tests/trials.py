@@ -15,7 +15,7 @@ from xception.data.source import Source
 from xception.network import presets
 from xception.train.recipe import Recipe
 
-# What may differ between two runs of a trial: clocks.
+# What may differ between two runs of a trial: times.
 _CLOCKS = {"train_seconds", "images_per_second", "created_at"}
 
 
@@ -45,7 +45,7 @@ def small_task(
 
 
 def bits(record: Record) -> dict[str, Any]:
-    """Return all of a record but its clocks."""
+    """Return a record without its times."""
     return {name: value for name, value in record.values().items() if name not in _CLOCKS}
 
 
@@ -57,7 +57,7 @@ def finished(events: Iterable[Event]) -> dict[str, Record]:
 
 
 class RecordingDisplay:
-    """A display that shows nothing and keeps what it was given, in the order that the product promises."""
+    """A display that stores its calls, and checks that they come in the promised order."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []

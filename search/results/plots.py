@@ -292,7 +292,7 @@ def space_distribution(
         return style.finish(
             figure,
             title=title,
-            note=f"{note} Empirical distribution functions{', 95 % bands' if band else ''}; each tick is a network.".strip(),
+            note=f"{note} Empirical distribution functions{', 95 % bands' if band else ''}; ticks: networks.".strip(),
         )
 
 

@@ -1,4 +1,4 @@
-"""The benchmark of batches: that streamed batches are those of memory, and what it prints."""
+"""The benchmark of batches: streamed batches equal those from memory, and the output."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_a_driver_that_is_slow_limits_many_workers() -> None:
 
 
 def test_a_workers_cycle_goes_from_one_end_to_the_next() -> None:
-    # Two workers, whose trials take 2 s and 3 s; what lies between an end and the next start belongs to the next trial.
+    # Two workers, whose trials take 2 s and 3 s; the time between an end and the next start belongs to the next trial.
     moments = [
         ("start", 0.0),
         ("start", 0.0),

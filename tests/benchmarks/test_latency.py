@@ -1,4 +1,4 @@
-"""The comparison of latency methods: its arithmetic on methods of known answers, and that it refuses in one line."""
+"""The comparison of latency methods: its arithmetic on methods with known results, and its refusals in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is published against the records it was made from: every verdict, both intervals, and the page read together."""
+"""The published results against their records: every verdict, both intervals, and the family of all studies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study that is not published would cost."""
+"""The estimated cost of an unpublished study."""
 
 from __future__ import annotations
 

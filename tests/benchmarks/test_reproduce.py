@@ -1,4 +1,4 @@
-"""A published run again: which command, which verdicts are compatible with an interval, and a whole repetition."""
+"""Repeating a published run: the command, which verdicts are compatible with an interval, and a whole repetition."""
 
 from __future__ import annotations
 

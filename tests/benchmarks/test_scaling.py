@@ -1,4 +1,4 @@
-"""The benchmark of scaling: what linear means, and what it writes."""
+"""The benchmark of scaling: the linear prediction, and the files."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_on_a_table_one_seed_is_shown_without_a_promise(
 
 def test_whole_table_leaves_nothing_to_find() -> None:
     for regret in (search_regrets.table_regret, search_regrets.table_front_regret):
-        found = regret(TABLE, "random", 80, 0)  # 72 networks: the search ends before
+        found = regret(TABLE, "random", 80, 0)  # 72 networks: the search ends early
         assert found.shape == (80,)
         assert (np.diff(found) <= 1e-12).all()
         assert found[-1] == pytest.approx(0, abs=1e-12)

@@ -1,4 +1,4 @@
-"""The simulation of the sentences about several settings: its promises hold, and a broken one is named."""
+"""The simulation of the sentences about several settings: its promises hold, and a broken promise is named."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The simulation that checks the statistics: that it sees errors, that it keeps its contract, and (long) that its
-promises hold.
-"""
+"""The simulation that checks the statistics: it detects errors, keeps its contract, and (long) its promises hold."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ from benchmarks.simulated_studies import DISTRIBUTIONS, earlier_fixed
 
 @pytest.mark.parametrize(("hits", "trials"), [(0, 50), (3, 100), (500, 10_000), (20, 20)])
 def test_monte_carlo_interval_against_mpmath(hits: int, trials: int) -> None:
-    """Clopper and Pearson 1934: at each end, the observation has a probability of half a percent."""
+    """Clopper and Pearson 1934: at each end of the interval, the observation has a probability of half a percent."""
     found = simulated_cells.rate(hits, trials)
     if hits:
         assert float(mpmath.betainc(hits, trials - hits + 1, 0, found["low"], regularized=True)) == pytest.approx(

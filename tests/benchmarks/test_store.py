@@ -1,4 +1,4 @@
-"""The benchmark of the store: that its records are whole ones, and what it prints."""
+"""The benchmark of the store: its records are complete, and the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time of a study besides training, by part: in `fit`, waiting for the last trial, and after it."""
+"""The time of a study in addition to training, by part: in `fit`, waiting for the last trial, and after it."""
 
 from __future__ import annotations
 

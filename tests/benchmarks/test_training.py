@@ -1,4 +1,4 @@
-"""The contest of training loops: that peers train the same network, that ratios are of rounds, and that the contract is
+"""The contest of training loops: peers train the same network, ratios are taken within rounds, and the contract is
 kept.
 """
 
@@ -24,7 +24,7 @@ KERAS = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't acce
 
 
 def made_up_rounds(contest_loops: dict[str, Loop], *, num_rounds: int, turn_seconds: float) -> Any:
-    """Every loop makes as many steps a second as its place in the contest, and twice that in the second round."""
+    """Every loop takes as many steps per second as its position in the contest, and twice as many in the second."""
     return {name: [place + 1.0, 2 * place + 2.0] for place, name in enumerate(contest_loops)}
 
 

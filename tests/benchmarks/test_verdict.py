@@ -1,4 +1,4 @@
-"""Core-seconds to a verdict: shared trials count once, the usual way pays for each, and accuracies are of epochs."""
+"""Core-seconds to a verdict: shared trials count once, the usual way trains each, and accuracies are by epoch."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 light and dark, figures explored.
 
 It needs `chromium` and `chromedriver` on the path, which `.ci/browser` installs, and vl-convert-python for the
-interactive figures. With `XCEPTION_REQUIRE_BROWSER` set it is an error that they are not there.
+interactive figures. With `XCEPTION_REQUIRE_BROWSER` set, missing programs are an error.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def test_a_table_sorts_from_the_keyboard_and_announces_it(browser: Chrome, pages
     assert browser.switch_to.active_element == delta
     for _ in range(2):
         browser.switch_to.active_element.send_keys(Keys.ENTER)
-        assert column(3)[-1] == "–"  # the baseline has no difference: last either way
+        assert column(3)[-1] == "–"  # the baseline has no difference: it is last in both orders
     assert {h.get_attribute("aria-sort") for h in headers} == {"none", "descending"}
 
 
@@ -285,4 +285,4 @@ def test_a_live_page_follows_its_run(browser: Chrome) -> None:
         _until(browser, "return document.getElementById('live').dataset.version === '2'")
         assert browser.get_log("browser") == []
     _until(browser, f"{shown}('it has been stopped')")
-    browser.get_log("browser")  # which has that nobody answered
+    browser.get_log("browser")  # the notice of a lost connection

@@ -59,7 +59,7 @@ def start(*args: str, url: str, out: Path) -> subprocess.Popen[str]:
 
 
 def end(driver: subprocess.Popen[str], expect: int = 0) -> str:
-    """Wait for a driver and return all that it said."""
+    """Wait for a driver and return all that it printed."""
     out, err = driver.communicate(timeout=900)
     assert driver.returncode == expect, err
     return out + err
@@ -194,7 +194,7 @@ def test_wrong_use_of_a_cluster_is_reported_in_one_line(
 
 @pytest.mark.long
 def test_more_cores_than_a_cluster_has_are_refused_in_one_line(tmp_path: Path) -> None:
-    """In a process of its own, which a Ray of its own ends with: other tests connect to clusters of theirs."""
+    """In a separate process with a separate Ray, which ends with it: other tests connect to clusters of their own."""
     words = (*STUDY[:-2], "--out", str(tmp_path), "--executor", "ray", "--cpus-per-trial", "100000")
     (line,) = call(*words, expect=2).stderr.strip().splitlines()
     assert "can never be met" in line

@@ -14,7 +14,7 @@ TIMED_OUT = "The current node timed out during startup. This could happen becaus
 
 
 class Ray:
-    """Stands in for `ray.init` and `ray.shutdown`: fails some times, then does not."""
+    """Replaces `ray.init` and `ray.shutdown`: fails a number of times, then succeeds."""
 
     def __init__(self, failures: list[str]) -> None:
         self.failures = failures
@@ -22,7 +22,7 @@ class Ray:
 
     def init(self, **_: object) -> None:
         self.calls.append("init")
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray has a use of its own for it
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray itself reads this variable
         if self.failures:
             raise Exception(self.failures.pop(0))
 

@@ -1,5 +1,5 @@
-"""Nodes that are lost, and nodes that see none of the driver's files: every trial has one record, the same as
-without.
+"""Nodes that are lost, and nodes without access to the driver's files: every trial has one record, the same as without
+faults.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def test_a_node_lost_in_the_middle_of_a_study_costs_no_record(ray_cluster: Any, 
     ray_cluster.remove_node(other, allow_graceful=False)
     lost = [event.key for event in events if isinstance(event, Notice) and "worker was lost" in event.line]
     assert len(lost) == len(set(lost)) == 2
-    for key in lost:  # they went on where they were
+    for key in lost:  # they continued from their checkpoints
         assert [event.row["epoch"] for event in events if isinstance(event, Epoch) and event.key == key].count(1) == 1
     assert {key: bits(record) for key, record in finished(events).items()} == {
         key: bits(record) for key, record in expected.items()
@@ -60,7 +60,7 @@ def test_a_node_lost_in_the_middle_of_a_study_costs_no_record(ray_cluster: Any, 
 
 
 def test_a_lost_raylet_ends_the_study_with_one_line(tmp_path: Path) -> None:
-    """In a process of its own, whose Ray is this machine's alone."""
+    """In a separate process with a Ray cluster of this machine only."""
     words = ["run_ablation.py", "--study", "residuals", "--scale", "smoke", "--dataset", "synthetic", "--epochs", "400"]
     words += ["--out", str(tmp_path), "--executor", "ray"]
     environment = os.environ | {"PYTHONWARNINGS": "error"}
@@ -80,7 +80,7 @@ def _kill_raylet_once_a_trial_runs(driver: int, trials: Path) -> None:
     deadline = time.monotonic() + 120
     while not any(trials.glob("*/step-*")):
         assert time.monotonic() < deadline, "no trial was begun"
-        time.sleep(0.2)  # a look at another process, not a wait for time to pass
+        time.sleep(0.2)  # polls another process; does not wait for a fixed time
     children = subprocess.run(["pgrep", "-P", str(driver), "-x", "raylet"], capture_output=True, text=True, check=True)
     os.kill(int(children.stdout), signal.SIGKILL)
 
@@ -92,7 +92,7 @@ def test_checkpoints_records_and_data_travel_where_storage_is_not_shared(
     make_images(images)
     source = find(f"folder:{images}", None)
     task = replace(small_task(0, epochs=3, source=source), trials=tmp_path / "trials")
-    load(source, 8)  # the driver has it decoded, and then there is nothing more to decode
+    load(source, 8)  # the driver has decoded it, so nothing is left to decode
     images.rename(tmp_path / "moved")
     node = add_node(
         ray_cluster, num_cpus=1, resources={"far": 1}, env_vars={"XCEPTION_CACHE": str(tmp_path_factory.mktemp("far"))}

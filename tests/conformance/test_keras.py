@@ -27,12 +27,12 @@ os.environ["KERAS_BACKEND"] = "torch"
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
-SIZES = [299, 128, 97]  # its own, an even and an odd one
+SIZES = [299, 128, 97]  # the default, an even and an odd size
 
 
 @pytest.fixture(scope="module")
 def keras_xception() -> Callable[[int], Any]:
-    """Make Keras's network for images of a size, always with the same drawn weights, each once."""
+    """Make Keras's network for images of a size, with the same random weights each time, once per size."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import keras

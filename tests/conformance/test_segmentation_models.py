@@ -10,7 +10,7 @@ from tests.networks import xception_preset
 from xception.network.key_maps import timm_legacy_name
 from xception.network.model import Xception
 
-# Theirs pads the stem, so that each map has half the side of the one before.
+# Their encoder pads the stem, so that each map has half the side of the previous one.
 CONFIG = xception_preset("timm_legacy").replace_at("stem.kind", "aligned")
 MAPS = ("stem", "entry.0", "entry.1", "middle")
 

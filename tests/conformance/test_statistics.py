@@ -1,4 +1,4 @@
-"""The statistics against scipy and statsmodels, which are written independently of them."""
+"""The statistics against scipy and statsmodels, which are independent implementations."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ PEERS = {
     scope="module", params=[pytest.param(name, marks=pytest.mark.long if "65" in name else ()) for name in PEERS]
 )
 def pair(request: pytest.FixtureRequest) -> tuple[Xception, nn.Module]:
-    """Ours and theirs with the same drawn weights."""
+    """Our network and timm's with the same random weights."""
     theirs = timm.create_model(PEERS[request.param], pretrained=False)
     draw(theirs)
     if request.param.endswith(("p", "v1")):
@@ -87,7 +87,7 @@ def test_same_logits_at_other_output_strides(name: str, output_stride: int) -> N
     [("residual.tap", "input"), ("norm.epsilon", 1e-1)],
 )
 def test_what_makes_a_preactivated_network_what_it_is(path: str, value: object) -> None:
-    """Negative controls: without any one of its choices the logits are others."""
+    """Negative controls: without any one of its design choices the logits differ."""
     theirs = timm.create_model("xception41p", pretrained=False)
     draw(theirs)
     settle(theirs, images(48))

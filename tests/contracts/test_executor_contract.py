@@ -22,7 +22,7 @@ MakeExecutor = Callable[[], Executor]
 
 @pytest.fixture(scope="module", params=["serial", "local", "ray"])
 def make_executor(request: pytest.FixtureRequest) -> MakeExecutor:
-    """How to make each executor, with room for two trials at a time where it has more than one."""
+    """How to make each executor, for two trials at a time if it can run several."""
     if request.param == "serial":
         return SerialExecutor
     if request.param == "local":

@@ -1,4 +1,4 @@
-"""What both databases keep under concurrent writers: final records for good, plans, measurements and claims."""
+"""What both databases store under concurrent writers: final records, plans, measurements and claims."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORD = Record(
     key="a" * 64,
     trial='{"seed":0}',
     status="complete",
-    val_accuracy=0.1 + 0.2,  # a float64 that no shorter decimal stands for
+    val_accuracy=0.1 + 0.2,  # a float64 without a shorter decimal form
     val_loss=5e-324,
     test_accuracy=1 / 3,
     num_test=11,

@@ -2,8 +2,9 @@
 
 python -m tests.faults [--short] [--part K/N] [--only WORDS] [--json]
 
-The short form leaves out what takes long or what another test of the default suite injects too. The long one kills a
-study sixty times and takes about a quarter of an hour on an idle machine. Exit status 1 where a promise was broken.
+The short form leaves out what takes long or is also injected by another test of the default suite. The long form kills
+a study sixty times and takes about a quarter of an hour on an idle machine. The exit status is 1 if a promise was
+broken.
 """
 
 from __future__ import annotations
@@ -162,8 +163,8 @@ def main() -> int:
     import torch
 
     torch.set_num_threads(1)
-    # In the background of a script, or under nohup, these are ignored, and so they would be by the runs that they are
-    # sent to.
+    # In the background of a script, or under nohup, these signals are ignored, and the runs that they are sent to would
+    # inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     rows = []

@@ -24,7 +24,7 @@ NUM_EPOCHS = 8
 
 
 class UnexpectedError(Exception):
-    """A fault had another consequence than the promise allows."""
+    """A fault had a consequence that the promise does not allow."""
 
 
 class LeftOutError(Exception):
@@ -33,7 +33,7 @@ class LeftOutError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of a fault: finished trials lost, trials trained twice, and how many came to the same bits (None:
+    """The outcome of a fault: finished trials lost, trials trained twice, and how many ended with the same bits (None:
     nothing to compare).
     """
 
@@ -46,7 +46,7 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """A kind of fault; `is_short` where it is part of the short form."""
+    """A kind of fault; `is_short` if it is part of the short form."""
 
     name: str
     inject: Callable[[Bench], Outcome]
@@ -69,7 +69,7 @@ class Bench:
         return path
 
     def tasks(self, folder: Path, num: int = NUM_TRIALS, epochs: int = NUM_EPOCHS) -> list[Task]:
-        """Tasks that keep their folders and weights below a folder."""
+        """Tasks whose folders and weights are below a folder."""
         return [
             dataclasses.replace(
                 small_task(seed, epochs=epochs), trials=folder / "trials", keep_weights=folder / "weights"
@@ -79,7 +79,7 @@ class Bench:
 
     @cached_property
     def reference(self) -> dict[str, tuple[dict[str, Any], Any]]:
-        """Records without clocks, and weights, of all trials as nothing disturbed them."""
+        """Records without times, and weights, of all trials without any fault."""
         from ablations.execution.executor import SerialExecutor
 
         folder = self.new_folder()
@@ -106,13 +106,13 @@ def weights_in(path: Path) -> tuple[Any, bytes] | None:
 
 
 def require(condition: bool, text: str) -> None:
-    """Raise UnexpectedError with the text where the condition does not hold."""
+    """Raise UnexpectedError with the text if the condition does not hold."""
     if not condition:
         raise UnexpectedError(text)
 
 
 def spawn(*words: str, **options: Any) -> subprocess.Popen[str]:
-    """Start a Python process of the project in a group of its own."""
+    """Start a Python process of the project in a new process group."""
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=ROOT,
@@ -133,9 +133,7 @@ def last_line(text: str) -> str:
 
 @contextmanager
 def small_disk(path: Path, size: str, *, read_only: bool = False) -> Iterator[Path]:
-    """A file system of a given size in memory, mounted at a new folder; LeftOutError where mounting is not
-    permitted.
-    """
+    """A file system of a given size in memory, mounted at a new folder; LeftOutError if mounting is not permitted."""
     path.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], capture_output=True, text=True, check=False

@@ -99,7 +99,7 @@ def all_damaged(bench: Bench) -> Outcome:
 
 
 class Bomb:
-    """Runs a command where a pickle of it is loaded."""
+    """Runs a command when it is unpickled."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -229,7 +229,7 @@ def file_size_limited(bench: Bench) -> Outcome:
 
 
 def diverged(bench: Bench) -> Outcome:
-    """A loss that is no number ends the trial as diverged, with the step and the last finite values, and for good."""
+    """A loss that is NaN ends the trial as diverged, finally, with the step and the last finite values."""
     from ablations.execution.events import Epoch
     from ablations.execution.executor import SerialExecutor
     from tests.trials import bits, finished

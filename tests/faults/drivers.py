@@ -1,4 +1,4 @@
-"""Faults of several drivers on one store: what one claims, no other trains."""
+"""Faults of several drivers on one store: a trial that one has claimed is trained by no other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def store_of(folder: Path) -> Store:
 
 
 class Logging:
-    """Trains in this process, and notes in a file which keys it trained."""
+    """Trains in this process, and writes the keys that it trained to a file."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -126,7 +126,7 @@ def tuning(bench: Bench) -> Outcome:
 
 
 def stood_still(bench: Bench) -> Outcome:
-    """The claim of a process of this machine that was stopped has run out; it lives, so it keeps it."""
+    """The claim of a suspended process of this machine has expired; the process is alive, so it keeps the claim."""
     folder = bench.new_folder()
     task = small_task(0)
     sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -142,7 +142,7 @@ def stood_still(bench: Bench) -> Outcome:
 
 
 def woke_up(bench: Bench) -> Outcome:
-    """A driver stood still, and one on another machine took its trial: it stops training it, and takes the record."""
+    """A driver was suspended, and another machine took its trial: it stops training the trial, and uses the record."""
     folder = bench.new_folder()
     task = small_task(0)
     record = replace(failed(task, "trained elsewhere"), status="complete")
@@ -176,7 +176,7 @@ def woke_up(bench: Bench) -> Outcome:
 
 
 def expired_elsewhere(bench: Bench) -> Outcome:
-    """A machine was lost with its claim: once that runs out, the trial falls to us."""
+    """A machine was lost with its claim: once that expires, this driver takes the trial."""
     folder = bench.new_folder()
     task = small_task(0)
     with closing(store_of(folder)) as store:
@@ -187,7 +187,7 @@ def expired_elsewhere(bench: Bench) -> Outcome:
 
 
 def two_searches(bench: Bench) -> Outcome:
-    """Two drivers of one search: the second waits, and goes on where the first ended."""
+    """Two drivers of one search: the second waits, and continues where the first ended."""
     from search.engine.drivers import only_driver
     from tests.search.simulated import Simulated, make_plan, run_search
 
@@ -219,7 +219,9 @@ def two_searches(bench: Bench) -> Outcome:
 
 
 def search_woke_up(bench: Bench) -> Outcome:
-    """A driver of a search stood still, and one on another machine took its trial: it takes the record, and no more."""
+    """A driver of a search was suspended, and another machine took its trial: it uses the record, and does nothing
+    else.
+    """
     from search.engine.optimize import Search
     from tests.search.simulated import StoodStill, make_plan
 
@@ -243,7 +245,7 @@ def search_woke_up(bench: Bench) -> Outcome:
 
 
 def search_taken_over(bench: Bench) -> Outcome:
-    """A search that has to be alone stood still, and one on another machine took it over: it stops."""
+    """A search that allows one driver was suspended, and another machine took it over: it stops."""
     from search.engine.drivers import only_driver
     from search.engine.optimize import Search
     from tests.search.simulated import ELSEWHERE, Simulated, StoodStill, make_plan, run_search
@@ -258,7 +260,7 @@ def search_taken_over(bench: Bench) -> Outcome:
             except StoreError as error:
                 message = str(error)
         store.release_claims(ELSEWHERE)
-    require(message != "", "it went on beside the other")
+    require(message != "", "it continued at the same time as the other")
     after = run_search(plan, 4, Simulated())
     return Outcome(
         lost=4 - after.states["complete"],

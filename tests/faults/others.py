@@ -33,7 +33,7 @@ def content_of(folder: Path) -> dict[str, bytes]:
 
 
 def written(folder: Path, names: list[str], mark: str = "ours", more: dict[str, Any] | None = None) -> None:
-    """Results with some files, all of which hold the same."""
+    """Results with some files, all with the same content."""
     with replacing_own_files(folder) as made:
         for name in names:
             (made / name).parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +194,7 @@ def optuna_is_the_store(bench: Bench) -> Outcome:
 
 
 def optuna_of_others(bench: Bench) -> Outcome:
-    """Somebody's study of 20 trials is in the file; two searches go into it, one of them twice."""
+    """The file has another user's study of 20 trials; two searches are written into it, one of them twice."""
     import optuna
 
     from tests.search.simulated import make_plan
@@ -221,7 +221,7 @@ def optuna_of_others(bench: Bench) -> Outcome:
 
 
 def searches_of_one_space(bench: Bench) -> Outcome:
-    """Each keeps its networks, which users pass to --preset."""
+    """Each search keeps its networks, which users pass to --preset."""
     from search.results.results_folder import search_folder
     from tests.search.simulated import make_plan
 

@@ -161,7 +161,7 @@ def no_main_guard(bench: Bench) -> Outcome:
 
 
 def network_that_no_memory_holds(bench: Bench) -> Outcome:
-    """Its costs are not measured, and those of the other variant are."""
+    """A variant whose costs cannot be measured has none; the other variant's are measured."""
     from contextlib import closing
 
     from ablations.costs.variant_costs import measure_costs
@@ -222,7 +222,7 @@ def not_read(bench: Bench, fault: Callable[[Path], object], word: str) -> Outcom
         else:
             raise AssertionError("the data set was read")
         require(word in line and " at 0x" not in line and "\n" not in line, f"not told: {line}")
-        dataset = load(find(f"folder:{folder}", None), 8)  # once the machine is well again
+        dataset = load(find(f"folder:{folder}", None), 8)  # once the machine works again
         require(dataset.num_broken == 0 and len(dataset.train.labels) == 12, "the fault was cached")
     return Outcome(message=line.replace(str(folder), "DATA"))
 
@@ -304,7 +304,7 @@ def class_not_permitted(bench: Bench) -> Outcome:
         except DataError as error:
             require("cannot be read" in str(error), str(error))
             return
-        raise AssertionError("it was taken for a whole data set")
+        raise AssertionError("it was accepted as a whole data set")
 
     try:
         require(as_nobody(work) == 0, "it was not refused")

@@ -33,7 +33,7 @@ from tests.faults.bench import (
 )
 
 TIMEOUT = 600
-ATTEMPTS = 10  # to send a signal to a run before it is over
+ATTEMPTS = 10  # attempts to send a signal before a run ends
 
 
 def start(folder: Path, num_workers: int = 2) -> subprocess.Popen[str]:
@@ -41,7 +41,7 @@ def start(folder: Path, num_workers: int = 2) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str], status: int) -> str:
-    """What a run said on standard error; it must have ended with a status, and without a traceback."""
+    """The standard error of a run, which must have ended with a status and without a traceback."""
     _, err = process.communicate(timeout=TIMEOUT)
     require(process.returncode == status, f"exit status {process.returncode} instead of {status}: {last_line(err)}")
     require("Traceback" not in err, f"a traceback: {last_line(err)}")
@@ -62,9 +62,7 @@ def await_log(folder: Path, word: str, process: subprocess.Popen[str]) -> None:
 
 
 def num_duplicated(folder: Path) -> int:
-    """Trials of which an epoch was trained after they had counted as finished; one that failed is meant to be tried
-    again.
-    """
+    """Trials of which an epoch was trained after they had finished; failed ones are supposed to be retried."""
     done: set[str] = set()
     again: set[str] = set()
     for word, key, *more in read_log(folder):
@@ -113,11 +111,11 @@ def killed_with_workers(bench: Bench) -> Outcome:
 def run_alone(folder: Path) -> None:
     """In a copy of this process."""
     os.setsid()
-    require(driver.main(folder, 0) == 0, "the run did not come to its end")
+    require(driver.main(folder, 0) == 0, "the run did not finish")
 
 
 def run_with_worker(folder: Path) -> None:
-    """In a copy of this process, which becomes another."""
+    """In a copy of this process, which executes another program."""
     os.setsid()
     os.chdir(ROOT)
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -127,8 +125,8 @@ def run_with_worker(folder: Path) -> None:
 
 
 def killed_and_continued(bench: Bench, begin: Callable[[Path], int], times: int) -> Outcome:
-    """A run is killed with all its processes at a random moment and continued, which is killed in turn; after five
-    times it may end.
+    """A run is killed with all its processes at a random moment, continued, and killed again; after five times it may
+    end.
     """
     bench.reference  # noqa: B018 - made before the clock runs
 
@@ -147,7 +145,7 @@ def killed_and_continued(bench: Bench, begin: Callable[[Path], int], times: int)
             pid = begin(folder)
             if has_ended(pid, bench.random.uniform(0.0, 1.0) * whole):
                 os.waitpid(pid, 0)
-                whole = seconds_of(bench.new_folder())  # it was faster: the machine has less to do than before
+                whole = seconds_of(bench.new_folder())  # it finished before: the machine is less busy now
                 break
             os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -164,7 +162,7 @@ def killed_and_continued(bench: Bench, begin: Callable[[Path], int], times: int)
 
 
 def has_ended(pid: int, seconds: float) -> bool:
-    """Whether a child, which leads a group of its own, ends within a time."""
+    """Whether a child process, the leader of its group, ends within a time."""
     while os.getpgid(pid) != pid:
         select.select([], [], [], 0.001)
     descriptor = os.pidfd_open(pid)
@@ -180,7 +178,7 @@ def await_end(pid: int) -> None:
 
 
 def parent_killed(bench: Bench) -> Outcome:
-    """SIGKILL reaches the parent alone; its workers must not go on by themselves."""
+    """SIGKILL reaches the parent alone; its workers must not continue."""
     folder = bench.new_folder()
     process = start(folder)
     await_log(folder, "epoch", process)
@@ -191,8 +189,8 @@ def parent_killed(bench: Bench) -> Outcome:
 
 
 def interrupted(bench: Bench, number: int, *, to_group: bool) -> Outcome:
-    """A signal that ends a run in good order; a run that was over before it came is begun anew, as nothing was
-    injected.
+    """A signal that ends a run cleanly; if the run ended before the signal arrived, nothing was injected, and it is
+    started again.
     """
     for _ in range(ATTEMPTS):
         folder = bench.new_folder()
@@ -243,7 +241,7 @@ def suspended(bench: Bench) -> Outcome:
     os.killpg(process.pid, signal.SIGCONT)
     ended(process, 0)
     notices = [line for line in read_log(folder) if line[0] == "notice"]
-    require(not notices, f"a worker was taken for lost: {notices}")
+    require(not notices, f"a worker was declared lost: {notices}")
     return judged(bench, folder, message="goes on as if nothing had been")
 
 
@@ -277,7 +275,9 @@ def two_stores_one_folder(bench: Bench) -> Outcome:
 
 
 def disk_full(bench: Bench) -> Outcome:
-    """The disk of the whole output folder fills up, the store included; space is made, and the same command goes on."""
+    """The disk of the whole output folder fills up, the store included; after space is freed the same command
+    continues.
+    """
     with small_disk(bench.folder / "full", "3m") as disk:
         ballast = disk / "ballast"
         folder = disk / "out"

@@ -50,7 +50,7 @@ def filled(folder: Path, num: int = 50) -> Path:
 
 
 def refused(folder: Path, *words: str) -> str:
-    """The one line with which a store is refused."""
+    """The line with which a store is refused."""
     try:
         with closing(Store(url(folder), patience_seconds=0.5)) as store:
             store.check()
@@ -58,7 +58,7 @@ def refused(folder: Path, *words: str) -> str:
         message = str(error).replace(str(folder), "FOLDER")
         require("\n" not in message and all(word in message for word in words), message)
         return message
-    raise AssertionError("the store was taken for whole")
+    raise AssertionError("the store was accepted as intact")
 
 
 def locked_for_a_time(bench: Bench) -> Outcome:
@@ -315,7 +315,7 @@ def nothing_to_rebuild(bench: Bench) -> Outcome:
 
 
 def clock_ahead(bench: Bench) -> Outcome:
-    """A plan was written while the clock was a day ahead; the one that is written after it is the latest."""
+    """A plan was written while the clock was a day ahead; the plan written after it is the latest."""
     folder = bench.new_folder()
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="microseconds")
     with closing(Store(url(folder))) as store:

@@ -12,7 +12,7 @@ from tests.faults.__main__ import FAULTS
 NAMES = {"fault", "injected", "lost", "duplicated", "bit_equal", "broken", "message", "seconds"}
 
 
-PARTS = 2  # of the short form, so that two workers of pytest share it
+PARTS = 2  # parts of the short form, so that two workers of pytest share it
 
 
 def holds(words: tuple[str, ...], wanted: list[str]) -> None:

@@ -46,7 +46,7 @@ def front_door(folder: Path, *words: str) -> tuple[int, str, str]:
 
 
 def refused(folder: Path, *words: str, names: str) -> str:
-    """The one line of a call that is refused, which has to hold some words; nothing may have been trained."""
+    """The line of a call that is refused, which must contain some words; nothing may have been trained."""
     status, out, line = front_door(folder, *words)
     require(status == 2 and not out, f"status {status}: {out}{line}")
     require("\n" not in line and names in line, f"not one line with {names!r}: {line}")

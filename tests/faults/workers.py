@@ -1,4 +1,4 @@
-"""Faults of a worker process: each costs only the trial it was on."""
+"""Faults of a worker process: each affects only the trial that it was training."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def out_of_memory(bench: Bench) -> Outcome:
 
 
 def out_of_gpu_memory(bench: Bench) -> Outcome:
-    """A trial too large for the GPU fails with its reason, and the next one is not touched by it."""
+    """A trial too large for the GPU fails with its reason, and the next one is not affected."""
     import torch
 
     if not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Presets are what they were: keys, parameters and MACs, in closed form and counted on the network."""
+"""Presets have not changed: keys, parameters and MACs, in closed form and counted on the network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xception.network.config import XceptionConfig
 from xception.network.model import build
 
 GOLDEN = json.loads(Path(__file__).with_name("presets.json").read_text())
-# Parameters at 1000 classes as torchvision's documentation gives them; Inception V3's are less its auxiliary tower of
+# Parameters at 1000 classes from torchvision's documentation; those of Inception V3 without its auxiliary tower of
 # 3,326,696.
 TORCHVISION = {
     "torchvision:vgg16": 138_357_544,
@@ -98,7 +98,7 @@ _FAMILIES = (
 )
 def test_any_classifier_of_torchvision(name: str) -> None:
     config = presets.get(name)
-    with torch.device("cpu" if "regnet" in name else "meta"):  # a RegNet's widths come of tensors
+    with torch.device("cpu" if "regnet" in name else "meta"):  # torchvision computes a RegNet's widths with tensors
         model = build(config)
         small = build(config.for_data(num_classes=7, in_channels=1, input_size=presets.input_size(name)))
     bare = name.removeprefix("torchvision:")

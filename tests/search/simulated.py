@@ -1,4 +1,4 @@
-"""Searches whose trainings are simulated: a record in no time, from a function of the trial."""
+"""Searches whose trainings are simulated: a record is a function of the trial, and takes no time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ELSEWHERE = "elsewhere:boot:1:2:3:abc"  # the owner of a claim, on another machi
 
 
 class Killed(Exception):  # noqa: N818 - stands for the end of the process
-    """The process is gone."""
+    """The process has been killed."""
 
 
 @functools.cache
@@ -37,9 +37,7 @@ def counted(model: XceptionConfig, image_size: int) -> Complexity:
 
 
 def accuracy_of(trial: Trial) -> float:
-    """A validation accuracy that rises with the network's MACs and falls where there are no shortcuts, with a seed's
-    noise.
-    """
+    """A validation accuracy that rises with the network's MACs and falls without shortcuts, with noise by seed."""
     assert isinstance(trial.model, XceptionConfig)
     macs = counted(trial.model, trial.dataset.image_size).macs
     luck = (int(trial.key[:8], 16) % 1000 - 500) / 50_000
@@ -77,7 +75,7 @@ def record_of(trial: Trial, accuracy: float, *, test_accuracy: float = 0.5, stat
 
 
 class Simulated:
-    """An executor that trains nothing, with one worker; it is killed before its `killed_at`-th result is heard of."""
+    """An executor that trains nothing, with one worker; it is killed before its `killed_at`-th result is reported."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -108,7 +106,7 @@ class Simulated:
 
 
 class SimulatedWorkers(Simulated):
-    """Several workers at a time, of which the one that began last ends first."""
+    """Several workers at a time; the one that started last ends first."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -131,9 +129,9 @@ class SimulatedWorkers(Simulated):
 
 
 class StoodStill(Simulated):
-    """Stands still in its first training for longer than a claim lasts; a driver on another machine takes over.
+    """Is suspended in its first training for longer than a claim lasts; a driver on another machine takes over.
 
-    That one ends the trial while this one trains the next.
+    It ends the trial while this one trains the next.
     """
 
     def __init__(self, store: Store, claims: list[Claims]) -> None:

@@ -38,7 +38,7 @@ def make_table(folder: Path, *, noise: float = 0.005, seeds: int = 3, epochs: in
 
 
 def make_frame(design: Design, *, noise: float, seeds: int, epochs: int) -> pd.DataFrame:
-    """Return rows as records would give them."""
+    """Return rows as from records."""
     from search.engine.search_plan import base_network
 
     space, generator, rows = get_space("table"), random.Random(5), []

@@ -22,7 +22,7 @@ MEASURED_ELSEWHERE = {"fvcore_total", "latency_ms", "latency_device"}
 
 
 def record(variant: str, seed: int, accuracy: float | None, **more: Any) -> dict[str, Any]:
-    """One row of a frame; accuracy None stands for a trial without one."""
+    """One row of a frame; an accuracy of None means that the trial has none."""
     row = {
         "study": "s",
         "variant": variant,
@@ -278,7 +278,7 @@ def test_without_a_margin() -> None:
 def with_answers(results: dict[str, list[Any]], num_test: int = 200) -> pd.DataFrame:
     rows = frame(results, num_test=num_test)
     generator = np.random.default_rng(0)
-    order = generator.permutation(num_test)  # the same examples are hard for everybody
+    order = generator.permutation(num_test)  # the same examples are hard for all networks
     packed, accuracies = [], []
     for accuracy in rows.test_accuracy:
         correct = np.zeros(num_test, dtype=bool)

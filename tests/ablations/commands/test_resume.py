@@ -1,4 +1,4 @@
-"""`--resume-from`: a kept trial goes on for more epochs, as a new trial with the bits of the whole training."""
+"""`--resume-from`: a kept trial continues for more epochs, as a new trial with the bits of the whole training."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def together(store: Store, device: str, *measured: tuple[Any, float], shape: tuple[int, int, int] = SHAPE) -> None:
-    """Write the latencies of one measurement as another machine would have."""
+    """Write the latencies of one measurement as if by another machine."""
     rows = [
         {"model_key": key_of(network), "input_shape": list(shape), "latency_ms": ms, "latency_device": device}
         for network, ms in measured
@@ -47,7 +47,7 @@ def test_a_table_has_the_latencies_of_one_measurement(store: Store) -> None:
         "one": ("laptop", 5.0, 0.5),
         "other": ("laptop", 6.0, 0.5),
     }
-    # A later study times one of the two again, beside a third: the order within the first table stays.
+    # A later study times one of the two again, together with a third: the order within the first table stays.
     together(store, "laptop", (ONE, 7.0), (presets.get("cifar_base"), 9.0))
     assert {name: row["latency_ms"] for name, row in latencies_measured_together(store, networks).items()} == {
         "one": 5.0,

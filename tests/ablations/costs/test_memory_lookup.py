@@ -1,4 +1,4 @@
-"""Peak memory in a store: a device's own, of one device in a table, and never an unknown GPU's."""
+"""Peak memory in a store: kept by device, from one device per table, and never from an unknown GPU."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def plan() -> StudyPlan:
 
 
 def use_gpu(monkeypatch: pytest.MonkeyPatch, name: str, peak_bytes: int) -> None:
-    """Let every measurement on `cuda:0` be that of a GPU of some name."""
+    """Make every measurement on `cuda:0` one of a GPU with the given name."""
     monkeypatch.setattr("xception.profile.latency.check_device", lambda device: device)
     monkeypatch.setattr("xception.profile.environment.device_title", lambda device: name)
     monkeypatch.setattr(
@@ -52,7 +52,7 @@ def test_each_device_has_a_measurement_of_its_own(
     assert len(counted) == 2
     use_gpu(monkeypatch, "GPU A", 1)
     put_missing_memory(store, first, "cuda:0")
-    assert shown(store, plan) == counted  # the GPU has one network of two
+    assert shown(store, plan) == counted  # the GPU has measured one network of two
     put_missing_memory(store, second, "cuda:0")
     assert shown(store, plan) == [1, 1]
     use_gpu(monkeypatch, "GPU B", 2)
@@ -60,7 +60,7 @@ def test_each_device_has_a_measurement_of_its_own(
     assert shown(store, plan) == [1, 1]
     put_missing_memory(store, second, "cuda:0")
     assert sorted({row.get("device", "") for row in store.measurements("memory")}) == ["", "GPU A", "GPU B"]
-    assert shown(store, plan) == [2, 2]  # of two GPUs with all networks, the one measured last
+    assert shown(store, plan) == [2, 2]  # of two GPUs with all networks, the one with the last measurement
     before = store.all_measurements()
     put_missing_memory(store, first, "cuda:0")
     assert store.all_measurements() == before
@@ -71,7 +71,7 @@ def test_stores_of_earlier_versions_are_read_apart_from_unknown_gpus(store: Stor
         put_missing_memory(store, design, "cpu")
     counted = shown(store, plan)
     (key, _, values), _ = store.all_measurements()
-    assert "device" not in values  # as earlier versions wrote what they counted
+    assert "device" not in values  # the form in which earlier versions wrote counts
     store.put_measurement(key, "memory", {**values, "inference_memory_bytes": 3, "memory_method": "CUDA allocator"})
     assert len(shown(store, plan)) == 1
     assert 3 not in shown(store, plan)

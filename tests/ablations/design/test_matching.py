@@ -1,4 +1,4 @@
-"""Widths that match sizes, and the curve that is trained if none does."""
+"""Widths that match sizes, and the curve that is trained if no width does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user's own study: from a file on the command line, from Python, and the errors for files that hold none."""
+"""A user's own study: from a file on the command line, from Python, and the errors for files without one."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 class Recording:
-    """Ends every task at once, without a training."""
+    """Ends every task immediately, without training."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
 

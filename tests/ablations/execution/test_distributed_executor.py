@@ -32,7 +32,7 @@ drive(Path(sys.argv[1])) if os.environ["RANK"] == "0" else follow("cpu")
 
 
 def tasks() -> list[Task]:
-    """Two trials that go over several processes, between them one that fails as its batch norm does not."""
+    """Two trials that can be trained in several processes, and between them one whose batch norm cannot."""
     with_batch_norm = [small_task(seed, epochs=1) for seed in range(3)]
     return [with_group_norm(task) if task.trial.seed != 1 else task for task in with_batch_norm]
 
@@ -92,5 +92,5 @@ def test_two_processes_train_what_one_trains_and_go_on_after_a_failure(tmp_path:
     assert "group norm" in records[failing]["reason"]
     alone = finished(SerialExecutor().run([asked[0], asked[2]]))
     for key, record in alone.items():
-        # Two steps in float32, but for the order of sums.
+        # Two steps in float32, equal except for the order of sums.
         assert abs(records[key]["curves"][0]["train_loss"] - record.curves[0]["train_loss"]) < 1e-4

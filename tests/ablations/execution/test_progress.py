@@ -13,7 +13,7 @@ from ablations.records.record import Record
 
 
 class Terminal(io.StringIO):
-    """A stream that calls itself a terminal."""
+    """A stream that reports being a terminal."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Trials of one variant trained as one leave the records that they leave alone, and fail alone."""
+"""Trials of one variant that are trained together leave the same records as alone, and fail independently."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tasks(trials: Path | None = None, num: int = 3, batch_size: int = 32) -> lis
 
 
 def check_same(record: Record, alone: Record) -> None:
-    """All but clocks, last bits of losses, and the word on how it was trained."""
+    """The record without times, the last bits of losses, and the note on how it was trained."""
     assert (
         record.environment.items() - {("seed_batch", record.environment.get("seed_batch"))} == alone.environment.items()
     )
@@ -141,7 +141,7 @@ def test_tasks_are_taken_as_one_only_in_their_order() -> None:
     upcoming = Upcoming([a, b, d, e, c])
     assert [upcoming.take_batch(8) for _ in range(4)] == [(a, b), (d, e), (c,), ()]
     upcoming.put_back(a, b)
-    assert upcoming.take_batch(1) == (a, b)  # what was put back as one
+    assert upcoming.take_batch(1) == (a, b)  # the tasks returned as one batch
 
 
 def test_only_a_gpu_trains_several_seeds_as_one_by_default() -> None:

@@ -1,4 +1,4 @@
-"""Trackers: each writes files that its own reader reads, and one that fails is dropped while the trials go on."""
+"""Trackers: each writes files that its own reader reads; a tracker that fails is dropped and the trials continue."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LABEL = Label(
 
 
 class Recorded:
-    """A tracker that notes what it is given."""
+    """A tracker that stores its calls."""
 
     name = "a note"
 
@@ -55,7 +55,7 @@ class Recorded:
 
 
 def track(*trackers: Tracker) -> list[str]:
-    """What is said while two trials run at the same time, of which the first one's events are shown."""
+    """The lines printed while two trials run at the same time and only the events of the first are shown."""
     said: list[str] = []
     record = Record(key="k" * 64, trial="{}", status="complete", test_accuracy=0.5, params=10, curves=ROWS)
     events: list[Event] = [*(Epoch(key * 64, row) for row in ROWS for key in "jk"), Finished(record)]
@@ -100,7 +100,7 @@ def test_parameters_are_all_fields_by_path() -> None:
     assert json.loads(json.dumps(found)).keys() == found.keys()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of tensorboard's own imports
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from tensorboard's own imports
 def test_tensorboard_reads_parameters_curves_and_metrics(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="the extra `tensorboard` is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -118,8 +118,8 @@ def test_tensorboard_reads_parameters_curves_and_metrics(tmp_path: Path) -> None
 
 
 def entries(log: bytes) -> Iterator[bytes]:
-    """The entries of a log in LevelDB's format, which Weights & Biases keeps behind 7 bytes of its own: blocks of
-    32 KiB with pieces of entries, each behind 7 bytes, of which the last three say its length and kind.
+    """The entries of a log in LevelDB's format, which Weights & Biases stores after a header of 7 bytes: blocks of 32
+    KiB with pieces of entries, each after 7 bytes, the last three of which give its length and kind.
     """
     place, piece = 7, b""
     while place + 7 <= len(log):

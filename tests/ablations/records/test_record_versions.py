@@ -1,4 +1,4 @@
-"""Records that another version wrote: read as far as they are understood, never trained again unasked."""
+"""Records written by another version: known fields are read, and no trial is trained again without a request."""
 
 from __future__ import annotations
 

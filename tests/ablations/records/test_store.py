@@ -1,4 +1,4 @@
-"""What a store must never do: lose a record, take one twice, trust a damaged file, or be left behind by a new
+"""What a store must never do: lose a record, store one twice, trust a damaged file, or become unreadable to a new
 version.
 """
 
@@ -222,7 +222,7 @@ def test_export_and_import_give_the_same_store(store: Store, tmp_path: Path) -> 
             store.all_measurements(),
         )
         again = import_file(tmp_path / "records.jsonl", copy)
-        assert (again.new, again.known) == (1, 3)  # what failed is replaced by a later failure
+        assert (again.new, again.known) == (1, 3)  # a failure is replaced by a later failure
 
 
 @pytest.mark.parametrize("how", ["cut off", "bit flipped", "empty", "other"])

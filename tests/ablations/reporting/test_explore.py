@@ -1,4 +1,4 @@
-"""Figures to explore: what they hold in every odd case, what the page allows, and the page without Vega."""
+"""Interactive figures: their content in every edge case, what the page allows, and the page without Vega."""
 
 from __future__ import annotations
 
@@ -101,4 +101,4 @@ def test_without_vega_the_page_says_how_to_get_it(monkeypatch: pytest.MonkeyPatc
     assert parts["explored"] == [None, None]
     assert len(parts["scripts"]) == 1
     assert parts["how_to_explore"] == explore.HOW_TO_EXPLORE
-    assert explore.page_parts([None])["how_to_explore"] == ""  # nothing that could be explored
+    assert explore.page_parts([None])["how_to_explore"] == ""  # nothing to show interactively

@@ -1,4 +1,4 @@
-"""Figures: every seed a point, nothing covered, the data and n stated, in the normal case and in the odd ones."""
+"""Figures: every seed a point, nothing covered, the data and n stated, in the normal case and in edge cases."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MAKERS: dict[str, Callable[[pd.DataFrame, pd.DataFrame], Figure]] = {
 
 
 def _texts(figure: Figure) -> list[Text]:
-    """All texts that are seen: of the tick labels, those inside the limits."""
+    """All visible texts; of the tick labels, those inside the limits."""
     figure.draw_without_rendering()
     texts = list(figure.texts)
     for axes in figure.axes:
@@ -98,7 +98,7 @@ def test_every_case_is_drawn_inside_the_figure_with_its_data_and_no_text_on_anot
     width, height = figure.get_size_inches() * figure.dpi
     assert figure.get_figwidth() == style.COLUMN_WIDTH
     for text in _texts(figure):
-        box = Text.get_window_extent(text)  # of an annotation without its line
+        box = Text.get_window_extent(text)  # the bounds of an annotation without its line
         assert box.x0 >= -2, text.get_text()
         assert box.x1 <= width + 2, text.get_text()
         assert box.y0 >= -2, text.get_text()
@@ -267,7 +267,7 @@ def test_figures_are_saved_as_all_kinds_and_the_same_twice(tmp_path: Path) -> No
         assert one.svg.read_bytes() == other.svg.read_bytes()
         assert one.png.read_bytes() == other.png.read_bytes()
         assert one.pdf.read_bytes() == other.pdf.read_bytes()
-        assert b"/FontFile2" in one.pdf.read_bytes()  # the typeface is inside
+        assert b"/FontFile2" in one.pdf.read_bytes()  # the font is embedded
         with Image.open(one.png) as image:
             assert image.width == 990  # 3.3 inches at 300 dots each
         assert one.alt.endswith(".")

@@ -1,4 +1,4 @@
-"""A display table in Markdown, LaTeX and HTML: nothing in a name is taken for markup."""
+"""A display table in Markdown, LaTeX and HTML: nothing in a name is interpreted as markup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's cells without any training: published values stand there, counts are ours."""
+"""The paper's cells without any training: published values are shown, counts are ours."""
 
 from __future__ import annotations
 

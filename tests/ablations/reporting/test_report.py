@@ -1,4 +1,4 @@
-"""The page: all that the issue of a study is made of, in every odd case, with nothing injected and nothing fetched."""
+"""The page: all parts of a study's report, in every edge case, with nothing injected and nothing fetched."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("svg_alone", "no_vega")
 
 @pytest.fixture(scope="module")
 def no_vega() -> Iterator[None]:
-    """Write pages as without vl-convert-python, wherever the tests run."""
+    """Write pages as if vl-convert-python were not installed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(explore, "_vega", lambda: None)
         yield

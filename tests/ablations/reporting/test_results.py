@@ -1,4 +1,4 @@
-"""What a notebook shows of a run: verdicts, table and figures, escaped and without scripts."""
+"""The display of a run in a notebook: verdicts, table and figures, escaped and without scripts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""One comparison in five languages: the same numbers, nothing in a name taken for markup, bold only where it is borne
-out.
+"""One comparison in five languages: the same numbers, nothing in a name interpreted as markup, bold only where the
+contrasts support it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def test_runs_and_curves_have_one_row_per_trial_and_epoch() -> None:
     [
         ([0, -0.09, 0.001, -0.002], []),
         ([0, 0.05, 0.08, 0.05], ["entry only"]),
-        ([0, 0.05, 0.0505, 0.02], ["none", "entry only"]),  # no paired contrast tells the first two apart
+        ([0, 0.05, 0.0505, 0.02], ["none", "entry only"]),  # no paired contrast separates the first two
         ([0, -0.1, -0.2, -0.3], ["full"]),
     ],
 )
@@ -82,7 +82,7 @@ def test_bold_is_what_paired_contrasts_call_best(effects: list[float], best: lis
 
 
 def test_pairs_identify_the_best_where_intervals_overlap() -> None:
-    """Two variants that a noisy baseline hides: their intervals overlap, and the difference between them is sharp."""
+    """Two variants with a noisy baseline: their intervals overlap, but the difference between them is precise."""
     noise = np.array([-0.01, 0.012, -0.004, 0.006, -0.004])
     results = {"base": 0.5 + noise, "good": np.full(5, 0.55), "better": 0.56 + noise / 100}
     frame = frames.records(list(results), effects=[0, 0, 0])

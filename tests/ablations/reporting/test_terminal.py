@@ -1,4 +1,4 @@
-"""Tables as wide as the terminal: the least important columns go first, and are named."""
+"""Tables as wide as the terminal: the least important columns are left out first, and are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Imports ahead: begun once, when the last trial starts."""
+"""Imports ahead of time: begun once, when the last trial starts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def test_they_begin_once_when_the_last_trial_starts() -> None:
     begun: list[int] = []
     ahead = ImportsAhead(2, lambda: begun.append(1))
     a, b = (Record(key=name, trial="{}", status="complete") for name in "ab")
-    # The first is started twice, as after its worker died.
+    # The first is started twice, as if its worker had died.
     events: list[Event] = [Started("a"), Started("a"), Finished(a), Started("b"), Started("b"), Finished(b)]
     found = []
     for event in events:

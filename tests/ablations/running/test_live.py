@@ -1,6 +1,6 @@
-"""The live report: rewritten after each trial, marked as provisional, left by a run that stops and by no other.
+"""The live report: rewritten after each trial, marked as provisional, and left behind only by a run that stops early.
 
-Only the training itself is made up.
+Only the training itself is simulated.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("svg_alone")
 
 
 class MadeUp:
-    """Gives every trial an accuracy at once, until it is interrupted."""
+    """Gives every trial an accuracy immediately, until it is interrupted."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
     ends_at: int | None = None
@@ -98,7 +98,7 @@ def test_a_run_that_is_stopped_leaves_its_page(tmp_path: Path, monkeypatch: pyte
     require_own_page(path)
     text = path.read_text(encoding="utf-8")
     assert re.search("Provisional.*1 done", text)
-    assert 'data-figure="learning_curves"' not in text  # made-up trials have none
+    assert 'data-figure="learning_curves"' not in text  # simulated trials have none
 
 
 def test_somebody_elses_page_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The server of a live page: what it answers, and to whom."""
+"""The server of a live page: its answers, and who gets one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_it_cannot_be_written_to(server: PageServer) -> None:
 
 
 def test_it_waits_for_a_reader_to_fetch_the_last_page(server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    server.wait_for_readers()  # nobody is there
+    server.wait_for_readers()  # no client is connected
     _ask(server, "/status")
     _ask(server, "/")
     server.wait_for_readers()  # fetched

@@ -1,6 +1,6 @@
-"""Which seeds a run trains, which looks it stores, and the tuning of each replicate by itself.
+"""Which seeds a run trains, which looks it stores, and the independent tuning of each replicate.
 
-Runs go through the real service; only the training itself is made up, so that effects are known and nothing is slow.
+Runs use the real service; only the training itself is simulated, so that effects are known and nothing is slow.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Accuracy = Callable[[Task], float]
 
 
 class MadeUp:
-    """Gives every trial an accuracy at once, without a training."""
+    """Gives every trial an accuracy immediately, without training."""
 
     abilities: ClassVar[frozenset[str]] = frozenset()
 
@@ -61,7 +61,7 @@ class MadeUp:
 
 
 def residual_effect(effect: float, sd: float) -> Accuracy:
-    """Accuracies of which the variant without residuals is better by an effect, with noise that alternates by seed."""
+    """Accuracies in which the variant without residuals is better by an effect, with noise that alternates by seed."""
 
     def accuracy(task: Task) -> float:
         assert isinstance(task.trial.model, XceptionConfig)
@@ -115,9 +115,9 @@ def test_the_margin_is_the_users_else_the_studys_else_the_scales(tmp_path: Path)
     assert plan_study(study, options).margin == 0.03
     assert plan_study(study, options.replace(margin=2.0)).margin == 0.02
     margins = [scale.margin for scale in SCALES.values()]
-    assert margins == sorted(margins, reverse=True)  # larger scales see smaller differences
+    assert margins == sorted(margins, reverse=True)  # larger scales detect smaller differences
     assert SCALES["smoke"].margin > 3 / 128  # some of its test images
-    assert SCALES["paper"].margin < (0.790 - 0.782) / 2  # the paper's own gain is more than nothing
+    assert SCALES["paper"].margin < (0.790 - 0.782) / 2  # the paper's own gain is above the margin
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_each_replicate_is_tuned_by_itself(tmp_path: Path, store: Store) -> None
     assert tuned.trials["key"].nunique() == 18
     assert set(tuned.recipes) == {(name, seed) for name in plan.designs for seed in range(3)}
     rates = {seed: tuned.recipes["with residuals", seed].optimizer.learning_rate for seed in range(3)}
-    assert rates[0] == rates[2] != rates[1]  # the same suggestions, other seeds' luck
+    assert rates[0] == rates[2] != rates[1]  # the same suggestions, evaluated with other seeds
     at_tuned = tuned.plan(plan)
     for (name, seed), trial in at_tuned.trials().items():
         assert trial.recipe == tuned.recipes[name, seed]

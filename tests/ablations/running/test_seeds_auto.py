@@ -43,9 +43,7 @@ EFFECTS = {"relu": 0.0, "elu": -0.2, "silu": 0.011}
 
 
 def accuracy_of(trial: Trial) -> float:
-    """A clear effect of ELU, one of SiLU that is about as large as the margin, and noise that is the seed's and the
-    variant's.
-    """
+    """A clear effect of ELU, one of SiLU that is about as large as the margin, and noise by seed and variant."""
     activation = cast("XceptionConfig", trial.model).activation
     return 0.7 + EFFECTS[activation] + 0.008 * math.sin(trial.seed * 7.0 + len(activation) * EFFECTS[activation] * 900)
 
@@ -62,7 +60,7 @@ class Noisy(Simulated):
 
 
 def trained(out: Path, executor: Simulated) -> tuple[Training, pd.DataFrame, Path]:
-    """What the service trained, the comparison, and the folder of results."""
+    """The trials that the service trained, the comparison, and the folder of results."""
     options = Options(scale="quick", dataset="synthetic", seeds="auto", out=out)
     backend = Backend(executor=executor, device="cpu", own_device="cpu")
     with open_context(plan_study(STUDY, options), backend=backend) as context:

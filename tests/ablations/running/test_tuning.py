@@ -75,7 +75,7 @@ def test_every_variant_has_the_same_budget_and_ends_at_its_own_best_recipe(store
     assert planned.study.name == "residuals@tuned"
     assert {place: trial.recipe for place, trial in planned.trials().items()} == tuned.recipes
     assert all(PLAN.designs[name].model == trial.model for (name, _), trial in planned.trials().items())
-    # Each training was announced, and none has a seed of the comparison.
+    # Each training was announced, and none uses a seed of the comparison.
     assert isinstance(opened.display, RecordingDisplay)
     assert opened.display.finished() == executor.trained
     replicates = range(len(PLAN.seeds))

@@ -123,7 +123,7 @@ def test_verdicts() -> None:
     assert found.at_least_margin.tolist() == [True, True, False, False]
     assert words(rows[3:4]) == ["inconclusive"]
     found = decide(np.stack([0.1 * NOISE + 0.002] * 2), 0.005)
-    assert (found.p < 0.05).all()  # different from nothing, and still of no meaning: equivalence comes first
+    assert (found.p < 0.05).all()  # different from zero, and still not meaningful: equivalence comes first
     assert words([0.1 * NOISE + 0.002]) == ["no meaningful effect"]
 
 
@@ -161,7 +161,7 @@ def test_variances_of_three_comparisons_are_shrunk_upwards_only(n: int, prior: i
     assert (found.degrees == n - 1 + prior).all()
     half = stats.t.ppf(1 - 0.05 / 6, n - 1 + prior) * np.sqrt(expected / n)
     np.testing.assert_allclose(found.high - found.mean, half)
-    assert found.error[2] == pytest.approx(math.sqrt(own[2] / n))  # the noisiest keeps its own
+    assert found.error[2] == pytest.approx(math.sqrt(own[2] / n))  # the noisiest keeps its own variance
 
 
 def test_ties_have_the_variance_of_the_grid() -> None:

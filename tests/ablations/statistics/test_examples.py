@@ -114,7 +114,7 @@ CELLS = [{"a": a, "b": b, "c": c} for a, b, c in itertools.product((0, 1), ("x",
 
 
 def test_factorial_effects_come_back() -> None:
-    """Accuracies made of known effects, one set per seed; treatment coding averaged over the other factors."""
+    """Accuracies with known effects, one set per seed; treatment coding averaged over the other factors."""
     generator = np.random.default_rng(0)
     base, a, b, ab = generator.normal(0, 1, (4, 6))
     values = np.stack(
@@ -170,7 +170,7 @@ def test_vertical_distance_from_a_straight_line_over_log_macs() -> None:
     assert found.mean == pytest.approx(0.04)
     assert found.high - found.mean == pytest.approx(4.302652729749464 * 0.01 / math.sqrt(3))
     on_a_width = vertical_distance(2e6, 0.1 + seeds, sizes, np.where(np.arange(3)[:, np.newaxis] == 0, math.nan, curve))
-    np.testing.assert_allclose(on_a_width.per_seed, 0, atol=1e-12)  # needs no neighbour that is missing
+    np.testing.assert_allclose(on_a_width.per_seed, 0, atol=1e-12)  # needs no missing neighbour
 
 
 def test_vertical_distance_does_not_guess() -> None:

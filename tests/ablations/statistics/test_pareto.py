@@ -83,7 +83,7 @@ def test_front_probability_is_that_of_a_t_test() -> None:
     found = front_probability([1, 2], [cheap, dear], np.random.default_rng(0), draws=200_000)
     differences = dear - cheap
     t = differences.mean() / (differences.std(ddof=1) / np.sqrt(4))
-    assert found[0] == 1  # nothing costs less
+    assert found[0] == 1  # no other costs less
     assert found[1] == pytest.approx(stats.t.cdf(t, 3), abs=0.004)
 
 

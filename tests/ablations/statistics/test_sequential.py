@@ -1,4 +1,4 @@
-"""Seeds as needed: what each look spends, which variants stop, and that no look reads later seeds."""
+"""Seeds as needed: the error that each look spends, which variants stop, and that no look reads later seeds."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_stopped_variant_stays_in_the_family() -> None:
 
 
 def test_hopeless_variants_are_stopped() -> None:
-    data = noise(3, 1, sd=0.2)  # forty margins: nothing can come of ten seeds
+    data = noise(3, 1, sd=0.2)  # a standard deviation of forty margins: ten seeds cannot decide
     found = race(data - data.mean(), MARGIN)
     assert found.state[0] == FUTILE
     assert found.chance[0] < 0.10
@@ -93,7 +93,7 @@ def test_a_look_waits_for_all_that_run() -> None:
     assert first.looks.tolist() == [1, 1, 1]
     assert first.state.tolist() == [SETTLED, RUNNING, RUNNING]
     ended[1, :5] = True
-    assert race(data, MARGIN, ended).looks.tolist() == [1, 1, 1]  # the third is not there yet
+    assert race(data, MARGIN, ended).looks.tolist() == [1, 1, 1]  # the third has not ended yet
     ended[2, :5] = True
     assert race(data, MARGIN, ended).looks.tolist() == [1, 2, 2]  # the first, settled, is not waited for
 

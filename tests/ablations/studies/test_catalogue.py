@@ -1,6 +1,4 @@
-"""The catalogue: each variant changes the fields that its study is about and no other, and another network or recipe
-comes of it.
-"""
+"""The catalogue: each variant changes only the fields that its study is about, and gets another network or recipe."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ FEWER_IMAGES = ("dataset.train_size", "recipe.epochs", "recipe.batch_size")
 
 
 def plan(name: str, scale: str = "quick", **options: object) -> StudyPlan:
-    """The plan of a study on a stand-in for its data, as in a listing."""
+    """The plan of a study on a placeholder for its data, as in a listing."""
     study = studies.get_study(name)
     source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
     if get_scale(scale).max_image_size is None:
@@ -41,7 +39,7 @@ def changed_paths(one: Design, other: Design) -> set[str]:
 
 
 def unchanged(planned: StudyPlan, variant: Variant) -> Design:
-    """What a variant starts from: its baseline's design without the baseline's own changes."""
+    """The design that a variant changes: its baseline's without the baseline's own changes."""
     bare = replace(planned.study, variants=(Variant(name="bare", dataset=variant.dataset),), baseline="bare", within=())
     source = planned.source if variant.dataset is None else stand_in(variant.dataset)
     options = replace(planned.options, classes=None)

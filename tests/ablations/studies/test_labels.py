@@ -1,4 +1,4 @@
-"""Every study on every preset and on networks of the search spaces: each label says what the network and recipe are."""
+"""Every study on every preset and on networks of the search spaces: each label describes the network and recipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xception.base.canonical import canonical_json, difference
 from xception.network import presets
 from xception.network.config import XceptionConfig
 
-Fact = Callable[[Design, Design], bool]  # of the variant's design, beside that of its baseline
+Fact = Callable[[Design, Design], bool]  # a condition on the variant's design and its baseline's
 RECIPE_STUDIES = {"aa", "augmentation", "averaging", "optimizer", "precision", "transfer", "paper_table1"}
 NUM_NETWORKS = 56
 
@@ -91,7 +91,7 @@ RESIDUALS = {"with residuals": shortcuts(), "without residuals": shortcuts(*NO_M
 
 
 def towers(kind: str, *, linear: bool) -> Fact:
-    """Towers with nothing between their convolutions, or with the network's activation and its norm, where it has one.
+    """Towers with nothing between their convolutions, or with the network's activation and its norm, if it has one.
 
     The norm of a whole network may stand after each convolution as well, which the published form has.
     """
@@ -308,7 +308,7 @@ def check_labels(name: str, preset: str) -> None:
         known = FACTS[name]
         for label in [words] if words in known else words.split(", "):
             if label == "fine-tuned" and words.endswith("norms frozen"):
-                continue  # one beginning of two words
+                continue  # a prefix of two labels
             assert known[label](design, planned.designs[references[title]]), f"{name}, {preset}: {label!r} is not true"
     for title in (*planned.left_out, *planned.merged):
         assert any(line.startswith(f"{title} is ") for line in planned.remarks)
@@ -329,7 +329,7 @@ def test_every_study_plans_on_every_preset_and_its_labels_are_true(preset: str) 
         if preset.startswith("torchvision:") and name not in RECIPE_STUDIES:
             with pytest.raises(ValueError, match="nothing is left to compare on this network: the network has no "):
                 plan(name, preset)
-        elif preset == "mobilenetv1" and name == "shortcut":  # a network without shortcuts has none to move
+        elif preset == "mobilenetv1" and name == "shortcut":  # a network without shortcuts has no shortcut to move
             with pytest.raises(ValueError, match="nothing is left to compare on this network"):
                 plan(name, preset)
         else:
@@ -358,7 +358,7 @@ def check_on_random_networks(pairs: list[tuple[str, str]]) -> None:
         except ValueError as error:
             refused.append(str(error))
     assert all("nothing is left to compare" in message for message in refused), refused
-    # studies of shortcuts, for one, have nothing to vary where a network drawn has none
+    # for example, studies of shortcuts have nothing to vary in a network without any
     assert len(refused) <= len(pairs) / 20
 
 

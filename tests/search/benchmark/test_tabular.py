@@ -83,7 +83,7 @@ def test_table_of_a_store(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=NOT_ALL):
         Table.from_store(store, plan.space, plan.design, range(2), {})
     store.put(record_of(plan.trial(networks[0], 0), 0.4))
-    for size, device in ((32, "one machine"), (64, "another")):  # of which the second says nothing about these images
+    for size, device in ((32, "one machine"), (64, "another")):  # the second of which is for other images
         about = {"model_key": key_of(networks[0]), "input_shape": (3, size, size), "latency_device": device}
         put_column(store, [device], [about | {"latency_ms": float(size)}], load=None)
     table = Table.from_store(store, plan.space, plan.design, range(2), {"dataset": "synthetic"})
@@ -156,7 +156,7 @@ def test_clock_pays_for_each_network_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pruner", ["asha", "hyperband", "median"])
 def test_pruners_are_those_of_real_searches(tmp_path: Path, pruner: str) -> None:
-    """Replayed on a table, a search with a pruner does what it does with the same accuracies elsewhere."""
+    """A replayed search with a pruner does the same as a real search with the same accuracies."""
     table = make_table(tmp_path, seeds=1, noise=0.01)
     run = replay(table, pruner, trials=100, seed=2)
     plan = make_plan(tmp_path / "real", "table", epochs=9, sampler="random", pruner=pruner, seed=2)

@@ -1,4 +1,4 @@
-"""`python -m search` as a user meets it, with trainings simulated but for one long test."""
+"""`python -m search` as a user runs it, with simulated trainings except in one long test."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_exhaust_trains_more_of_some_and_exports_as_it_grows(
     assert sorted(seeds) == [2] * 48 + [3] * 24
     assert sorted(hidden) == [0] * 67 + [2] * 5
     best = max(table.grid, key=lambda values: table.at(values).val_accuracy)
-    assert table.trained(best, 0, 3).val_accuracy != table.at(best, 0, 3).val_accuracy  # a training of its own
+    assert table.trained(best, 0, 3).val_accuracy != table.at(best, 0, 3).val_accuracy  # a separate training
     assert set(table.frame["epochs"]) == {1, 3, 9, 18}
     (tmp_path / "speed.json").write_text('{"work_per_second": 1e9, "work": 1}')
     assert main([*words, "--dry-run", "--store", f"sqlite:///{tmp_path / 'empty.db'}"]) == 0

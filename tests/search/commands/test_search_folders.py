@@ -1,4 +1,4 @@
-"""Two searches of one space have a folder each; a search that goes on keeps its own."""
+"""Two searches of one space have a folder each; a search that is continued keeps its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search that is made again from its ledger goes on with the suggestions that it would have made."""
+"""A search that is rebuilt from its ledger continues with the suggestions that it would have made."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_search_is_written_for_optuna(tmp_path: Path) -> None:
     rows = go_on(plan, [], 12)
     path = tmp_path / "study.db"
     write(path, plan, rows)
-    write(path, plan, rows)  # brings the first up to date
+    write(path, plan, rows)  # updates the first
     study = optuna.load_study(study_name=study_name(plan.definition), storage=f"sqlite:///{path}")
     assert [t.params for t in study.trials] == [row.params for row in rows]
     assert [d.name for d in study.directions] == ["MAXIMIZE", "MINIMIZE"]

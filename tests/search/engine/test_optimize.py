@@ -243,7 +243,7 @@ def test_search_of_a_whole_space_ends(tmp_path: Path) -> None:
 
 def test_dominated_candidates_are_not_trained(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, objectives=("val_accuracy", "macs"), accuracy_at_most=0.5, sampler="random")
-    executor = Simulated(lambda trial: 0.5)  # as good as can be: from then on whatever costs more is dominated
+    executor = Simulated(lambda trial: 0.5)  # the best possible: every network that costs more is dominated
     search = run_search(plan, 4, executor)
     cheapest = float("inf")
     for row in search.rows:
@@ -280,7 +280,7 @@ def test_measured_costs_are_taken_while_nothing_trains(tmp_path: Path, monkeypat
                     running[0] += 1
                     yield task
 
-            class Again:  # as the executors do, a task is asked for again after there was none
+            class Again:  # like the executors, request a task again after there was none
                 def __iter__(self):  # type: ignore[no-untyped-def]
                     return self
 
@@ -390,11 +390,11 @@ def test_successive_halving_lets_a_third_go_on(tmp_path: Path, objectives: tuple
     search = run_search(plan, 27, executor, workers=workers)
     reached = [sum(len(row.steps) > rung for row in search.rows) for rung in range(3)]
     assert reached[0] == 27
-    # Ranks move while candidates come: a few more than a third may have been among the best third at their time.
+    # Ranks change as candidates arrive: slightly more than a third may have been among the best third at their time.
     assert 9 <= reached[1] <= 16
     assert 3 <= reached[2] <= 8
     assert search.states == {"complete": reached[2], "pruned": 27 - reached[2]}
-    # Nine times 3 epochs, a third of them on from the 2nd to 9, a ninth from the 8th to 27; none before.
+    # Nine trainings of 3 epochs, a third of them continued from the 2nd to 9, a ninth from the 8th to 27; none earlier.
     spent = (3 * reached[0] + (9 - 2) * reached[1] + (27 - 8) * reached[2]) / 27
     assert search.trainings == pytest.approx(spent)
     assert len(executor.trained) == len(set(executor.trained)) == sum(reached)
@@ -423,7 +423,7 @@ def test_killed_search_with_a_pruner_goes_on(tmp_path: Path, pruner: str) -> Non
 
 
 def test_two_drivers_share_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None trains what the other did, and every number is that of one suggestion."""
+    """Neither trains what the other did, and every number belongs to one suggestion."""
     monkeypatch.setattr("search.engine.optimize._LOOK_SECONDS", 0.01)
     plan = make_plan(tmp_path, "operators", sampler="tpe")
     executors = [Simulated(), Simulated()]
@@ -444,12 +444,12 @@ def test_two_drivers_share_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         store.close()
     assert [row.number for row in ledger] == list(range(len(ledger)))
     assert {row.state for row in ledger} == {"complete"}
-    assert 12 <= len(ledger) <= 13  # each may have asked for the last one at the same moment
+    assert 12 <= len(ledger) <= 13  # both may have requested the last one at the same moment
     assert len({row.model for row in ledger}) == len(ledger)
 
 
 def test_a_number_that_another_driver_took_is_given_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other driver writes between this one's look at the ledger and its own suggestion."""
+    """The other driver writes after this one has read the ledger and before it writes its suggestion."""
     plan = make_plan(tmp_path, "operators", sampler="random")
     store = Store(f"sqlite:///{tmp_path / 'records.db'}")
     ours, theirs = (Search(plan, store, device="cpu", threads=1) for _ in range(2))
@@ -541,7 +541,7 @@ def test_filter_turns_away_the_worst_by_a_proxy(tmp_path: Path) -> None:
     assert search.states["filtered"] > 0
 
 
-# What it leaves, and wrong use
+# Results, and wrong use
 
 
 def test_results_are_written(tmp_path: Path) -> None:
@@ -572,7 +572,7 @@ def test_constraints_that_nothing_keeps_are_refused_before_anything_is_written(t
     plan = make_plan(tmp_path, limits=(("macs", 1000.0),))
     with pytest.raises(
         ValueError,
-        match=r"--max-macs: none of 200 random networks of middle_flow is within the limits; the closest has",
+        match=r"--max-macs: none of 200 random networks of middle_flow is within the limits; the closest",
     ):
         require_feasible(plan)
     assert not list(tmp_path.glob("*.db"))

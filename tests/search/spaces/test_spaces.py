@@ -1,6 +1,4 @@
-"""Spaces hold what they promise: every suggestion is a valid config, every dimension has an effect, sizes stay
-relative.
-"""
+"""Spaces keep their promises: every suggestion is a valid config, every dimension has an effect, sizes are relative."""
 
 from __future__ import annotations
 
@@ -87,7 +85,7 @@ def test_neighbours_differ_in_one_dimension() -> None:
     found = list(SMALL.neighbours({"a": 1, "b": "x"}))
     assert {"a": 0} in found
     assert {"a": 2, "b": "x"} in found
-    assert {"a": 1, "b": "y", "c": False} in found  # what begins to take part has its middle value
+    assert {"a": 1, "b": "y", "c": False} in found  # a dimension that becomes active gets its middle value
     assert len(found) == 3
 
 

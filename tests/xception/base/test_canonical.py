@@ -58,8 +58,8 @@ wholes = st.builds(
 )
 
 
-# At the first draw in a process Hypothesis reads the source of every module of ours that is imported, which takes
-# seconds where many are. Without a deadline its check for slow strategies allows for that.
+# At the first draw in a process Hypothesis reads the source of every imported module of ours, which can take seconds.
+# Its check for slow strategies allows for that only without a deadline.
 patient = settings(deadline=None)
 
 

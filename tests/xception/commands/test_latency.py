@@ -21,9 +21,7 @@ FAST = ("--device", "cpu", "--time-budget", "0")
 
 @pytest.fixture(autouse=True)
 def few_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let few inputs take turns, and small matrices be the ceiling: what is printed is tested here, not how true it
-    is.
-    """
+    """Measure with few inputs and small matrices: the output is tested here, not its accuracy."""
     monkeypatch.setattr("xception.profile.workload._CPU_CACHE_BYTES", 1)
     monkeypatch.setattr("xception.profile.roofline.measure_ceilings", functools.partial(measure_ceilings, size=64))
 

@@ -1,4 +1,4 @@
-"""A network that a study trained: kept, and used for predictions, an evaluation and exports."""
+"""A network trained by a study: kept, and used for predictions, an evaluation and exports."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xception.cuda.depthwise import depthwise
 
-# Channels, height, width, kernel, stride, dilation, tile: sides that fill no tile, more channels than a tile has.
+# Channels, height, width, kernel, stride, dilation, tile: sides that do not fill a tile, more channels than a tile has.
 CASES = [
     (5, 7, 6, 3, 1, 1, "triton_16x64"),
     (20, 5, 6, 5, 2, 1, "triton_64x16"),

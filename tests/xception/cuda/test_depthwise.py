@@ -1,4 +1,4 @@
-"""Every backend computes the same convolution, and each shape gets the one that was measured quickest, once."""
+"""Every backend computes the same convolution, and each shape gets the fastest one, measured once."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_backends_are_named_once() -> None:
 
 
 class Table:
-    """Times made up: `native` is the quicker on small maps."""
+    """Invented times: `native` is faster on small maps."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[Shape, str]] = []

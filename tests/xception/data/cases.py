@@ -1,4 +1,5 @@
-"""Data sets in the wild: each case is an input, the user's expectation, and our behaviour, which the case checks.
+"""Data sets as users have them: each case is an input, the user's expectation, and our behaviour, which the case
+checks.
 
 python -m tests.xception.data.cases      # the table in Markdown
 """
@@ -30,7 +31,7 @@ SIDE = 8
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table, and the function that builds the input below a folder and checks what becomes of it."""
+    """One row of the table, and the function that builds the input below a folder and checks the behaviour."""
 
     input: str
     expected: str

@@ -1,4 +1,4 @@
-"""A cache of its own for every test, no data folder from the environment, and no network."""
+"""A separate cache for every test, no data folder from the environment, and no network."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def decoded_checksum(source: Source) -> str:
     return str(decoded(source, 32)[1]["files"]["train-images"][1])
 
 
-# The real layout, of any content.
+# The real layout, with arbitrary content.
 TINY_CIFAR: CifarLayout = dataclasses.replace(
     CIFAR10,
     train=tuple((name, None) for name, _ in CIFAR10.train),

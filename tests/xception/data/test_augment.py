@@ -1,4 +1,4 @@
-"""Augmentation in batches against the same thing done slowly, one image at a time."""
+"""Augmentation in batches against a slow reference, one image at a time."""
 
 from __future__ import annotations
 

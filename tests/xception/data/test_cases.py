@@ -1,4 +1,4 @@
-"""Data sets in the wild: every case of the table behaves as described."""
+"""Data sets as users have them: every case of the table behaves as described."""
 
 from __future__ import annotations
 

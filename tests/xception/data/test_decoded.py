@@ -282,6 +282,6 @@ def test_real_cifar_decodes_to_known_statistics(real_data: Path) -> None:
     dataset = load(find("cifar10", real_data))
     assert dataset.num_broken == 0
     assert dataset.train.labels.bincount().tolist() == [5000] * 10
-    # The means and deviations of CIFAR-10 that everybody uses; JPEG moves them in the third digit.
+    # The usual means and deviations of CIFAR-10; JPEG changes them in the third digit.
     assert dataset.statistics.mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=2e-3)
     assert dataset.statistics.std == pytest.approx((0.2470, 0.2435, 0.2616), abs=3e-3)

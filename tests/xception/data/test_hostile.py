@@ -30,7 +30,7 @@ from xception.data.download import DownloadError, Remote, fetch
 
 
 class Bomb:
-    """Runs a command where a pickle of it is loaded."""
+    """Runs a command when it is unpickled."""
 
     def __init__(self, command: str) -> None:
         self.command = command
@@ -94,7 +94,7 @@ def test_arrays_of_a_pickle_never_reach_numpy_unless_they_are_bytes() -> None:
     assert read_pickle(pickle.dumps(np.arange(4, dtype=np.uint8), protocol=2), "file").content() == bytes(range(4))
 
 
-# Python's own readers of pickles warn of escapes in names that are none.
+# Python's own readers of pickles warn of invalid escapes in names.
 ESCAPES = pytest.mark.filterwarnings("ignore:invalid .*escape sequence:DeprecationWarning")
 
 
@@ -116,7 +116,7 @@ def test_any_bytes_are_plain_values_or_a_clean_error(raw: bytes) -> None:
 
 
 def damaged_pickles(rounds: int) -> int:
-    """Damage an honest pickle at random; return how often it was refused."""
+    """Damage a valid pickle at random; return how often it was refused."""
     rng = random.Random(0)
     good = python2_pickle({"data": np.arange(24, dtype=np.uint8).reshape(2, 12), "labels": [1, 2]})
     refusals = 0

@@ -43,7 +43,7 @@ def test_a_file_that_cannot_be_read_stops_the_run(
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", fail)
-    os.utime(tmp_path / "set" / "train" / "ant" / "000.png")  # what was found before is not remembered
+    os.utime(tmp_path / "set" / "train" / "ant" / "000.png")  # earlier findings are not reused
     with pytest.raises(DataError, match=rf"005\.png'.*{os.strerror(number).lower()}"):
         find(f"folder:{tmp_path / 'set'}") if step == "finding" else load(source)
     if step == "finding":
@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: py
     scan = os.scandir
 
     def fail(path: Any) -> Iterator[os.DirEntry[str]]:
-        if Path(path) == folder / place:  # as for chmod 000, which the superuser does not notice
+        if Path(path) == folder / place:  # as for chmod 000, which does not affect the superuser
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scan(path)
 
@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: py
 
 @pytest.fixture
 def ordinary_user() -> Iterator[Path]:
-    """A folder of an ordinary user, as whom the test runs: the superuser may read everything."""
+    """A folder of an ordinary user, as which the test runs: the superuser may read everything."""
     with tempfile.TemporaryDirectory() as name:
         own = os.geteuid()
         os.chmod(name, 0o777)

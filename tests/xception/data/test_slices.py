@@ -1,4 +1,4 @@
-"""Some classes of a data set: renumbered, counted, named, with keys that differ from the whole's and from those of
+"""Some classes of a data set: renumbered, counted, named, with keys that differ from those of the whole data set and of
 other classes.
 """
 

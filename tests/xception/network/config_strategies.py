@@ -107,7 +107,7 @@ _OF_A_FLOW: dict[str, st.SearchStrategy[Any]] = {
 
 
 def accepted(config: XceptionConfig, path: str, value: Any) -> XceptionConfig:
-    """The config with a field changed, or as it is where the change is refused."""
+    """The config with a field changed, or unchanged if the change is refused."""
     try:
         return config.replace_at(path, value)
     except ValueError:
@@ -115,8 +115,8 @@ def accepted(config: XceptionConfig, path: str, value: Any) -> XceptionConfig:
 
 
 def settle(fields: dict[str, Any]) -> XceptionConfig:
-    """A config of the drawn fields; what is refused beside the others goes back to its default, as the error names
-    it.
+    """A config of the drawn fields; a field that is refused together with the others goes back to its default, since
+    the error names it.
     """
     while True:
         try:

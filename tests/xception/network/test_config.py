@@ -29,7 +29,7 @@ NO_FLOWS = XceptionConfig(entry=None, middle=TINY.middle.replace(modules=0), exi
 SAME_SHAPES = TINY.replace(entry=None, exit=None, downsampling="max_pool")
 
 REFUSED = [
-    # config, path, value, what the message says
+    # config, path, value, part of the message
     (TINY, "num_classes", 0, "num_classes: 0 is not allowed; at least 1"),
     (TINY, "width_multiplier", 0.0, "width_multiplier: 0.0 is not allowed"),
     (TINY, "width_multiplier", 1.0001, "changes no width"),

@@ -1,4 +1,4 @@
-"""Compiled and exported networks give what the eager ones give."""
+"""Compiled and exported networks give the same results as eager ones."""
 
 from __future__ import annotations
 

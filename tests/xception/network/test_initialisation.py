@@ -1,5 +1,5 @@
-"""Initial values: parameters that two variants share start equal, whatever else differs and whatever the global
-generators hold.
+"""Initial values: parameters that two variants share start equal, whatever else differs and whatever the state of the
+global generators.
 """
 
 from __future__ import annotations

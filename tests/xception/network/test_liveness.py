@@ -1,5 +1,5 @@
-"""Every field of a model config does something: changing it alone changes the network, what it computes or how it
-begins.
+"""Every field of a model config has an effect: changing it alone changes the network, its outputs or its initial
+values.
 """
 
 from __future__ import annotations
@@ -166,11 +166,11 @@ CHANGES = [
 
 
 def behaviour(config: XceptionConfig) -> list[torch.Tensor]:
-    """All that one training pass from seed 0 shows: logits, gradients, norm statistics."""
+    """The results of one training pass from seed 0: logits, gradients, norm statistics."""
     torch.manual_seed(0)
     model = Xception(config).train()
     initialise(model, config.initialisation, seed=0)
-    # large images with large values, so that relu6 and same padding on even maps show
+    # large images with large values, so that relu6, and same padding on even maps, have an effect
     size = config.input_size or 32
     x = 20 * torch.randn(4, config.in_channels, size, size, generator=torch.Generator().manual_seed(1))
     torch.manual_seed(2)

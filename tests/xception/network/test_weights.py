@@ -29,7 +29,7 @@ TINY = xception_preset("cifar_tiny")
 
 
 def trained(config: XceptionConfig = TINY, seed: int = 0) -> Xception:
-    """A network whose parameters and statistics are all its own."""
+    """A network with random parameters and statistics."""
     torch.manual_seed(seed)
     model = Xception(config)
     for value in (*model.parameters(), *model.buffers()):
@@ -39,13 +39,13 @@ def trained(config: XceptionConfig = TINY, seed: int = 0) -> Xception:
 
 
 def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
-    """Equal in all parameters and statistics; batch counts, which nothing uses, aside."""
+    """Whether all parameters and statistics are equal; batch counts, which are unused, may differ."""
     pairs = zip(a.state_dict().items(), b.state_dict().values(), strict=True)
     return all(torch.equal(x, y) for (name, x), y in pairs if not name.endswith("num_batches_tracked"))
 
 
 def refusal(source: Any, model: Any = None, **options: Any) -> str:
-    """The one line with which a source is refused; the network stays as it was."""
+    """The line with which a source is refused; the network is unchanged."""
     model = model or Xception(TINY)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(ValueError) as caught:

@@ -88,8 +88,8 @@ def check_remembered(config: XceptionConfig) -> None:
 
 
 def check_no_idle_field(config: XceptionConfig) -> None:
-    """Setting any field back to its default changes the network, or is refused: no two configs are one network by an
-    idle field.
+    """Setting any field back to its default changes the network, or is refused: no field without effect makes two
+    configs of one network.
     """
     here, default = network(config), XceptionConfig()
     for path in paths(config):
@@ -103,7 +103,7 @@ def check_no_idle_field(config: XceptionConfig) -> None:
 
 
 def check_stacks(config: XceptionConfig) -> None:
-    """A stack of two networks computes what each does, on images of its own."""
+    """A stack of two networks computes the same as each network on its own images."""
     members = []
     for seed in (0, 1):
         torch.manual_seed(seed)

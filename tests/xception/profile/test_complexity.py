@@ -1,4 +1,4 @@
-"""Counts against goldens, the closed form, fvcore's entries and arithmetic by hand; the model is left as it was."""
+"""Counts against golden values, the closed form, fvcore's entries and hand calculation; the model is unchanged."""
 
 from __future__ import annotations
 
@@ -138,14 +138,14 @@ def test_torchvision_networks_are_counted(config: ModelConfig) -> None:
         assert (counted.params, counted.macs) == (
             11_689_512,
             1_814_073_344,
-        )  # as torchvision's documentation says: 11.7 M, 1.81 G
+        )  # from torchvision's documentation: 11.7 M, 1.81 G
 
 
 KINDS = tuple(OPERATORS)
 
 
 def random_config(draw: random.Random) -> XceptionConfig:
-    """A small network with something drawn on every axis; drawn again where the parts do not go together."""
+    """A small network with a random choice on every axis; drawn again if the parts do not fit together."""
     while True:
         try:
             return XceptionConfig(

@@ -1,4 +1,4 @@
-"""Latency against models of known cost on a fake clock, what cannot be measured, and the model left as it was."""
+"""Latency against models of known cost on a fake clock, what cannot be measured, and that the model is unchanged."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_short_calls_are_made_several_times_a_sample_and_counted_once() -> None:
 
 def test_warm_up_is_not_in_the_samples() -> None:
     class Warming(Sleeper):
-        """Slow for the first three calls, as where memory is claimed and algorithms are chosen."""
+        """Slow for the first three calls, as if memory were allocated and algorithms chosen."""
 
         calls = 0
 
@@ -486,7 +486,7 @@ def test_cuda_time_grows_with_the_work_and_not_with_the_launches() -> None:
 
 @pytest.mark.gpu
 def test_cuda_does_not_synchronise_inside_the_timed_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every call between two events runs where torch would raise on a synchronisation."""
+    """Every call between two events runs in a mode in which torch raises on a synchronisation."""
     plain = latency.MeasuredVariant._on_stream
 
     def watched(self: Any) -> float:
@@ -529,7 +529,7 @@ def test_cuda_tells_a_batch_that_does_not_fit_and_goes_on() -> None:
 
 @pytest.mark.gpu
 def test_a_graph_replays_the_network() -> None:
-    """What the graph computes is what the eager network computes on the same input."""
+    """The graph computes the same as the eager network on the same input."""
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 5)).eval()
     protocol = GPU.replace(execution="cuda_graph", batch_size=2)
     device = torch.device("cuda")

@@ -58,9 +58,9 @@ class Bends(nn.Module):
 def test_training_holds_gradients_momentum_and_what_backward_needs() -> None:
     size = 100_000
     peak = measure_memory(Bends(size), (size,), LatencyProtocol(mode="training")).peak_bytes
-    # At rest weight, momentum and input. At the highest, in the backward pass of the softmax, besides:
-    # log-probabilities, their gradient and that of the product. The product itself is gone, since neither softmax nor
-    # the multiplication needs it. Label and losses: a few bytes.
+    # Always there: weight, momentum and input. At the peak, in the backward pass of the softmax, also:
+    # log-probabilities, their gradient and that of the product. The product itself has been freed, since neither
+    # softmax nor the multiplication needs it. Label and losses: a few bytes.
     assert 0 <= peak - 6 * FLOAT * size < 64
     assert peak > measure_memory(Bends(size), (size,), LatencyProtocol()).peak_bytes
 

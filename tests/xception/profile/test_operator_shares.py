@@ -1,4 +1,4 @@
-"""The shares of a step's operators: they sum to one, convolutions are told apart, the command prints them."""
+"""The shares of a step's operators: they sum to one, convolutions are listed by kind, the command prints them."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ KNOWN = Ceilings(device_name="a machine", macs_per_second=1e9, bytes_per_second=
 
 @pytest.fixture(scope="module")
 def frame() -> Iterator[pd.DataFrame]:
-    """A real network on this machine, with few inputs to take turns."""
+    """A real network on this machine, measured with few inputs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("xception.profile.workload._CPU_CACHE_BYTES", 1)
         yield roofline({"cifar_tiny": build(presets.get("cifar_tiny"))}, KNOWN, QUICK, input_shape=(3, 32, 32))
 
 
 class FakeClock:
-    """Every call of a layer costs what its `seconds` say."""
+    """Every call of a layer takes its `seconds`."""
 
     def __init__(self) -> None:
         self.now = 0.0

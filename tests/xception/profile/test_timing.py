@@ -93,7 +93,7 @@ def test_all_variants_have_the_same_rounds_each_in_a_new_order() -> None:
 
 
 def test_a_drift_of_the_machine_falls_on_all_alike() -> None:
-    """A machine that slows down to half its speed: in fixed order the second looks slower, in rounds both have one
+    """A machine that slows down to half its speed: in fixed order the second seems slower, in rounds both have the same
     median.
     """
     clock = FakeClock()
@@ -141,8 +141,8 @@ def test_other_errors_are_not_swallowed() -> None:
 @pytest.mark.parametrize("n", [20, 21, 50, 101, 1000])
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
 def test_the_interval_is_the_narrowest_that_covers(n: int, confidence: float) -> None:
-    """Held against the duality with the sign test: a rank is in the interval where the test of the median does not
-    reject.
+    """The interval against its dual, the sign test: a rank is in the interval if the test of the median does not reject
+    it.
     """
     low, high = median_interval([float(i) for i in range(1, n + 1)], confidence)
     rank = int(low)
@@ -161,7 +161,7 @@ def test_too_few_samples_have_no_interval() -> None:
 
 
 Draw = Callable[[np.random.Generator], float]
-# Each with its true median; a machine with two speeds has a gap in which the median does not lie.
+# Each with its true median; a machine with two speeds has a gap that excludes the median.
 DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {
     "normal": (lambda g: g.normal(1.0, 0.05), 1.0),
     "lognormal": (lambda g: g.lognormal(0.0, 0.3), 1.0),
@@ -177,7 +177,7 @@ DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {
 def test_coverage_under_the_stopping_rule(name: str) -> None:
     """The whole procedure, stopping included, covers the true median in more than 93 of 100 simulated measurements.
 
-    A rule that looks at the data costs a little of the 95 %; asking for two looks in a row buys most of it back.
+    A rule that looks at the data loses a little of the 95 %; requiring two looks in a row restores most of it.
     """
     draw, true_median = DISTRIBUTIONS[name]
     studies, covered = 2000, 0

@@ -17,7 +17,7 @@ from xception.train.loop import FitResult, fit
 
 @pytest.fixture(scope="session")
 def tiny_training() -> Training:
-    """`fit` on 64 synthetic images; every argument can be given anew."""
+    """`fit` on 64 synthetic images; every argument can be overridden."""
     source = find("synthetic", None)
     return partial(
         fit,
@@ -31,7 +31,7 @@ def tiny_training() -> Training:
 
 @pytest.fixture(scope="session")
 def uninterrupted(tiny_training: Training) -> FitResult:
-    """The training as nothing disturbed it."""
+    """The undisturbed training."""
     return tiny_training()
 
 
@@ -46,7 +46,7 @@ def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def training_in_float64(in_float64: None) -> Training:
-    """`fit` in float64 on half as many images of half the side; every argument can be given anew."""
+    """`fit` in float64 on half as many images of half the side; every argument can be overridden."""
     source = find("synthetic", None)
     return partial(
         fit,

@@ -1,4 +1,4 @@
-"""Training in float64, where rounding stays far below any mistake, however many steps it has to grow.
+"""Training in float64, where rounding errors stay far below any mistake, however many steps they grow over.
 
 In float32 two correct ways to compute a step differ in the last bit, and training multiplies that difference by about
 ten every four steps. A tolerance on a later step would then measure the CPU, not the code.
@@ -27,7 +27,7 @@ def normalise(images: Tensor, statistics: ChannelStatistics) -> Tensor:
 
 
 def train_in_float64(set_attribute: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Let networks, images and losses of this process be float64; the caller restores the default type."""
+    """Make networks, images and losses of this process float64; the caller restores the default type."""
     for module in (augment, trainer, seed_batch):
         set_attribute(module, "normalise", normalise)
     torch.set_default_dtype(torch.float64)

@@ -1,4 +1,4 @@
-"""Continued from any checkpoint, a training gives the same bits; damaged checkpoints are skipped."""
+"""A training continued from any checkpoint gives the same bits; damaged checkpoints are skipped."""
 
 from __future__ import annotations
 

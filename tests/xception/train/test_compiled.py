@@ -1,4 +1,4 @@
-"""A network is compiled once per architecture and process, and trains as it does uncompiled."""
+"""A network is compiled once per architecture and process, and trains as without compilation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.numeric
 
 @pytest.fixture
 def graphs(monkeypatch: pytest.MonkeyPatch) -> list[torch.fx.GraphModule]:
-    """The graphs that were compiled, by a compiler that leaves them as they are."""
+    """The compiled graphs, from a compiler that does not change them."""
     found: list[torch.fx.GraphModule] = []
 
     def keep(graph: torch.fx.GraphModule, inputs: list[Any]) -> Callable[..., Any]:

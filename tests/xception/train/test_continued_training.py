@@ -1,5 +1,5 @@
 """A training continued from a shorter one's state gives the bits of the whole training; without that state it is
-trained whole.
+trained from the start.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""A recorded step does what the eager one does; without CUDA, a recording that runs the step again is tested."""
+"""A recorded step does the same as an eager one; without CUDA, a simulated recording that runs the step again is
+tested.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.numeric
 
 
 class Recorder:
-    """Stands for CUDA's graphs on a CPU: 'recording' runs nothing, repeating runs the step on the fixed memory."""
+    """Replaces CUDA's graphs on a CPU: 'recording' runs nothing, repeating runs the step on the fixed memory."""
 
     def __init__(self) -> None:
         self.num_recorded = 0
@@ -45,7 +47,7 @@ class Recorder:
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """Lets every training record its steps."""
+    """Make every training record its steps."""
     recorder = Recorder()
 
     def build(
@@ -102,9 +104,7 @@ def test_a_step_that_cannot_be_recorded_is_taken_as_it_is(
     attempts = []
 
     def refuse(_: Recorder, run: Callable[[], Tensor]) -> Any:
-        """As CUDA does on an operator that waits for the host, halfway through: gradients are there, of memory never
-        written.
-        """
+        """Fail halfway, as CUDA does on an operator that waits for the host: gradients are in unwritten memory."""
         attempts.append(run)
         for parameter in parameters:
             parameter.grad = torch.full_like(parameter, torch.nan)
@@ -177,7 +177,9 @@ def test_a_cpu_takes_plain_steps() -> None:
 
 
 def test_rates_and_averages_as_tensors_follow_those_as_numbers() -> None:
-    """What a graph reads afresh each time; fused SGD is the one that takes a tensor without reading it back."""
+    """A graph must read the rate at each replay; of SGD's forms only the fused one takes a tensor without reading it
+    back.
+    """
     recipe = Recipe(
         epochs=2, optimizer=SGD(learning_rate=0.3, weight_decay=1e-3), schedule=Cosine(warmup_epochs=0.5), ema_decay=0.9
     )

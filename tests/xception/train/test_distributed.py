@@ -47,7 +47,7 @@ torch.distributed.destroy_process_group()
 
 
 def train(checkpoints: Path, group: Group = ALONE, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Train a small network with every draw of augmentation; return what the record would hold of it."""
+    """Train a small network with every draw of augmentation; return the part of the result that a record stores."""
     source = find("synthetic", None)
     model = presets.get("cifar_tiny").for_data(num_classes=source.num_classes, in_channels=3, input_size=16)
     augment = AugmentConfig(flip=True, crop_padding=2, cutout=4, randaugment_operations=1, mixup_alpha=0.2)
@@ -90,7 +90,7 @@ def test_two_processes_come_to_the_result_of_one_and_continue_from_a_checkpoint(
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     first, second = (json.loads((tmp_path / f"process-{rank}.json").read_text()) for rank in range(2))
-    # Both processes hold the same result, and a checkpoint of the first serves all, in however many they continue.
+    # Both processes have the same result, and a checkpoint of the first can be continued in any number of processes.
     assert first == second
     assert first[0] == first[1]
     assert train(tmp_path / "checkpoints")["weights"] == first[0]["weights"]

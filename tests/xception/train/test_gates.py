@@ -1,7 +1,7 @@
 """The fast path against a plain one: NCHW, nothing in place, one image at a time through the augmentation, torch's own
 optimiser. Both train in float64, so that only the algebra is compared.
 
-That workers in parallel give the bits of workers alone is held by the contract of executors (`tests/contracts`).
+The contract of executors (`tests/contracts`) tests that parallel workers give the same bits as single ones.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def largest_difference(losses: list[float], expected: list[float]) -> float:
 
 
 def test_first_steps_in_float32_are_those_of_the_plain_one(dataset: Dataset) -> None:
-    """The kernels of float32 are others than those of float64; two steps leave rounding no time to grow."""
+    """The kernels of float32 differ from those of float64; over two steps rounding errors stay small."""
     recipe = make_recipe(SGD(learning_rate=1e-3, nesterov=True, weight_decay=5e-4))
     fast = fast_losses(tiny_model(), recipe, dataset)[:2]
     plain = plain_losses(tiny_model(), recipe, dataset, partial(plain_sgd, rate=1e-3))[:2]

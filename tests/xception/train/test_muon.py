@@ -27,7 +27,7 @@ def test_singular_values_come_near_one(rows: int, columns: int) -> None:
     assert values.min() > 0.5
     assert values.max() < 1.3
     left, _, right = torch.linalg.svd(matrices, full_matrices=False)
-    inner = torch.linalg.diagonal(left.mT @ found @ right.mT)  # along the directions of the matrix, which stay
+    inner = torch.linalg.diagonal(left.mT @ found @ right.mT)  # in the singular directions, which do not change
     torch.testing.assert_close(inner.sort(dim=1).values, values.sort(dim=1).values)
     torch.testing.assert_close(orthogonalise(matrices[1:2]), found[1:2])
 

@@ -28,7 +28,7 @@ print(kept - before, resident_mb() - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator that is told is that of Linux")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator's settings are those of glibc on Linux")
 def test_what_a_large_trial_freed_is_kept_until_it_ends() -> None:
     kept, after = (float(word) for word in call("-c", _PROGRAM).stdout.split())
     assert kept > 190

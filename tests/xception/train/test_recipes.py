@@ -1,4 +1,4 @@
-"""Recipes by name: each says its source and use, and a measured number names where it stands."""
+"""Recipes by name: each has its source and purpose, and a measured number names its file."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_what_was_measured_is_what_was_published() -> None:
     with (ROOT / folder / "table.csv").open(encoding="utf-8") as file:
         row = next(row for row in csv.DictReader(file) if row["verdict"] == "baseline")
     half = (float(row["test_accuracy_ci_high"]) - float(row["test_accuracy_ci_low"])) / 2
-    assert f"{100 * float(row['test_accuracy_mean']):.1f} % ± {100 * half:.1f} of test images" in text
-    assert f"({row['n']} seeds), {float(row['train_seconds']):.0f} s a trial" in text
+    assert f"test accuracy {100 * float(row['test_accuracy_mean']):.1f} % ± {100 * half:.1f} " in text
+    assert f"({row['n']} seeds), {float(row['train_seconds']):.0f} s per trial" in text
 
 
 def test_a_recipe_is_taken_for_the_epochs_of_the_scale() -> None:

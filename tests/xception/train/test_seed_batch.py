@@ -43,7 +43,7 @@ def together(training: Training, members: list[Member] | None = None, **changes:
 
 
 def check_same(member: FitResult, alone: FitResult) -> None:
-    """Check that two trainings in float64 are the same but for rounding."""
+    """Check that two trainings in float64 are the same except for rounding."""
     assert (member.status, member.reason) == (alone.status, alone.reason)
     assert len(member.curves) == len(alone.curves)
     for row, other in zip(member.curves, alone.curves, strict=True):
@@ -111,7 +111,7 @@ def newest_tensors(member: Member) -> Mapping[str, torch.Tensor]:
 
 
 def check_step(tiny_training: Training, folder: Path, *, before: int, **changes: Any) -> None:
-    """Check one step in float32 from one state: the loss, and the way that the weights and their average go."""
+    """Check one step in float32 from one state: the loss, and the changes of the weights and their average."""
     start = step_from(tiny_training, folder / "start", step=before, together_from=before, **changes)
     alone = step_from(tiny_training, folder / "alone", step=before + 1, together_from=before + 1, **changes)
     stacked = step_from(tiny_training, folder / "stacked", step=before + 1, together_from=before, **changes)
@@ -211,7 +211,7 @@ def test_members_at_different_steps_are_trained_separately(training_in_float64: 
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, *seeds: int) -> None:
-    """Let the weights of some seeds overflow at the third step, alone as in a batch."""
+    """Make the weights of some seeds overflow at the third step, alone as in a batch."""
     drawn = Trainer.step_seed
     batches: list[tuple[list[nn.Module], nn.Module]] = []  # the members' networks, and the stack of them
 

@@ -22,7 +22,7 @@ Weights = dict[str, torch.Tensor]
 
 @pytest.fixture(scope="module")
 def source(uninterrupted: FitResult, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Weights]:
-    """A trained network: its file, what a recipe calls it, its tensors."""
+    """A trained network: its file, its name in a recipe, its tensors."""
     path = tmp_path_factory.mktemp("weights") / "source.safetensors"
     save_weights(uninterrupted.model, path)
     return path, f"file:{hashlib.sha256(path.read_bytes()).hexdigest()}", dict(uninterrupted.model.state_dict())
