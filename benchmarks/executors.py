@@ -63,7 +63,7 @@ class Arguments:
     trials: int = 1000
     """Trials of the simulated study."""
     trial_seconds: float = 150.0
-    """Mean seconds of a simulated trial; the default is that of scale quick on one core."""
+    """Mean seconds of a simulated trial, by default as at scale quick on one core."""
 
 
 def tiny_tasks(source: Source, num: int) -> list[Task]:

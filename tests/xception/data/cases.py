@@ -769,7 +769,7 @@ def _(folder: Path) -> None:
 
 def markdown() -> str:
     rows = [f"| {one.input} | {one.expected} | {one.ours} |" for one in CASES]
-    return "\n".join(["| input | what people expect | what we do |", "| --- | --- | --- |", *rows])
+    return "\n".join(["| input | what users expect | what we do |", "| --- | --- | --- |", *rows])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xception.data import augment
 from xception.data.dataset import ChannelStatistics
-from xception.train import seed_batch, trainer
+from xception.train import stacked_training, trainer
 
 
 def normalise(images: Tensor, statistics: ChannelStatistics) -> Tensor:
@@ -28,6 +28,6 @@ def normalise(images: Tensor, statistics: ChannelStatistics) -> Tensor:
 
 def train_in_float64(set_attribute: Callable[[Any, str, Any], None] = setattr) -> None:
     """Make networks, images and losses of this process float64; the caller restores the default type."""
-    for module in (augment, trainer, seed_batch):
+    for module in (augment, trainer, stacked_training):
         set_attribute(module, "normalise", normalise)
     torch.set_default_dtype(torch.float64)
