@@ -40,6 +40,7 @@ from search.results.results_folder import (
 )
 from search.spaces import get_space
 from xception.base.canonical import canonical_json
+from xception.base.formatting import plural
 
 __all__ = ["run_search"]
 
@@ -169,7 +170,7 @@ def _summary(search: Search, seconds: float) -> str:
         f"suggestions turned away before training: {turned}"
     ]
     if search.num_measured:
-        lines.append(f"{search.num_measured} networks measured in {duration(search.measure_seconds)}")
+        lines.append(f"{plural(search.num_measured, 'network')} measured in {duration(search.measure_seconds)}")
     return "\n".join(lines)
 
 

@@ -24,6 +24,7 @@ from search.engine.predictor import LEAST, Predictor
 from search.engine.repair import Candidate, Repair
 from search.engine.samplers import trial_seed
 from search.engine.search_plan import SearchPlan, warm_start
+from xception.base.formatting import plural
 from xception.network.config import XceptionConfig
 
 __all__ = ["Scores", "Suggestions", "Watcher", "learned"]
@@ -214,7 +215,9 @@ class Suggestions(ABC):
         self.measure_seconds += found.seconds
         row = self._with_costs(replace(row, model=found.model, reason=found.reason), found.costs)
         if found.seconds:
-            self._say(f"suggestion {row.number}: {found.num_measured} networks measured in {found.seconds:.1f} s")
+            self._say(
+                f"suggestion {row.number}: {plural(found.num_measured, 'network')} measured in {found.seconds:.1f} s"
+            )
         return row
 
     def _with_costs(self, row: Row, costs: dict[str, float]) -> Row:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import resources
@@ -18,8 +17,9 @@ import pandas as pd
 from ablations.design.plan_study import plan_study
 from ablations.reporting.cost_plots import COSTS
 from ablations.reporting.front import display_front, front_table
-from ablations.reporting.markup import Cell, Column, DisplayTable
+from ablations.reporting.markup import DisplayTable
 from ablations.reporting.results import Results
+from ablations.reporting.tables import display_table
 from ablations.reporting.templates import environment, read
 from ablations.studies import get_study
 from search.engine.ledger import Row
@@ -28,9 +28,9 @@ from search.engine.predictor import cross_validated
 from search.engine.suggestions import learned
 from search.results.confirm import winners
 from search.results.origins import origins
+from search.results.page_tables import candidates_table, limits_in_words, sizes_in_words
 from xception.base.canonical import canonical_json
 from xception.base.files import write_atomically
-from xception.base.formatting import count
 
 __all__ = ["ablation_command", "best_lines", "notes", "write_page"]
 
@@ -42,25 +42,15 @@ _WHY = {
     "dominated": "dominated whatever its accuracy",
     "filtered": "below the filter",
 }
+_CONFIRMED = "Are the best networks better, with fresh seeds, than the one that the search began with?"
 _ABLATED = ("activation", "residuals", "norm_kind", "width")  # studies of any network, the most informative first
-_CONFIRMED = (
-    "variant",
-    "n",
-    "test_accuracy_mean",
-    "delta_mean",
-    "delta_ci_low",
-    "delta_ci_high",
-    "verdict",
-    "macs",
-    "params",
-)
 
 
 def best_lines(search: Search) -> list[str]:
     """Return the best candidates in words, for the terminal."""
     chosen = _best(search, _SHOWN)
     lines = [f"Best of {sum(row.is_counted for row in search.rows)} candidates{_budget(search)}:"]
-    lines += [f"  candidate {row.number}: {', '.join(_described(search, row))}" for row in chosen]
+    lines += [f"  candidate {row.number}: {_described(search, row)}" for row in chosen]
     return lines if chosen else []
 
 
@@ -122,8 +112,7 @@ def write_page(
         paths = [*(path for path in fronts if path.is_file()), *paths]
         known = display_front(front_table(confirmation.frame, confirmation.comparison))
         front = None if known is None else _displayed("front", known)
-        shown = confirmation.comparison[[name for name in _CONFIRMED if name in confirmation.comparison]]
-        confirmed = _table("confirmed", shown, "Fresh seeds, test accuracy, against the network that it began with.")
+        confirmed = _displayed("confirmed", display_table(confirmation.comparison, title=_CONFIRMED))
     template = resources.files(__name__.rpartition(".")[0]).joinpath("page.html.jinja").read_text(encoding="utf-8")
     page = environment().from_string(template)
     text = page.render(
@@ -136,7 +125,9 @@ def write_page(
         setup=f"{plan.source.title}, scale {plan.base.scale.name}, sampler {plan.definition.sampler}, pruner"
         f" {plan.definition.pruner}, {len(search.rows)} suggestions.",
         budget=_budget(search),
-        best=_table("best-networks", _rows_frame(search, best), "The best by the results of the search."),
+        best=_displayed(
+            "best-networks", candidates_table(_rows_frame(search, best), "The best by the results of the search.")
+        ),
         confirmation=confirmed,
         front=front,
         elsewhere=elsewhere,
@@ -146,7 +137,9 @@ def write_page(
             for path in paths
         ],
         counts=notes(search),
-        candidates=_table("all", frame.drop(columns=["model", "keys"], errors="ignore"), "A row per suggestion."),
+        candidates=_displayed(
+            "all", candidates_table(frame.drop(columns=["model", "keys"], errors="ignore"), "A row per suggestion.")
+        ),
         command=command,
     )
     write_atomically(folder / "report.html", text)
@@ -157,18 +150,15 @@ def _best(search: Search, number: int) -> list[Row]:
 
 
 def _budget(search: Search) -> str:
-    parts = [f"{high:,.4g} {name}" for name, (_, high) in search.plan.limits.items()]
-    return f" at no more than {' and '.join(parts)}" if parts else ""
+    limits = limits_in_words({name: high for name, (_, high) in search.plan.limits.items()})
+    return f" at no more than {limits}" if limits else ""
 
 
-def _described(search: Search, row: Row) -> list[str]:
-    out = []
-    for name, value in zip(search.plan.definition.objectives, row.values, strict=True):
-        if value is not None and name == "val_accuracy":
-            out.append(f"validation accuracy {value:.2%}")
-        elif value is not None and name not in ("macs", "params"):
-            out.append(f"{name} {value:,.4g}")
-    return [*out, *(f"{count(row.costs[name])} {name}" for name in ("macs", "params") if name in row.costs)]
+def _described(search: Search, row: Row) -> str:
+    objectives = dict(zip(search.plan.definition.objectives, row.values, strict=True))
+    sizes = {name: row.costs[name] for name in ("macs", "params") if name in row.costs}
+    known = {name: value for name, value in {**objectives, **sizes}.items() if value is not None}
+    return sizes_in_words(known)
 
 
 def _rows_frame(search: Search, rows: Sequence[Row]) -> pd.DataFrame:
@@ -184,27 +174,8 @@ def _rows_frame(search: Search, rows: Sequence[Row]) -> pd.DataFrame:
 _TABLE = '{% from "table.html.jinja" import comparison_table %}{{ comparison_table(table, name) }}'
 
 
-def _table(name: str, frame: pd.DataFrame, caption: str) -> object:
-    columns = tuple(
-        Column(title=str(title).replace("_", " "), numeric=pd.api.types.is_numeric_dtype(frame[title]))
-        for title in frame
-    )
-    rows = tuple(tuple(_cell(value) for value in row) for row in frame.itertuples(index=False))
-    return _displayed(name, DisplayTable(caption=caption, columns=columns, rows=rows))
-
-
 def _displayed(name: str, table: DisplayTable) -> object:
     from markupsafe import Markup
 
     template = environment().from_string(_TABLE)
     return Markup(template.render(table=table, name=name))
-
-
-def _cell(value: object) -> Cell:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return Cell(text="not known")
-    if isinstance(value, float):
-        return Cell(text=f"{value:,.4g}", order=value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return Cell(text=f"{value:,}", order=value)
-    return Cell(text=str(value), order=str(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -79,7 +80,7 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
         again["val_accuracy_fresh"].round(9)
     )
     assert (tmp_path / "optuna.db").is_file()
-    assert "Best of 6 candidates at no more than 2e+07 macs:" in printed
+    assert "Best of 6 candidates at no more than 20.0 M MACs:" in printed
     assert "The search cost 6.0 whole trainings" in printed
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert (
@@ -88,6 +89,8 @@ def test_search_ends_with_the_table_of_its_confirmed_winners(
         < page.index('id="best-networks"')
         < page.index('id="all"')
     )
+    assert "Best networks at no more than 20.0 M MACs" in page
+    assert not re.search(r"\de\+\d|>(not known|True|False)<", page), "numbers and words as a reader writes them"
     assert "python run_ablation.py --study activation --dataset synthetic --scale smoke --preset" in page
     networks = sorted((folder / "best").glob("*.safetensors"))
     assert len(networks) == 2
