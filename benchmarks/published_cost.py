@@ -11,10 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from ablations.commands.list_studies import CIFAR10, STAND_INS, stand_in
 from ablations.costs.training_cost import trial_work
 from ablations.design.options import Options
 from ablations.design.plan_study import design_study
+from ablations.design.stand_in_data import STAND_INS, stand_in_for
 from ablations.studies import get_study
 
 __all__ = ["SIZE", "estimated_hours", "training_rate"]
@@ -44,7 +44,7 @@ def estimated_hours(study: str, rate: float) -> float:
 def _work(name: str) -> dict[str, float]:
     """The work of one trial of each variant, and of trainings that they start from."""
     study = get_study(name)
-    source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
+    source = stand_in_for(study)
     plan = design_study(study, SIZE, source, None, STAND_INS)
     trials = plan.trials(dict.fromkeys(plan.designs, 1))
     work = {variant: trial_work(trial, plan.source_of(trial)) for (variant, _), trial in trials.items()}

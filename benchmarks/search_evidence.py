@@ -37,6 +37,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from benchmarks.promises import finish
+from benchmarks.random_shares import LIMITS, SAMPLERS, random_share
 from benchmarks.search_regrets import (
     Array,
     analytic_regret,
@@ -51,7 +52,6 @@ from benchmarks.search_regrets import (
 )
 from search.benchmark.replay import mean_interval
 from search.design.definition import RUNG_PRUNERS
-from search.results.random_shares import LIMITS, SAMPLERS, random_share
 from xception.base.command_line import parse, refuse
 
 REPEATS, SHORT = 30, 5

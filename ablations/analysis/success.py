@@ -12,6 +12,7 @@ from typing import Any
 from scipy import stats
 
 from ablations.analysis.measurements import Measurements
+from ablations.records.record import chance_accuracy
 
 __all__ = ["has_collapsed", "success"]
 
@@ -23,7 +24,7 @@ def has_collapsed(row: dict[str, Any]) -> bool:
     accuracy, images, classes = (_number(row.get(name)) for name in ("val_accuracy", "num_val", "num_classes"))
     if row["status"] != "complete" or math.isnan(accuracy + images + classes) or classes < 2:
         return False
-    return bool(accuracy * images <= stats.binom.ppf(LEVEL, round(images), 1 / classes) + 1e-9)
+    return bool(accuracy * images <= stats.binom.ppf(LEVEL, round(images), chance_accuracy(classes)) + 1e-9)
 
 
 def success(measured: Measurements, variant: str) -> dict[str, Any]:

@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ablations import studies
 from ablations.costs.training_cost import duration, estimate_seconds, read_speed
 from ablations.design.options import Options
-from ablations.design.plan_study import DataSets, design_study
+from ablations.design.plan_study import design_study
 from ablations.design.scales import default_scale, get_scale
+from ablations.design.stand_in_data import STAND_INS, stand_in_for
 from ablations.design.study import Study
-from xception.data.source import Source
-from xception.data.synthetic import SyntheticReader
 
-__all__ = ["CIFAR10", "STAND_INS", "list_studies", "stand_in"]
-
-
-# Numbers of trials and costs are those on CIFAR-10, or on a stand-in of the size of the study's own data set; no data
-# is looked up, so that listing is fast.
-CIFAR10 = Source(
-    name="cifar10",
-    title="CIFAR-10",
-    fingerprint="0" * 64,
-    num_train=50_000,
-    num_test=10_000,
-    class_names=tuple(str(i) for i in range(10)),
-    native_size=32,
-    reader=SyntheticReader(kappa=0.0),
-)
-
-
-def stand_in(name: str, data_dir: Path | None = None) -> Source:
-    """A stand-in for a data set of the name, with the sizes of the synthetic one."""
-    return replace(
-        CIFAR10, name=name, fingerprint=hashlib.sha256(name.encode()).hexdigest(), num_train=12_000, num_test=2_000
-    )
-
-
-def _part(source: Source, classes: Sequence[int]) -> Source:
-    """A fraction of a stand-in."""
-    share = len(classes) / source.num_classes
-    return replace(
-        stand_in(f"{source.name} {classes}"),
-        num_train=round(source.num_train * share),
-        num_test=round(source.num_test * share),
-        class_names=tuple(source.class_names[label] for label in classes),
-    )
-
-
-STAND_INS = DataSets(find=stand_in, select_classes=_part)
+__all__ = ["list_studies"]
 
 
 def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
@@ -81,8 +42,7 @@ def list_studies(*, scale: str | None, out: Path, as_json: bool) -> int:
 
 def _described(study: Study, scale: str, speed: float | None) -> dict[str, Any]:
     chosen = get_scale(scale)
-    source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
-    plan = design_study(study, Options().replace(scale=scale), source, None, STAND_INS)
+    plan = design_study(study, Options().replace(scale=scale), stand_in_for(study), None, STAND_INS)
     places = plan.trials(dict.fromkeys(plan.designs, 1))  # of one seed: the others cost the same
     trials = [*places.values(), *plan.pretraining(list(places)).values()]
     seconds = estimate_seconds(((trial, plan.source_of(trial)) for trial in trials), speed)

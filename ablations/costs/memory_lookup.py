@@ -57,11 +57,7 @@ def _stored_measurement(store: Store, design: Design | Trial, gpu: str | None) -
 
 def _key(design: Design | Trial, gpu: str | None) -> str:
     named = [] if gpu is None else [gpu]
-    return key_of(["memory", _VERSION, design.model, list(_shape(design)), design.recipe.batch_size, *named])
-
-
-def _shape(design: Design | Trial) -> tuple[int, int, int]:
-    return (design.model.in_channels, design.dataset.image_size, design.dataset.image_size)
+    return key_of(["memory", _VERSION, design.model, list(design.input_shape), design.recipe.batch_size, *named])
 
 
 def _protocols(design: Design) -> dict[str, LatencyProtocol]:
@@ -76,7 +72,7 @@ def _counted(design: Design) -> dict[str, Any]:
     from xception.profile.memory import predict_memory
 
     counted = {
-        name: predict_memory(build(design.model), _shape(design), one) for name, one in _protocols(design).items()
+        name: predict_memory(build(design.model), design.input_shape, one) for name, one in _protocols(design).items()
     }
     return counted | {"memory_method": _COUNTED}
 
@@ -87,7 +83,7 @@ def _allocated(design: Design, device: str) -> dict[str, Any]:
     from xception.profile.memory import measure_memory
     from xception.profile.timing import DoesNotFitError
 
-    shape = _shape(design)
+    shape = design.input_shape
     measured: dict[str, Any] = {"memory_method": _ALLOCATED}
     for name, protocol in _protocols(design).items():
         try:

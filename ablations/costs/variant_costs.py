@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ablations.costs.latency_lookup import Shape, column_key, latencies_measured_together, put_column, put_latency
+from ablations.costs.latency_lookup import column_key, latencies_measured_together, put_column, put_latency
 from ablations.costs.memory_lookup import MEMORY_COLUMNS, memory_on_one_device, put_missing_memory
 from ablations.design.study import Design
 from ablations.design.trial import Trial, read_trial
@@ -63,7 +63,7 @@ def measure_costs(
     from xception.profile.latency import measure_latency, measurement_key
 
     protocol = LatencyProtocol()
-    shapes = {name: _shape(design) for name, design in designs.items()}
+    shapes = {name: design.input_shape for name, design in designs.items()}
     keys = {name: measurement_key(design.model, shapes[name], device, protocol) for name, design in designs.items()}
     if store.measurement(column_key(keys.values())) is not None:
         return
@@ -85,9 +85,9 @@ def measure_costs(
 def _measured_where_it_fits() -> Iterator[None]:
     """Leave costs unmeasured that need more memory than this machine has; another one may have it."""
     from xception.profile.timing import DoesNotFitError
-    from xception.profile.workload import running_out_of_memory_is_told
+    from xception.profile.workload import out_of_memory_as_does_not_fit
 
-    with suppress(DoesNotFitError), running_out_of_memory_is_told():
+    with suppress(DoesNotFitError), out_of_memory_as_does_not_fit():
         yield
 
 
@@ -99,7 +99,7 @@ def stored_costs(store: Store, plan: StoredPlan) -> pd.DataFrame:
     records = store.get(first.values())
     trials = {variant: read_trial(records[key].trial) for variant, key in first.items() if key in records}
     latencies = latencies_measured_together(
-        store, {name: (trial.model, _shape(trial)) for name, trial in trials.items()}
+        store, {name: (trial.model, trial.input_shape) for name, trial in trials.items()}
     )
     memory = memory_on_one_device(store, trials)
     rows: list[dict[str, Any]] = []
@@ -124,17 +124,13 @@ def stored_costs(store: Store, plan: StoredPlan) -> pd.DataFrame:
     )
 
 
-def _shape(design: Design | Trial) -> Shape:
-    return (design.model.in_channels, design.dataset.image_size, design.dataset.image_size)
-
-
 def _count_key(design: Design | Trial) -> str:
-    return key_of(["complexity", _COUNTER_VERSION, design.model, list(_shape(design))])
+    return key_of(["complexity", _COUNTER_VERSION, design.model, list(design.input_shape)])
 
 
 def _counts(design: Design) -> dict[str, Any]:
     from xception.network.model import build
     from xception.profile.complexity import complexity
 
-    counted = complexity(build(design.model), _shape(design))
+    counted = complexity(build(design.model), design.input_shape)
     return {column: getattr(counted, column) for column in _COUNTED}

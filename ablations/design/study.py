@@ -32,6 +32,11 @@ class Design(Config):
     stream: int = 0
     pretraining: Design | None = None
 
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an input."""
+        return (self.model.in_channels, self.dataset.image_size, self.dataset.image_size)
+
     def trial(self, seed: int) -> Trial:
         """Return the trial of this design with one seed."""
         recipe = self.recipe

@@ -38,6 +38,11 @@ class Trial(Config):
         """SHA-256 of the canonical JSON, in hexadecimal."""
         return key_of(self)
 
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an input."""
+        return (self.model.in_channels, self.dataset.image_size, self.dataset.image_size)
+
     def to_json(self) -> str:
         """Return the canonical JSON, from which `read_trial` restores the trial."""
         return canonical_json(self)

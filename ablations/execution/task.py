@@ -237,9 +237,7 @@ def _macs(trial: Trial, result: FitResult) -> int:
         return complexity(trial.model, trial.dataset.image_size).macs
     from xception.profile.complexity import complexity as count
 
-    return count(
-        result.model, (trial.model.in_channels, trial.dataset.image_size, trial.dataset.image_size), fvcore=False
-    ).macs
+    return count(result.model, trial.input_shape, fvcore=False).macs
 
 
 def _broken(dataset: Dataset) -> dict[str, Any]:

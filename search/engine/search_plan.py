@@ -80,7 +80,7 @@ class SearchPlan:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an input."""
-        return (self.network.in_channels, self.design.dataset.image_size, self.design.dataset.image_size)
+        return self.design.input_shape
 
     def trial(self, network: XceptionConfig, seed: int) -> Trial:
         """Return one training of a candidate; seeds are those of ablations, so that records are shared."""

@@ -155,9 +155,12 @@ def _budget(search: Search) -> str:
 
 
 def _described(search: Search, row: Row) -> str:
-    objectives = dict(zip(search.plan.definition.objectives, row.values, strict=True))
-    sizes = {name: row.costs[name] for name in ("macs", "params") if name in row.costs}
-    known = {name: value for name, value in {**objectives, **sizes}.items() if value is not None}
+    known = {
+        name: value
+        for name, value in zip(search.plan.definition.objectives, row.values, strict=True)
+        if value is not None
+    }
+    known |= {name: row.costs[name] for name in ("macs", "params") if name in row.costs}
     return sizes_in_words(known)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -65,7 +66,7 @@ def _title(name: str) -> str:
     return quantity.title if quantity is not None else _TITLES.get(name, name.replace("_", " "))
 
 
-def _is_known(value: object) -> bool:
+def _is_known(value: Any) -> bool:
     return value is not None and not pd.isna(value) and value != ""
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "Config",
     "IdleFieldError",
     "canonical_json",
+    "config_types",
     "difference",
     "from_json",
     "from_plain",
@@ -212,13 +213,14 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-def _configs(annotation: Any) -> list[type[Config]]:
+def config_types(annotation: Any) -> list[type[Config]]:
+    """Return the configs that an annotation allows."""
     return [m for m in members(annotation) if isinstance(m, type) and issubclass(m, Config)]
 
 
 def _tagged(value: Any, annotation: Any) -> Plain:
     """Plain form of a value; a config carries its tag where the annotation leaves a choice."""
-    if isinstance(value, Config) and len(_configs(annotation)) > 1:
+    if isinstance(value, Config) and len(config_types(annotation)) > 1:
         return {"type": type(value).tag, **to_plain(value)}
     if isinstance(value, tuple):
         return [_tagged(v, a) for v, a in zip(value, item_annotations(annotation, len(value)), strict=True)]
@@ -227,7 +229,7 @@ def _tagged(value: Any, annotation: Any) -> Plain:
 
 def _parsed(plain: Plain, annotation: Any, name: str) -> Any:
     """A value of the annotated type, from plain JSON values."""
-    configs = _configs(annotation)
+    configs = config_types(annotation)
     if isinstance(plain, dict) and configs:
         return _parsed_config(plain, configs, name)
     if isinstance(plain, list):

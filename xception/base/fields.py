@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from xception.base.annotations import checked, describe_allowed, members
-from xception.base.canonical import Config, IdleFieldError, hints_of, to_plain
+from xception.base.canonical import Config, IdleFieldError, config_types, hints_of, to_plain
 from xception.base.suggestions import closest, did_you_mean
 
 __all__ = ["Catalogue", "Field", "format_value"]
@@ -52,7 +52,7 @@ class Field:
         """The docstring below the field, or that of the annotated config."""
         own = _attribute_docstrings(typing.cast(Any, self.owner)).get(self.name)
         if own is None:
-            configs = _configs(self.annotation)
+            configs = config_types(self.annotation)
             own = (inspect.getdoc(configs[0]) or "").split("\n\n")[0] if configs else ""
         return " ".join(own.split())
 
@@ -172,7 +172,7 @@ class Catalogue:
                 sample=sample,
                 why_not_set=why,
             )
-            for inner in _configs(annotation):
+            for inner in config_types(annotation):
                 if inner is not config:
                     yield from self._walk(inner, f"{path}.", below)
 
@@ -193,10 +193,6 @@ def format_value(value: Any) -> str:
         inner = ", ".join(f"{name}={format_value(getattr(value, name))}" for name in plain)
         return f"{type(value).tag}({inner})"
     return str(value)
-
-
-def _configs(annotation: Any) -> list[type[Config]]:
-    return [m for m in members(annotation) if isinstance(m, type) and issubclass(m, Config)]
 
 
 def _parsed(value: Any, annotation: Any) -> Any:
@@ -226,7 +222,7 @@ def _parsed(value: Any, annotation: Any) -> Any:
             return number
     if any(typing.get_origin(kind) is tuple for kind in kinds):
         return _parsed_tuple([part for part in text.strip("()[] ").split(",") if part.strip()], kinds)
-    for config in _configs(annotation):
+    for config in config_types(annotation):
         if _plain_name(text) in (_plain_name(config.tag), "default"):
             return config()
     if str in kinds:
@@ -283,7 +279,7 @@ def _closest(value: Any, found: tuple[Field, ...]) -> str:
     """A suggestion among the names that the fields take."""
     names = [str(a) for f in found for k in members(f.annotation) if typing.get_origin(k) is Literal
              for a in typing.get_args(k)]  # fmt: skip
-    return did_you_mean(str(value), [*names, *(c.tag for f in found for c in _configs(f.annotation))])
+    return did_you_mean(str(value), [*names, *(c.tag for f in found for c in config_types(f.annotation))])
 
 
 def _limits(field: Field) -> str:

@@ -47,7 +47,7 @@ from xception.profile.environment import Environment, available_memory, device_t
 from xception.profile.memory import predict_memory
 from xception.profile.protocol import LatencyProtocol
 from xception.profile.timing import DoesNotFitError, Stopping, calls_per_sample, summarise, time_in_rounds, warm_up
-from xception.profile.workload import build_call, numerics, running_out_of_memory_is_told
+from xception.profile.workload import build_call, numerics, out_of_memory_as_does_not_fit
 from xception.train.process import keep_freed_memory
 
 __all__ = ["LatencyProtocol", "MeasuredVariant", "Measurement", "check_device", "measure_latency", "measurement_key"]
@@ -209,7 +209,7 @@ class MeasuredVariant:
     ) -> None:
         self._clock = clock
         self._device = device
-        with running_out_of_memory_is_told():
+        with out_of_memory_as_does_not_fit():
             copied = (
                 real_copy(model, torch.device("cpu")) if isinstance(model, nn.Module) else _built(model, protocol.seed)
             )
@@ -233,7 +233,7 @@ class MeasuredVariant:
     def sample(self) -> float:
         """Return the seconds of one call, the mean over as many as a sample needs."""
         try:
-            with running_out_of_memory_is_told():
+            with out_of_memory_as_does_not_fit():
                 if self._leads_in:
                     self._settled()
                 return (self._on_stream() if self._device.type == "cuda" else self._on_clock()) / self.calls

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 from xception.base.canonical import Config
 from xception.profile.copies import meta_copy, real_copy
 from xception.profile.protocol import LatencyProtocol
-from xception.profile.workload import build_call, numerics, running_out_of_memory_is_told
+from xception.profile.workload import build_call, numerics, out_of_memory_as_does_not_fit
 
 __all__ = ["MemoryUse", "measure_memory", "predict_memory"]
 
@@ -54,7 +54,7 @@ def measure_memory(
         raise ValueError(
             f"LatencyProtocol.execution: {protocol.execution!r} is not allowed where memory is measured; 'eager'"
         )
-    with numerics(protocol), running_out_of_memory_is_told():
+    with numerics(protocol), out_of_memory_as_does_not_fit():
         if where.type == "cuda":
             return _from_allocator(model, input_shape, protocol, where)
         return _from_tensors(real_copy(model, where), input_shape, protocol, where)

@@ -51,9 +51,7 @@ def plot_roofline(frame: pd.DataFrame, ceilings: Ceilings) -> Figure:
     load_matplotlib()
     from matplotlib.figure import Figure
 
-    shown = frame[(frame["macs"] > 0) & frame["latency_ms"].notna()]
-    if shown.empty:
-        raise ValueError("frame: nothing in it has both MACs and a measured time")
+    shown = _timed(frame)
     names = list(dict.fromkeys(shown["network"]))
     columns = min(2, len(names))
     rows = -(-len(names) // columns)
@@ -146,9 +144,7 @@ def plot_macs_against_latency(frame: pd.DataFrame) -> Figure:
     load_matplotlib()
     from matplotlib.figure import Figure
 
-    shown = frame[(frame["macs"] > 0) & frame["latency_ms"].notna()]
-    if shown.empty:
-        raise ValueError("frame: nothing in it has both MACs and a measured time")
+    shown = _timed(frame)
     devices = list(dict.fromkeys(shown["latency_device"]))
     with _style():
         figure = Figure(figsize=(min(6.9, 4.4 + 2.5 * (len(devices) - 1)), 3.8), layout="constrained")
@@ -266,3 +262,11 @@ def _lay_out(axes: Axes) -> None:
     figure = axes.get_figure(root=True)
     if figure is not None:
         figure.draw_without_rendering()
+
+
+def _timed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with MACs and a time."""
+    shown = frame[(frame["macs"] > 0) & frame["latency_ms"].notna()]
+    if shown.empty:
+        raise ValueError("frame: no row has both MACs and a measured time")
+    return shown

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 from xception.profile.protocol import LatencyProtocol
 from xception.profile.timing import DoesNotFitError
 
-__all__ = ["build_call", "cache_bytes", "dtype_of", "numerics", "running_out_of_memory_is_told"]
+__all__ = ["build_call", "cache_bytes", "dtype_of", "numerics", "out_of_memory_as_does_not_fit"]
 
 _DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _CPU_CACHE_BYTES = 32 * 2**20  # more than the last-level cache that one core of a common server CPU can fill
@@ -52,7 +52,7 @@ def _product_precision() -> str:
 
 
 @contextmanager
-def running_out_of_memory_is_told() -> Iterator[None]:
+def out_of_memory_as_does_not_fit() -> Iterator[None]:
     """Turn an allocator's failure into `DoesNotFitError`."""
     try:
         yield

@@ -10,11 +10,11 @@ import pytest
 
 from ablations import studies
 from ablations.commands.list_fields import list_fields
-from ablations.commands.list_studies import CIFAR10, STAND_INS
 from ablations.design.fields import catalogue
 from ablations.design.options import Options
 from ablations.design.overrides import canonical_texts
 from ablations.design.plan_study import design_study, plan_study
+from ablations.design.stand_in_data import CIFAR10, STAND_INS
 from xception.base.fields import format_value
 from xception.train.recipe import SGD, AdamW, Cosine
 

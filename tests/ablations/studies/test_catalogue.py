@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ablations import studies
-from ablations.commands.list_studies import CIFAR10, STAND_INS, stand_in
 from ablations.design.options import Options
 from ablations.design.plan_study import design_study
 from ablations.design.scales import SCALES, get_scale
+from ablations.design.stand_in_data import CIFAR10, STAND_INS, stand_in, stand_in_for
 from ablations.design.study import Design, Study, Variant
 from ablations.design.study_plan import StudyPlan
 from xception.base.canonical import difference
@@ -28,7 +28,7 @@ FEWER_IMAGES = ("dataset.train_size", "recipe.epochs", "recipe.batch_size")
 def plan(name: str, scale: str = "quick", **options: object) -> StudyPlan:
     """The plan of a study on a placeholder for its data, as in a listing."""
     study = studies.get_study(name)
-    source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
+    source = stand_in_for(study)
     if get_scale(scale).max_image_size is None:
         source = replace(source, native_size=320)
     return design_study(study, Options(scale=scale, **options), source, None, STAND_INS)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ablations import studies
-from ablations.commands.list_studies import CIFAR10, STAND_INS, stand_in
 from ablations.design.fitting import OWN_CHOICE
 from ablations.design.options import Options
 from ablations.design.plan_study import design_study
+from ablations.design.stand_in_data import CIFAR10, STAND_INS, stand_in_for
 from ablations.design.study import Design, Study, Variant, factorial
 from ablations.design.study_plan import StudyPlan
 from search.spaces import get_space
@@ -293,7 +293,7 @@ FACTS: dict[str, dict[str, Fact]] = {
 
 def plan(name: str, preset: str) -> StudyPlan:
     study = studies.get_study(name)
-    source = CIFAR10 if study.dataset is None else stand_in(study.dataset)
+    source = stand_in_for(study)
     return design_study(study, Options(preset=preset), source, None, STAND_INS)
 
 
