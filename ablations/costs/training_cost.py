@@ -38,10 +38,10 @@ def forward_work(model: ModelConfig, image_size: int) -> float:
             return _counted_macs(model, image_size)
         macs, size = _TORCHVISION_MACS[model.name]
         return macs * (_CIFAR_STEM if model.stem == "cifar" else 1) * (image_size / size) ** 2
-    from xception.network.closed_form import complexity
+    from xception.network.closed_form import totals
 
-    counted = complexity(model, image_size)
-    return float(counted.macs + _MACS_PER_ACTIVATION * counted.activations)
+    _, macs_of_image, activations = totals(model, image_size)
+    return float(macs_of_image + _MACS_PER_ACTIVATION * activations)
 
 
 def _counted_macs(model: ModelConfig, image_size: int) -> float:

@@ -7,7 +7,6 @@ widths around the variant's size (`ablations.statistics.vertical_distance`).
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -167,17 +166,10 @@ def find_width(at: SizeAt, target: int, *, start: float = 1.0) -> Width:
 
 def size(config: XceptionConfig, measure: Measure, input_size: int) -> int:
     """Return the parameters or MACs of a network, for images of `input_size` pixels, without building it."""
-    params, macs = _counted(config, input_size)
+    from xception.network.closed_form import totals
+
+    params, macs, _ = totals(config, input_size)
     return params if measure == "params" else macs
-
-
-@functools.lru_cache(maxsize=512)
-def _counted(config: XceptionConfig, input_size: int) -> tuple[int, int]:
-    """Parameters and MACs; cached, since variants of one study try the same widths repeatedly."""
-    from xception.network.closed_form import complexity
-
-    counted = complexity(config, input_size)
-    return counted.params, counted.macs
 
 
 def _at_width(config: XceptionConfig, width_multiplier: float) -> XceptionConfig | None:

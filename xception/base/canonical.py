@@ -73,7 +73,7 @@ class Config:
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, validated again."""
-        unknown = sorted(set(changes) - {f.name for f in dataclasses.fields(self)})  # type: ignore[arg-type]
+        unknown = sorted(changes.keys() - hints_of(type(self)).keys())
         if unknown:
             raise ValueError(
                 f"{type(self).__name__}: no field {', '.join(unknown)}; fields: {', '.join(hints_of(type(self)))}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import struct
 import warnings
 import zlib
@@ -283,6 +282,8 @@ def _square(image: Any, image_size: int) -> npt.NDArray[np.uint8]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Silence Pillow's remarks on odd files; the thread that starts the decoding threads holds it around them."""
+    import logging
+
     logger = logging.getLogger("PIL")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

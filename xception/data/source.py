@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -260,7 +259,7 @@ def _examined(reader: Reader) -> Facts:
         num_test=counts["test"],
         num_val=counts["val"],
         class_names=tuple(printable(name) for name in names),
-        native_size=int(statistics.median_low(sides)),
+        native_size=sorted(sides)[(len(sides) - 1) // 2],  # the lower median
         has_jpeg=has_jpeg,
         is_turned=turned,
         deep_bits=_bits_in_use(depths),

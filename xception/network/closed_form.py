@@ -7,7 +7,9 @@ layer on the way. MACs are those of convolutions and linear layers, biases left 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+from typing import NamedTuple
 
 from xception.network.config import XceptionConfig
 from xception.network.graph import network
@@ -34,13 +36,12 @@ from xception.network.nodes import (
     spatial_size,
 )
 
-__all__ = ["Complexity", "Layer", "complexity"]
+__all__ = ["Complexity", "Layer", "complexity", "totals"]
 
 Shape = tuple[int, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Layer:
+class Layer(NamedTuple):
     """One layer of the walk: dotted name, kind, shapes without the batch, parameters, MACs.
 
     `kind` is one of depthwise, pointwise, regular, linear, norm, activation, pool, blur, join, scale and shape.
@@ -72,52 +73,60 @@ def complexity(config: XceptionConfig, input_size: int | None = None) -> Complex
         ValueError: the image is too small for the network, or not of the size that the head was built for.
     """
     size = input_size or config.input_size or 299
-    layers = tuple(_walk(network(config), "", (config.in_channels, size, size))[1])
+    layers: list[Layer] = []
+    _walk(network(config, in_place=False), "", (config.in_channels, size, size), layers)
     counted = [layer for layer in layers if layer.kind in ("depthwise", "pointwise", "regular", "linear", "blur")]
     return Complexity(
         params=sum(layer.params for layer in layers),
         macs=sum(layer.macs for layer in counted),
         activations=sum(math.prod(layer.out_shape) for layer in counted),
-        layers=layers,
+        layers=tuple(layers),
     )
 
 
-def _walk(node: Node, name: str, shape: Shape) -> tuple[Shape, list[Layer]]:
-    """The shape after the node, and the layers inside it."""
+@functools.lru_cache(maxsize=1024)
+def totals(config: XceptionConfig, input_size: int) -> tuple[int, int, int]:
+    """Return parameters, MACs and activations; cached, since a plan asks for those of the same networks repeatedly.
+
+    Raises:
+        ValueError: as `complexity` does.
+    """
+    counted = complexity(config, input_size)
+    return counted.params, counted.macs, counted.activations
+
+
+def _walk(node: Node, name: str, shape: Shape, layers: list[Layer]) -> Shape:
+    """Return the shape after the node; add the layers inside it."""
     if isinstance(node, Sequence):
-        layers: list[Layer] = []
         for child_name, child in node.children:
-            shape, more = _walk(child, f"{name}.{child_name}".lstrip("."), shape)
-            layers += more
-        return shape, layers
+            shape = _walk(child, f"{name}.{child_name}" if name else child_name, shape, layers)
+        return shape
     if isinstance(node, Towers):
-        walked = [_walk(child, f"{name}.{child_name}", shape) for child_name, child in node.children]
-        joined = (sum(out[0] for out, _ in walked), *walked[0][0][1:])
-        return joined, [layer for _, inner in walked for layer in inner]
+        outs = [_walk(child, f"{name}.{child_name}", shape, layers) for child_name, child in node.children]
+        return (sum(out[0] for out in outs), *outs[0][1:])
     if isinstance(node, Slices):
-        parts = [
-            _walk(child, f"{name}.{child_name}", (size, *shape[1:]))
+        outs = [
+            _walk(child, f"{name}.{child_name}", (size, *shape[1:]), layers)
             for (child_name, child), size in zip(node.children, node.sizes, strict=True)
         ]
-        whole = (sum(out[0] for out, _ in parts), *parts[0][0][1:])
-        return whole, [layer for _, inner in parts for layer in inner]
+        return (sum(out[0] for out in outs), *outs[0][1:])
     if isinstance(node, Gate):
-        layers = _walk(node.gate, f"{name}.gate", shape)[1]
-        return shape, [*layers, Layer(name, "join", shape, shape)]
+        _walk(node.gate, f"{name}.gate", shape, layers)
+        layers.append(Layer(name, "join", shape, shape))
+        return shape
     if isinstance(node, Residual):
-        before: list[Layer] = []
         if node.before is not None:
-            shape, before = _walk(node.before, f"{name}.before", shape)
-        out, layers = _walk(node.branch, f"{name}.branch", shape)
-        layers = before + layers
+            shape = _walk(node.before, f"{name}.before", shape, layers)
+        out = _walk(node.branch, f"{name}.branch", shape, layers)
         if node.shortcut is not None:
-            layers += _walk(node.shortcut, f"{name}.shortcut", shape)[1]
+            _walk(node.shortcut, f"{name}.shortcut", shape, layers)
         layers.append(Layer(name, "join", out, out))
         if node.norm is not None:
-            layers += _walk(node.norm, f"{name}.norm", out)[1]
-        return out, layers
+            _walk(node.norm, f"{name}.norm", out, layers)
+        return out
     layer = _layer(node, name, shape)
-    return layer.out_shape, [layer]
+    layers.append(layer)
+    return layer.out_shape
 
 
 def _layer(node: Node, name: str, shape: Shape) -> Layer:

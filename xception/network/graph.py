@@ -38,8 +38,9 @@ from xception.network.operators import OPERATORS, Surroundings
 __all__ = ["network", "operator_node"]
 
 
-def network(config: XceptionConfig) -> Sequence:
-    """Return the whole network: stem, entry, middle, exit, final, head.
+def network(config: XceptionConfig, *, in_place: bool = True) -> Sequence:
+    """Return the whole network: stem, entry, middle, exit, final, head; with activations in place where that is safe,
+    unless they are only counted.
 
     Raises:
         ValueError: the head's kernel depends on the input size and the config does not set it.
@@ -50,6 +51,8 @@ def network(config: XceptionConfig) -> Sequence:
             "an image size in pixels, as given by for_data(...)"
         )
     stem, *flows, final = _trunk(config).children
+    if not in_place:
+        return Sequence((stem, *flows, final, ("head", _head(config))))
     safe = [(name, _each_in_place(flow)) for name, flow in flows]
     whole = [(name, _in_place(part)[0]) for name, part in (stem, final, ("head", _head(config)))]
     return Sequence((whole[0], *safe, *whole[1:]))
@@ -273,7 +276,7 @@ def _in_place(node: Node, fresh: bool = False) -> tuple[Node, bool]:
     reads is not fresh.
     """
     if isinstance(node, Activate):
-        return dataclasses.replace(node, in_place=fresh), False
+        return Activate(node.kind, fresh), False
     if isinstance(node, Sequence):
         children: list[Named] = []
         for name, child in node.children:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any, get_args, get_type_hints
 
 from xception.base.suggestions import did_you_mean
@@ -74,6 +73,8 @@ def _ours(name: str) -> ModelConfig:
 
 
 def _timm_version(name: str) -> str:
+    from importlib import metadata  # only here, since it imports the library for e-mail
+
     try:
         return metadata.version("timm")
     except metadata.PackageNotFoundError:
