@@ -17,22 +17,34 @@ if TYPE_CHECKING:
     from ablations.design.trial import Trial
     from ablations.records.store import Store
 
-__all__ = ["MEMORY_COLUMNS", "memory_on_one_device", "put_missing_memory"]
+__all__ = ["MEMORY_COLUMNS", "count_memory", "memory_on_one_device", "put_missing_memory"]
 
 _VERSION = 2  # raised when the measurement changes its meaning, so that networks are measured again
 _COUNTED, _ALLOCATED = "tensors alive, counted without allocating", "CUDA allocator"
 MEMORY_COLUMNS = ("inference_memory_bytes", "training_memory_bytes", "memory_method")
 
 
-def put_missing_memory(store: Store, design: Design, device: str) -> None:
-    """Measure the peak memory of a design's network on a device and store it, unless the store has it."""
+def count_memory(design: Design) -> dict[str, dict[str, Any]]:
+    """Return the counted peak memory of a design's network, by the key of its measurement."""
+    return {_key(design, None): _counted(design)}
+
+
+def put_missing_memory(
+    store: Store, design: Design, device: str, counted: Mapping[str, dict[str, Any]] | None = None
+) -> None:
+    """Measure the peak memory of a design's network on a device and store it, unless the store has it; on the CPU it
+    may be among what is `counted` already.
+    """
     from xception.profile.environment import device_title
     from xception.profile.latency import check_device
 
     gpu = None if device == "cpu" else device_title(str(check_device(device)))
     if _stored_measurement(store, design, gpu) is None:
-        values = _counted(design) if gpu is None else _allocated(design, device) | {"device": gpu}
-        store.put_measurement(_key(design, gpu), "memory", values)
+        key = _key(design, gpu)
+        values = (counted or {}).get(key)
+        if values is None:
+            values = _counted(design) if gpu is None else _allocated(design, device) | {"device": gpu}
+        store.put_measurement(key, "memory", values)
 
 
 def memory_on_one_device(store: Store, trials: Mapping[str, Trial]) -> dict[str, dict[str, Any]]:

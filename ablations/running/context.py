@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -24,6 +24,7 @@ from ablations.execution.trackers import Tracker, Trackers
 from ablations.execution.weights_and_biases import WeightsAndBiases
 from ablations.records.store import Store
 from ablations.reporting.own_files import require_own_folder
+from ablations.running.ahead import Ahead
 from xception.base.files import cache_dir, require_locks
 
 __all__ = ["Context", "Display", "check_options", "open_context", "require_writable", "trackers_of"]
@@ -58,12 +59,15 @@ class Display(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """A plan with its open store, the backend that trains its trials, and the display of its progress."""
+    """A plan with its open store, the backend that trains its trials, the display of its progress, and the work done
+    ahead of the results.
+    """
 
     plan: StudyPlan
     store: Store
     backend: Backend
     display: Display
+    ahead: Ahead = field(default_factory=Ahead)
 
     @property
     def options(self) -> Options:
@@ -125,7 +129,9 @@ def open_context(plan: StudyPlan, *, backend: Backend | None = None, in_process:
             from ablations.running.live import LiveReport
 
             display.logs.append(held.enter_context(LiveReport(store, run, options.out, display)))
-        yield Context(plan=plan, store=store, backend=opened, display=display)
+        context = Context(plan=plan, store=store, backend=opened, display=display)
+        held.callback(context.ahead.stop)
+        yield context
         opened.close()
 
 

@@ -90,7 +90,11 @@ def _train_and_measure(context: Context) -> tuple[Training, float, tuple[StoredP
         write_speed(plan.options.out, work=training.work, work_per_second=rate)
     spent = sum(r.train_seconds or 0.0 for r in store.get(m.key for m in training.plan.members).values())
     measure_costs(
-        plan.designs, store, device=context.backend.own_device, time_budget_s=latency_budget(spent / at_a_time)
+        plan.designs,
+        store,
+        device=context.backend.own_device,
+        time_budget_s=latency_budget(spent / at_a_time),
+        counted=context.ahead.counted(),
     )
     return training, seconds, tuned
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ablations.analysis.frame import plan_frame
 from ablations.costs.training_cost import training_work, trial_work
+from ablations.costs.variant_costs import uncounted
 from ablations.design.options import Options
 from ablations.design.study_plan import StudyPlan
 from ablations.design.trial import Trial, read_trial
@@ -22,7 +23,6 @@ from ablations.execution.trackers import parameters_of
 from ablations.records.record import Record, StoredPlan
 from ablations.records.store import Store
 from ablations.running.context import Context, Display
-from ablations.running.imports_ahead import ImportsAhead
 from xception.base.files import write_atomic
 
 if TYPE_CHECKING:
@@ -143,10 +143,11 @@ def _train(context: Context, todo: dict[tuple[str, int], Trial]) -> Iterator[Rec
         transfer = trial.recipe.transfer
         start = None if transfer is None or transfer.source is None else weights[transfer.source]
         tasks.append(context.task(trial, weights=start, keep_weights=keep))
-    ahead = ImportsAhead(len(tasks)) if isinstance(context.backend.executor, LocalExecutor) else None
+    if isinstance(context.backend.executor, LocalExecutor):
+        networks = uncounted(plan.designs.values(), context.store)
+        context.ahead.expect(len(tasks), networks, device=context.backend.own_device)
     for event in run_tasks(context, tasks, labels):
-        if ahead is not None:
-            ahead.follow(event)
+        context.ahead.follow(event)
         if isinstance(event, Finished) and not event.elsewhere:
             yield event.record
 

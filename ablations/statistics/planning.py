@@ -82,8 +82,13 @@ def equivalence_power(
 
 @functools.cache
 def _quadrature(order: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gauss–Legendre nodes and weights on [−1, 1]; computing them takes longer than everything else here."""
-    return np.polynomial.legendre.leggauss(order)
+    """Gauss–Legendre nodes and weights on [−1, 1].
+
+    NumPy computes them from the eigenvalues of a full matrix in all threads of its linear algebra, which takes seconds
+    while other processes hold the cores; SciPy's matrix is tridiagonal.
+    """
+    nodes, weights = special.roots_legendre(order)
+    return nodes, weights
 
 
 def sd_limit(sd: float, degrees: float, confidence: float = 0.8) -> float:

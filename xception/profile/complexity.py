@@ -28,7 +28,7 @@ from xception.profile.operators import LayerCount, kind_of, run_pass
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Complexity", "LeftOut", "ParameterSplit", "complexity", "quiet"]
+__all__ = ["Complexity", "LeftOut", "ParameterSplit", "complexity", "fvcore_total", "quiet"]
 
 _HEADS = ("head", "heads", "classifier", "fc")
 
@@ -130,6 +130,12 @@ def complexity(model: nn.Module, input_shape: tuple[int, ...], *, fvcore: bool =
     )
 
 
+def fvcore_total(model: nn.Module, input_shape: tuple[int, ...]) -> int:
+    """Return fvcore's own sum for one example of shape (C, H, W)."""
+    dtype = next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), torch.get_default_dtype())
+    return _fvcore(model, input_shape, dtype)[0]
+
+
 def _split(model: nn.Module) -> ParameterSplit:
     split = {f.name: 0 for f in fields(ParameterSplit)}
     seen: set[int] = set()
@@ -151,8 +157,11 @@ def _role(name: str, module: nn.Module) -> str:
 
 
 def _fvcore(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> tuple[int, int, list[LeftOut]]:
-    """The total of fvcore, its convolution and linear entries, and what it reports as skipped."""
-    with quiet():
+    """The total of fvcore, its convolution and linear entries, and what it reports as skipped.
+
+    It runs the model for real, on one thread: several would wait for one another where other processes hold the cores.
+    """
+    with quiet(), _one_thread():
         from fvcore.nn import FlopCountAnalysis
 
         analysis = FlopCountAnalysis(
@@ -170,6 +179,16 @@ def _fvcore(model: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) 
             for name in sorted(analysis.uncalled_modules())
         ]
     return int(sum(by_operator.values())), int(sum(by_operator[op] for op in ("conv", "linear", "addmm"))), skipped
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

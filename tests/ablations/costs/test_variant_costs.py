@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.costs.variant_costs import latency_budget, measure_costs
+from ablations.costs.variant_costs import count, latency_budget, measure_costs
 from ablations.design.options import Options
 from ablations.design.plan_study import plan_study
 from ablations.records.store import Store
@@ -37,7 +37,18 @@ def test_networks_are_measured_once(store: Store, tmp_path: Path) -> None:
     assert store.all_measurements() == before
 
 
-@pytest.mark.parametrize(("seconds", "budget"), [(0.0, 3.0), (500.0, 5.0), (1e5, 30.0)])
+def test_counts_of_our_networks_are_those_of_a_forward_pass(tmp_path: Path) -> None:
+    from xception.network.model import build
+    from xception.profile.complexity import complexity
+
+    plan = plan_study(get_study("operators"), Options(out=tmp_path, scale="smoke", dataset="synthetic", seeds=1))
+    for design in list(plan.designs.values())[:3]:
+        counted = complexity(build(design.model), (3, 32, 32))
+        expected = {n: getattr(counted, n) for n in ("params", "macs", "fvcore_total", "activations")}
+        assert next(iter(count(design, "cuda:0").values())) == expected
+
+
+@pytest.mark.parametrize(("seconds", "budget"), [(0.0, 3.0), (1000.0, 5.0), (1e5, 30.0)])
 def test_timing_takes_a_share_of_the_training(seconds: float, budget: float) -> None:
     assert latency_budget(seconds) == budget
 
