@@ -132,9 +132,13 @@ def _answer(arguments: Arguments, words: Sequence[str]) -> int:
         raise ValueError("--json: goes with --list, --fields or --recipes")
     if arguments.report:
         from ablations.commands.report import report
+        from ablations.reporting.presentation import presentation_of
 
         return report(
-            study=arguments.study, out=arguments.out, store=arguments.store, figure_style=arguments.figure_style
+            study=arguments.study,
+            out=arguments.out,
+            store=arguments.store,
+            presentation=presentation_of(arguments),
         )
     again = as_typed(words)
     if arguments.resume_from is not None:

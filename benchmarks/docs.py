@@ -192,13 +192,21 @@ _FILES = (
     ),
     ("`runs.csv`", "one row per trial"),
     ("`curves.csv`", "one row per trial and epoch"),
-    ("`figures/`", "each figure as PNG, SVG and PDF with embedded fonts"),
+    ("`figures/`", "each figure as PNG, SVG and PDF with embedded fonts, and the numbers that it draws as CSV"),
     ("`report.html`", "all of it on one page that needs no network"),
     ("`provenance.json`", "the command, the setup, versions, the data set and its hash, devices"),
-    ("`effects.csv`, `.md`, `.tex`", "main effects and interactions, for a factorial study"),
-    ("`distances.csv`, `.md`", "with `--match`, where no width of a variant comes close enough"),
-    ("`side_by_side.csv`, `.md`, `tuned/`", "with `--tune`: fixed recipe beside tuned ones"),
-    ("`settings.csv`, `pooled.csv`, `trends.csv`, `decisions.csv`", "with `--across`: one answer for several settings"),
+    ("`pareto.*`", "the front of accuracy against each cost, with the probability of being on it"),
+    ("`classes.*`, `confusion.*`", "test accuracy by class, and what is confused with what"),
+    ("`agreement.*`, `examples.*`", "how often networks agree, and the test images that change sides"),
+    ("`calibration.*`", "expected calibration errors; `figures/reliability.csv` has the bins"),
+    ("`effects.*`", "main effects and interactions, for a factorial study"),
+    ("`distances.*`", "with `--match`, where no width of a variant comes close enough"),
+    ("`side_by_side.*`, `tuned/`", "with `--tune`: fixed recipe beside tuned ones"),
+    ("`paper.*`", "the tables of the paper cell by cell, for the studies that follow them"),
+    (
+        "`settings.*`, `pooled.*`, `trends.*`, `decisions.*`",
+        "with `--across`: one answer for several settings",
+    ),
 )
 
 
@@ -212,6 +220,10 @@ def _files() -> str:
         "| File | Holds |",
         "| --- | --- |",
         *(f"| {name} | {what} |" for name, what in _FILES),
+        "",
+        "A table with a star is there as `.csv` with all rows and plain numbers, and as `.md` and `.tex` to read. A"
+        r" `.tex` file compiles by itself, and `\input` takes it into a paper that loads `booktabs` and `graphicx` (and"
+        " `longtable` for more than 40 rows).",
         "",
         "Beside the folders are `records.db` (the store), `trials/` (checkpoints and records of trials), `networks/`"
         " (with `--keep-weights`) and `speed.json` (what a training took on this machine). Accuracies are fractions in"

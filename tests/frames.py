@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from xception.train.confidence import pack_confidence
 from xception.train.predictions import pack_predictions
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def records(
                     "margin": 0.005,
                     "correct": None if correct is None else np.packbits(correct).tobytes(),
                     "predictions": None if correct is None else _predictions(correct),
+                    "confidence": None if correct is None else _confidence(correct),
                     "num_test": 1000,
                     "curves": _curves(rng, accuracy, epochs, status),
                     "model_json": json.dumps({"num_classes": 10, "width": number}),
@@ -115,6 +117,12 @@ def _predictions(correct: NDArray[np.bool_]) -> bytes:
     rng = np.random.default_rng(11)
     labels = rng.integers(0, 10, len(correct))
     return pack_predictions(np.where(correct, labels, (labels + rng.integers(1, 3, len(correct))) % 10), labels, 10)
+
+
+def _confidence(correct: NDArray[np.bool_]) -> bytes:
+    """Confidences of a network that is too confident."""
+    rng = np.random.default_rng(13)
+    return pack_confidence(np.clip(0.5 + 0.5 * rng.random(len(correct)) ** 0.4 - 0.1 * ~correct, 0, 1), correct)
 
 
 def _curves(rng: np.random.Generator, accuracy: float, epochs: int, status: str) -> list[dict[str, float]]:

@@ -16,6 +16,7 @@ from ablations.analysis.effect_rows import possible
 from ablations.analysis.learning import learning
 from ablations.analysis.looks import earlier_looks
 from ablations.analysis.measurements import IDENTITY, Measurements, comparisons, measure
+from ablations.analysis.seeds_read import reached_looks
 from ablations.analysis.success import success
 from ablations.statistics.sequential import FUTILE, RUNNING, SETTLED
 
@@ -107,9 +108,7 @@ def _decided(
         return st.decide(differences, measured.margin, grid=measured.grid), levels, [None] * len(differences)
     raced = st.race(differences, measured.margin, measured.ended_pairs, grid=measured.grid)
     running = raced.state == RUNNING
-    reached = [
-        st.LOOKS[int(taken) if waits else int(taken) - 1] for taken, waits in zip(raced.looks, running, strict=True)
-    ]
+    reached = reached_looks(raced)
     decisions = raced.decisions
     if (
         running.any()

@@ -33,6 +33,7 @@ COLUMNS = (
         "num_classes",
         "correct",
         "predictions",
+        "confidence",
     ),
     *("params", "macs", "curves", "train_seconds", "images_per_second", "device", "threads"),
     *("dataset", "scale", "margin", "seeds_mode"),
@@ -48,7 +49,8 @@ def load(store: str | Path | Store, study: str | None = None) -> pd.DataFrame:
     `store` is a database URL, the path of an SQLite file, or an open store. A trial that was planned
     but not yet trained has status `missing`. Accuracies are fractions; `correct` holds one bit per
     test image (`numpy.packbits`), `predictions` the class predicted of each
-    (`xception.train.predictions`); `curves` is a list with one mapping per epoch.
+    (`xception.train.predictions`), `confidence` a histogram (`xception.train.confidence`); `curves` is a list with
+    one mapping per epoch.
 
     Raises:
         StoreError: the store cannot be read.

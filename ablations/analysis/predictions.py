@@ -1,7 +1,8 @@
 """Analyses of kept predictions: effects by class, confusion, agreement, images whose correctness changes.
 
 All of it is post hoc, apart from the verdicts. The intervals of the differences by class are simultaneous over all
-classes and variants of a study, at a number of seeds fixed in advance.
+classes and variants of a study; with seeds as needed they allow for every look, as those of the effects do, and only
+the seeds of the look at which a variant stopped are read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from ablations import statistics as st
 from ablations.analysis.effect_rows import possible
 from ablations.analysis.measurements import Measurements, measure
+from ablations.analysis.seeds_read import decide_as_read, looks_of
 from xception.train.predictions import unpack_predictions
 
 __all__ = ["PredictionTables", "prediction_tables"]
@@ -44,7 +46,8 @@ class PredictionTables:
     not empty in the variant's matrix or the baseline's, `agreement` one for each variant, and `examples` the images
     whose correctness changes in most seeds, of those that change at least twice as often one way as the other.
     `without` are the variants without a pair of records with predictions, `family` the number of differences by class
-    with simultaneous intervals.
+    with simultaneous intervals, `absent` the classes that no test image has. `is_sequential` is true for seeds as
+    needed.
     """
 
     classes: pd.DataFrame
@@ -53,14 +56,21 @@ class PredictionTables:
     examples: pd.DataFrame
     without: tuple[str, ...]
     family: int
+    absent: tuple[str, ...] = ()
+    is_sequential: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Pairs:
-    """The predictions of a variant and its baseline, row i of both being of one seed, and the labels."""
+    """The predictions of a variant and its baseline, row i of both being of one seed, and the labels.
+
+    `places` are the seeds' places among those of the study, `look` the one at which the variant is read.
+    """
 
     variant: str
     baseline: str
+    look: st.Look
+    places: tuple[int, ...]
     mine: NDArray[np.int64]  # (seeds, images)
     theirs: NDArray[np.int64]
     labels: NDArray[np.int64]  # (images,)
@@ -80,10 +90,11 @@ def prediction_tables(frame: pd.DataFrame, class_names: Sequence[str] = ()) -> P
     Raises:
         ValueError: the frame contradicts itself, as in `ablations.compare`.
     """
-    measured = measure(frame, "fixed")
-    pairs = [_pairs(measured, index) for index in measured.compared]
+    measured = measure(frame)
+    looks = looks_of(measured)
+    pairs = [_pairs(measured, index, look) for index, look in zip(measured.compared, looks, strict=True)]
     found = [one for one in pairs if one is not None]
-    classes, family = _classes(found, class_names)
+    classes, family = _classes(found, class_names, len(measured.seeds))
     return PredictionTables(
         classes=classes,
         confusion=_confusion(found, class_names),
@@ -91,24 +102,29 @@ def prediction_tables(frame: pd.DataFrame, class_names: Sequence[str] = ()) -> P
         examples=_examples(found, class_names),
         without=tuple(measured.variants[i] for i, one in zip(measured.compared, pairs, strict=True) if one is None),
         family=family,
+        absent=_absent(found, class_names),
+        is_sequential=measured.is_sequential,
     )
 
 
-def _pairs(measured: Measurements, index: int) -> _Pairs | None:
+def _pairs(measured: Measurements, index: int, look: st.Look) -> _Pairs | None:
     variant, baseline = measured.variants[index], measured.variants[measured.references[index]]
-    mine, theirs, labels, sizes = [], [], [], []
-    for seed in measured.seeds:
+    mine, theirs, labels, sizes, places = [], [], [], [], []
+    for place, seed in enumerate(measured.seeds[: look.seeds]):
         own, other = (_predictions(measured.rows.get((name, seed))) for name in (variant, baseline))
         if own is not None and other is not None and own[2] == other[2] and np.array_equal(own[1], other[1]):
             mine.append(own[0])
             theirs.append(other[0])
             labels.append(own[1])
             sizes.append(own[2])
+            places.append(place)
     if not mine or any(not np.array_equal(labels[0], other) for other in labels[1:]):
         return None
     return _Pairs(
         variant=variant,
         baseline=baseline,
+        look=look,
+        places=tuple(places),
         mine=np.stack(mine),
         theirs=np.stack(theirs),
         labels=labels[0],
@@ -128,10 +144,9 @@ def _predictions(row: dict[str, Any] | None) -> tuple[NDArray[np.int64], NDArray
     return predicted, labels, num_classes
 
 
-def _classes(found: list[_Pairs], class_names: Sequence[str]) -> tuple[pd.DataFrame, int]:
+def _classes(found: list[_Pairs], class_names: Sequence[str], num_seeds: int) -> tuple[pd.DataFrame, int]:
     rows: list[dict[str, Any]] = []
-    differences, grids = [], []
-    most = max((len(one.mine) for one in found), default=0)
+    differences, grids, looks = [], [], []
     for one in found:
         mine, theirs = (st.class_accuracy(of, one.labels, one.num_classes) for of in (one.mine, one.theirs))
         sizes = np.bincount(one.labels, minlength=one.num_classes)
@@ -146,16 +161,27 @@ def _classes(found: list[_Pairs], class_names: Sequence[str]) -> tuple[pd.DataFr
                     "baseline_accuracy_mean": float(theirs[number].mean()),
                 }
             )
-            padding = np.full(most - len(one.mine), np.nan)
-            differences.append(np.concatenate([mine[number] - theirs[number], padding]))
+            by_seed = np.full(num_seeds, np.nan)
+            by_seed[list(one.places)] = mine[number] - theirs[number]
+            differences.append(by_seed)
             grids.append(1 / sizes[number])
+            looks.append(one.look)
     if rows:
-        decisions = st.decide(np.array(differences), None, grid=np.array(grids))
+        decisions = decide_as_read(np.array(differences), looks, grid=np.array(grids))
         for k, row in enumerate(rows):
             numbers = possible({name: float(getattr(decisions, name)[k]) for name in ("mean", "low", "high", "p")})
             row |= {"delta_mean": numbers["mean"], "delta_ci_low": numbers["low"], "delta_ci_high": numbers["high"]}
             row["p_adjusted"] = numbers["p"]
     return pd.DataFrame(rows, columns=pd.Index(CLASS_COLUMNS)), len(rows)
+
+
+def _absent(found: list[_Pairs], class_names: Sequence[str]) -> tuple[str, ...]:
+    """The classes that no test image has."""
+    if not found:
+        return ()
+    first = found[0]
+    numbers = np.flatnonzero(np.bincount(first.labels, minlength=first.num_classes) == 0).tolist()
+    return tuple(_name(number, first.num_classes, class_names) for number in numbers)
 
 
 def _confusion(found: list[_Pairs], class_names: Sequence[str]) -> pd.DataFrame:

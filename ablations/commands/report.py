@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.analysis.frame import named_runs
-from ablations.design.options import FigureStyle
 from ablations.design.study_plan import TUNED
 from ablations.records.databases import file_of
 from ablations.records.store import Store
 from ablations.reporting.own_files import require_own_page
+from ablations.reporting.presentation import AS_USUAL, Presentation
 from ablations.reporting.results_folder import OVERVIEW, write_overview, write_study
 from ablations.reporting.settings_results import settings_groups, write_settings
 from ablations.running.context import require_writable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["report"]
 
 
-def report(*, study: str | None, out: Path, store: str | None, figure_style: FigureStyle = "report") -> int:
+def report(*, study: str | None, out: Path, store: str | None, presentation: Presentation = AS_USUAL) -> int:
     """Write the results of one run, of all runs of a study, or of every run in the store; return the exit status."""
     url = store or f"sqlite:///{out / 'records.db'}"
     database = file_of(url)
@@ -46,10 +46,10 @@ def report(*, study: str | None, out: Path, store: str | None, figure_style: Fig
         contexts = []
         for plan in plans:
             tuned = _tuned(known.get(f"{plan.run}{TUNED}"), out / plan.run)
-            contexts.append(write_study(opened, plan, out, tuned=tuned, figure_style=figure_style))
+            contexts.append(write_study(opened, plan, out, tuned=tuned, presentation=presentation))
             print(f"Results: {out / plan.run}", file=sys.stderr)
         for group in settings_groups(plans):
-            print(f"Settings: {write_settings(opened, group, out).folder}", file=sys.stderr)
+            print(f"Settings: {write_settings(opened, group, out, presentation=presentation).folder}", file=sys.stderr)
         if study is None:
             print(f"All studies: {write_overview(contexts, out)}", file=sys.stderr)
     finally:

@@ -3,9 +3,9 @@ with a plan are derived from these classes.
 
 To add an option, add a field with a default and a docstring to the class it belongs to. A field `train_size: int | None
 = None` then is the argument `--train-size N` with the docstring as its help, a keyword of `ablations.run`, and part of
-the command stored with a plan (unless it is in `BackendOptions`, which change no trial). A `bool` is a flag, a
-`tuple[str, ...]` an option that may be repeated, a `Literal` a choice, a `Path` a file or folder; alternatives such as
-`int | Literal["auto"] | None` are tried in order. `design/plan_study.py` resolves the options.
+the command stored with a plan (unless it is in `BackendOptions` or `PresentationOptions`, which change no trial). A
+`bool` is a flag, a `tuple[str, ...]` an option that may be repeated, a `Literal` a choice, a `Path` a file or folder;
+alternatives such as `int | Literal["auto"] | None` are tried in order. `design/plan_study.py` resolves the options.
 """
 
 from __future__ import annotations
@@ -23,10 +23,21 @@ from ablations.records.passwords import without_password
 from xception.base.assignments import assigned_texts
 from xception.data.layout import Layout
 
-__all__ = ["BackendOptions", "FigureStyle", "FolderOptions", "Options", "RunOptions", "SettingOptions", "selected"]
+__all__ = [
+    "BackendOptions",
+    "FigureStyle",
+    "FigureWidth",
+    "FolderOptions",
+    "Options",
+    "PresentationOptions",
+    "RunOptions",
+    "SettingOptions",
+    "selected",
+]
 
 T = TypeVar("T")
 FigureStyle = Literal["report", "paper"]
+FigureWidth = Literal["one", "two"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +159,21 @@ class RunOptions(FolderOptions, BackendOptions, SettingOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(RunOptions):
+class PresentationOptions:
+    """How results are shown."""
+
+    columns: str | None = None
+    """NAME,NAME,… shows these columns of table.csv, in this order, in table.md, table.tex, table.html and the report;
+    docs/files.md lists the names. Default: all that people can read. table.csv keeps every column."""
+    figure_style: FigureStyle = "report"
+    """report, or paper: figures without title and note, which are in a text file next to each."""
+    figure_width: float | FigureWidth | None = None
+    """Width of every figure: one (3.3 inches, one column of a paper), two (6.9 inches, both columns), or 3 to 10
+    inches. Default: one column, and more for figures with several panels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions, PresentationOptions):
     """Options of a study."""
 
     seeds: int | Literal["auto"] | None = None
@@ -181,8 +206,6 @@ class Options(RunOptions):
     """
     name: str | None = None
     """Name of the run and of its folder. Default: the study and what differs from CIFAR-10 at quick."""
-    figure_style: FigureStyle = "report"
-    """report, or paper: figures without title and note, which are in a text file next to each."""
     live: bool = False
     """Serve a provisional report on this machine alone while the study trains, at the address that is printed: what
     runs, curves and effects so far, time left. It is rewritten after each trial."""
@@ -205,8 +228,9 @@ class Options(RunOptions):
         return self.overrides() + _arguments(shown, {"name": None, **folders})
 
 
-_CHANGE_NO_TRIAL = {f.name for kind in (BackendOptions, FolderOptions) for f in dataclasses.fields(kind)} | {
-    "figure_style",
+_CHANGE_NO_TRIAL = {
+    f.name for kind in (BackendOptions, FolderOptions, PresentationOptions) for f in dataclasses.fields(kind)
+} | {
     "keep_weights",
     "live",
     "name",

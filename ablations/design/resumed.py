@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ablations.design.fixed_plan import FixedPlan, fixed_plan
-from ablations.design.options import BackendOptions, FolderOptions, Options
+from ablations.design.options import BackendOptions, FolderOptions, Options, PresentationOptions
 from ablations.design.plan_study import plan_study
 from ablations.design.study import Design, Study, Variant
 from ablations.design.trial import SEMANTICS, Trial, read_trial
@@ -25,8 +25,12 @@ __all__ = ["epoch_to_continue_from", "plan_resumed"]
 _DATA = ("dataset", "splits", "image_column", "label_column", "channels", "classes")
 _DATA_OPTIONS = (*_DATA, "scale", "preset")
 _ALLOWED = {
-    *(field.name for kind in (BackendOptions, FolderOptions) for field in dataclasses.fields(kind)),
-    *(*_DATA_OPTIONS, "epochs", "keep_weights", "live", "name", "tensorboard", "wandb", "margin", "figure_style"),
+    *(
+        field.name
+        for kind in (BackendOptions, FolderOptions, PresentationOptions)
+        for field in dataclasses.fields(kind)
+    ),
+    *(*_DATA_OPTIONS, "epochs", "keep_weights", "live", "name", "tensorboard", "wandb", "margin"),
 }
 
 

@@ -212,6 +212,7 @@ def record_of(task: Task, result: FitResult, dataset: Dataset) -> Record:
         num_classes=result.num_classes,
         correct=result.correct,
         predictions=result.predictions,
+        confidence=result.confidence,
         params=result.params,
         macs=_macs(trial, result),
         curves=result.curves,

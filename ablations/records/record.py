@@ -22,7 +22,8 @@ class Record:
 
     `complete` and `diverged` are final. `failed` stands for an exception or a killed worker and is
     replaced by a later outcome. `correct` holds one bit per test image (`numpy.packbits`), `predictions` the class
-    predicted of each (`xception.train.predictions`); records of earlier versions have none.
+    predicted of each (`xception.train.predictions`), `confidence` a histogram of how probable these are
+    (`xception.train.confidence`); records of earlier versions lack one or both.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Record:
     environment: dict[str, Any] = field(default_factory=dict)
     created_at: str = ""
     predictions: bytes | None = None
+    confidence: bytes | None = None
 
     @property
     def is_final(self) -> bool:
@@ -125,7 +127,7 @@ def _types() -> dict[str, tuple[type, ...]]:
     return out
 
 
-_PACKED = ("correct", "predictions")
+_PACKED = ("correct", "predictions", "confidence")
 _TYPES = _types()
 _NEEDED = tuple(f.name for f in fields(Record) if f.default is MISSING and f.default_factory is MISSING)
 

@@ -24,7 +24,7 @@ __all__ = [
     "records",
 ]
 
-SCHEMA = 3
+SCHEMA = 4
 metadata = sa.MetaData()
 
 schema_versions = sa.Table("xception_schema", metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -54,6 +54,7 @@ records = sa.Table(
     sa.Column("created_at", sa.String(40), nullable=False),
     sa.Column("digest", sa.String(64)),  # SHA-256 of the other columns, so that a flipped bit on disk is detected
     sa.Column("predictions", sa.LargeBinary),
+    sa.Column("confidence", sa.LargeBinary),
 )
 plans = sa.Table(
     "xception_plans",
@@ -91,7 +92,9 @@ claims = sa.Table(
 )
 
 
-_LATER = frozenset({"predictions"})  # columns that earlier versions' digests lack: an empty one is in no digest
+_LATER = frozenset(
+    {"predictions", "confidence"}
+)  # columns that earlier versions' digests lack: an empty one is in no digest
 
 
 def digest_of(row: Mapping[str, Any]) -> str:
@@ -120,12 +123,25 @@ def _add_digests(connection: sa.Connection) -> None:
 
 def _add_predictions(connection: sa.Connection) -> None:
     """From version 2 to 3: adds the predicted class of each test image; earlier records have none."""
-    kind = records.c.predictions.type.compile(connection.dialect)
-    connection.execute(sa.text(f"ALTER TABLE xception_records ADD COLUMN predictions {kind}"))
+    _add(connection, records.c.predictions)
+
+
+def _add_confidence(connection: sa.Connection) -> None:
+    """From version 3 to 4: adds the histogram of confidence on the test set; earlier records have none."""
+    _add(connection, records.c.confidence)
+
+
+def _add(connection: sa.Connection, column: sa.Column[Any]) -> None:
+    kind = column.type.compile(connection.dialect)
+    connection.execute(sa.text(f"ALTER TABLE xception_records ADD COLUMN {column.name} {kind}"))
 
 
 # By the version that they start from; each migrates a store by one version, all in one transaction.
-_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {1: _add_digests, 2: _add_predictions}
+_MIGRATIONS: dict[int, Callable[[sa.Connection], None]] = {
+    1: _add_digests,
+    2: _add_predictions,
+    3: _add_confidence,
+}
 
 
 def create_all(connection: sa.Connection, tables: sa.MetaData = metadata) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["forest_plot", "paired_differences", "strip_plot"]
 
 
-def strip_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
+def strip_plot(frame: pd.DataFrame, comparison: pd.DataFrame, width: float = style.COLUMN_WIDTH) -> Figure:
     """Return a figure of test accuracy, one row per variant: each seed a point, the mean a mark, its interval a bar.
 
     Raises:
@@ -45,7 +45,7 @@ def strip_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
     base = comparison.loc[comparison["verdict"] == "baseline", "variant"]
     baseline = str(base.iloc[0]) if len(base) == 1 else None
     with style.context():
-        figure = style.new_figure(rows.height)
+        figure = style.new_figure(rows.height, width=width)
         axes = figure.subplots()
         if baseline is not None and f.is_number(middle := table["test_accuracy_mean"].to_dict()[baseline]):
             axes.axvline(100 * middle, color=style.GREY, linewidth=0.7, linestyle="--", zorder=1)
@@ -79,7 +79,7 @@ def strip_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
         )
 
 
-def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
+def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame, width: float = style.COLUMN_WIDTH) -> Figure:
     """Return a figure of paired differences from the baseline: each pair a point, mean, both intervals, ±δ as a band,
     verdicts in words.
 
@@ -102,7 +102,7 @@ def forest_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
     rows_of = table.to_dict("index")
     margins = others["delta_margin"].dropna().unique()
     with style.context():
-        figure = style.new_figure(rows.height)
+        figure = style.new_figure(rows.height, width=width)
         axes = figure.subplots()
         if len(margins) == 1:
             axes.axvspan(-100 * margins[0], 100 * margins[0], color=style.BAND, zorder=0, linewidth=0)

@@ -4,6 +4,7 @@ be careful of.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from xception.base import formatting as f
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["any_above_chance", "busy_sentence", "caption", "data_sentence"]
 
 
+_DIFFERENCES = {"delta_mean", "delta_ci_low", "equivalence_ci_low", "p_adjusted", "verdict", "delta_mean_at_chance"}
+_ON_COSTS = {
+    "params": "Params: trainable.",
+    "macs": "MACs: multiply-accumulates of convolutions and linear layers for one image.",
+}
 BUSY_SPREAD = 0.2  # width of a median's interval, as a fraction; rounds go on until it is 0.02, or time is up
 
 
@@ -27,28 +33,17 @@ def any_above_chance(table: pd.DataFrame) -> bool:
     return "success_rate" not in table or bool((table["success_rate"] > 0).any())
 
 
-def caption(table: pd.DataFrame, title: str, best: set[str], setup: str) -> str:
-    measured = table["test_accuracy_ci_low"].notna().any()
-    interval = ", ± half the width of its 95 % confidence interval" if measured else ""
-    sentences = [_sentence(_line(title)), data_sentence(table, setup), f"Test accuracy: mean over n seeds{interval}."]
-    base = table.loc[table["verdict"] == "baseline", "variant"]
-    if len(table) > len(base) and len(base):
-        k = len(table) - len(base)
-        together = "" if k == 1 else f", simultaneous over all {k} comparisons"
-        from_what = _line(base.iloc[0]) if len(base) == 1 else "the baseline above"
-        sentences += [
-            f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp), with a 95 % and a 90 %"
-            f" interval{together}.",
-            "The verdict is read off these two: no meaningful effect where the 90 % interval is within ±δ; otherwise"
-            " helps or hurts where the 95 % interval is above or below 0; otherwise inconclusive.",
-        ]
-        if "stopped" in table and table["stopped"].notna().any():
-            sentences.append(
-                "Seeds were added as needed: the intervals allow for every look, and an effect that stopped a variant"
-                " early is likely overestimated."
-            )
+def caption(table: pd.DataFrame, title: str, best: set[str], setup: str, shown: Collection[str]) -> str:
+    """Return the caption of a comparison of which the columns `shown` are displayed; `best` are the bold variants."""
+    sentences = [_sentence(_line(title)), data_sentence(table, setup)]
+    if "test_accuracy_mean" in shown:
+        measured = table["test_accuracy_ci_low"].notna().any()
+        interval = ", ± half the width of its 95 % confidence interval" if measured else ""
+        sentences.append(f"Test accuracy: mean over n seeds{interval}.")
+    sentences += _on_differences(table, shown)
     if (table["num_diverged"] > 0).any():
-        sentences.append("Diverged trials are left out of Δ, and count at chance accuracy in the line beside it.")
+        beside = ", and count at chance accuracy in the line beside it" if "delta_mean_at_chance" in shown else ""
+        sentences.append(f"Diverged trials are left out of Δ{beside}.")
     if "success_rate" in table and table["success_rate"].notna().any() and not any_above_chance(table):
         sentences.append("No trial ended above chance: validation accuracies are within what guessing reaches.")
     if (table["num_failed"] > 0).any():
@@ -57,19 +52,48 @@ def caption(table: pd.DataFrame, title: str, best: set[str], setup: str) -> str:
     sentences += [f"Smallest difference that matters: δ = {f.percent(m)} pp." for m in margins]
     if "looked_before" in table and table["looked_before"].notna().any():
         sentences.append("Some comparisons were looked at before with fewer seeds; their error is not controlled.")
-    if best & set(base):
-        sentences.append("Bold: the baseline, as every other variant hurts.")
-    elif best:
-        sentences.append("Bold: best (helps, and no paired contrast shows it worse than the largest effect).")
+    if "test_accuracy_mean" in shown:
+        sentences += _on_bold(table, best)
     devices = sorted({str(d) for d in table["latency_device"].dropna()})
-    if table["latency_ms"].notna().any():
+    if table["latency_ms"].notna().any() and "latency_ms" in shown:
         sentences.append(
             "Latency: median and its 95 % interval, eager float32 inference, batch 1, channels-last, all rows measured"
             f" together{', on ' + f.join_words(devices) if devices else ''}."
         )
         sentences += busy_sentence(table)
-    sentences.append("Params: trainable. MACs: multiply-accumulates of convolutions and linear layers for one image.")
+    sentences += [text for name, text in _ON_COSTS.items() if name in shown]
     return " ".join(sentences)
+
+
+def _on_differences(table: pd.DataFrame, shown: Collection[str]) -> list[str]:
+    """What differences, intervals and verdicts are, where they are displayed."""
+    base = table.loc[table["verdict"] == "baseline", "variant"]
+    if len(table) == len(base) or not len(base) or not _DIFFERENCES & set(shown):
+        return []
+    k = len(table) - len(base)
+    together = "" if k == 1 else f", simultaneous over all {k} comparisons"
+    from_what = _line(base.iloc[0]) if len(base) == 1 else "the baseline above"
+    out = [
+        f"Δ: mean of the per-seed differences from {from_what}, in percentage points (pp), with a 95 % and a 90 %"
+        f" interval{together}."
+    ]
+    if "verdict" in shown:
+        out.append(
+            "The verdict is read off these two: no meaningful effect where the 90 % interval is within ±δ; otherwise"
+            " helps or hurts where the 95 % interval is above or below 0; otherwise inconclusive."
+        )
+    if "stopped" in table and table["stopped"].notna().any():
+        out.append(
+            "Seeds were added as needed: the intervals allow for every look, and an effect that stopped a variant"
+            " early is likely overestimated."
+        )
+    return out
+
+
+def _on_bold(table: pd.DataFrame, best: set[str]) -> list[str]:
+    if best & set(table.loc[table["verdict"] == "baseline", "variant"]):
+        return ["Bold: the baseline, as every other variant hurts."]
+    return ["Bold: best (helps, and no paired contrast shows it worse than the largest effect)."] if best else []
 
 
 def busy_sentence(table: pd.DataFrame) -> list[str]:

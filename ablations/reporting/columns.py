@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from xception.base import formatting as f
+from xception.base.suggestions import did_you_mean
 
-__all__ = ["COLUMNS", "DASH", "TABLE_COLUMNS", "TableColumn", "documentation"]
+__all__ = ["COLUMNS", "DASH", "TABLE_COLUMNS", "TableColumn", "chosen_columns", "documentation"]
 
 DASH = "\N{EN DASH}"
 Row = Mapping[Any, Any]
@@ -24,7 +25,8 @@ class TableColumn:
 
     `show` gets the whole row, so that one column for people can hold several of the files. `of_baseline` is what the
     baseline's cell shows instead. A column that is `rare` is shown only where one of its values is above 0, one that is
-    `measured_later` may be missing from a comparison, and one that is `extra` follows those of the contract.
+    `optional` only where `--columns` names it; one that is `measured_later` may be missing from a comparison, and one
+    that is `extra` follows those of the contract.
     """
 
     name: str
@@ -37,6 +39,7 @@ class TableColumn:
     whole: bool = False
     aligned: bool = True
     rare: bool = False
+    optional: bool = False
     measured_later: bool = False
     extra: bool = False
 
@@ -90,6 +93,10 @@ def _at_chance(row: Row) -> str:
         return f.NOT_MEASURED
     interval = f.interval(row["delta_ci_low_at_chance"], row["delta_ci_high_at_chance"], signed=True)
     return f"{f.points(row['delta_mean_at_chance'])} {interval}"
+
+
+def _count_of_seeds(value: object) -> str:
+    return f"{float(value):.0f}" if f.is_number(value) else DASH  # type: ignore[arg-type]
 
 
 FRACTION = "fraction"
@@ -162,6 +169,10 @@ COLUMNS = (
         name="more_seeds",
         meaning="Fresh seeds that settle an inconclusive comparison, by the median estimate of its spread; empty where"
         " more than 200.",
+        title="More seeds",
+        show=_one(_count_of_seeds, "more_seeds"),
+        of_baseline=DASH,
+        optional=True,
         whole=True,
     ),
     TableColumn(
@@ -178,7 +189,15 @@ COLUMNS = (
         show=_one(f.count, "macs"),
         whole=True,
     ),
-    TableColumn(name="fvcore_total", meaning="fvcore's own sum for one image.", whole=True, measured_later=True),
+    TableColumn(
+        name="fvcore_total",
+        meaning="fvcore's own sum for one image.",
+        title="fvcore total",
+        show=_one(f.count, "fvcore_total"),
+        optional=True,
+        whole=True,
+        measured_later=True,
+    ),
     TableColumn(
         name="latency_ms",
         meaning="Median latency of eager float32 inference, batch 1, channels-last, from one interleaved measurement.",
@@ -243,6 +262,10 @@ COLUMNS = (
         name="probability_of_improvement",
         meaning="Share of all pairs of runs in which the variant beats the baseline (Mann–Whitney, as in rliable).",
         unit=FRACTION,
+        title="Probability of improvement (%)",
+        show=lambda row: f.percent(row["probability_of_improvement"], 0),
+        of_baseline=DASH,
+        optional=True,
         extra=True,
     ),
     TableColumn(
@@ -250,6 +273,11 @@ COLUMNS = (
         meaning="Lower end of the interval of the difference for new seeds and new test images, upper end in"
         " `example_ci_high`.",
         unit=FRACTION,
+        title="95 % interval of Δ for new test images (pp)",
+        show=_interval("example_ci"),
+        of_baseline=DASH,
+        aligned=False,
+        optional=True,
         extra=True,
     ),
     TableColumn(
@@ -269,16 +297,37 @@ TABLE_COLUMNS = tuple(column.name for column in COLUMNS if not column.extra)
 UNSTEADY = ("success_rate", "delta_mean_at_chance")  # for people only where a trial diverged or collapsed
 
 
+def chosen_columns(text: str) -> tuple[str, ...]:
+    """Return the columns that `--columns` names, in its order; `variant`, which names a row, is first.
+
+    Raises:
+        ValueError: a name is not that of a column for people, or is given twice.
+    """
+    allowed = [column.name for column in COLUMNS if column.title is not None]
+    names = [name.strip() for name in text.split(",")]
+    for place, name in enumerate(names):
+        if name not in allowed:
+            raise ValueError(
+                f"--columns: {name!r} is not allowed; names from {', '.join(allowed)}{did_you_mean(name, allowed)}"
+            )
+        if name in names[:place]:
+            raise ValueError(f"--columns: {name!r} is given twice; each name once")
+    return ("variant", *(name for name in names if name != "variant"))
+
+
 def documentation() -> str:
     """Return the columns as a section of `docs/files.md`."""
     lines = [
         "## Columns of `table.csv`",
         "",
         "One row per variant. Accuracies and differences are fractions in files, percent and percentage points (pp) in"
-        " tables for people. What was not measured is an empty cell.",
+        " tables for people. What was not measured is an empty cell. `--columns` takes the names of columns with an"
+        " entry under *In tables for people*; some of these are shown only where they are named.",
         "",
         "| Column | Unit | In tables for people | Meaning |",
         "| --- | --- | --- | --- |",
     ]
-    lines += [f"| `{c.name}` | {c.unit} | {c.title or ''} | {c.meaning} |" for c in COLUMNS]
+    for c in COLUMNS:
+        title = f"{c.title} (with `--columns`)" if c.optional else c.title or ""
+        lines.append(f"| `{c.name}` | {c.unit} | {title} | {c.meaning} |")
     return "\n".join(lines) + "\n"

@@ -19,10 +19,11 @@ __all__ = ["MOST_CLASSES", "confusion_plot"]
 
 MOST_CLASSES = 20  # with more, cells are too small to read
 SHOWN = 5  # variants, those first whose matrix differs most
-SIDE = 1.55  # inches of a panel
+SIDE, AROUND = 1.55, 0.75  # inches of a panel at most, and of the names and the scale beside it
+WIDE = 6.0  # inches of a figure with three panels side by side
 
 
-def confusion_plot(confusion: pd.DataFrame, *, data: str) -> Figure | None:
+def confusion_plot(confusion: pd.DataFrame, *, data: str, width: float = style.FULL_WIDTH) -> Figure | None:
     """Return the confusion matrix of the first baseline and the differences of its variants' from it; None without
     cells, or with more than 20 classes.
 
@@ -37,9 +38,10 @@ def confusion_plot(confusion: pd.DataFrame, *, data: str) -> Figure | None:
     first = own[own["variant"] == own["variant"].iloc[0]]
     load_matplotlib()
     with style.context():
-        across = min(3, len(names) + 1) if len(names) != 3 else 2
+        across = min(2 if width < WIDE or len(names) == 3 else 3, len(names) + 1)
         down = -(-(len(names) + 1) // across)
-        figure = style.new_figure(down * (SIDE + 0.75) + 0.2, width=style.FULL_WIDTH)
+        side = min(SIDE, width / across - AROUND)
+        figure = style.new_figure(down * (side + AROUND) + 0.2, width=width)
         axes = list(np.ravel(figure.subplots(down, across, squeeze=False)))
         baseline = str(own["baseline"].iloc[0])
         _draw(figure, axes[0], _matrix(first, "baseline_share", classes), list(classes.values()), baseline, None)

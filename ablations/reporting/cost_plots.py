@@ -32,7 +32,7 @@ COSTS: dict[Cost, str] = {
 NAMED = 12  # points; more names than these make no sense at column width
 
 
-def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figure:
+def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost, width: float = style.COLUMN_WIDTH) -> Figure:
     """Return a figure of test accuracy against a cost: each seed a point, means with intervals, the Pareto front of the
     means.
 
@@ -47,7 +47,7 @@ def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figu
     front = pareto_front(list(x), list(y))
     seeds = done[done["variant"].isin(table["variant"])]
     with style.context():
-        figure = style.new_figure(2.3)
+        figure = style.new_figure(2.3, width=width)
         axes = figure.subplots()
         small = len(table) > NAMED
         where = dict(zip(table["variant"], x, strict=True))
@@ -90,7 +90,7 @@ def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost) -> Figu
         )
 
 
-def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
+def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame, width: float = style.COLUMN_WIDTH) -> Figure:
     """Return a figure of latency against MACs, one point per variant: where MACs mislead, points leave the common line.
 
     Raises:
@@ -102,7 +102,7 @@ def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame) -> Figure:
     x, y = table["macs"].astype(float).to_numpy(), table["latency_ms"].astype(float).to_numpy()
     devices = f.join_words(sorted({str(d) for d in table["latency_device"].dropna()}))
     with style.context():
-        figure = style.new_figure(2.3)
+        figure = style.new_figure(2.3, width=width)
         axes = figure.subplots()
         small = len(table) > NAMED
         _means(axes, table, x, y, small=small, bars=False)

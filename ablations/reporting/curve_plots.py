@@ -31,9 +31,12 @@ LABELS: dict[Value, str] = {
 }
 TOGETHER = 4  # variants in one axes; more get a panel each
 PANELS = 12
+PANEL_WIDTH = 1.1  # inches
 
 
-def learning_curves(frame: pd.DataFrame, comparison: pd.DataFrame, value: Value = "val_accuracy") -> Figure:
+def learning_curves(
+    frame: pd.DataFrame, comparison: pd.DataFrame, value: Value = "val_accuracy", width: float = style.COLUMN_WIDTH
+) -> Figure:
     """Return a figure of a value by epoch: up to four variants in one axes, more in small panels against the baseline.
 
     A run that diverged ends in a cross. Of more than twelve variants those with the largest differences are shown.
@@ -55,9 +58,9 @@ def learning_curves(frame: pd.DataFrame, comparison: pd.DataFrame, value: Value 
     others = [n for n in names if n in baselines] or names
     with style.context():
         if len(names) <= TOGETHER:
-            figure = _together(curves, names, broken, value)
+            figure = _together(curves, names, broken, value, width)
         else:
-            figure = _panels(curves, _most_different(others, comparison), baselines, broken, value)
+            figure = _panels(curves, _most_different(others, comparison), baselines, broken, value, width)
         note = (
             f"{data_sentence(frame)} n = {seeds.min()}{'' if seeds.min() == seeds.max() else f' to {seeds.max()}'}"
             f" {'seed' if seeds.max() == 1 else 'seeds'}; bold line: mean over seeds; band: lowest to highest seed;"
@@ -71,8 +74,8 @@ def learning_curves(frame: pd.DataFrame, comparison: pd.DataFrame, value: Value 
         return style.finish(figure, title=titled(frame, LABELS[value].split(" (")[0] + " by epoch"), note=note)
 
 
-def _together(curves: pd.DataFrame, names: list[str], broken: set[str], value: Value) -> Figure:
-    figure = style.new_figure(2.2)
+def _together(curves: pd.DataFrame, names: list[str], broken: set[str], value: Value, width: float) -> Figure:
+    figure = style.new_figure(2.2, width=width)
     axes = figure.subplots()
     for name, colour, dashes in zip(names, style.PALETTE, style.DASHES, strict=False):
         _draw(axes, curves[curves["variant"] == name], broken, colour, dashes, label=f.wrapped(style.legible(name), 46))
@@ -95,13 +98,14 @@ def _most_different(others: list[str], comparison: pd.DataFrame) -> list[str]:
 
 
 def _panels(
-    curves: pd.DataFrame, others: list[str], baselines: dict[str, str], broken: set[str], value: Value
+    curves: pd.DataFrame, others: list[str], baselines: dict[str, str], broken: set[str], value: Value, width: float
 ) -> Figure:
-    columns, lines = 3, {n: f.wrapped(style.legible(n), 19) for n in others}
+    columns = min(len(others), max(3, int(width / PANEL_WIDTH)))
+    lines = {n: f.wrapped(style.legible(n), int(19 * width / columns / PANEL_WIDTH)) for n in others}
     rows = -(-len(others) // columns)
     tallest = max(text.count("\n") + 1 for text in lines.values())
     # a single row must still be as high as the label of its axis is long
-    figure = style.new_figure(max(rows * (0.72 + 0.1 * tallest) + 0.35, 1.75))
+    figure = style.new_figure(max(rows * (0.72 + 0.1 * tallest) + 0.35, 1.75), width=width)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for place, axes in enumerate(grid.flat):
         if place >= len(others):

@@ -12,11 +12,11 @@ import pandas as pd
 from ablations import statistics as st
 from ablations.analysis.effect_rows import EFFECT_COLUMNS, effect_row
 from ablations.analysis.measurements import Measurements, measure
-from ablations.reporting.tables import csv_text
+from ablations.reporting.markup import Cell, Column, DisplayTable
+from ablations.reporting.tables import write_table
 from xception.base import formatting as f
-from xception.base.files import write_atomically
 
-__all__ = ["distances", "write_distances"]
+__all__ = ["display_distances", "distances", "write_distances"]
 
 COLUMNS = ("variant", "baseline", "macs", *EFFECT_COLUMNS)
 
@@ -62,8 +62,10 @@ def distances(frame: pd.DataFrame, widths: Sequence[str], variants: Sequence[str
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS)).astype({"macs": "Int64"})
 
 
-def write_distances(frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], folder: Path) -> pd.DataFrame:
-    """Write `distances.csv` and `distances.md` for the curves of a plan into a folder, and return the distances.
+def write_distances(
+    frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], folder: Path, *, study: str
+) -> pd.DataFrame:
+    """Write `distances.csv`, `.md` and `.tex` for the curves of a plan into a folder, and return the distances.
 
     `frame` has the rows of widths too; a curve names its `baseline`, `widths` and `variants`.
     """
@@ -72,33 +74,33 @@ def write_distances(frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], fo
         names = [curve["baseline"], *curve["widths"], *curve["variants"]]
         parts.append(distances(frame[frame["variant"].isin(names)], curve["widths"], curve["variants"]))
     table = pd.concat(parts, ignore_index=True)
-    write_atomically(folder / "distances.csv", csv_text(table))
-    shown = pd.DataFrame(
-        {
-            "Variant": table["variant"],
-            "MACs": [f.count(macs) if pd.notna(macs) else f.NOT_MEASURED for macs in table["macs"]],
-            "n": table["n"],
-            "Above the baseline's curve (pp)": [f.points(value) for value in table["mean"]],
-            **{
-                title: [
-                    f.interval(low, high, signed=True) for low, high in zip(table[ends[0]], table[ends[1]], strict=True)
-                ]
-                for title, ends in (
-                    ("95 % interval (pp)", ("low", "high")),
-                    ("90 % interval (pp)", ("equivalence_low", "equivalence_high")),
-                )
-            },
-            "Verdict": table["verdict"],
-        }
-    )
-    widths = f.join_words(name for curve in curves for name in curve["widths"])
-    note = (
-        "No width brings these variants to their baseline's size, so each is held, seed by seed, against the"
-        " baseline's accuracy at the variant's own MACs: linear over log MACs between the widths that it was trained"
-        f" at ({widths}, and its own)."
-    )
-    write_atomically(folder / "distances.md", f"{shown.to_markdown(index=False, disable_numparse=True)}\n\n{note}\n")
+    write_table(folder, "distances", table, display_distances(table, curves), study=study)
     return table
+
+
+def display_distances(table: pd.DataFrame, curves: Sequence[Mapping[str, Any]]) -> DisplayTable:
+    """Return the distances as people read them, in percentage points."""
+    rows = []
+    for row in table.to_dict("records"):
+        texts = (
+            str(row["variant"]),
+            f.count(row["macs"]),
+            str(row["n"]),
+            f.points(row["mean"]),
+            f.interval(row["low"], row["high"], signed=True),
+            f.interval(row["equivalence_low"], row["equivalence_high"], signed=True),
+            str(row["verdict"]),
+        )
+        rows.append(tuple(Cell(text=text, order=text) for text in texts))
+    titles = ("Variant", "MACs", "n", "Above the baseline's curve (pp)", "95 % interval (pp)", "90 % interval (pp)")
+    widths = f.join_words(name for curve in curves for name in curve["widths"])
+    return DisplayTable(
+        caption="No width brings these variants to their baseline's size, so each is compared, seed by seed, with the"
+        " baseline's accuracy at the variant's own MACs: linear over log MACs between the widths that the baseline was"
+        f" trained at ({widths}, and its own).",
+        columns=(*(Column(title=t, numeric=t != "Variant") for t in titles), Column(title="Verdict", numeric=False)),
+        rows=tuple(rows),
+    )
 
 
 def _from_curve(measured: Measurements, index: int, macs: np.ndarray, on_curve: np.ndarray) -> np.ndarray:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from ablations.analysis.effect_rows import EFFECT_COLUMNS
 from ablations.analysis.interactions import interactions
-from ablations.reporting.markup import Cell, Column, DisplayTable, to_latex, to_markdown
-from ablations.reporting.tables import csv_text
+from ablations.reporting.markup import Cell, Column, DisplayTable
+from ablations.reporting.tables import write_table
 from xception.base import formatting as f
-from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,10 +40,8 @@ def has_effects(frame: pd.DataFrame) -> bool:
 def write_effects(frame: pd.DataFrame, folder: Path, *, study: str) -> DisplayTable:
     """Write `effects.csv`, `.md` and `.tex` into a folder and return the effects as people read them."""
     effects = interactions(frame)
-    write_atomically(folder / "effects.csv", csv_text(effects.reindex(columns=list(COLUMNS))))
     table = _display(effects)
-    write_atomically(folder / "effects.md", to_markdown(table))
-    write_atomically(folder / "effects.tex", to_latex(table, label=f"tab:{study}-effects"))
+    write_table(folder, "effects", effects.reindex(columns=list(COLUMNS)), table, study=study)
     return table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ablations.reporting import style
@@ -36,8 +36,12 @@ SHOWN = (
 )
 
 
-def explorable_study(frame: pd.DataFrame, comparison: pd.DataFrame) -> Explorable | None:
-    """Return a study's figures, with filters by variant and seed; None where no trial has ended with a result."""
+def explorable_study(
+    frame: pd.DataFrame, comparison: pd.DataFrame, more: Sequence[ExplorableFigure] = ()
+) -> Explorable | None:
+    """Return a study's figures and `more` of them, with filters by variant and seed; None where no trial has ended with
+    a result.
+    """
     ended = frame["status"].isin(["complete", "diverged"])
     if not ended.any():
         return None
@@ -49,7 +53,12 @@ def explorable_study(frame: pd.DataFrame, comparison: pd.DataFrame) -> Explorabl
             Filter(field="variant", title="Variants", values=variants, colours=[named[v] for v in variants]),
             Filter(field="seed", title="Seeds", values=seeds),
         ),
-        figures=[*_effects(frame, comparison, named), *_curves(frame, named), *cost_figures(frame, comparison, named)],
+        figures=[
+            *_effects(frame, comparison, named),
+            *_curves(frame, named),
+            *cost_figures(frame, comparison, named),
+            *more,
+        ],
     )
 
 

@@ -29,7 +29,7 @@ def write_extras(
     """
     effects = write_effects(frame, folder, study=plan.study) if has_effects(frame) else None
     if plan.study in PAPER_STUDIES:
-        write_paper(paper_cells(plan.study, comparison, frame, stored_steps(store)), folder)
+        write_paper(paper_cells(plan.study, comparison, frame, stored_steps(store)), folder, study=plan.study)
     return effects
 
 

@@ -34,7 +34,7 @@ def factor_pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
     return list(itertools.combinations(names, 2))
 
 
-def factor_heat_map(frame: pd.DataFrame, rows: str, columns: str) -> Figure:
+def factor_heat_map(frame: pd.DataFrame, rows: str, columns: str, width: float = style.COLUMN_WIDTH) -> Figure:
     """Return a heat map of mean test accuracy over seeds (and over all other factors) for the levels of two factors.
 
     Raises:
@@ -47,7 +47,7 @@ def factor_heat_map(frame: pd.DataFrame, rows: str, columns: str) -> Figure:
     means = cells.groupby([rows, columns], sort=False)["percent"].mean().unstack(columns, sort=False)
     counts = cells.groupby([rows, columns], sort=False)["percent"].size()
     with style.context():
-        figure = style.new_figure(0.65 + 0.34 * len(means))
+        figure = style.new_figure(0.65 + 0.34 * len(means), width=width)
         axes = figure.subplots()
         sns.heatmap(
             means,
@@ -78,7 +78,7 @@ def factor_heat_map(frame: pd.DataFrame, rows: str, columns: str) -> Figure:
         )
 
 
-def interaction_plot(frame: pd.DataFrame, across: str, lines: str) -> Figure:
+def interaction_plot(frame: pd.DataFrame, across: str, lines: str, width: float = style.COLUMN_WIDTH) -> Figure:
     """Return accuracy across the levels of one factor, a line for each level of another: parallel lines show no
     interaction.
 
@@ -91,7 +91,7 @@ def interaction_plot(frame: pd.DataFrame, across: str, lines: str) -> Figure:
     positions = {level: i for i, level in enumerate(dict.fromkeys(cells[across]))}
     groups = list(dict.fromkeys(cells[lines]))
     with style.context():
-        figure = style.new_figure(2.1 + 0.13 * -(-len(groups) // 2))
+        figure = style.new_figure(2.1 + 0.13 * -(-len(groups) // 2), width=width)
         axes = figure.subplots()
         shifts = np.linspace(-0.12, 0.12, len(groups)) if len(groups) > 1 else np.zeros(1)
         for i, (group, shift) in enumerate(zip(groups, shifts, strict=True)):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from ablations.analysis.calibration import CalibrationTables
     from ablations.analysis.predictions import PredictionTables
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "StudyFigure",
     "confusion_figures",
     "distance_figures",
+    "reliability_figures",
     "save_figure",
     "save_figures",
     "study_figures",
@@ -52,13 +54,14 @@ class StudyFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class SavedFigure:
-    """A figure on disk."""
+    """A figure on disk, and its width in inches."""
 
     name: str
     alt: str
     png: Path
     svg: Path
     pdf: Path
+    width: float = style.COLUMN_WIDTH
 
     def moved(self, old: Path, new: Path) -> SavedFigure:
         """Return the same figure after the folder that it is in has got another path."""
@@ -66,15 +69,20 @@ class SavedFigure:
         return replace(self, **paths)
 
 
-def study_figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[StudyFigure]:
-    """Return the figures of one study, those first that answer its question; none where no trial has ended with a
-    result.
+def study_figures(
+    frame: pd.DataFrame, comparison: pd.DataFrame, width: float = style.COLUMN_WIDTH
+) -> list[StudyFigure]:
+    """Return the figures of one study, that many inches wide, those first that answer its question; none where no trial
+    has ended with a result.
     """
-    return list(_figures(frame, comparison))
+    return list(_figures(frame, comparison, width))
 
 
 def distance_figures(
-    frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], held: pd.DataFrame | None
+    frame: pd.DataFrame,
+    curves: Sequence[Mapping[str, Any]],
+    held: pd.DataFrame | None,
+    width: float = style.COLUMN_WIDTH,
 ) -> list[StudyFigure]:
     """Return a figure for each baseline that was trained at several widths, from a frame with their rows and the
     variants' distances.
@@ -85,7 +93,7 @@ def distance_figures(
     for number, curve in enumerate(curves):
         assert held is not None  # distances are computed wherever there are curves
         own = held[held["variant"].isin(curve["variants"])]
-        figure = size_plot(frame, curve, own)
+        figure = size_plot(frame, curve, own, width)
         if figure is not None:
             alt = (
                 f"Test accuracy against MACs of {curve['baseline']} at several widths, and of"
@@ -98,16 +106,28 @@ def distance_figures(
     return figures
 
 
-def confusion_figures(tables: PredictionTables, data: str) -> list[StudyFigure]:
+def confusion_figures(tables: PredictionTables, data: str, width: float = style.FULL_WIDTH) -> list[StudyFigure]:
     """Return the figure of the confusion matrices; none where no record keeps predictions or there are many classes."""
     from ablations.reporting.confusion_plots import confusion_plot
 
-    figure = confusion_plot(tables.confusion, data=data)
+    figure = confusion_plot(tables.confusion, data=data, width=width)
     alt = (
         "Heat maps of the baseline's confusion matrix and of each variant's difference from it; the numbers are in"
         " confusion.csv."
     )
     return [] if figure is None else [StudyFigure(name="confusion", alt=alt, figure=figure, data=tables.confusion)]
+
+
+def reliability_figures(tables: CalibrationTables, data: str, width: float = style.COLUMN_WIDTH) -> list[StudyFigure]:
+    """Return the figure of the reliability curves; none where no record keeps confidences."""
+    from ablations.reporting.calibration_plots import reliability_plot
+
+    figure = reliability_plot(tables, data=data, width=width)
+    alt = _spoken(
+        "Accuracy by confidence, a curve for each variant; expected calibration errors",
+        [f"{row['variant']} {f.percent(row['calibration_error_mean'])} %" for row in tables.summary.to_dict("records")],
+    )
+    return [] if figure is None else [StudyFigure(name="reliability", alt=alt, figure=figure, data=tables.bins)]
 
 
 def save_figures(
@@ -142,10 +162,11 @@ def save_figure(figure: StudyFigure, folder: Path, *, figure_style: FigureStyle 
             content = io.BytesIO()
             figure.figure.savefig(content, format=path.suffix[1:], metadata=metadata)
             write_atomically(path, content.getvalue())
-    return SavedFigure(name=figure.name, alt=figure.alt, png=png, svg=svg, pdf=pdf)
+    width = float(figure.figure.get_figwidth())
+    return SavedFigure(name=figure.name, alt=figure.alt, png=png, svg=svg, pdf=pdf, width=width)
 
 
-def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFigure]:
+def _figures(frame: pd.DataFrame, comparison: pd.DataFrame, width: float) -> Iterator[StudyFigure]:
     from ablations.reporting import plotted
     from ablations.reporting.accuracy_plots import forest_plot, paired_differences, strip_plot
     from ablations.reporting.cost_plots import COSTS, cost_plot, latency_plot
@@ -160,13 +181,13 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
         yield StudyFigure(
             name="differences",
             alt=_differences_text(comparison),
-            figure=forest_plot(frame, comparison),
+            figure=forest_plot(frame, comparison, width=width),
             data=plotted.differences(frame, comparison),
         )
     yield StudyFigure(
         name="accuracy",
         alt=_accuracy_text(comparison),
-        figure=strip_plot(frame, comparison),
+        figure=strip_plot(frame, comparison, width=width),
         data=plotted.accuracies(frame, comparison),
     )
     if curves_frame(frame)["val_accuracy"].notna().any():
@@ -176,7 +197,7 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
                 "Validation accuracy in percent by epoch, the mean over seeds of each variant with the "
                 "band from the lowest to the highest seed."
             ),
-            figure=learning_curves(frame, comparison),
+            figure=learning_curves(frame, comparison, width=width),
             data=plotted.curves(frame),
         )
     for rows, columns in factor_pairs(frame)[:PAIRS]:
@@ -184,13 +205,13 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
         yield StudyFigure(
             name=f"factors_{name}",
             alt=f"Heat map of mean test accuracy by {rows} and {columns}; the numbers are in the table.",
-            figure=factor_heat_map(frame, rows, columns),
+            figure=factor_heat_map(frame, rows, columns, width=width),
             data=plotted.factors(frame, rows, columns),
         )
         yield StudyFigure(
             name=f"interaction_{name}",
             alt=f"Mean test accuracy across {rows}, a line for each level of {columns}.",
-            figure=interaction_plot(frame, rows, columns),
+            figure=interaction_plot(frame, rows, columns, width=width),
             data=plotted.factors(frame, rows, columns),
         )
     shown = comparison[comparison["test_accuracy_mean"].notna()]
@@ -199,14 +220,14 @@ def _figures(frame: pd.DataFrame, comparison: pd.DataFrame) -> Iterator[StudyFig
             yield StudyFigure(
                 name=f"accuracy_{cost}",
                 alt=f"Test accuracy in percent against {label}, with the Pareto front; the numbers are in the table.",
-                figure=cost_plot(frame, comparison, cost),
+                figure=cost_plot(frame, comparison, cost, width=width),
                 data=plotted.costs(shown, cost),
             )
     if "latency_ms" in comparison and comparison["macs"].notna().mul(comparison["latency_ms"].notna()).sum() > 1:
         yield StudyFigure(
             name="macs_latency",
             alt="Latency in milliseconds against MACs, a point for each variant; the numbers are in the table.",
-            figure=latency_plot(frame, comparison),
+            figure=latency_plot(frame, comparison, width=width),
             data=plotted.costs(comparison, "macs", "latency_ms"),
         )
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 __all__ = ["Cell", "Column", "DisplayTable", "to_html", "to_latex", "to_markdown"]
 
 
+LONG_TEXT = 40  # characters of a cell that stay on one line in LaTeX
 LONG_TABLE = 40  # rows; more do not fit on a page
+SHORT_TITLE = 12  # characters of a column's title that stay on one line in LaTeX
 
 
 LATEX = {
@@ -87,11 +89,14 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A cell for people: its text, the number or text it sorts by (None sorts last), and whether it is bold."""
+    """A cell for people: its text, the number or text it sorts by (None sorts last), whether it is bold, and a picture
+    that HTML shows before the text, as a data URI.
+    """
 
     text: str
     order: float | str | None = None
     bold: bool = False
+    picture: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +126,8 @@ def to_markdown(table: DisplayTable) -> str:
 def to_latex(table: DisplayTable, *, label: str) -> str:
     r"""Return a LaTeX file that compiles by itself and can be taken into a paper by `\input` as it is.
 
-    A paper needs booktabs and graphicx, and longtable for more than 40 variants.
+    A table that is wider than the text is made smaller until it fits; with few columns it keeps the paper's size. A
+    paper needs booktabs and graphicx, and longtable for more than 40 rows.
     """
     import pandas as pd
 
@@ -132,10 +138,10 @@ def to_latex(table: DisplayTable, *, label: str) -> str:
     styler = (
         texts.style.hide(axis="index")
         .format(_latex)
-        .format_index(_latex, axis="columns")
+        .format_index(_latex_title, axis="columns")
         .apply(lambda _: bold, axis=None)
     )
-    layout = "".join("r" if c.numeric else "l" for c in table.columns)
+    layout = "".join(_latex_column(table, place) for place in range(len(table.columns)))
     caption, safe_label = _latex(table.caption), re.sub(r"[^A-Za-z0-9:-]", "-", label)
     if len(table.rows) > LONG_TABLE:
         inner = styler.to_latex(
@@ -145,7 +151,7 @@ def to_latex(table: DisplayTable, *, label: str) -> str:
     else:
         inner = styler.to_latex(hrules=True, column_format=layout).strip()
         body = (
-            "\\begin{table*}[!ht]\n\\centering\n"
+            "\\begin{table*}[!ht]\n\\centering\\setlength{\\tabcolsep}{3pt}\n"
             f"\\caption{{{caption}}}\n\\label{{{safe_label}}}\n"
             "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
             f"{inner}%\n}}\n\\end{{table*}}\n"
@@ -172,6 +178,23 @@ def _markdown_cell(cell: Cell) -> str:
         return _markdown(cell.text)
     inner = cell.text.strip()
     return _markdown(cell.text).replace(_markdown(inner), f"**{_markdown(inner)}**")
+
+
+def _latex_column(table: DisplayTable, place: int) -> str:
+    """Numbers to the right, words to the left, and sentences in a column that breaks lines."""
+    if table.columns[place].numeric:
+        return "r"
+    return "l" if max((len(row[place].text) for row in table.rows), default=0) <= LONG_TEXT else r"p{0.35\linewidth}"
+
+
+def _latex_title(title: object) -> str:
+    """The title of a column; a long one in two lines, so that it does not make the column wider than its cells."""
+    words = str(title).split(" ")
+    if len(str(title)) <= SHORT_TITLE or len(words) == 1:
+        return _latex(title)
+    breaks = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words))]
+    lines = min(breaks, key=lambda two: max(map(len, two)))
+    return rf"\shortstack{{{_latex(lines[0])}\\{_latex(lines[1])}}}"
 
 
 def _latex(text: object) -> str:

@@ -37,6 +37,7 @@ _NAMES = (
     "confusion.csv",
     "agreement.csv",
     "examples.csv",
+    "calibration.csv",
     "pareto.csv",
     "report.html",
     "figures/strip.png",

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablations.reporting.tables import csv_text
+from ablations.reporting.markup import Cell, Column, DisplayTable
+from ablations.reporting.tables import write_table
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 
@@ -41,6 +42,10 @@ _NETWORKS = {"Inception V3": "torchvision:inception_v3", "Xception": "paper"}
 _UNTIMED = {"VGG-16": "torchvision:vgg16", "ResNet-152": "torchvision:resnet152"}
 _TIMM = {"Inception V3": "timm:inception_v3", "Xception": "timm:legacy_xception"}
 _JFT = "JFT is not public"
+CAPTION = (
+    "Chollet 2017, cell by cell: the published value and ours. Reproduced: the same quantity comes out; proxy: measured"
+    " on other data, at another scale or on another machine; not attempted: for the reason given."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,22 +85,32 @@ def unrun_cells(study: str) -> list[PaperCell]:
     return paper_cells(study, nothing.assign(test_accuracy_mean=None, delta_mean=None), nothing, {})
 
 
-def write_paper(cells: list[PaperCell], folder: Path) -> None:
-    """Write `paper.csv` and `paper.md` into a folder."""
+def write_paper(cells: list[PaperCell], folder: Path, *, study: str) -> None:
+    """Write `paper.csv`, `paper.md` and `paper.tex` into a folder."""
     import pandas as pd
 
-    table = pd.DataFrame([asdict(cell) for cell in cells])
-    write_atomically(folder / "paper.csv", csv_text(table))
-    write_atomically(folder / "paper.md", paper_markdown(cells))
+    write_table(folder, "paper", pd.DataFrame([asdict(cell) for cell in cells]), _display(cells), study=study)
+    write_atomically(folder / "paper.md", paper_markdown(cells))  # which other pages take in below a caption of theirs
 
 
 def paper_markdown(cells: list[PaperCell]) -> str:
-    """Return the cells as a table in Markdown, one row per cell."""
+    """Return the cells as a table in Markdown, one row per cell, without a caption."""
     from tabulate import tabulate
 
-    rows = [(c.row, c.column, _shown(c.published), _shown(c.ours), c.status, c.note) for c in cells]
-    headers = ("", "Column", "Published", "Ours", "Status", "What ours is")
+    table = _display(cells)
+    rows = [[cell.text for cell in row] for row in table.rows]
+    headers = [column.title for column in table.columns]
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) + "\n"
+
+
+def _display(cells: list[PaperCell]) -> DisplayTable:
+    titles = ("", "Column", "Published", "Ours", "Status", "What ours is")
+    rows = [(c.row, c.column, _shown(c.published), _shown(c.ours), c.status, c.note) for c in cells]
+    return DisplayTable(
+        caption=CAPTION,
+        columns=tuple(Column(title=title, numeric=title in ("Published", "Ours")) for title in titles),
+        rows=tuple(tuple(Cell(text=text, order=text) for text in row) for row in rows),
+    )
 
 
 def measure_steps(store: Store, *, device: str) -> None:

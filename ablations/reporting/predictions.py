@@ -2,48 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.analysis.predictions import PredictionTables, prediction_tables
 from ablations.reporting.markup import Cell, Column, DisplayTable
-from ablations.reporting.tables import csv_text
+from ablations.reporting.tables import write_table
 from xception.base import formatting as f
-from xception.base.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ablations.records.record import StoredPlan
 
-__all__ = ["display_predictions", "without_predictions", "write_predictions"]
+__all__ = ["display_predictions", "shown_examples", "without_predictions", "write_predictions"]
 
 LISTED = 60  # rows of a table on the page; the files have all
 CELLS = 20
 
 
 def write_predictions(plan: StoredPlan, frame: pd.DataFrame, folder: Path) -> PredictionTables:
-    """Write `classes.csv`, `confusion.csv`, `agreement.csv` and `examples.csv` of a plan into a folder, with their
-    headers alone where no record keeps predictions; return the tables.
+    """Write `classes`, `confusion`, `agreement` and `examples` of a plan into a folder, each as `.csv`, and what people
+    read of it as `.md` and `.tex`; where no record keeps predictions, the headers of the CSV alone. Return the tables.
     """
     data = plan.description.data
     tables = prediction_tables(frame, data[0].get("class_names", ()) if len(data) == 1 else ())
-    for name in ("classes", "confusion", "agreement", "examples"):
-        write_atomically(folder / f"{name}.csv", csv_text(getattr(tables, name)))
+    shown = _displayed(tables, {})
+    for name in ("classes", "agreement", "confusion", "examples"):
+        write_table(folder, name, getattr(tables, name), shown.get(name), study=plan.study)
     return tables
 
 
-def display_predictions(tables: PredictionTables) -> list[DisplayTable]:
-    """Return what people read of the predictions; nothing where no record keeps any."""
+def display_predictions(
+    tables: PredictionTables, thumbnails: Mapping[tuple[str, int], str] | None = None
+) -> list[DisplayTable]:
+    """Return what people read of the predictions; nothing where no record keeps any. `thumbnails` are pictures of test
+    images by variant and number.
+    """
+    return list(_displayed(tables, thumbnails or {}).values())
+
+
+def shown_examples(examples: pd.DataFrame) -> pd.DataFrame:
+    """Return the test images that people see, those first whose correctness changes in most seeds."""
+    most = examples.assign(size=(examples["num_only_variant"] - examples["num_only_baseline"]).abs())
+    return most.sort_values("size", ascending=False, kind="stable").head(CELLS)
+
+
+def _displayed(tables: PredictionTables, thumbnails: Mapping[tuple[str, int], str]) -> dict[str, DisplayTable]:
     if tables.agreement.empty:
-        return []
-    shown = [_classes(tables), _agreement(tables.agreement)]
-    for table, display in ((tables.confusion, _confusion), (tables.examples, _examples)):
-        made = display(table)
-        if made.rows:
-            shown.append(made)
-    return shown
+        return {}
+    shown = {
+        "classes": _classes(tables),
+        "agreement": _agreement(tables.agreement),
+        "confusion": _confusion(tables.confusion),
+        "examples": _examples(tables.examples, thumbnails),
+    }
+    return {name: table for name, table in shown.items() if table.rows}
 
 
 def without_predictions(tables: PredictionTables) -> str:
@@ -75,12 +90,30 @@ def _classes(tables: PredictionTables) -> DisplayTable:
     some = "" if len(part) == len(whole) else f" Here are the {LISTED} with the least p; all are in classes.csv."
     return _table(
         f"Test accuracy by class (the share of its images that are recognised), beside the baseline's of the same n"
-        f" seeds. The 95 % intervals hold together over all {tables.family} rows, at a number of seeds fixed in"
-        f" advance.{some}",
+        f" seeds. The 95 % intervals hold together over all {tables.family} rows"
+        f"{_on_looks(tables)}{_on_absent(tables.absent)}{some}",
         ("Variant", "Class"),
         ("Images", "Baseline (%)", "Variant (%)", "Δ (pp)", "95 % interval (pp)", "n"),
         rows,
     )
+
+
+def _on_looks(tables: PredictionTables) -> str:
+    if not tables.is_sequential:
+        return ", at a number of seeds fixed in advance."
+    return (
+        " and all looks of --seeds auto, like those of the effects; only the seeds up to the look at which a variant"
+        " stopped are read."
+    )
+
+
+def _on_absent(classes: Sequence[str]) -> str:
+    """A sentence on classes without a test image."""
+    if not classes:
+        return ""
+    names = f.join_words(classes[:12]) + (f" and {len(classes) - 12} more" if classes[12:] else "")
+    has = "class has" if len(classes) == 1 else "classes have"
+    return f" {len(classes)} {has} no test image, and so no row: {names}."
 
 
 def _agreement(agreement: pd.DataFrame) -> DisplayTable:
@@ -119,23 +152,21 @@ def _confusion(confusion: pd.DataFrame) -> DisplayTable:
     )
 
 
-def _examples(examples: pd.DataFrame) -> DisplayTable:
-    most = examples.assign(size=(examples["num_only_variant"] - examples["num_only_baseline"]).abs())
-    part = most.sort_values("size", ascending=False, kind="stable").head(CELLS)
-    rows = [
-        (
-            *_words(row, "variant", "true_class_name"),
-            *(
-                Cell(text=str(row[name]), order=row[name])
-                for name in ("image", "num_only_variant", "num_only_baseline")
-            ),
-            Cell(text=str(row["n"]), order=row["n"]),
+def _examples(examples: pd.DataFrame, thumbnails: Mapping[tuple[str, int], str]) -> DisplayTable:
+    rows = []
+    for row in shown_examples(examples).to_dict("records"):
+        image = int(row["image"])
+        rows.append(
+            (
+                *_words(row, "variant", "true_class_name"),
+                Cell(text=str(image), order=image, picture=thumbnails.get((str(row["variant"]), image), "")),
+                *(Cell(text=str(row[name]), order=row[name]) for name in ("num_only_variant", "num_only_baseline")),
+                Cell(text=str(row["n"]), order=row["n"]),
+            )
         )
-        for row in part.to_dict("records")
-    ]
     return _table(
-        f"Test images that change sides in most seeds: the first {len(rows)}, by their place in the test set (from 0);"
-        " examples.csv has more. Some change by chance alone.",
+        f"Test images that one of the two gets right and the other wrong in most seeds: the first {len(rows)}, by their"
+        " place in the test set (from 0); examples.csv has more. Some change by chance alone.",
         ("Variant", "True class"),
         ("Image", "Right with the variant only (seeds)", "Right with the baseline only (seeds)", "n"),
         rows,

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.analysis.families import page_comparisons
+from ablations.reporting import style
+from ablations.reporting.calibration import display_calibration, without_calibration
 from ablations.reporting.captions import data_sentence
 from ablations.reporting.explore import page_parts
 from ablations.reporting.explore_study import explorable_study
 from ablations.reporting.markup import Cell, Column, DisplayTable
 from ablations.reporting.methods import bibtex, methods_paragraph
+from ablations.reporting.page_size import MOST_BYTES, FittedStudies, fitted_studies, size_of
 from ablations.reporting.plot_rows import references
 from ablations.reporting.predictions import display_predictions, without_predictions
 from ablations.reporting.report_tables import (
@@ -37,7 +40,9 @@ from xception.base.files import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ablations.analysis.calibration import CalibrationTables
     from ablations.analysis.predictions import PredictionTables
+    from ablations.reporting.explore import Explorable, ExplorableFigure
     from ablations.reporting.figures import SavedFigure
 
 __all__ = ["LiveStatus", "ReportContext", "embedded", "study_page", "write_report", "write_store_report"]
@@ -45,6 +50,8 @@ __all__ = ["LiveStatus", "ReportContext", "embedded", "study_page", "write_repor
 CITATION = "Xception ablations: architecture ablations and searches around one parameterised Xception generator."
 LARGEST_SVG = 600_000  # bytes; a figure with more is put into the page as PNG
 LISTED = 12  # verdicts; of more, those that decide nothing are folded away
+PAGE = "report.html.jinja"
+LINK = 400  # bytes of a study in the list of all, at most
 VERDICTS = ("helps", "hurts", "no meaningful effect", "inconclusive")
 
 
@@ -55,7 +62,11 @@ class ReportContext:
     `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` says what the runner
     knows of budget, matching and tuning, `notices` what the reader must see first, `setup` what was trained, `changes`
     the fields that each variant changes, `left_out` the variants that cannot exist here, `effects` those of a
-    factorial, `predictions` what the kept predictions say, `front` how sure the front of accuracy against costs is.
+    factorial, `predictions` and `calibration` what records keep of the test set, `thumbnails` pictures of test images
+    by variant and number, `front` how sure the front of accuracy against costs is, `distances` how far variants are
+    from their baseline at other widths, `explorable` figures to explore beside those that every study has, `columns`
+    those of the table (none: all that have something to show), `place` the folder of the study's files, seen from the
+    page.
     """
 
     study: str
@@ -67,6 +78,7 @@ class ReportContext:
     frame: pd.DataFrame
     comparison: pd.DataFrame
     figures: Sequence[SavedFigure] = ()
+    explorable: Sequence[ExplorableFigure] = ()
     notices: Sequence[str] = ()
     fairness: Mapping[str, str] = field(default_factory=dict)
     setup: str = ""
@@ -74,7 +86,12 @@ class ReportContext:
     left_out: Mapping[str, str] = field(default_factory=dict)
     effects: DisplayTable | None = None
     predictions: PredictionTables | None = None
+    calibration: CalibrationTables | None = None
+    thumbnails: Mapping[tuple[str, int], str] = field(default_factory=dict)
     front: DisplayTable | None = None
+    distances: DisplayTable | None = None
+    columns: Sequence[str] = ()
+    place: str = ""
     citation: str = CITATION
 
 
@@ -103,8 +120,16 @@ def study_page(context: ReportContext, live: LiveStatus | None = None) -> str:
     return _page([context], title=title, overviews=[], live=live)
 
 
-def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: str = "All studies") -> None:
-    """Write one page for several studies: an overview, then each study whole.
+def write_store_report(
+    contexts: Sequence[ReportContext],
+    path: Path,
+    *,
+    name: str = "All studies",
+    beside: DisplayTable | None = None,
+    explorable: Explorable | None = None,
+) -> None:
+    """Write one page for several studies: an overview, with the table and the figures to explore that are given, then
+    each study whole. Studies and figures for which a page of 3 MB has no room are named with where they are.
 
     Raises:
         ValueError: there are no studies, or one has no trials.
@@ -113,8 +138,8 @@ def write_store_report(contexts: Sequence[ReportContext], path: Path, *, name: s
     if not contexts:
         raise ValueError("contexts: no studies are not allowed; run a study first")
     together = page_comparisons([context.frame for context in contexts])
-    overviews = [_overview(contexts), *([page_table(together)] if len(together) else [])]
-    write_atomically(path, _page(contexts, title=name, overviews=overviews))
+    overviews = [_overview(contexts), *([page_table(together)] if len(together) else []), *([beside] if beside else [])]
+    write_atomically(path, _page(contexts, title=name, overviews=overviews, explorable=explorable))
 
 
 def _page(
@@ -123,14 +148,27 @@ def _page(
     title: str,
     overviews: Sequence[DisplayTable],
     live: LiveStatus | None = None,
+    explorable: Explorable | None = None,
 ) -> str:
     studies = [_study(context, number=number) for number, context in enumerate(contexts, 1)]
     parts = page_parts(
-        [explorable_study(context.frame, context.comparison) for context in contexts], ["live.js"] if live else []
+        [explorable, *(explorable_study(one.frame, one.comparison, one.explorable) for one in contexts)],
+        ["live.js"] if live else [],
     )
-    for study, explored in zip(studies, parts.pop("explored"), strict=True):
-        study["explored"] = explored
-    return render("report.html.jinja", title=title, studies=studies, overviews=overviews, live=live, **parts)
+    parts["explored"], *explored = parts["explored"]
+    for study, text in zip(studies, explored, strict=True):
+        study["explored"] = text
+    about = {"how_to_explore": parts.pop("how_to_explore"), "level": 2 if overviews else 1}
+    page = {"title": title, "overviews": overviews, "live": live, **parts}
+    empty = render(PAGE, fitting=FittedStudies(), **page)
+    fitting = fitted_studies(
+        studies,
+        lambda study, figures, left_out: render(
+            "study.html.jinja", study=study, figures=figures, left_out=left_out, **about
+        ),
+        room=MOST_BYTES - size_of(empty) - LINK * len(studies),
+    )
+    return render(PAGE, fitting=fitting, **page)
 
 
 def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
@@ -163,11 +201,15 @@ def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
             for v in VERDICTS
             if any(one["verdict"] == v for one in verdicts)
         ],
-        "table": display_table(comparison, title=context.question, setup=context.setup),
+        "table": display_table(comparison, title=context.question, setup=context.setup, columns=context.columns),
         "more": more_table(comparison),
         "figures": [embedded(figure) for figure in context.figures],
-        "predictions": None if context.predictions is None else display_predictions(context.predictions),
+        "predictions": None
+        if context.predictions is None
+        else display_predictions(context.predictions, context.thumbnails),
         "without": "" if context.predictions is None else without_predictions(context.predictions),
+        "calibration": None if context.calibration is None else display_calibration(context.calibration),
+        "uncalibrated": "" if context.calibration is None else without_calibration(context.calibration),
         "methods": methods_paragraph(frame, comparison, setup=context.setup, environment=context.environment),
         "bibtex": bibtex(context.study, frame),
         "seeds": seed_table(frame),
@@ -196,9 +238,17 @@ def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, 
 
 
 def embedded(figure: SavedFigure) -> dict[str, str]:
-    """Return a saved figure as a page holds it: name, alternative text, kind and content in base64."""
+    """Return a saved figure as a page holds it: name, alternative text, kind, content in base64, and its class, `wide`
+    for one of more than a column.
+    """
     path, kind = (figure.svg, "svg+xml") if figure.svg.stat().st_size <= LARGEST_SVG else (figure.png, "png")
-    return {"name": figure.name, "alt": figure.alt, "kind": kind, "data": base64.b64encode(path.read_bytes()).decode()}
+    return {
+        "name": figure.name,
+        "alt": figure.alt,
+        "kind": kind,
+        "data": base64.b64encode(path.read_bytes()).decode(),
+        "shape": "wide" if figure.width > 1.2 * style.COLUMN_WIDTH else "narrow",
+    }
 
 
 def _missing(frame: pd.DataFrame) -> list[tuple[str, str]]:

@@ -17,21 +17,31 @@ from ablations.analysis.comparison import compare
 from ablations.analysis.frame import plan_frame
 from ablations.analysis.looks import record_looks
 from ablations.costs.variant_costs import stored_costs
-from ablations.design.options import FigureStyle
 from ablations.design.setup import setup_sentence
+from ablations.reporting import style
+from ablations.reporting.calibration import write_calibration
 from ablations.reporting.captions import data_sentence
-from ablations.reporting.distances import write_distances
-from ablations.reporting.explore import can_explore
+from ablations.reporting.distances import display_distances, write_distances
+from ablations.reporting.explore import can_explore, colours
+from ablations.reporting.explore_settings import explorable_tuning
+from ablations.reporting.explore_sizes import size_figures
 from ablations.reporting.extras import write_extras
-from ablations.reporting.figures import confusion_figures, distance_figures, save_figures, study_figures
+from ablations.reporting.figures import (
+    confusion_figures,
+    distance_figures,
+    reliability_figures,
+    save_figures,
+    study_figures,
+)
 from ablations.reporting.front import display_front, front_table
-from ablations.reporting.markup import to_latex, to_markdown
 from ablations.reporting.own_files import replacing_own_files, require_own_page
-from ablations.reporting.predictions import write_predictions
+from ablations.reporting.predictions import shown_examples, write_predictions
+from ablations.reporting.presentation import AS_USUAL, Presentation
 from ablations.reporting.report import LiveStatus, ReportContext, study_page, write_report, write_store_report
 from ablations.reporting.results import Results
 from ablations.reporting.side_by_side import display_side_by_side, side_by_side
-from ablations.reporting.tables import csv_text, write_runs, write_tables
+from ablations.reporting.tables import csv_text, write_runs, write_table, write_tables
+from ablations.reporting.thumbnails import thumbnails
 from xception.base import formatting as f
 from xception.base.files import write_atomically
 
@@ -65,7 +75,7 @@ def write_results(
     out: Path,
     *,
     tuned: tuple[StoredPlan, pd.DataFrame] | None = None,
-    figure_style: FigureStyle = "report",
+    presentation: Presentation = AS_USUAL,
 ) -> Results:
     """Write tables, runs, curves, figures, report and provenance of a plan into the folder `<out>/<run>`; see
     `write_study`.
@@ -74,7 +84,7 @@ def write_results(
         ValueError: a file of somebody else's is where one of ours would be.
         OSError: the folder cannot be written.
     """
-    context = write_study(store, plan, out, tuned=tuned, figure_style=figure_style)
+    context = write_study(store, plan, out, tuned=tuned, presentation=presentation)
     return Results(folder=out / plan.run, frame=context.frame, comparison=context.comparison)
 
 
@@ -84,7 +94,7 @@ def write_study(
     out: Path,
     *,
     tuned: tuple[StoredPlan, pd.DataFrame] | None = None,
-    figure_style: FigureStyle = "report",
+    presentation: Presentation = AS_USUAL,
 ) -> ReportContext:
     """Write the results of a plan into the folder `<out>/<run>`; return what the page is made of that they have there.
 
@@ -98,21 +108,27 @@ def write_study(
     """
     folder = out / plan.run
     with replacing_own_files(folder) as made:
-        contexts = [_write_comparison(store, plan, made, figure_style)]
+        contexts = [_write_comparison(store, plan, made, presentation)]
         if tuned is not None:
             tuned_plan, trials = tuned
-            contexts.append(_write_comparison(store, tuned_plan, made / "tuned", figure_style))
+            at_tuned = _write_comparison(store, tuned_plan, made / "tuned", presentation)
+            contexts.append(replace(at_tuned, place="tuned"))
             write_atomically(made / "tuned" / "tuning.csv", csv_text(trials))
             both = side_by_side(contexts[0].comparison, contexts[1].comparison, trials)
-            write_atomically(made / "side_by_side.csv", csv_text(both))
-            people = display_side_by_side(both)
-            write_atomically(made / "side_by_side.md", to_markdown(people))
-            write_atomically(made / "side_by_side.tex", to_latex(people, label=f"tab:{plan.study}-side-by-side"))
-        if len(contexts) == 1:
+            beside = display_side_by_side(both)
+            write_table(made, "side_by_side", both, beside, study=plan.study)
+        if tuned is None:
             write_report(contexts[0], made / "report.html")
         else:
-            write_store_report(contexts, made / "report.html", name=f"{plan.study}, at one recipe and at tuned ones")
-    return replace(contexts[0], figures=[figure.moved(made, folder) for figure in contexts[0].figures])
+            write_store_report(
+                contexts,
+                made / "report.html",
+                name=f"{plan.study}, at one recipe and at tuned ones",
+                beside=beside,
+                explorable=explorable_tuning(both, plan.description.margin),
+            )
+    figures = [figure.moved(made, folder) for figure in contexts[0].figures]
+    return replace(contexts[0], figures=figures, place=plan.run)
 
 
 def write_overview(contexts: Sequence[ReportContext], out: Path) -> Path:
@@ -166,9 +182,7 @@ def _context(
     )
 
 
-def _write_comparison(
-    store: Store, plan: StoredPlan, folder: Path, figure_style: FigureStyle = "report"
-) -> ReportContext:
+def _write_comparison(store: Store, plan: StoredPlan, folder: Path, presentation: Presentation) -> ReportContext:
     """Write one plan's tables, runs, curves, figures and provenance; return what its page is made of."""
     curves = plan.description.curves
     whole = plan_frame(store, plan, widths=True)
@@ -176,23 +190,36 @@ def _write_comparison(
     frame = whole[~whole["variant"].isin(widths)].reset_index(drop=True)
     comparison = comparison_with_costs(store, plan, frame)
     record_looks(store, plan, plan.description.references, comparison)
+    variants = [str(variant) for variant in comparison["variant"]]
     facts = _setup(plan, whole)
     setup = setup_sentence(facts)
-    write_tables(comparison, folder, title=plan.description.question, label=f"tab:{plan.study}", setup=setup)
+    write_tables(
+        comparison,
+        folder,
+        title=plan.description.question,
+        label=f"tab:{plan.study}",
+        setup=setup,
+        columns=presentation.columns,
+    )
     write_runs(whole, folder)
     predictions = write_predictions(plan, frame, folder)
+    calibration = write_calibration(plan, frame, folder)
     front = front_table(frame, comparison)
-    write_atomically(folder / "pareto.csv", csv_text(front))
+    people = display_front(front)
+    write_table(folder, "pareto", front, people, study=plan.study)
     effects = write_extras(store, plan, frame, comparison, folder)
-    held = write_distances(whole, curves, folder) if curves else None
+    held = write_distances(whole, curves, folder, study=plan.study) if curves else None
+    data = data_sentence(comparison, setup)
+    one, both = (presentation.figure_width or own for own in (style.COLUMN_WIDTH, style.FULL_WIDTH))
     figures = save_figures(
         [
-            *study_figures(frame, comparison),
-            *distance_figures(whole, curves, held),
-            *confusion_figures(predictions, data_sentence(comparison, setup)),
+            *study_figures(frame, comparison, one),
+            *distance_figures(whole, curves, held, one),
+            *confusion_figures(predictions, data, both),
+            *reliability_figures(calibration, data, one),
         ],
         folder / "figures",
-        figure_style=figure_style,
+        figure_style=presentation.figure_style,
     )
     provenance = _provenance(plan, whole) | {"setup": facts}
     write_atomically(folder / "provenance.json", json.dumps(provenance, indent=1, ensure_ascii=False) + "\n")
@@ -202,7 +229,12 @@ def _write_comparison(
         fairness=_fairness(plan, held),
         effects=effects,
         predictions=predictions,
-        front=display_front(front),
+        calibration=calibration,
+        thumbnails=thumbnails(store, frame, shown_examples(predictions.examples)),
+        front=people,
+        distances=None if held is None else display_distances(held, curves),
+        explorable=() if held is None else tuple(size_figures(whole, curves, held, colours(variants))),
+        columns=presentation.columns,
     )
 
 

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["decision_plot", "effect_over_budget", "settings_forest"]
 
 ROW, HEAD, GAP = 0.155, 0.24, 0.05  # inches for one setting, for the head of a block and after it
-HEAD_WIDTH = 92  # characters
+HEAD_WIDTH, NAME_WIDTH = 18.5, 9.0  # characters per inch of the figure's width
 MOST_PANELS = 6
 CLOSE = 1.15  # ratio of training times
 EXTRAPOLATION = 2.0  # drawn this many times beyond the largest budget
 BARS = "bars: 95 % (thin) and 90 % (thick) intervals, simultaneous over variants × settings"
 
 
-def settings_forest(result: SettingsComparison, *, title: str, note: str) -> Figure:
+def settings_forest(
+    result: SettingsComparison, *, title: str, note: str, width: float = 0.72 * style.FULL_WIDTH
+) -> Figure:
     """Return a forest plot: one block per variant with its sentence, one row per setting, the pooled effect below."""
     rows = result.effects
     answers = {str(row["variant"]): row for row in result.answers.to_dict("records")}
@@ -39,7 +41,7 @@ def settings_forest(result: SettingsComparison, *, title: str, note: str) -> Fig
     from matplotlib.transforms import blended_transform_factory
 
     with style.context():
-        figure = style.new_figure(1.0, width=style.FULL_WIDTH * 0.72)
+        figure = style.new_figure(1.0, width=width)
         axes = figure.subplots()
         margin = rows["delta_margin"].dropna().unique()
         if len(margin) == 1:
@@ -47,12 +49,15 @@ def settings_forest(result: SettingsComparison, *, title: str, note: str) -> Fig
         axes.axvline(0, color=style.INK, linewidth=0.8, zorder=1)
         for variant, block in rows.groupby("variant", sort=False):
             sentence = str(answers[str(variant)]["sentence"])
-            heads.append((y, "\n".join(textwrap.wrap(style.legible(f"{variant}: {sentence}"), HEAD_WIDTH))))
+            heads.append(
+                (y, "\n".join(textwrap.wrap(style.legible(f"{variant}: {sentence}"), int(HEAD_WIDTH * width))))
+            )
             y += (HEAD + 0.1 * heads[-1][1].count("\n")) / ROW
             for row in block.to_dict("records"):
                 _effect_bars(axes, y, row)
-                labels.append((y, style.legible(f.wrapped(str(row["setting"]), 44))))
-                y += 1
+                name = style.legible(f.wrapped(str(row["setting"]), int(NAME_WIDTH * width)))
+                labels.append((y, name))
+                y += 1 + 0.6 * name.count("\n")
             pooled = answers[str(variant)]
             if f.is_number(pooled["pooled_mean"]):
                 _pooled_mark(axes, y, pooled)
@@ -76,7 +81,7 @@ def settings_forest(result: SettingsComparison, *, title: str, note: str) -> Fig
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
                 zorder=5,
             )
-        axes.set_xlabel("paired difference from the baseline (pp)")
+        axes.set_xlabel(f.wrapped("paired difference from the baseline (pp)", int(NAME_WIDTH * width)))
         figure.set_figheight(y * ROW + 0.45)
         band = f"; grey band: ±δ = ±{f.percent(margin[0])} pp" if len(margin) == 1 else ""
         return style.finish(figure, title=title, note=f"{note} {_pairs(rows)}; {BARS}{band}.")
@@ -117,7 +122,9 @@ def _pooled_mark(axes: Axes, y: float, row: Mapping[Hashable, Any]) -> None:
     axes.fill([low, mean, high, mean], [y, y - 0.3, y, y + 0.3], color=style.INK, zorder=3)
 
 
-def effect_over_budget(result: SettingsComparison, field: str, *, title: str, note: str) -> Figure:
+def effect_over_budget(
+    result: SettingsComparison, field: str, *, title: str, note: str, width: float | None = None
+) -> Figure:
     """Return a figure of each variant's effect over one budget, with its band; what lies beyond the largest is dotted.
 
     Raises:
@@ -128,11 +135,11 @@ def effect_over_budget(result: SettingsComparison, field: str, *, title: str, no
         raise ValueError(f"field: {field!r} is not allowed; a numeric field with two values or more")
     others = [one.name for one in result.fields if one.name != field and len(one.values) > 1]
     variants = list(dict.fromkeys(result.effects["variant"]))[:MOST_PANELS]
-    columns = min(len(variants), 3)
+    columns = min(len(variants), 3 if width is None or width > 1.5 * style.COLUMN_WIDTH else 2)
     num_rows = -(-len(variants) // columns)
     with style.context():
-        width = style.COLUMN_WIDTH if columns == 1 else style.FULL_WIDTH
-        figure = style.new_figure(1.9 * num_rows + 0.2, width=width)
+        own_width = style.COLUMN_WIDTH if columns == 1 else style.FULL_WIDTH
+        figure = style.new_figure(1.9 * num_rows + 0.2, width=width or own_width)
         panels = figure.subplots(num_rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         for axes, variant in zip(panels, variants, strict=False):
             own = result.effects[(result.effects["variant"] == variant) & result.effects["exists"]]
@@ -184,7 +191,7 @@ def _name(key: object) -> str:
     return style.legible(", ".join(str(part) for part in key) if isinstance(key, tuple) else str(key))
 
 
-def decision_plot(result: SettingsComparison, *, title: str, note: str) -> Figure:
+def decision_plot(result: SettingsComparison, *, title: str, note: str, width: float = style.COLUMN_WIDTH) -> Figure:
     """Return a figure of decision accuracy over the training time of one trial.
 
     Raises:
@@ -197,7 +204,7 @@ def decision_plot(result: SettingsComparison, *, title: str, note: str) -> Figur
     if rows.empty:
         raise ValueError("decisions: none; a budget with two values, two variants and three seeds are needed")
     with style.context():
-        figure = style.new_figure(2.1)
+        figure = style.new_figure(2.1, width=width)
         axes = figure.subplots()
         axes.axhline(50, color=style.GREY, linewidth=0.7, linestyle="--")
         for number, ((field, where), part) in enumerate(rows.groupby(["field", "where"], sort=False)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.analysis.frame import plan_frame
 from ablations.analysis.settings import Setting, SettingsComparison, compare_settings
+from ablations.reporting.explore import page_parts
+from ablations.reporting.explore_settings import explorable_settings
 from ablations.reporting.figures import StudyFigure, save_figures
-from ablations.reporting.markup import Cell, Column, DisplayTable, to_latex, to_markdown
+from ablations.reporting.markup import Cell, Column, DisplayTable, to_markdown
 from ablations.reporting.own_files import replacing_own_files
+from ablations.reporting.presentation import AS_USUAL, Presentation
 from ablations.reporting.report import CITATION, embedded
 from ablations.reporting.settings_plots import decision_plot, effect_over_budget, settings_forest
-from ablations.reporting.tables import csv_text
-from ablations.reporting.templates import read, render
+from ablations.reporting.tables import write_table
+from ablations.reporting.templates import render
 from xception.base import formatting as f
 from xception.base.canonical import key_of
 from xception.base.files import write_atomically
@@ -57,9 +58,16 @@ METHOD = (
 )
 
 
-def write_settings(store: Store, plans: Sequence[StoredPlan], out: Path, *, num_planned: int | None = None) -> Written:
-    """Write `settings.csv`, `pooled.csv`, `trends.csv`, `decisions.csv`, tables, figures and the page of a study's
-    settings into the folder that their own folders are in.
+def write_settings(
+    store: Store,
+    plans: Sequence[StoredPlan],
+    out: Path,
+    *,
+    num_planned: int | None = None,
+    presentation: Presentation = AS_USUAL,
+) -> Written:
+    """Write `settings.*`, `pooled.*`, `trends.*` and `decisions.*`, figures and the page of a study's settings into the
+    folder that their own folders are in.
 
     `num_planned` is the number of settings that were asked for, where some are not there yet.
 
@@ -73,19 +81,19 @@ def write_settings(store: Store, plans: Sequence[StoredPlan], out: Path, *, num_
     result = compare_settings(settings)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing_own_files(folder) as made:
-        frames = {
-            "settings": result.effects,
-            "pooled": result.answers,
-            "trends": result.trends,
-            "decisions": result.decisions,
-        }
-        for name, frame in frames.items():
-            write_atomically(made / f"{name}.csv", csv_text(frame))
-        effects = _effects_table(result)
-        write_atomically(made / "settings.md", _text(first, result, effects))
-        write_atomically(made / "settings.tex", to_latex(effects, label=f"tab:{first.study}-settings"))
-        saved = save_figures(_figures(first, settings, result), made / "figures")
-        script = read("report.js")
+        effects, trends, decisions = _effects_table(result), _trends_table(result), _decisions_table(result)
+        for name, frame, people in (
+            ("settings", result.effects, effects),
+            ("pooled", result.answers, _pooled_table(result)),
+            ("trends", result.trends, trends),
+            ("decisions", result.decisions, decisions),
+        ):
+            write_table(made, name, frame, people, study=first.study)
+        write_atomically(made / "settings.md", _text(first, result, effects))  # the answers before the table
+        drawn = _figures(first, settings, result, presentation.figure_width)
+        saved = save_figures(drawn, made / "figures", figure_style=presentation.figure_style)
+        parts = page_parts([explorable_settings(result)])
+        explored, how_to_explore = parts.pop("explored"), parts.pop("how_to_explore")
         page = render(
             "settings.html.jinja",
             study=first.study,
@@ -96,14 +104,14 @@ def write_settings(store: Store, plans: Sequence[StoredPlan], out: Path, *, num_
             remarks=_remarks(settings, plans, num_planned or len(plans)),
             answers=result.answers.to_dict("records"),
             effects=effects,
-            trends=_trends_table(result),
-            decisions=_decisions_table(result),
+            trends=trends,
+            decisions=decisions,
             figures=[embedded(figure) for figure in saved],
             method=METHOD,
             citation=CITATION,
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            styles=read("report.css"),
+            explored=explored[0],
+            how_to_explore=how_to_explore,
+            **parts,
         )
         write_atomically(made / "report.html", page)
         provenance = {
@@ -140,7 +148,10 @@ def _text(plan: StoredPlan, result: SettingsComparison, effects: DisplayTable) -
     return "\n".join(lines) + "\n"
 
 
-def _figures(plan: StoredPlan, settings: Sequence[Setting], result: SettingsComparison) -> list[StudyFigure]:
+def _figures(
+    plan: StoredPlan, settings: Sequence[Setting], result: SettingsComparison, width: float | None
+) -> list[StudyFigure]:
+    given = {} if width is None else {"width": width}
     title = f"{plan.study}: effects in {len(settings)} settings"
     names = "; ".join(f"{one.name} {f.join_words(str(value) for value in one.values)}" for one in result.fields)
     note = f"Settings: {names}."
@@ -149,20 +160,21 @@ def _figures(plan: StoredPlan, settings: Sequence[Setting], result: SettingsComp
         StudyFigure(
             name="settings",
             alt=f"Forest plot. {spoken}",
-            figure=settings_forest(result, title=title, note=note),
+            figure=settings_forest(result, title=title, note=note, **given),
             data=result.effects,
         )
     ]
     for one in result.fields:
         if one.is_numeric and len(one.values) > 1:
-            figure = effect_over_budget(result, one.name, title=f"{plan.study}: effect over {one.name}", note=note)
+            over = f"{plan.study}: effect over {one.name}"
+            figure = effect_over_budget(result, one.name, title=over, note=note, width=width)
             alt = (
                 f"Effect of each variant over {one.name}, with simultaneous intervals; the numbers are in settings.csv."
             )
             name = f"effect_{one.name.replace('.', '_')}"
             out.append(StudyFigure(name=name, alt=alt, figure=figure, data=result.effects))
     if len(result.decisions):
-        figure = decision_plot(result, title=f"{plan.study}: can small runs decide?", note=note)
+        figure = decision_plot(result, title=f"{plan.study}: can small runs decide?", note=note, **given)
         alt = "Decision accuracy of each budget over the training time of a trial; the numbers are in decisions.csv."
         out.append(StudyFigure(name="decision_accuracy", alt=alt, figure=figure, data=result.decisions))
     return out
@@ -182,6 +194,32 @@ def _effects_table(result: SettingsComparison) -> DisplayTable:
         cells += [_number(row["p_adjusted"], f.p_value(row["p_adjusted"])), Cell(text=str(row["verdict"]))]
         rows.append(tuple(cells))
     return DisplayTable(caption="Every variant in every setting.", columns=columns, rows=tuple(rows))
+
+
+def _pooled_table(result: SettingsComparison) -> DisplayTable:
+    """Each variant's answer over all settings, with its pooled effect where settings are pooled."""
+    is_pooled = bool(result.answers["pooled_mean"].notna().any())
+    numbers = ("Pooled Δ (pp)", "95 % interval (pp)", "95 % interval in a new setting (pp)") if is_pooled else ()
+    rows = []
+    for row in result.answers.to_dict("records"):
+        cells = [Cell(text=str(row["variant"])), Cell(text=str(row["sentence"]))]
+        if is_pooled:
+            cells.append(_number(row["pooled_mean"], f.points(row["pooled_mean"])))
+            for name in ("pooled_ci", "new_ci"):
+                low, high = row[f"{name}_low"], row[f"{name}_high"]
+                cells.append(_number(low, f.interval(low, high, signed=True)))
+        rows.append(tuple(cells))
+    pooled = (
+        " The pooled effect is the mean over the settings; the last interval is that of the effect in another setting"
+        " like these."
+        if is_pooled
+        else ""
+    )
+    return DisplayTable(
+        caption=f"Where the effect of each variant holds.{pooled}",
+        columns=_columns(("Variant", "Answer"), numbers),
+        rows=tuple(rows),
+    )
 
 
 def _trends_table(result: SettingsComparison) -> DisplayTable | None:

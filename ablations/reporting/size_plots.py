@@ -24,7 +24,9 @@ __all__ = ["size_plot"]
 POINTS_ALONG = 80  # of the line, for names to keep clear of
 
 
-def size_plot(frame: pd.DataFrame, curve: Mapping[str, Any], held: pd.DataFrame) -> Figure | None:
+def size_plot(
+    frame: pd.DataFrame, curve: Mapping[str, Any], held: pd.DataFrame, width: float = style.COLUMN_WIDTH
+) -> Figure | None:
     """Return the figure of one curve; None where fewer than two of its widths have a result.
 
     `curve` names its `baseline`, `widths` and `variants`, all in the frame; `held` has the variants' distances and
@@ -43,7 +45,7 @@ def size_plot(frame: pd.DataFrame, curve: Mapping[str, Any], held: pd.DataFrame)
     verdicts = dict(zip(held["variant"], held["verdict"], strict=True))
     done = counted(part)
     with style.context():
-        figure = style.new_figure(2.3)
+        figure = style.new_figure(2.3, width=width)
         axes = figure.subplots()
         places = dict(zip(measured.variants, macs, strict=True))
         draw_seeds(axes, done["variant"].map(places), done["percent"], done["status"] == "diverged", size=9)

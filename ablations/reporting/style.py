@@ -138,7 +138,8 @@ def finish(figure: Figure, *, title: str, note: str) -> Figure:
     """Put a title above and a note below (data, n, method of the interval), wrapped to the figure's width."""
     width = figure.get_figwidth()
     heading = "\n".join(textwrap.wrap(legible(title), int(width * 16)))
-    lines = [line for part in legible(note).split("\n") for line in textwrap.wrap(part, int(width * 23.5))]
+    most = int(width * (23 if width >= FULL_WIDTH else 23.5))  # characters of a line
+    lines = [line for part in legible(note).split("\n") for line in textwrap.wrap(part, most)]
     figure.suptitle(heading, x=0.012, ha="left")
     figure.supxlabel("\n".join(lines), x=0.012, ha="left", color="#444444", linespacing=1.25)
     figure.set_figheight(figure.get_figheight() + _height(heading, "\n".join(lines)))

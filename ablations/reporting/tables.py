@@ -30,6 +30,7 @@ __all__ = [
     "runs_frame",
     "table_frame",
     "write_runs",
+    "write_table",
     "write_tables",
 ]
 
@@ -102,9 +103,12 @@ def curves_frame(frame: pd.DataFrame) -> pd.DataFrame:
     return _whole(pd.DataFrame(rows, columns=list(CURVE_COLUMNS)))
 
 
-def display_table(comparison: pd.DataFrame, *, title: str, setup: str = "") -> DisplayTable:
+def display_table(
+    comparison: pd.DataFrame, *, title: str, setup: str = "", columns: Sequence[str] = ()
+) -> DisplayTable:
     """Return the comparison as people read it: percent, points, SI prefixes, "not measured", and a caption that says
-    what everything means.
+    what everything means. `columns` are the names of those that are shown; without any, all that have something to
+    show.
 
     Raises:
         ValueError: the comparison is empty or lacks a column.
@@ -114,17 +118,20 @@ def display_table(comparison: pd.DataFrame, *, title: str, setup: str = "") -> D
         raise ValueError("comparison: it has no variants; at least one")
     rows = table.to_dict("records")
     best = {str(row["variant"]) for row in rows if f.is_number(row.get("is_best")) and row["is_best"]}
-    columns = [column for column in COLUMNS if column.title is not None and _is_shown(column, table)]
-    cells = [_cells(column, rows, best) for column in columns]
+    shown = [column for column in COLUMNS if column.title is not None and _is_shown(column, table)]
+    if columns:
+        named = {column.name: column for column in COLUMNS if column.name in table}
+        shown = [named[name] for name in columns if name in named]
+    cells = [_cells(column, rows, best) for column in shown]
     return DisplayTable(
-        caption=caption(table, title, best, setup),
-        columns=tuple(Column(title=column.title or "", numeric=column.numeric) for column in columns),
+        caption=caption(table, title, best, setup, {column.name for column in shown}),
+        columns=tuple(Column(title=column.title or "", numeric=column.numeric) for column in shown),
         rows=tuple(zip(*cells, strict=True)),
     )
 
 
 def _is_shown(column: TableColumn, table: pd.DataFrame) -> bool:
-    if column.name not in table:
+    if column.name not in table or column.optional:
         return False
     if column.name in ("num_collapsed", "success_rate") and not any_above_chance(table):
         return False
@@ -147,18 +154,37 @@ def _cells(column: TableColumn, rows: Sequence[Mapping[Any, Any]], best: set[str
     return [Cell(text=t, order=o, bold=b) for t, o, b in zip(shown, orders, bold, strict=True)]
 
 
+def write_table(folder: Path, name: str, table: pd.DataFrame, people: DisplayTable | None, *, study: str) -> None:
+    """Write a table as `NAME.csv`, and what people read of it, where there is something, as `NAME.md` and `NAME.tex`.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    write_atomically(folder / f"{name}.csv", csv_text(table))
+    if people is not None:
+        write_atomically(folder / f"{name}.md", to_markdown(people))
+        write_atomically(folder / f"{name}.tex", to_latex(people, label=f"tab:{study}-{name.replace('_', '-')}"))
+
+
 def write_tables(
-    comparison: pd.DataFrame, folder: Path, *, title: str, label: str = "tab:comparison", setup: str = ""
+    comparison: pd.DataFrame,
+    folder: Path,
+    *,
+    title: str,
+    label: str = "tab:comparison",
+    setup: str = "",
+    columns: Sequence[str] = (),
 ) -> DisplayTable:
     """Write `table.csv`, `.parquet`, `.md`, `.tex` and `.html` into a folder, each whole or not at all; return the
-    table for people. `setup` is the sentence that says what was trained.
+    table for people. `setup` is the sentence that says what was trained; `columns` are those for people, as in
+    `display_table`, and no fewer are in `table.csv`.
 
     Raises:
         ValueError: the comparison is empty or lacks a column.
         OSError: the folder cannot be written.
     """
     table = table_frame(comparison)
-    people = display_table(comparison, title=title, setup=setup)
+    people = display_table(comparison, title=title, setup=setup, columns=columns)
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "table.csv", csv_text(table))
     write_atomically(folder / "table.parquet", table.to_parquet(index=False))

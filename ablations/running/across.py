@@ -115,6 +115,7 @@ def run_settings(across: AcrossPlan, first: Context) -> AcrossOutcome:
     Raises:
         ValueError: the settings cannot be compared.
     """
+    from ablations.reporting.presentation import presentation_of
     from ablations.reporting.settings_results import write_settings
 
     outcomes: dict[int, Outcome] = {}
@@ -129,7 +130,13 @@ def run_settings(across: AcrossPlan, first: Context) -> AcrossOutcome:
         outcomes[i] = run_study(context)
         if len(outcomes) > 1:
             done = [outcomes[at].training.plan for at in sorted(outcomes)]
-            written = write_settings(context.store, done, across.options.out, num_planned=len(order))
+            written = write_settings(
+                context.store,
+                done,
+                across.options.out,
+                num_planned=len(order),
+                presentation=presentation_of(across.options),
+            )
     assert written is not None
     return AcrossOutcome(
         outcomes=tuple(outcomes[i] for i in sorted(outcomes)), comparison=written.comparison, folder=written.folder

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from ablations.design.options import Options
+from ablations.design.options import Options, PresentationOptions, selected
 from ablations.design.resumed import epoch_to_continue_from
 from ablations.design.run_name import free_name
 from ablations.design.study_plan import StudyPlan
@@ -24,6 +24,7 @@ from ablations.execution.trackers import Tracker, Trackers
 from ablations.execution.weights_and_biases import WeightsAndBiases
 from ablations.records.store import Store
 from ablations.reporting.own_files import require_own_folder
+from ablations.reporting.presentation import presentation_of
 from ablations.running.ahead import Ahead
 from xception.base.files import cache_dir, require_locks
 
@@ -99,6 +100,7 @@ def check_options(options: Options) -> None:
         ValueError: an option does not fit this machine or another option, or the folder cannot be written.
     """
     check_backend(options)
+    presentation_of(selected(PresentationOptions, options))
     require_writable(options.out)
     for folder in (options.out, cache_dir()):
         require_locks(folder)

@@ -44,11 +44,12 @@ def run_study(context: Context) -> Outcome:
     training, seconds, tuned = _train_and_measure(context)
     # Imported only now: pandas, scipy and matplotlib would delay the first trial.
     from ablations.reporting.extras import measure_extras
+    from ablations.reporting.presentation import presentation_of
     from ablations.reporting.results_folder import write_results
 
     measure_extras(plan, store, device=context.backend.own_device)
     written = write_results(
-        store, training.plan, context.options.out, tuned=tuned, figure_style=plan.options.figure_style
+        store, training.plan, context.options.out, tuned=tuned, presentation=presentation_of(plan.options)
     )
     return Outcome(training=training, seconds=seconds, results=written)
 
@@ -101,9 +102,10 @@ def _train_and_measure(context: Context) -> tuple[Training, float, tuple[StoredP
 
 def _write_so_far(context: Context, plan: StoredPlan) -> None:
     """Write the results of an interim look while variants still train."""
+    from ablations.reporting.presentation import presentation_of
     from ablations.reporting.results_folder import write_results
 
-    write_results(context.store, plan, context.options.out, figure_style=context.options.figure_style)
+    write_results(context.store, plan, context.options.out, presentation=presentation_of(context.options))
 
 
 def _num_to_train(plan: StudyPlan, store: Store) -> int:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ablations.statistics.calibration import calibration_error, overconfidence
 from ablations.statistics.curves import area_under_curve, epochs_to_reach
 from ablations.statistics.decisions import (
     ALPHA,
@@ -89,6 +90,7 @@ __all__ = [
     "agreement",
     "area_under_curve",
     "bootstrap_interval",
+    "calibration_error",
     "chance_of_verdict",
     "changed_examples",
     "class_accuracy",
@@ -104,6 +106,7 @@ __all__ = [
     "hedges_g",
     "moments",
     "more_seeds",
+    "overconfidence",
     "pack_correct",
     "per_seed",
     "points",

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import resources
@@ -16,17 +15,20 @@ import pandas as pd
 
 from ablations.design.plan_study import plan_study
 from ablations.reporting.cost_plots import COSTS
+from ablations.reporting.explore import page_parts
 from ablations.reporting.front import display_front, front_table
 from ablations.reporting.markup import DisplayTable
 from ablations.reporting.results import Results
 from ablations.reporting.tables import display_table
-from ablations.reporting.templates import environment, read
+from ablations.reporting.templates import environment
 from ablations.studies import get_study
+from search.design.definition import MAXIMISED
 from search.engine.ledger import Row
 from search.engine.optimize import Search
 from search.engine.predictor import cross_validated
 from search.engine.suggestions import learned
 from search.results.confirm import winners
+from search.results.explore_search import explorable_search
 from search.results.origins import origins
 from search.results.page_tables import candidates_table, limits_in_words, sizes_in_words
 from xception.base.canonical import canonical_json
@@ -103,7 +105,7 @@ def write_page(
     """Write `report.html`; `confirmation` are the results of the study of the winners, where they were trained again,
     and `elsewhere` a sentence for each on the other settings that they were trained in.
     """
-    plan, script = search.plan, read("report.js")
+    plan = search.plan
     best = _best(search, _LISTED)
     paths = sorted((folder / "figures").glob("*.png"))
     confirmed = front = None
@@ -115,11 +117,11 @@ def write_page(
         confirmed = _displayed("confirmed", display_table(confirmation.comparison, title=_CONFIRMED))
     template = resources.files(__name__.rpartition(".")[0]).joinpath("page.html.jinja").read_text(encoding="utf-8")
     page = environment().from_string(template)
+    parts = page_parts([explorable_search(search, frame, MAXIMISED)])
     text = page.render(
-        digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         title=f"Search of {plan.space.name}",
-        style=read("report.css"),
-        script=script,
+        explored=parts.pop("explored")[0],
+        **parts,
         space=plan.space.name,
         question=plan.space.question,
         setup=f"{plan.source.title}, scale {plan.base.scale.name}, sampler {plan.definition.sampler}, pruner"
@@ -133,7 +135,11 @@ def write_page(
         elsewhere=elsewhere,
         ablate=ablation_command(search, folder, best),
         figures=[
-            {"data": base64.b64encode(path.read_bytes()).decode("ascii"), "alt": path.stem.replace("_", " ")}
+            {
+                "name": path.stem,
+                "data": base64.b64encode(path.read_bytes()).decode("ascii"),
+                "alt": path.stem.replace("_", " "),
+            }
             for path in paths
         ],
         counts=notes(search),

@@ -29,6 +29,7 @@ RECORD = Record(
     num_test=11,
     correct=bytes(range(256)),
     predictions=bytes(range(255, -1, -1)),
+    confidence=bytes(range(250, -1, -1)),
     params=2**53 + 1,
     macs=2**62,
     curves=[{"epoch": 1, "train_loss": 0.1, "val_loss": 1 / 3, "val_accuracy": 0.5}],

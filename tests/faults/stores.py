@@ -245,7 +245,7 @@ def failed_then_final(bench: Bench) -> Outcome:
 def migrated(bench: Bench) -> Outcome:
     folder = bench.new_folder()
     with closing(sqlite3.connect(filled(folder))) as connection, connection:
-        for column in ("digest", "predictions"):
+        for column in ("digest", "predictions", "confidence"):
             connection.execute(f"ALTER TABLE xception_records DROP COLUMN {column}")
         connection.execute("UPDATE xception_schema SET version = 1")
     with closing(Store(url(folder))) as store:

@@ -29,7 +29,7 @@ from xception.data.images import DECODER_VERSION, DEFAULT_PIXELS, BrokenImageErr
 from xception.data.inventory import Inventory
 from xception.data.source import Example, Hasher, Source, SplitName
 
-__all__ = ["OnProgress", "build_decoded", "decoded", "install", "manifest_of"]
+__all__ = ["OnProgress", "build_decoded", "decoded", "folder_of", "install", "manifest_of"]
 
 FORMAT_VERSION = 2
 CHUNK = 64  # images decoded by one thread at a time
@@ -98,13 +98,21 @@ def install(source: Source, image_size: int, files: Mapping[str, npt.NDArray[np.
 
 
 def _folder(source: Source, image_size: int) -> Path:
-    """Return the folder of a data set decoded at a size; its parent is created."""
+    return folder_of(source.fingerprint, source.pixels, image_size)
+
+
+def folder_of(fingerprint: str, pixels: Pixels, image_size: int) -> Path:
+    """Return the folder of a data set decoded at a size; its parent is created.
+
+    Raises:
+        DataError: the cache cannot be written.
+    """
     from PIL import __version__ as pillow_version  # another JPEG library may give other pixels
 
     root = cache_dir() / "decoded"
-    how = "" if source.pixels == DEFAULT_PIXELS else f" {source.pixels}"
+    how = "" if pixels == DEFAULT_PIXELS else f" {pixels}"
     key = hashlib.sha256(
-        f"{FORMAT_VERSION} {DECODER_VERSION} {pillow_version} {source.fingerprint} {image_size}{how}".encode()
+        f"{FORMAT_VERSION} {DECODER_VERSION} {pillow_version} {fingerprint} {image_size}{how}".encode()
     ).hexdigest()
     try:
         root.mkdir(exist_ok=True)

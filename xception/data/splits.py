@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from xception.data.config import DatasetConfig
 from xception.data.dataset import Dataset, Images
+from xception.data.orders import drawn_order
 from xception.data.source import check_sizes
 
 __all__ = ["Split", "permutation", "split"]
@@ -75,9 +75,5 @@ def _stratified(order: torch.Tensor, labels: torch.Tensor, num: int) -> torch.Te
 
 
 def permutation(num: int, seed: int, purpose: int = 0) -> torch.Tensor:
-    """Return 0 … num−1 in an order drawn from a seed, int64; the same in every version of numpy and torch.
-
-    The order is that of the raw 64-bit stream of PCG64, which numpy guarantees, where `Generator.permutation` may
-    change.
-    """
-    return torch.from_numpy(np.argsort(np.random.PCG64([seed, purpose]).random_raw(num), kind="stable"))
+    """Return 0 … num−1 in an order drawn from a seed, int64; see `xception.data.orders`."""
+    return torch.from_numpy(drawn_order(num, seed, purpose))

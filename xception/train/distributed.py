@@ -140,6 +140,7 @@ class Group:
             top5_accuracy=sum(round(p.top5_accuracy * n) for p, n in zip(parts, sizes, strict=True)) / num,
             predicted=predicted,
             labels=labels,
+            confidence=torch.cat([p.confidence for p in parts]),
         )
 
     # Communication

@@ -14,13 +14,14 @@ from xception.data.dataset import Images
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Mean cross-entropy in nats, top-1 and top-5 accuracy as fractions, and each image's classes."""
+    """Mean cross-entropy in nats, top-1 and top-5 accuracy as fractions, and each image's classes and confidence."""
 
     loss: float
     accuracy: float
     top5_accuracy: float
     predicted: Tensor  # (N,) int64, on the CPU, like the labels
     labels: Tensor
+    confidence: Tensor  # (N,) float32, the probability of the predicted class
 
     @property
     def correct(self) -> Tensor:
@@ -72,12 +73,14 @@ class _Tally:
         self._predicted: list[Tensor] = []
         self._labels: list[Tensor] = []
         self._top5: list[Tensor] = []
+        self._confidence: list[Tensor] = []
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         self._losses.append(F.cross_entropy(logits, labels, reduction="sum"))
         ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
         self._predicted.append(ranked[:, 0])
         self._labels.append(labels)
+        self._confidence.append(logits.softmax(dim=1).amax(dim=1))
         self._top5.append((ranked == labels[:, None]).any(dim=1))
 
     def total(self) -> Evaluation:
@@ -88,4 +91,5 @@ class _Tally:
             top5_accuracy=int(torch.cat(self._top5).sum()) / len(labels),
             predicted=predicted,
             labels=labels,
+            confidence=torch.cat(self._confidence).float().cpu(),
         )

@@ -21,6 +21,7 @@ from xception.data.config import DatasetConfig
 from xception.data.dataset import Dataset
 from xception.network.config import ModelConfig
 from xception.train.checkpoint import CheckpointFolder, TrainingStopped
+from xception.train.confidence import pack_confidence
 from xception.train.distributed import ALONE, Group
 from xception.train.evaluate import Evaluation
 from xception.train.execution import QUICK, Execution
@@ -48,6 +49,7 @@ class FitResult:
     num_classes: int
     correct: bytes | None
     predictions: bytes | None  # as `xception.train.predictions` packs them
+    confidence: bytes | None  # as `xception.train.confidence` packs it
     params: int
     train_seconds: float
     images_per_second: float
@@ -182,6 +184,7 @@ def result_of(trainer: Trainer, reason: str | None, test: Evaluation | None) -> 
         predictions=pack_predictions(test.predicted.numpy(), test.labels.numpy(), trainer.num_classes)
         if test
         else None,
+        confidence=_confidence(test) if test else None,
         params=sum(p.numel() for p in trainer.model.parameters()),
         train_seconds=seconds,
         images_per_second=trainer.num_steps_done * trainer.recipe.batch_size / seconds if seconds else 0.0,
@@ -192,6 +195,13 @@ def result_of(trainer: Trainer, reason: str | None, test: Evaluation | None) -> 
         | ({} if trainer.continued_from is None else {"continued_from_epoch": trainer.continued_from}),
         model=trainer.model,
     )
+
+
+def _confidence(test: Evaluation) -> bytes | None:
+    """The histogram of confidence; None where a network has no finite probabilities."""
+    if not bool(torch.isfinite(test.confidence).all()):
+        return None
+    return pack_confidence(test.confidence.numpy(), test.correct.numpy())
 
 
 def _with_last_finite(reason: str, curves: list[dict[str, Any]]) -> str:

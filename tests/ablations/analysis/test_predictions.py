@@ -9,7 +9,11 @@ import pandas as pd
 import pytest
 
 from ablations import statistics as st
+from ablations.analysis.comparison import compare
 from ablations.analysis.predictions import prediction_tables
+from ablations.analysis.seeds_read import decide_as_read
+from ablations.reporting.confusion_plots import confusion_plot
+from ablations.reporting.predictions import display_predictions
 from xception.train.predictions import pack_predictions
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1])  # of three classes, the last of which no image has
@@ -99,3 +103,91 @@ def test_other_test_images_are_not_compared() -> None:
     mixed.at[at, "correct"] = st.pack_correct(predicted == moved)
     mixed.at[at, "predictions"] = pack_predictions(predicted, moved, 3)
     assert prediction_tables(mixed).agreement["n"].tolist() == [2]
+
+
+def sequential(num_seeds: int, settled: int) -> pd.DataFrame:
+    """A study with seeds as needed: `good` is settled at that look, `some` needs more."""
+    rng = np.random.default_rng(2)
+    labels = np.repeat([0, 1], 100)
+    rows = []
+    for variant, rate in (("base", 0.5), ("good", 0.9), ("some", 0.58)):
+        for seed in range(num_seeds):
+            ran = variant != "good" or seed < settled
+            predicted = np.where(rng.random(200) < rate, labels, 1 - labels)
+            correct = predicted == labels
+            rows.append(
+                {
+                    "variant": variant,
+                    "is_baseline": variant == "base",
+                    "seed": seed,
+                    "seeds_mode": "auto",
+                    "margin": 0.01,
+                    "status": "complete" if ran else "missing",
+                    "test_accuracy": float(correct.mean()) if ran else np.nan,
+                    "num_test": 200,
+                    "num_classes": 2,
+                    "correct": st.pack_correct(correct) if ran else None,
+                    "predictions": pack_predictions(predicted, labels, 2) if ran else None,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def test_intervals_by_class_are_those_of_the_looks() -> None:
+    whole = sequential(10, settled=5)
+    tables = prediction_tables(whole)
+    assert tables.is_sequential
+    assert tables.family == 4  # two classes of two variants, at every look
+    effects = compare(whole).set_index("variant")
+    rows = tables.classes.to_dict("records")
+    read = [int(effects.loc[row["variant"], "n"]) for row in rows]
+    assert [row["n"] for row in rows] == read  # the seeds of the main effect
+    assert read[0] == 5 < read[2]
+    for k, row in enumerate(rows):
+        look = next(look for look in st.LOOKS if look.seeds == read[k])
+        limit = np.minimum(read, look.seeds)
+        values = np.where(np.arange(10) < limit[:, np.newaxis], _by_class(whole), np.nan)
+        expected = st.decide(values, None, look.alpha, grid=np.full(4, 0.01))
+        assert row["delta_ci_low"] == pytest.approx(max(-1, expected.low[k]))
+        assert row["delta_ci_high"] == pytest.approx(min(1, expected.high[k]))
+        at_once = st.decide(values, None, grid=np.full(4, 0.01))
+        assert expected.high[k] - expected.low[k] > at_once.high[k] - at_once.low[k]  # what the looks cost
+
+
+def _by_class(frame: pd.DataFrame) -> np.ndarray:
+    """Differences from the baseline of each class of `good`, then `some`, (4, 10)."""
+    labels = np.repeat([0, 1], 100)
+    correct = {
+        (row["variant"], row["seed"]): st.unpack_correct(row["correct"], 200) if row["status"] == "complete" else None
+        for row in frame.to_dict("records")
+    }
+    out = np.full((4, 10), np.nan)
+    for k, (variant, label) in enumerate((v, c) for v in ("good", "some") for c in (0, 1)):
+        for seed in range(10):
+            mine, theirs = correct[variant, seed], correct["base", seed]
+            if mine is not None and theirs is not None:
+                out[k, seed] = mine[labels == label].mean() - theirs[labels == label].mean()
+    return out
+
+
+def test_intervals_by_class_hold_whichever_look_is_the_last() -> None:
+    """Looking at every look, the share of studies in which any interval misses the truth stays at its level."""
+    rng = np.random.default_rng(5)
+    missed = 0
+    for _ in range(400):
+        differences = rng.normal(0, 0.02, (4, 10))
+        looked = [decide_as_read(differences, [look] * 4) for look in st.LOOKS]
+        missed += any(bool(((one.low > 0) | (one.high < 0)).any()) for one in looked)
+    assert missed / 400 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_a_class_without_test_images_is_named_and_has_no_row() -> None:
+    tables = prediction_tables(frame(), ("cat", "dog", "eel"))
+    assert tables.absent == ("eel",)
+    assert set(tables.classes["class_name"]) == {"cat", "dog"}
+    assert "eel" in set(tables.confusion["predicted_class_name"])  # predicted all the same
+    shown = display_predictions(tables)
+    assert "1 class has no test image, and so no row: eel." in shown[0].caption
+    figure = confusion_plot(tables.confusion, data="x")
+    assert figure is not None
+    assert "eel" in [text.get_text() for text in figure.axes[0].get_yticklabels()]

@@ -139,7 +139,7 @@ def test_a_store_of_version_1_is_brought_to_this_one(path: Path) -> None:
     with closing(Store(f"sqlite:///{path}")) as store:
         store.put(record(0))
     with closing(sqlite3.connect(path)) as connection, connection:
-        for column in ("digest", "predictions"):  # what versions 2 and 3 added
+        for column in ("digest", "predictions", "confidence"):  # what versions 2, 3 and 4 added
             connection.execute(f"ALTER TABLE xception_records DROP COLUMN {column}")
         connection.execute("DROP TABLE xception_claims")
         connection.execute("UPDATE xception_schema SET version = 1")
@@ -152,28 +152,30 @@ def test_a_store_of_version_1_is_brought_to_this_one(path: Path) -> None:
         assert connection.execute("SELECT count(*) FROM xception_records WHERE digest IS NULL").fetchone() == (0,)
 
 
-def test_a_store_from_before_predictions_keeps_its_digests(path: Path) -> None:
+@pytest.mark.parametrize(("version", "later"), [(2, ("predictions", "confidence")), (3, ("confidence",))])
+def test_a_store_from_before_a_column_keeps_its_digests(path: Path, version: int, later: tuple[str, ...]) -> None:
     with closing(Store(f"sqlite:///{path}")) as store:
         store.put(record(0))
     query = "SELECT digest FROM xception_records WHERE key = ?"
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("ALTER TABLE xception_records DROP COLUMN predictions")
-        connection.execute("UPDATE xception_schema SET version = 2")
+        for column in later:
+            connection.execute(f"ALTER TABLE xception_records DROP COLUMN {column}")
+        connection.execute(f"UPDATE xception_schema SET version = {version}")
         before = connection.execute(query, [record(0).key]).fetchone()
-    kept = record(1, predictions=b"\x00\x01")
+    kept = record(1, predictions=b"\x00\x01", confidence=b"\x00\x02")
     with closing(Store(f"sqlite:///{path}")) as store:
         assert store.put(kept)
         store.check()
         assert store.get() == {record(0).key: record(0), kept.key: kept}
     with closing(sqlite3.connect(path)) as connection, connection:
         assert connection.execute(query, [record(0).key]).fetchone() == before
-        connection.execute("UPDATE xception_records SET predictions = x'0002' WHERE key = ?", [kept.key])
+        connection.execute(f"UPDATE xception_records SET {later[-1]} = x'0003' WHERE key = ?", [kept.key])
     with closing(Store(f"sqlite:///{path}")) as store, pytest.raises(StoreError, match="is not as it was written"):
         store.check()
 
 
 def test_predictions_are_exported_and_kept_in_the_folder_of_a_trial(tmp_path: Path) -> None:
-    kept = record(0, predictions=bytes(range(20)))
+    kept = record(0, predictions=bytes(range(20)), confidence=bytes(range(20, 40)))
     folder = TrialFolder(tmp_path / "trials", kept.key)
     folder.path.mkdir(parents=True)
     folder.write_record(kept)

@@ -32,6 +32,6 @@ def test_both_comparisons_stand_in_one_row() -> None:
     assert list(table["tuning_trials"]) == [2, 2]
     text = to_markdown(display_side_by_side(table.reset_index()))
     assert text.partition("\n\n")[0].count("baseline") == 2
-    assert "Learning rate, median" in to_latex(display_side_by_side(table.reset_index()), label="tab:x")
+    assert r"\shortstack{Learning\\rate, median}" in to_latex(display_side_by_side(table.reset_index()), label="tab:x")
     assert f"{100 * fixed['test_accuracy_mean'][0]:.2f}" in text
     assert pytest.approx(fixed["delta_mean"][1], abs=0.02) == -0.05

@@ -20,6 +20,7 @@ from xception.network import presets
 from xception.network.config import NormConfig
 from xception.network.model import build
 from xception.train.checkpoint import CheckpointFolder
+from xception.train.confidence import unpack_confidence
 from xception.train.distributed import ALONE, Group
 from xception.train.loop import fit
 from xception.train.recipe import SGD, Constant, Recipe
@@ -74,6 +75,7 @@ def train(checkpoints: Path, group: Group = ALONE, device: torch.device | str = 
         "curves": result.curves,
         **{name: getattr(result, name) for name in FIGURES},
         "predictions": (result.predictions or b"").hex(),
+        "confidence": None if result.confidence is None else unpack_confidence(result.confidence).count.tolist(),
         "weights": [tensor.double().norm().item() for tensor in result.model.state_dict().values()],
     }
 
@@ -101,7 +103,7 @@ def test_two_processes_come_to_the_result_of_one_and_continue_from_a_checkpoint(
         assert ours["val_accuracy"] == theirs["val_accuracy"]
     assert first[0]["weights"] == pytest.approx(alone["weights"], rel=1e-9, abs=1e-12)
     assert first[0]["test_loss"] == pytest.approx(alone["test_loss"], rel=1e-9)
-    for name in ("test_accuracy", "test_top5_accuracy", "num_test", "predictions"):
+    for name in ("test_accuracy", "test_top5_accuracy", "num_test", "predictions", "confidence"):
         assert first[0][name] == alone[name]
 
 
