@@ -34,8 +34,9 @@ class Arguments(Options):
     study: str | None = None
     """Name of a study (see --list), or the path of a study file that ends in .py."""
     resume_from: str | None = None
-    """Key of a trial, or its beginning, that goes on for more --epochs as a new trial; it was trained with a constant
-    rate, as --recipe stable has it."""
+    """Key of a trial, or its beginning, that is continued for more --epochs as a new trial; it was trained with a
+    constant rate, as --recipe stable has it.
+    """
     dry_run: bool = False
     """Show the exact trials, which of them are stored, and what the rest will cost; train nothing."""
     list: bool = False
@@ -82,7 +83,7 @@ def main(args: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         refuse(
             PROG,
-            f"{place}{error.strerror or error}; what was finished is stored, and the same command goes on from there",
+            f"{place}{error.strerror or error}; what was finished is stored, and the same command continues from there",
         )
 
 
@@ -143,7 +144,7 @@ def _answer(arguments: Arguments, words: Sequence[str]) -> int:
     again = as_typed(words)
     if arguments.resume_from is not None:
         if arguments.study is not None:
-            raise ValueError(f"--study: {arguments.study!r} is not allowed beside --resume-from; one of the two")
+            raise ValueError(f"--study: {arguments.study!r} is not allowed with --resume-from; one of the two")
         from ablations.commands.resume import resume
 
         options = selected(Options, arguments)

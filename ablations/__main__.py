@@ -161,7 +161,7 @@ class _Command(NamedTuple):
 COMMANDS = {
     "runs": _Command(ListArguments, _runs, "list the runs of a store, with setup and verdicts"),
     "show": _Command(ShowArguments, _show, "show one trial: config, measurements, curves, runs that it serves"),
-    "compare": _Command(CompareArguments, _compare, "put runs beside each other in one table and figure"),
+    "compare": _Command(CompareArguments, _compare, "compare runs in one table and figure"),
     "prune": _Command(PruneArguments, _prune, "remove runs, after showing what that removes"),
     "check": _Command(StoreArguments, _check, "read every record and check that it is whole"),
     "export": _Command(FileArguments, _export, "write all records to a file"),
@@ -201,7 +201,7 @@ def _carry_out(command: _Command, asked: StoreArguments) -> int:
     if isinstance(asked, RebuildArguments):
         trials = asked.trials or asked.out / "trials"
         if not trials.is_dir():
-            raise ValueError(f"--trials: {trials} is no folder; the folder `trials` of an output folder")
+            raise ValueError(f"--trials: {trials} is not a folder; the folder `trials` of an output folder")
     store = Store(url)
     try:
         return command.run(store, asked)

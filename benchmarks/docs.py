@@ -161,13 +161,13 @@ _RUN_MEANINGS = {
     "status": "`complete`, `diverged` or `failed`.",
     "val_accuracy": "Accuracy on the validation split after the last epoch, a fraction.",
     "test_accuracy": "Accuracy on the test set, read once, a fraction.",
-    "test_top5_accuracy": "The same among the five most probable classes.",
+    "test_top5_accuracy": "Share of test images whose class is among the five most probable, a fraction.",
     "params": "Trainable parameters.",
     "macs": "Multiply-accumulates of convolutions and linear layers for one image.",
     "train_seconds": "Seconds of training.",
     "images_per_second": "Training images a second.",
     "device": "Device of the training.",
-    "preset": "Network that the run started from.",
+    "preset": "Network of the run's baseline, before overrides.",
     "epochs": "Epochs.",
     "train_size": "Training images.",
     "image_size": "Side of an image in pixels.",
@@ -181,14 +181,14 @@ _CURVE_MEANINGS = {
     "seed": "Seed of the pair.",
     "epoch": "Epoch, from 1.",
     "train_loss": "Mean training loss of the epoch.",
-    "val_loss": "Loss on the validation split after it.",
-    "val_accuracy": "Accuracy on the validation split after it, a fraction.",
+    "val_loss": "Loss on the validation split after the epoch.",
+    "val_accuracy": "Accuracy on the validation split after the epoch, a fraction.",
 }
 _FILES = (
     ("`table.csv`, `table.parquet`", "one row per variant"),
     (
         "`table.md`, `table.tex`, `table.html`",
-        "the same to read: percent, intervals, a caption that says what was done",
+        "the same, formatted: percent, intervals, and a caption that describes the run",
     ),
     ("`runs.csv`", "one row per trial"),
     ("`curves.csv`", "one row per trial and epoch"),
@@ -196,12 +196,12 @@ _FILES = (
     ("`report.html`", "all of it on one page that needs no network"),
     ("`provenance.json`", "the command, the setup, versions, the data set and its hash, devices"),
     ("`pareto.*`", "the front of accuracy against each cost, with the probability of being on it"),
-    ("`classes.*`, `confusion.*`", "test accuracy by class, and what is confused with what"),
-    ("`agreement.*`, `examples.*`", "how often networks agree, and the test images that change sides"),
+    ("`classes.*`, `confusion.*`", "test accuracy by class, and which classes are confused"),
+    ("`agreement.*`, `examples.*`", "how often networks agree, and the test images that become right or wrong"),
     ("`calibration.*`", "expected calibration errors; `figures/reliability.csv` has the bins"),
     ("`effects.*`", "main effects and interactions, for a factorial study"),
-    ("`distances.*`", "with `--match`, where no width of a variant comes close enough"),
-    ("`side_by_side.*`, `tuned/`", "with `--tune`: fixed recipe beside tuned ones"),
+    ("`distances.*`", "with `--match`, if no width of a variant comes close enough"),
+    ("`side_by_side.*`, `tuned/`", "with `--tune`: the fixed recipe and tuned ones side by side"),
     ("`paper.*`", "the tables of the paper cell by cell, for the studies that follow them"),
     (
         "`settings.*`, `pooled.*`, `trends.*`, `decisions.*`",
@@ -214,20 +214,20 @@ def _files() -> str:
     lines = [
         "# Files and columns",
         "",
-        "A run has a folder of its own below `--out` (default `results/local`). Nothing in it that is not ours is"
+        "Each run has its own folder below `--out` (default `results/local`). Nothing in it that is not ours is"
         " replaced.",
         "",
         "| File | Holds |",
         "| --- | --- |",
         *(f"| {name} | {what} |" for name, what in _FILES),
         "",
-        "A table with a star is there as `.csv` with all rows and plain numbers, and as `.md` and `.tex` to read. A"
-        r" `.tex` file compiles by itself, and `\input` takes it into a paper that loads `booktabs` and `graphicx` (and"
+        "A name with a star is a `.csv` with all rows and plain numbers, and formatted as `.md` and `.tex`. A"
+        r" `.tex` file is self-contained, and `\input` includes it in a paper that loads `booktabs` and `graphicx` (and"
         " `longtable` for more than 40 rows).",
         "",
         "Beside the folders are `records.db` (the store), `trials/` (checkpoints and records of trials), `networks/`"
-        " (with `--keep-weights`) and `speed.json` (what a training took on this machine). Accuracies are fractions in"
-        " files, percent and percentage points (pp) in tables to read. What was not measured is an empty cell.",
+        " (with `--keep-weights`) and `speed.json` (the speed of training on this machine). Accuracies are fractions in"
+        " files, percent and percentage points (pp) in formatted tables. What was not measured is an empty cell.",
         "",
         documentation().strip(),
     ]

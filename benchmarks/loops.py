@@ -3,7 +3,7 @@
 Network, data, augmentation (flip, crop from 4 pixels of padding), batch and optimiser are the same. The peers follow
 their documentation: a DataLoader with torchvision's transforms (PyTorch's tutorial *Training a classifier*), timm's
 loader and the loop of its `train.py`, and Keras's `fit` on the torch backend with its preprocessing layers in the
-model. Every loop goes on until `on_step`, called after each step, raises `TrainingStopped`.
+model. Every loop continues until `on_step`, called after each step, raises `TrainingStopped`.
 """
 
 from __future__ import annotations

@@ -79,9 +79,9 @@ def next_step(frame: pd.DataFrame) -> Step:
             )
         elif state == RUNNING and taken:
             hope = "" if math.isnan(chance) else f"; the chance of a verdict by {MOST_SEEDS} is {100 * chance:.0f} %"
-            reasons[variant] = f"goes on to {look.seeds} seeds: inconclusive at {LOOKS[taken - 1].seeds}{hope}"
+            reasons[variant] = f"continues to {look.seeds} seeds: inconclusive at {LOOKS[taken - 1].seeds}{hope}"
         elif state == RUNNING:
-            reasons[variant] = f"goes on to the first look at {look.seeds} seeds"
+            reasons[variant] = f"continues to the first look at {look.seeds} seeds"
         else:
             reasons[variant] = f"has used all {MOST_SEEDS} seeds: inconclusive"
     waiting = bool((raced.state == RUNNING).any())

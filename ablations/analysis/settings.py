@@ -245,7 +245,7 @@ def _answers(
     said: NDArray[np.int8],
     trends: pd.DataFrame,
 ) -> pd.DataFrame:
-    # Budgets are no random sample: effects are pooled only where every field is a data set, a network or similar.
+    # Budgets are not a random sample: effects are pooled only if every field is a data set, a network or similar.
     exchangeable = len(settings) >= FEWEST_TO_POOL and not any(f.is_numeric and len(f.values) > 1 for f in fields)
     rows = []
     for k, variant in enumerate(arrays.variants):

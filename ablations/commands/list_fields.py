@@ -20,7 +20,7 @@ def list_fields(prefix: str, *, as_json: bool) -> int:
     known = catalogue()
     found = [f for f in known.fields if not prefix or f.path == prefix or f.path.startswith(f"{prefix}.")]
     if not found:
-        raise ValueError(f"--fields: {prefix!r} is no field{known.suggest(prefix) or '; model, recipe or dataset'}")
+        raise ValueError(f"--fields: {prefix!r} is not a field{known.suggest(prefix) or '; model, recipe or dataset'}")
     if as_json:
         print(json.dumps([field.described() for field in found], indent=1))
         return 0

@@ -56,7 +56,9 @@ def compare_runs(store: Store, names: Sequence[str], *, out: Path, as_json: bool
             from xception.base.suggestions import did_you_mean
 
             there = ", ".join(known) or "none"
-            raise ValueError(f"compare: {name!r} is no run in {store.name}; runs: {there}{did_you_mean(name, known)}")
+            raise ValueError(
+                f"compare: {name!r} is not a run in {store.name}; runs: {there}{did_you_mean(name, known)}"
+            )
     if len(set(names)) < 2:
         raise ValueError("compare: two or more runs are needed; python -m ablations runs lists them")
     plans = [known[name] for name in dict.fromkeys(names)]

@@ -58,7 +58,7 @@ def _counted_macs(model: ModelConfig, image_size: int) -> float:
 
 
 def training_work(trial: Trial, source: Source) -> float:
-    """Return the work of a trial's training steps, in multiply-accumulates and what takes as long as one."""
+    """Return the work of a trial's training steps, in multiply-accumulates or equivalents of them in time."""
     data, transfer = trial.dataset, trial.recipe.transfer
     is_probe = transfer is not None and transfer.freeze == "backbone" and transfer.thaw_epoch is None
     images = (data.train_size or source.num_available(data.val_size)) * trial.recipe.epochs

@@ -95,7 +95,7 @@ def measure_costs(
     if store.measurement(column_key(keys.values())) is not None:
         return
     distinct = {keys[name]: name for name in designs}
-    # The budget is no part of the key: it affects the precision of a median, not what is measured.
+    # The budget is not part of the key: it affects the precision of a median, not what is measured.
     within = protocol if time_budget_s is None else protocol.replace(time_budget_s=time_budget_s)
     rows = measure_latency(
         {name: designs[name].model for name in distinct.values()}, within, input_shape=shapes, device=device

@@ -97,16 +97,14 @@ def _field(text: str, options: Options) -> tuple[str, list[Any]]:
         raise ValueError(f"--across {name}: {rest!r} has a value twice")
     if name in _OPTIONS:
         if getattr(options, name) is not None:
-            raise ValueError(
-                f"--{name}: {getattr(options, name)} is not allowed beside --across {name}; one of the two"
-            )
+            raise ValueError(f"--{name}: {getattr(options, name)} is not allowed with --across {name}; one of the two")
         return name, words
     option = FIELDS_OF_OPTIONS.get(name)
     if option is not None and getattr(options, option) is not None:
         raise ValueError(
-            f"--{option.replace('_', '-')}: {getattr(options, option)} is not allowed beside --across {name}; one of"
+            f"--{option.replace('_', '-')}: {getattr(options, option)} is not allowed with --across {name}; one of"
             " the two"
         )
     if any(given.partition("=")[0].strip() == name for given in options.set):
-        raise ValueError(f"--set {name}: not allowed beside --across {name}; one of the two")
+        raise ValueError(f"--set {name}: not allowed with --across {name}; one of the two")
     return name, [catalogue().parse(name, word) for word in words]

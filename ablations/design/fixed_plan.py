@@ -35,7 +35,7 @@ class FixedPlan(StudyPlan):
 
 
 def fixed_plan(base: StudyPlan, study: Study, designs: dict[str, Design], *, seeds: range, command: str) -> FixedPlan:
-    """Return the plan of some designs on the data of another plan, with a folder of its own beside that plan's."""
+    """Return the plan of some designs on the data of another plan, with its own folder next to that plan's."""
     kept = {field.name: getattr(base, field.name) for field in dataclasses.fields(StudyPlan)}
     run = base.run.replace(base.study.name, study.name, 1)
     return FixedPlan(

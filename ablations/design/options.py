@@ -88,7 +88,7 @@ class SettingOptions:
 
     @property
     def scale_name(self) -> str:
-        """The scale asked for, else this machine's default."""
+        """The requested scale, else this machine's default."""
         return self.scale or default_scale()
 
 
@@ -114,7 +114,7 @@ class BackendOptions:
     trial_timeout: float | None = None
     """Seconds after which a trial is stopped and resumed once from its last checkpoint. Default: no limit."""
     seed_batch: int | None = None
-    """Seeds of a variant that are trained as one. Default: 8 on a GPU, 1 on a CPU."""
+    """Seeds of a variant that are trained together. Default: 8 on a GPU, 1 on a CPU."""
     compile: bool = False
     """Use torch.compile, once per architecture: takes about a minute and pays off for long trials."""
 
@@ -222,7 +222,7 @@ class Options(RunOptions, PresentationOptions):
         return _arguments(self, changed)
 
     def arguments(self) -> list[str]:
-        """Return the command-line arguments that ask for the same trials and folders, without the study's name."""
+        """Return the command-line arguments for the same trials and folders, without the study's name."""
         folders = {f.name: f.default for f in dataclasses.fields(FolderOptions)}
         shown = dataclasses.replace(self, store=None if self.store is None else without_password(self.store))
         return self.overrides() + _arguments(shown, {"name": None, **folders})

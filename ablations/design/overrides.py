@@ -47,7 +47,7 @@ class Overrides:
             given = getattr(options, name)
             if path in self._values and given is not None:
                 option = f"--{name.replace('_', '-')}"
-                raise ValueError(f"{option}: {given} is not allowed beside --set {path}; one of the two")
+                raise ValueError(f"{option}: {given} is not allowed with --set {path}; one of the two")
 
     def refuse_varied(self, study: Study) -> None:
         """Check that no field is set that the study itself varies.

@@ -185,7 +185,7 @@ def _check(study: Study, options: Options) -> None:
     if options.margin is not None and not 0 < options.margin < 100:
         raise ValueError(f"--margin: {options.margin:g} is not allowed; percentage points above 0 and below 100")
     if options.fresh_seeds is not None and options.seeds is not None:
-        raise ValueError(f"--fresh-seeds: {options.fresh_seeds} is not allowed beside --seeds; one of the two")
+        raise ValueError(f"--fresh-seeds: {options.fresh_seeds} is not allowed with --seeds; one of the two")
     if options.tune and options.seeds == "auto":
         raise ValueError("--seeds: auto is not allowed with --tune, which tunes each replicate in advance; a number")
     if options.tune and study.transfers:

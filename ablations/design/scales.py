@@ -55,7 +55,7 @@ class Scale(Config):
             raise ValueError(f"--recipe {name}: {error}" if name else str(error)) from None
 
     def epochs_for(self, train_size: int) -> int:
-        """Return the epochs of a training on so many images."""
+        """Return the epochs of a training on a number of images."""
         if self.train_size is None or self.most_epochs is None:
             return self.recipe.epochs
         enough = round(self.recipe.epochs * self.train_size / train_size)
@@ -71,7 +71,7 @@ class Scale(Config):
         wanted = train_size if train_size is not None else self.train_size
         available = source.num_available(val_size)
         if train_size is not None and train_size > available:
-            there = f"{source.title} leaves 2 to {available} beside {val_size} for validation"
+            there = f"{source.title} leaves 2 to {available} after {val_size} for validation"
             raise ValueError(f"--train-size: {train_size} is not allowed; {there}")
         test_size = None if self.test_size is None or self.test_size >= source.num_test else self.test_size
         return min(wanted or available, available), val_size, test_size

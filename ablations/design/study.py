@@ -183,7 +183,7 @@ class Study:
         return out
 
     def matched(self, match: Match) -> Study:
-        """Return the study with every variant that is no baseline brought to its baseline's size."""
+        """Return the study with every variant except baselines matched to its baseline's size."""
         if match == "none":
             return self
         baselines = set(self.references().values())
@@ -217,8 +217,7 @@ class Study:
         for name, design in designs.items():
             if design in seen:
                 raise ValueError(
-                    f"study {self.name}: variants {seen[design]!r} and {name!r} come to the same trial; they must"
-                    " differ"
+                    f"study {self.name}: variants {seen[design]!r} and {name!r} are the same trial; they must differ"
                 )
             seen[design] = name
 

@@ -233,7 +233,7 @@ class StudyPlan:
             for curve in self.curves
         ]
         return [*out, *far] + [
-            f"{variant} is the same network as {other}, which stands for both" for variant, other in self.merged.items()
+            f"{variant} is the same network as {other}, which represents both" for variant, other in self.merged.items()
         ]
 
     @property

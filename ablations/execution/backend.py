@@ -86,7 +86,7 @@ def _on_ray(options: BackendOptions) -> Backend:
 
 
 def _seed_batch(options: BackendOptions, *, on_cpu: bool) -> int:
-    """The number of seeds trained as one: several on a GPU; one on a CPU, where joint training takes longer."""
+    """The number of seeds trained together: several on a GPU; one on a CPU, where that takes longer."""
     if options.seed_batch is not None:
         return options.seed_batch
     return 1 if on_cpu or options.compile or options.trial_timeout is not None else SEED_BATCH

@@ -25,7 +25,7 @@ class Executor(Protocol):
     """
 
     abilities: ClassVar[frozenset[str]]
-    """The options of `BackendOptions` that it supports besides device and threads; others are refused."""
+    """The options of `BackendOptions` that it supports in addition to device and threads; others are refused."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until every task has a `Finished`."""

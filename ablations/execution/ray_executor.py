@@ -90,7 +90,7 @@ class RayExecutor:
                     if not is_alive(own_node):
                         raise ValueError(
                             "--executor ray: Ray has ended on this machine (its raylet was lost); what was finished is"
-                            " stored, and the same command goes on from there"
+                            " stored, and the same command continues from there"
                         )
                     num_slots = self._num_slots()
                     while len(running) < max(num_slots, 1) and (task := upcoming.take()) is not None:
@@ -177,7 +177,8 @@ class RayExecutor:
             return
         upcoming.put_back(task)
         yield Notice(
-            task.key, f"its worker was lost and it goes on elsewhere, from its last checkpoint if there is one ({what})"
+            task.key,
+            f"its worker was lost; it continues elsewhere, from its last checkpoint if there is one ({what})",
         )
 
     def _num_slots(self) -> int:

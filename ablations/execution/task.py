@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TRIAL_ERRORS", "Task", "carry_out", "failed", "ran_out_of_memory", "reason", "record_of"]
 
-# Exceptions that make a trial fail while the others go on.
+# Exceptions that make a trial fail while the others continue.
 TRIAL_ERRORS = (ValueError, RuntimeError, ArithmeticError, LookupError, TypeError, AttributeError, OSError, MemoryError)
 
 _LISTED = 20  # broken images named in a record
@@ -178,7 +178,7 @@ def _trained(
 
 
 def record_of(task: Task, result: FitResult, dataset: Dataset) -> Record:
-    """Return the record of a finished training, and write the trained network if the task asks for it.
+    """Return the record of a finished training, and write the trained network if the task requires it.
 
     Raises:
         DataError: the network cannot be written.

@@ -91,7 +91,7 @@ class Trackers:
             except Exception as error:  # noqa: BLE001 (another program's code, whose failure must cost no trial)
                 self._trackers.remove(tracker)
                 reason = " ".join(str(error).split())[:200]
-                self._say(f"{tracker.name} is given up, the trials go on: {type(error).__name__}: {reason}")
+                self._say(f"{tracker.name} is dropped, the trials continue: {type(error).__name__}: {reason}")
 
 
 def parameters_of(config: Config, prefix: str = "") -> dict[str, Any]:

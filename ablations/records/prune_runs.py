@@ -38,7 +38,7 @@ def plan_pruning(store: Store, runs: Sequence[str]) -> Pruning:
     for run in runs:
         if run not in names:
             known = ", ".join(sorted(set(names))) or "none"
-            raise ValueError(f"{run!r} is no run in {store.name}; runs there: {known}{did_you_mean(run, names)}")
+            raise ValueError(f"{run!r} is not a run in {store.name}; runs there: {known}{did_you_mean(run, names)}")
     going = tuple(plan for plan in plans if plan.run in runs)
     needed = {member.key for plan in plans if plan.run not in runs for member in plan.members}
     own = {member.key for plan in going for member in plan.members}

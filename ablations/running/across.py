@@ -74,7 +74,7 @@ def plan_across(study: Study, options: Options, *, unasked: bool = False) -> Acr
     """
     settings = expand(study, options)
     if options.live:
-        raise ValueError("--live: is not allowed with a study in several settings; ask for one of them")
+        raise ValueError("--live: is not allowed with a study in several settings; run one of them")
     if len(settings) > UNASKED_SETTINGS and not (options.yes or unasked):
         raise ValueError(
             f"--across: {len(settings)} settings are more than {UNASKED_SETTINGS}; see what they cost with --dry-run,"

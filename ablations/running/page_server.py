@@ -1,4 +1,4 @@
-"""One page and its status, served on the loopback address to whoever is on this machine."""
+"""One page and its status, served on the loopback address to browsers on this machine."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class PageServer:
         self._thread.join()
 
     def answer(self, path: str) -> tuple[str, bytes] | None:
-        """Return the type and the content of an answer; None where there is nothing of that name."""
+        """Return the type and the content of an answer; None if there is nothing of that name."""
         if path == "/":
             self._asked = -math.inf
             return "text/html; charset=utf-8", self._page

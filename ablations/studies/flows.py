@@ -34,14 +34,14 @@ def _half_middle(design: Design) -> int:
 
 def _no_middle(design: Design) -> int:
     if design.at("model.middle.modules") == 0:
-        raise ValueError("the network has no middle flow as it is")
+        raise ValueError("the network already has no middle flow")
     return 0
 
 
 def _no_tail(design: Design) -> Any:
     exit = _there(design, "exit")
     if not exit.tail_widths:
-        raise ValueError("the exit flow has no tail as it is")
+        raise ValueError("the exit flow already has no tail")
     return exit.replace(tail_widths=(), tail_intermediate_activation=None)
 
 
@@ -52,7 +52,7 @@ def _removed(flow: str) -> Callable[[Design], None]:
 def _there(design: Design, flow: str) -> Any:
     config = design.at(f"model.{flow}")
     if config is None:
-        raise ValueError(f"the network has no {flow} flow as it is")
+        raise ValueError(f"the network already has no {flow} flow")
     return config
 
 

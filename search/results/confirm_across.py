@@ -90,7 +90,7 @@ def _own_value(plan: SearchPlan, field: str) -> str:
     try:
         value = functools.reduce(getattr, field.split("."), plan.design)
     except AttributeError:
-        raise ValueError(f"--confirm-across: {field!r} is no field; see --fields") from None
+        raise ValueError(f"--confirm-across: {field!r} is not a field; see --fields") from None
     return format_value(value)
 
 

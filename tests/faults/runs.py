@@ -242,7 +242,7 @@ def suspended(bench: Bench) -> Outcome:
     ended(process, 0)
     notices = [line for line in read_log(folder) if line[0] == "notice"]
     require(not notices, f"a worker was declared lost: {notices}")
-    return judged(bench, folder, message="goes on as if nothing had been")
+    return judged(bench, folder, message="continues as if undisturbed")
 
 
 def started_twice(bench: Bench) -> Outcome:

@@ -48,7 +48,7 @@ def survived(
     require(any(words in line for line in notices) if words else not notices, f"not said {words!r}: {notices}")
     equal = bench.num_equal(folder, records) == NUM_TRIALS
     lost = sum(record.status != "complete" for record in records.values()) + NUM_TRIALS - len(records)
-    message = notices[0] if notices else "goes on as if nothing had been"
+    message = notices[0] if notices else "continues as if undisturbed"
     return Outcome(injected=times, lost=lost, bit_equal=times if equal else 0, message=message)
 
 

@@ -104,7 +104,7 @@ class FastCheck:
     literals: frozenset[tuple[type, Any]]
 
     def passes(self, value: Any) -> bool:
-        """Return whether a value certainly fits; one that does not pass may still fit, as it is or coerced."""
+        """Return whether a value certainly fits; one that does not pass may still fit, unchanged or coerced."""
         kind = type(value)
         if kind is float:
             return float in self.types and 0.0 < value < math.inf

@@ -34,7 +34,7 @@ Plain = Any  # what JSON can hold: None, bool, int, float, str, list, dict
 
 
 class IdleFieldError(ValueError):
-    """A field whose value has no effect beside the others: its dotted `path`, and the `value` to leave it at."""
+    """A field whose value has no effect given the others: its dotted `path`, and the `value` to leave it at."""
 
     def __init__(self, message: str, *, path: str = "", value: Any = None) -> None:
         super().__init__(message)
@@ -169,7 +169,7 @@ def from_json(annotation: type[T], text: str | bytes) -> T:
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text that stands for this value: sorted names, no blanks, no fields at their default."""
+    """Return the canonical JSON text of this value: sorted names, no blanks, no fields at their default."""
     return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 

@@ -67,7 +67,7 @@ def settled(config: C, changes: Mapping[str, Any]) -> C:
 
 
 def touches(path: str, paths: Mapping[str, Any] | tuple[str, ...]) -> bool:
-    """Whether a dotted path equals one of several paths, or lies above or below one."""
+    """Whether a dotted path equals one of several paths, or is above or below one."""
     return any(path == p or path.startswith(f"{p}.") or p.startswith(f"{path}.") for p in paths)
 
 

@@ -192,7 +192,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.Action):
-    """Print the help and exit; a pipe closed by its reader (`| head`) is no error."""
+    """Print the help and exit; a pipe closed by its reader (`| head`) is not an error."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         with ending_with_the_reader():

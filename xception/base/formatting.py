@@ -1,4 +1,4 @@
-"""Numbers as they are shown: percent, points, counts with SI prefixes, times, aligned at the decimal point.
+"""Numbers for display: percent, points, counts with SI prefixes, times, aligned at the decimal point.
 
 Files keep plain numbers and fractions; only what is displayed passes through here.
 """

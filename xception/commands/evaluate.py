@@ -48,7 +48,7 @@ def evaluate(args: Sequence[str] | None = None) -> int:
     width = max(len(row["class"]) for row in result["classes"])
     for row in result["classes"]:
         shown = "no test image" if row["accuracy"] is None else f"{100 * row['accuracy']:6.2f} % of {row['num_images']}"
-        worst = f", most often taken for {row['confused_with']}" if row["confused_with"] else ""
+        worst = f", most often confused with {row['confused_with']}" if row["confused_with"] else ""
         print(f"  {row['class']:{width}}  {shown}{worst}")
     print(f"The network was trained on {network.data}", file=sys.stderr)
     return 0

@@ -23,7 +23,7 @@ class MeasureArguments:
     preset: str | None = None
     """Networks to measure, separated by commas: presets, torchvision:NAME or timm:NAME."""
     config: Path | None = None
-    """JSON file of a model config, measured beside the presets."""
+    """JSON file of a model config, measured together with the presets."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     set: tuple[str, ...] = ()

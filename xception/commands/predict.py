@@ -31,7 +31,7 @@ class KeptArguments:
     out: Path = Path("results/local")
     """Folder of results in which the trial ran."""
     store: str | None = None
-    """Database of the trial's record; networks are also looked for beside it, where it is a file."""
+    """Database of the trial's record; if it is a file, networks are also looked for next to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ def predictions(network: TrainedNetwork, paths: Sequence[Path]) -> list[dict[str
     """Return `path`, `class`, `probability` and `probabilities` (of every class) for each image file.
 
     Raises:
-        ValueError: a file cannot be read or is no image; it is named.
+        ValueError: a file cannot be read or is not an image; the message names it.
     """
     import numpy as np
     import torch

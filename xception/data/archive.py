@@ -21,14 +21,14 @@ BLOCK = 1 << 20
 
 
 def extract(archive: Path, top: str, into: Path, *, max_bytes: int) -> Path:
-    """Unpack a gzipped tar whose members all lie below the folder `top`, to `into / top`, which appears whole or not at
+    """Unpack a gzipped tar whose members are all below the folder `top`, to `into / top`, which appears whole or not at
     all.
 
     Members are only ever written as new plain files; owners, modes, times and links of the archive are ignored.
 
     Raises:
-        DataError: a member is absolute, has `..`, is a link or a device, occurs twice or lies elsewhere; the archive is
-            damaged or larger than `max_bytes` unpacked; the folder cannot be written.
+        DataError: a member is absolute, has `..`, is a link or a device, occurs twice or is outside `top`; the archive
+            is damaged or larger than `max_bytes` unpacked; the folder cannot be written.
     """
     target = into / top
     aside = into / f".{top}.{os.getpid()}.tmp"
@@ -55,7 +55,7 @@ def extract(archive: Path, top: str, into: Path, *, max_bytes: int) -> Path:
 
 
 def _check(archive: Path, top: str, max_bytes: int) -> Callable[[tarfile.TarInfo, str], tarfile.TarInfo]:
-    """A filter for `extractall` that is stricter than tarfile's own: no links, nothing twice, nothing beside `top`."""
+    """A filter for `extractall` that is stricter than tarfile's own: no links, nothing twice, nothing outside `top`."""
     seen: set[str] = set()
     total = 0
 

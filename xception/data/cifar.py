@@ -294,5 +294,5 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Return the stand-in for a name. Raises UnpicklingError for any other."""
         if (module, name) not in _NAMES:
-            raise pickle.UnpicklingError(f"the pickle asks for {module}.{name}, which is refused")
+            raise pickle.UnpicklingError(f"the pickle needs {module}.{name}, which is refused")
         return _NAMES[module, name]

@@ -18,7 +18,7 @@ class DatasetConfig(Config):
     """The part of a data set that a trial uses.
 
     Raises:
-        ValueError: a size is out of range, or the fingerprint is no SHA-256.
+        ValueError: a size is out of range, or the fingerprint is not a SHA-256.
     """
 
     fingerprint: str

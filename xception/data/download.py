@@ -56,7 +56,7 @@ def fetch(
         cannot be written, or the archive unpacks to more than `max_bytes` or to files that are not allowed.
     """
     path = folder / remote.file_name
-    # The lock lies in the cache: if there is no response, nothing is left in the data folder.
+    # The lock is in the cache: if there is no response, nothing is left in the data folder.
     place = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     with lock(cache_dir() / f"download-{place}.lock"):
         if not (folder / top).is_dir():  # it may have appeared while this process waited

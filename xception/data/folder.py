@@ -259,7 +259,7 @@ def _image_files(
 ) -> Iterator[Path]:
     """Yield the image files below a folder: its own by name, then those of its folders.
 
-    Links are followed, except to a folder above them. Hidden and system files are no images at any depth.
+    Links are followed, except to a folder above them. Hidden and system files are never images, at any depth.
     """
     if left_out is None:
         left_out = Counter()

@@ -30,7 +30,7 @@ class Configuration:
 def configurations(folder: Path, split_names: Collection[str] = ()) -> list[Configuration]:
     """Return the configurations in a folder, at any depth, in the order of their names.
 
-    `split_names` are names of splits beside the usual ones.
+    `split_names` are names of splits in addition to the usual ones.
 
     Raises:
         DataError: a folder cannot be read, or a part of a split is missing or duplicated.

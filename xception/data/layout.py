@@ -80,7 +80,7 @@ def role_of(name: str) -> SplitName | None:
 def assign_splits(
     is_labelled: Mapping[str, bool], layout: Layout, place: str
 ) -> tuple[dict[SplitName, str], tuple[str, ...]]:
-    """Return the role of each split found, and notes; without `test` one has to be held out of `train`.
+    """Return the role of each split found, and notes; without `test`, a test set is to be held out of `train`.
 
     `is_labelled` has the names of all splits found. Labelled train, test and validation splits keep their roles; of the
     latter two, a single one is the test set.
@@ -101,7 +101,7 @@ def assign_splits(
             if not is_labelled[name]:
                 notes.append(f"{name!r} has no labels and is left out")
             elif role in found:
-                notes.append(f"{name!r} is left out beside {found[role]!r}; --splits chooses another")
+                notes.append(f"{name!r} is left out, as {found[role]!r} is used; --splits chooses another")
             else:
                 found[role] = name
     if not found and tuple(is_labelled) == (WHOLE,):
@@ -111,7 +111,7 @@ def assign_splits(
     if "train" not in found:
         if len(found) > 1:
             raise DataError(
-                f"{place}: no training split beside {', '.join(found.values())}; "
+                f"{place}: no training split, only {', '.join(found.values())}; "
                 f"one named train, or --splits train={found['val']},test={found['test']}"
             )
         found = {"train": next(iter(found.values()))}

@@ -1,6 +1,6 @@
 """A data set's name to the data.
 
-To add a source, write a module `NAME_source.py` beside this one that exports `SOURCE`: a `DataSource` with its names
+To add a source, write a module `NAME_source.py` next to this one that exports `SOURCE`: a `DataSource` with its names
 and a function that finds the data. It is found by its file name; nothing else changes.
 """
 

@@ -88,7 +88,7 @@ def _image_column(schema: Any, features: dict[str, dict[str, Any]], wanted: str 
     if wanted is not None:
         if wanted not in schema.names or not _holds_images(schema.field(wanted).type, paths=True):
             raise DataError(
-                f"--image-column: {wanted!r} is no column of images in {str(file)!r}; {_names(schema)} are there"
+                f"--image-column: {wanted!r} is not a column of images in {str(file)!r}; {_names(schema)} are there"
             )
         return wanted
     there: list[str] = [
@@ -115,7 +115,7 @@ def _label_column(schema: Any, features: dict[str, dict[str, Any]], wanted: str 
     if wanted is not None:
         if wanted not in schema.names or not holds_labels(wanted):
             raise DataError(
-                f"--label-column: {wanted!r} is no column of classes in {str(file)!r}; {_names(schema)} are there"
+                f"--label-column: {wanted!r} is not a column of classes in {str(file)!r}; {_names(schema)} are there"
             )
         return wanted
     there: list[str] = [name for name in schema.names if holds_labels(name)]

@@ -81,5 +81,5 @@ def data_folder(data_dir: str | Path | None) -> Path:
     folder = Path(os.path.expanduser(named))
     if not folder.is_dir():
         origin = "XCEPTION_DATA" if data_dir is None else "data_dir"
-        raise DataError(f"{origin}: {str(named)!r} is no folder; a folder that holds data sets")
+        raise DataError(f"{origin}: {str(named)!r} is not a folder; a folder that holds data sets")
     return folder

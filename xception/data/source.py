@@ -34,7 +34,7 @@ __all__ = [
 
 SplitName = Literal["train", "test", "val"]
 TRAIN_AND_TEST: tuple[SplitName, ...] = ("train", "test")
-SPLITS: tuple[SplitName, ...] = ("train", "test", "val")  # val: only where a data set has one of its own
+SPLITS: tuple[SplitName, ...] = ("train", "test", "val")  # val: only if the data set has a validation split
 FACTS_VERSION = 2  # raised when the meaning of a fact changes
 NUM_HEADERS = 99  # images whose size is read to find the native one
 MAX_CLASSES = 100_000
@@ -184,7 +184,7 @@ class Hasher:
         self._hash.update(split.encode() + b"\0")
 
     def add(self, example: Example) -> None:
-        """Add an example. Raises DataError where its label is no class."""
+        """Add an example. Raises DataError if its label is not a class."""
         raw = example.content if isinstance(example.content, bytes) else example.content.tobytes()
         if not 0 <= example.label < 2**31:
             raise DataError(f"{example.name}: label {example.label} is not allowed; 0 to the number of classes less 1")

@@ -83,7 +83,7 @@ class SyntheticReader:
         return tuple(f"pattern {k}" for k in range(NUM_CLASSES))
 
     def stamp(self) -> str:
-        """Return the parameters, since there is no file."""
+        """Return the parameters, since there are no files."""
         return f"synthetic {VERSION} {self.kappa!r}"
 
     def examples(self, split: SplitName) -> Iterator[Example]:

@@ -177,7 +177,7 @@ def _layer(node: Node, name: str, shape: Shape) -> Layer:
             return Layer(name, "shape", shape, (math.prod(shape),))
         case Dropout():
             return Layer(name, "shape", shape, shape)
-    raise TypeError(f"{type(node).__name__} is no layer")
+    raise TypeError(f"{type(node).__name__} is not a layer")
 
 
 def _checked(size: int, name: str) -> int:

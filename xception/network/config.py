@@ -2,7 +2,7 @@
 
 Chollet 2017, *Xception: Deep Learning with Depthwise Separable Convolutions* (arXiv:1610.02357). The defaults are the
 paper's network, so `XceptionConfig()` is the preset `paper` and every other config states its differences from the
-paper. One rule holds throughout: a field that would have no effect beside the others must stay at its default.
+paper. One rule holds throughout: a field that would have no effect given the others must stay at its default.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def _check_widths(config: Architecture, modules: tuple[ModuleShape, ...]) -> Non
             _refuse(
                 path,
                 nominal,
-                f"is not allowed with operator.kind={widest.kind!r}; at least {towers * divisor} channels, it comes to"
+                f"is not allowed with operator.kind={widest.kind!r}; at least {towers * divisor} channels, it gives"
                 f" {channels}",
             )
     if config.middle.width is not None:

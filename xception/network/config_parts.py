@@ -1,7 +1,7 @@
 """The parts of an Xception's config: stem, flows, head, norm, shortcuts, attention, each with the rules of its own
 fields.
 
-One rule holds throughout: a field that would have no effect beside the others must stay at its default.
+One rule holds throughout: a field that would have no effect given the others must stay at its default.
 """
 
 from __future__ import annotations

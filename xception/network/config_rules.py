@@ -1,7 +1,7 @@
 """What every part of a network's config shares: kinds of layers, and checks that name the field, the value and what is
 allowed.
 
-One rule holds throughout: a field that would have no effect beside the others must stay at its default.
+One rule holds throughout: a field that would have no effect given the others must stay at its default.
 """
 
 from __future__ import annotations

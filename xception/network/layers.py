@@ -174,7 +174,7 @@ class FixedMap(nn.Module):
         self.size, self.input_size = size, input_size
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the map as it is."""
+        """Return the map unchanged."""
         if x.shape[2] != self.size or x.shape[3] != self.size:
             raise ValueError(
                 f"input: the last map is {x.shape[2]}×{x.shape[3]}; the head was made for {self.size}×{self.size}, "
@@ -216,7 +216,7 @@ class ChannelConv(nn.Conv1d):
 
 
 class ChannelScale(nn.Module):
-    """A learned factor per channel; it is no `weight`, so that it has no weight decay."""
+    """A learned factor per channel; it is not called `weight`, so that it has no weight decay."""
 
     def __init__(self, channels: int, initial: float) -> None:
         super().__init__()

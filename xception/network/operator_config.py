@@ -45,7 +45,7 @@ class OperatorConfig(Config):
       (MixConv, Tan and Le 2019, arXiv:1907.09595).
 
     `asymmetric` replaces every k×k kernel by a 1×k and a k×1 kernel (Szegedy et al. 2016, section 3.2).
-    `intermediate_activation` lies between the convolutions of one operator (Figure 10).
+    `intermediate_activation` is between the convolutions of one operator (Figure 10).
 
     `tower_activation` and `tower_norm` follow each convolution inside a tower. None follows `intermediate_activation`
     and the norm's placement `each_convolution`, so by default towers are linear. In the papers a norm and a ReLU follow
@@ -75,7 +75,7 @@ class OperatorConfig(Config):
     mixed_kernels: tuple[int, ...] = (3, 5, 7)
     """Sides of the kernels of a mixed depthwise convolution."""
     asymmetric: bool = False
-    """Whether a 1×k and a k×1 kernel stand in the place of each k×k kernel."""
+    """Whether a 1×k and a k×1 kernel replace each k×k kernel."""
 
     @property
     def operator(self) -> Operator:
@@ -89,7 +89,7 @@ class OperatorConfig(Config):
 
     @property
     def inner_activation(self) -> MaybeActivation:
-        """What lies between the convolutions of one operator."""
+        """The layer between the convolutions of one operator."""
         return self.intermediate_activation if self.tower_activation is None else self.tower_activation
 
     def validate(self) -> None:

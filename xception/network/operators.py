@@ -221,7 +221,7 @@ def _pointwise(s: Surroundings, channels: int, width: int, stride: int = 1, bias
 
 
 def _between(s: Surroundings, channels: int) -> list[Named]:
-    """What stands between the convolutions of one operator."""
+    """The layers between the convolutions of one operator."""
     norms: list[Named] = []
     if s.normed_between and s.norm is not None:
         norms.append(("inner_norm", dataclasses.replace(s.norm, channels=channels)))

@@ -1,4 +1,4 @@
-"""Other people's networks as configs: any classifier of torchvision, any network of timm."""
+"""Third-party networks as configs: any classifier of torchvision, any network of timm."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class TorchvisionConfig(Config):
     name: TorchvisionName
     """Which network."""
     num_classes: int = 1000
-    """Classes to tell apart."""
+    """Number of classes."""
     in_channels: int = 3
     """Channels of the images."""
     stem: Literal["imagenet", "cifar"] = "imagenet"
@@ -170,7 +170,7 @@ class TimmConfig(Config):
     version: str
     """Version of timm."""
     num_classes: int = 1000
-    """Classes to tell apart."""
+    """Number of classes."""
     in_channels: int = 3
     """Channels of the images."""
     initialisation: Initialisation | Literal["own"] = "own"

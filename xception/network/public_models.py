@@ -1,4 +1,4 @@
-"""Other people's networks at any number of classes and input channels: torchvision's and timm's."""
+"""Third-party networks at any number of classes and input channels: torchvision's and timm's."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Several networks of one architecture as a single one, which does the work of all in each layer's one call.
 
-Maps are (N, members × C, H, W), a member's channels side by side. Whatever works channel by channel is one call on all
-of them as it stands: depthwise convolutions, batch norm, pooling, activations; convolutions over channels become
-grouped ones, and 1×1 convolutions and linear layers batched matrix products. Nothing that a member computes depends on
-another.
+Maps are (N, members × C, H, W), a member's channels side by side. Layers that work channel by channel are one unchanged
+call on all of them: depthwise convolutions, batch norm, pooling, activations; convolutions over channels become grouped
+ones, and 1×1 convolutions and linear layers batched matrix products. Nothing that a member computes depends on another.
 """
 
 from __future__ import annotations
@@ -72,7 +71,7 @@ class StackedTowers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, members × C, H, W) to (N, members × C', H', W')."""
-        maps = [tower(x).permute(0, 2, 3, 1) for tower in self.children()]  # channels last, as they are in memory
+        maps = [tower(x).permute(0, 2, 3, 1) for tower in self.children()]  # channels last, as in memory
         joined = torch.cat([m.reshape(*m.shape[:3], self.num_members, -1) for m in maps], dim=-1)
         return joined.flatten(3).permute(0, 3, 1, 2)
 
@@ -114,7 +113,7 @@ def _bare(module: M) -> M:
 
 
 def _shared(members: Sequence[M]) -> M:
-    """What works on each channel alone, without parameters, serves all members as it is."""
+    """Layers that work on each channel alone, without parameters, serve all members unchanged."""
     return _bare(members[0])
 
 

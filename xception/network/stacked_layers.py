@@ -33,7 +33,7 @@ __all__ = [
 class StackedConv2d(nn.Module):
     """Convolutions of several members, as one grouped convolution or, where they are 1×1, as one batched product.
 
-    A depthwise one has a `backend` as a single network's has.
+    A depthwise one has a `backend`, as in a single network.
     """
 
     backend: layers.DepthwiseBackend | None = None

@@ -59,7 +59,7 @@ def _from_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights: {str(path)!r} is no readable safetensors file: {first_line(error)}") from None
+        raise ValueError(f"weights: {str(path)!r} is not a readable safetensors file: {first_line(error)}") from None
 
 
 def _from_pickle(path: Path, nested: str | None) -> tuple[dict[str, Tensor], list[str]]:
@@ -73,7 +73,7 @@ def _from_pickle(path: Path, nested: str | None) -> tuple[dict[str, Tensor], lis
             f"weights: {str(path)!r} is refused: it holds more than tensors, and loading it could execute code"
         ) from None
     except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise ValueError(f"weights: {str(path)!r} is no readable file of weights: {first_line(error)}") from None
+        raise ValueError(f"weights: {str(path)!r} is not a readable file of weights: {first_line(error)}") from None
     held, rules = unnested(held, nested)
     if not isinstance(held, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in held.items()
@@ -98,7 +98,7 @@ def _from_keras(path: Path, model: nn.Module) -> dict[str, Tensor]:
                 _keras_checkpoint(file, model) if "layers" in file else _keras_legacy(file.get("model_weights", file))
             )
     except OSError as error:
-        raise ValueError(f"weights: {str(path)!r} is no readable HDF5 file: {first_line(error)}") from None
+        raise ValueError(f"weights: {str(path)!r} is not a readable HDF5 file: {first_line(error)}") from None
 
 
 def _keras_legacy(file: Any) -> dict[str, Tensor]:

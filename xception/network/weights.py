@@ -189,7 +189,7 @@ def load_xception(path: Path) -> Xception:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("config")
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"weights: {str(path)!r} is no readable safetensors file: {first_line(error)}") from None
+        raise ValueError(f"weights: {str(path)!r} is not a readable safetensors file: {first_line(error)}") from None
     if text is None:
         raise ValueError(f"weights: {str(path)!r} holds no config; a file that `save` or --keep-weights wrote does")
     try:
@@ -259,7 +259,7 @@ def _layout(weights: Mapping[str, Tensor], model: nn.Module) -> tuple[str, Calla
 
 
 def _oriented(tensor: Tensor, like: Tensor, *, keras: bool) -> Tensor:
-    """A Keras kernel (height, width, in, out) or (in, out) in torch's order, others as they are."""
+    """A Keras kernel (height, width, in, out) or (in, out) in torch's order, others unchanged."""
     if not keras:
         return tensor
     if tensor.ndim == 2:

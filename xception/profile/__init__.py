@@ -1,1 +1,1 @@
-"""What a network costs: parameters, MACs, activations, latency, memory, and the machine's ceilings beside them."""
+"""What a network costs: parameters, MACs, activations, latency, memory, and the machine's ceilings."""

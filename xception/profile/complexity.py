@@ -2,9 +2,9 @@
 
 `macs` are multiply-accumulates of convolutions and linear layers: half of what
 `torch.utils.flop_counter.FlopCounterMode` calls FLOPs, checked against the closed form summed over the layers.
-`fvcore_total` is fvcore's sum, which weighs normalisation and pooling besides (2 per element for batch norm in eval
-mode, 5 for group and layer norm); fvcore calls it FLOPs and means MACs. `activations` are the elements of the outputs
-of all convolutions and linear layers, as pycls counts them (Radosavovic et al. 2020, *Designing Network Design Spaces*,
+`fvcore_total` is fvcore's sum, which also weighs normalisation and pooling (2 per element for batch norm in eval mode,
+5 for group and layer norm); fvcore calls it FLOPs and means MACs. `activations` are the elements of the outputs of all
+convolutions and linear layers, as pycls counts them (Radosavovic et al. 2020, *Designing Network Design Spaces*,
 arXiv:2003.13678, defines them for convolutions) and as fvcore's `ActivationCountAnalysis` does.
 
 Everything is for one example in eval mode. Counting works on copies: the model keeps its mode, hooks, gradients and

@@ -14,7 +14,7 @@ where one call is shorter than a millisecond; k is reported.
 
 Inputs are random and rotated: a set of them, together twice as large as the cache, takes turns, so that an input is
 read from memory. Right before a sample, a variant makes one call that is not timed, because what the previous variant
-left in the caches is no property of this one (skipped for calls longer than 0.1 s, during which caches turn over).
+left in the caches does not affect it (skipped for calls longer than 0.1 s, during which caches turn over).
 
 On CUDA the time is that between two events on the stream around the calls; the host waits for the device before the
 first event and after the last one and never in between. Batch 1 in eager mode is thus often the time of the host's

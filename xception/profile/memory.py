@@ -45,7 +45,7 @@ def measure_memory(
     The model is left as it was.
 
     Raises:
-        ValueError: the protocol asks for an execution other than eager, whose allocations happen when it is compiled or
+        ValueError: the protocol has an execution other than eager, whose allocations happen when it is compiled or
             captured.
         DoesNotFitError: the device has too little memory.
     """

@@ -26,7 +26,7 @@ class OperatorShare(Config):
 def operator_shares(step: Callable[[], object], *, num_steps: int, warm_up: int = 2) -> list[OperatorShare]:
     """Call a step that many times, and return the shares of its operators on the CPU, the largest first.
 
-    Convolutions are told apart by their weights: depthwise, pointwise and regular. The profiler itself takes some
+    Convolutions are classified by their weights: depthwise, pointwise and regular. The profiler itself takes some
     microseconds a call, so that small operators look larger than they are.
     """
     for _ in range(warm_up):

@@ -137,7 +137,7 @@ def plot_macs_against_latency(frame: pd.DataFrame) -> Figure:
     """Draw MACs against the median latency of every row, one panel per device, with the interval of the median.
 
     Columns used: name, macs, latency_ms, low_ms, high_ms, n and latency_device; rows without a time are left out. Grey
-    diagonals are equal rates: were MACs all that counts, the points would lie on one of them.
+    diagonals are equal rates: if MACs alone determined latency, the points would be on one of them.
     """
     import numpy as np
 
@@ -222,7 +222,7 @@ def _on_edge(axes: Axes, rate: float) -> None:
 
 
 def _label(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
-    """Write each label beside its point, at the first position around it where it covers no other label and no point.
+    """Write each label next to its point, at the first position around it where it covers no other label and no point.
 
     A label for which there is no such place is left out rather than printed over another.
     """

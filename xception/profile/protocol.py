@@ -48,7 +48,7 @@ class LatencyProtocol(Config):
     relative_width: float = 0.02  # of the median's interval, at which timing ends
     confidence: float = 0.95
     min_samples: int = 20
-    time_budget_s: float = 30.0  # for all variants together, after which timing ends if every one has min_samples
+    time_budget_s: float = 30.0  # for all variants together; then timing ends if each has min_samples
     warm_up_s: float = 0.5  # per variant
     seed: int = 0  # of the inputs and of the order within each round
 

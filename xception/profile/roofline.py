@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NETWORK", "Ceilings", "measure_ceilings", "roofline", "time_by_kind"]
 
-NETWORK = "network"  # the kind of the row that stands for a whole network
+NETWORK = "network"  # the kind of the row of a whole network
 Shape = tuple[int, ...]
 
 

@@ -135,8 +135,7 @@ def integers(option: str, text: str) -> list[int]:
 
 
 def words(option: str, text: str, allowed: Sequence[T]) -> list[T]:
-    """Return the words of a comma-separated list, each once and each one of those allowed; `all` stands for all of
-    them.
+    """Return the words of a comma-separated list, each once and each one of those allowed; `all` means all of them.
 
     Raises:
         ValueError: an item is something else.

@@ -88,8 +88,8 @@ def time_in_rounds(
 ) -> dict[str, list[float] | DoesNotFitError]:
     """Sample every callable once a round, in a new random order each round, and return the samples of each.
 
-    A sampler returns one duration. Rounds go on for all until all are done, so that all share the same minutes of the
-    machine and have the same n; one that raises `DoesNotFitError` leaves the rounds.
+    A sampler returns one duration. Rounds continue for all samplers until all are done, so that they share the same
+    minutes of the machine and have the same n; one that raises `DoesNotFitError` leaves the rounds.
 
     Stopping at the first narrow interval would favour lucky streaks, and intervals would cover less than their level.
     So all must be narrow at two looks in a row, a look being taken when n has grown by an eighth. In simulation 95 %

@@ -137,7 +137,7 @@ def _training_step(
     scaling.
     """
     run = _compiled(model) if protocol.execution == "compiled" else model
-    real = device.type != "meta"  # where only shapes are traced, float32 stands for every precision
+    real = device.type != "meta"  # where only shapes are traced, float32 represents every precision
     low = real and protocol.precision in ("bfloat16", "float16")
     # Fused: its step reads the scaler's overflow flag on the device, without a synchronisation.
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, fused=real)

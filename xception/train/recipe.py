@@ -218,7 +218,7 @@ class Continues(Config):
     parent: str
     """Key of the trial that is continued."""
     epoch: int
-    """Epochs of that trial after which this one goes on."""
+    """Epochs of that trial after which this one continues."""
 
     def validate(self) -> None:
         fits = re.fullmatch(r"[0-9a-f]{64}", self.parent) is not None

@@ -78,7 +78,7 @@ def test_a_trial_goes_on_for_more_epochs(out: Path, capsys: pytest.CaptureFixtur
         (("--epochs", "2"), "--epochs: 2 is not allowed; more than the 2 epochs of"),
         (("--epochs", "4", "--set", "recipe.batch_size=8"), "--set: has no effect with --resume-from"),
         (("--epochs", "4", "--seeds", "3"), "--seeds: has no effect with --resume-from"),
-        (("--epochs", "4", "--study", "residuals"), "--study: 'residuals' is not allowed beside --resume-from"),
+        (("--epochs", "4", "--study", "residuals"), "--study: 'residuals' is not allowed with --resume-from"),
         (("--epochs", "4", "--classes", "5"), "was trained on other data"),
     ],
 )
@@ -100,4 +100,4 @@ def test_a_trial_of_another_schedule_is_refused(out: Path, capsys: pytest.Captur
         capsys, "--resume-from", "f" * 64, "--epochs", "4", "--out", str(out), expect=2
     ).err.splitlines()
     assert "--resume-from: 'ffff" in line
-    assert "is no trial in" in line
+    assert "is not a trial in" in line

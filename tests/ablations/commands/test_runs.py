@@ -120,7 +120,7 @@ def test_records_and_reports_take_a_runs_name(out: Path, tmp_path: Path, capsys:
         (("check", "--json"), "--json: is not an option"),
         (("runs", "--yes"), "--yes: is not an option"),
         (("show", "xyz"), "show: 'xyz' is not a key; 64 hexadecimal digits, or the first of them"),
-        (("show", "f" * 64), "is no trial in sqlite:"),
+        (("show", "f" * 64), "is not a trial in sqlite:"),
         (("shwo",), "'shwo' is not a command; allowed: runs, show"),
     ],
 )

@@ -64,7 +64,7 @@ def test_one_setting_is_an_ordinary_study() -> None:
         (Options(across=("recipe.epochs=6", "recipe.epochs=12")), "given twice"),
         (Options(across=("recipe.epoch=6,12",)), "did you mean recipe.epochs"),
         (Options(across=("recipe.epochs=six,12",)), "recipe.epochs: 'six' is not allowed"),
-        (Options(across=("dataset=a,b",), dataset="cifar10"), "--dataset: cifar10 is not allowed beside --across"),
+        (Options(across=("dataset=a,b",), dataset="cifar10"), "--dataset: cifar10 is not allowed with --across"),
         (Options(across=("recipe.epochs=6,12",), set=("recipe.epochs=3",)), "--set recipe.epochs"),
         (Options(across=("recipe.epochs=6,12",), seeds="auto"), "--seeds: auto is not allowed with --across"),
     ],

@@ -82,7 +82,7 @@ def test_one_channel(folder: Path) -> None:
     assert {design.model.in_channels for design in made.designs.values()} == {1}
     assert dataset(made)["channels"] == 1
     assert "--channels 1" in made.command
-    with pytest.raises(ValueError, match=r"--channels: 1 is not allowed beside --set dataset\.channels"):
+    with pytest.raises(ValueError, match=r"--channels: 1 is not allowed with --set dataset\.channels"):
         plan(folder, channels=1, set=("dataset.channels=3",))
 
 

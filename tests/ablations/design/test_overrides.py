@@ -65,8 +65,8 @@ def test_texts_are_read_as_the_field_takes_them(path: str, text: Any, value: Any
         (["recipe.optimizer=adam"], {}, "allowed: SGD, RMSprop, AdamW, Muon; did you mean AdamW?"),
         (["recipe.optimizer.learning_rate=-1"], {}, "-1.0 is not allowed; a number above 0"),
         (["recipe.epochs=1", "recipe.epochs=2"], {}, "given twice, as 1 and 2; once"),
-        (["recipe.epochs=1"], {"epochs": 2}, "--epochs: 2 is not allowed beside --set recipe.epochs; one of the two"),
-        (["dataset.train_size=64"], {"train_size": 32}, "not allowed beside --set dataset.train_size"),
+        (["recipe.epochs=1"], {"epochs": 2}, "--epochs: 2 is not allowed with --set recipe.epochs; one of the two"),
+        (["dataset.train_size=64"], {"train_size": 32}, "not allowed with --set dataset.train_size"),
         (["recipe.optimizer.alpha=0.5"], {}, "SGD: no field"),
         (["model.residual.kind=none"], {}, "not allowed with the study residuals, which varies model.residual.kind"),
         (["model.num_classes=3"], {}, "it comes from the data set"),
@@ -166,7 +166,7 @@ def test_every_field_is_listed_with_what_it_means(capsys: pytest.CaptureFixture[
     out = capsys.readouterr().out
     assert "recipe.optimizer.nesterov = false  [bool]" in out
     assert "model." not in out
-    with pytest.raises(ValueError, match=r"^--fields: 'recpe' is no field; did you mean recipe\?"):
+    with pytest.raises(ValueError, match=r"^--fields: 'recpe' is not a field; did you mean recipe\?"):
         list_fields("recpe", as_json=False)
 
 

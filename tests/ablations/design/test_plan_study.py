@@ -93,7 +93,7 @@ def test_all_of_the_training_set_is_the_same_trial_as_none_named() -> None:
         ({"train_size": 1}, "--train-size: 1 is not allowed; 2 to 1,000,000,000,000"),
         (
             {"train_size": 12_000},
-            "--train-size: 12000 is not allowed; synthetic leaves 2 to 11936 beside 64 for validation",
+            "--train-size: 12000 is not allowed; synthetic leaves 2 to 11936 after 64 for validation",
         ),
         ({"tune": -1}, "--tune: -1 is not allowed"),
         ({"scale": "huge"}, "--scale: 'huge' is not known"),
@@ -116,7 +116,7 @@ def test_matched_variants_say_how_far_off_they_are() -> None:
     assert planned.merged == {f"{name}@macs": f"{name}@params" for name in ("linear simplified inception", "regular")}
     assert not set(planned.merged) & set(planned.designs)
     same = "linear simplified inception@macs is the same network as linear simplified inception@params"
-    assert planned.remarks[0] == f"{same}, which stands for both"
+    assert planned.remarks[0] == f"{same}, which represents both"
     assert planned.described().remarks == planned.remarks
 
 

@@ -71,7 +71,7 @@ def track(*trackers: Tracker) -> list[str]:
 def test_a_tracker_that_fails_is_given_up_alone(fails_at: str) -> None:
     failing, good = Recorded(fails_at), Recorded()
     (line,) = track(failing, good)
-    assert line.startswith("a note is given up, the trials go on: ConnectionError: no way to ")
+    assert line.startswith("a note is dropped, the trials continue: ConnectionError: no way to ")
     assert good.noted == ["epoch 1", "epoch 1", "epoch 2", "epoch 2", "finish complete", "close"]
     assert "close" not in failing.noted
 
@@ -83,7 +83,7 @@ def test_a_study_continues_without_its_tracker_which_gets_parameters(
     monkeypatch.setattr(context, "trackers_of", lambda options, run: [failing, good])
     out = ablations.run("residuals", out=tmp_path, scale="smoke", dataset="synthetic", train_size=32, seeds=1, epochs=1)
     assert (out.frame["status"] == "complete").all()
-    assert "a note is given up" in capsys.readouterr().err
+    assert "a note is dropped" in capsys.readouterr().err
     assert good.noted.count("finish complete") == 2
     by_key = {trial.key: trial for trial in good.trials}
     assert set(by_key) == set(out.frame["key"])

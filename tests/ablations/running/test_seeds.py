@@ -126,7 +126,7 @@ def test_the_margin_is_the_users_else_the_studys_else_the_scales(tmp_path: Path)
         ({"margin": 0.0}, "--margin: 0 is not allowed; percentage points above 0 and below 100"),
         ({"margin": math.nan}, "--margin: nan is not allowed"),
         ({"fresh_seeds": 0}, "--fresh-seeds: 0 is not allowed; 1 to 10,000"),
-        ({"fresh_seeds": 3, "seeds": 3}, "--fresh-seeds: 3 is not allowed beside --seeds"),
+        ({"fresh_seeds": 3, "seeds": 3}, "--fresh-seeds: 3 is not allowed with --seeds"),
         ({"tune": 2, "seeds": "auto"}, "--seeds: auto is not allowed with --tune"),
     ],
 )

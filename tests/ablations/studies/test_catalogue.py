@@ -264,7 +264,7 @@ def test_a_study_that_makes_no_sense_is_refused(variants: list[Variant], more: d
 
 def test_two_variants_of_the_same_trial_are_refused() -> None:
     study = own([Variant(name="a"), Variant(name="b", changes={"model.activation": "relu"})])
-    with pytest.raises(ValueError, match="variants 'a' and 'b' come to the same trial"):
+    with pytest.raises(ValueError, match="variants 'a' and 'b' are the same trial"):
         design_study(study, Options(scale="smoke"), CIFAR10, None, STAND_INS)
 
 

@@ -338,7 +338,7 @@ def test_limit_that_no_measured_network_keeps_ends_in_one_line(
             [*ONE, "--confirm-across", "model.exit.width=9"],
             "--confirm-across: model.exit.width is not allowed",
         ),
-        ([*ONE, "--confirm-across", "recipe.epoch=9"], "--confirm-across: 'recipe.epoch' is no field"),
+        ([*ONE, "--confirm-across", "recipe.epoch=9"], "--confirm-across: 'recipe.epoch' is not a field"),
         ([*ONE, "--confirm-across", "recipe.epochs=2"], "--confirm-across recipe.epochs: 2 is the search's own"),
         ([*ONE, "--confirm-across", "recipe.epochs=many"], "recipe.epochs"),
         ([*ONE, "--fix", "depth=3"], "--fix: 'depth' is neither a dimension of table"),

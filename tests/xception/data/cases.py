@@ -416,7 +416,7 @@ def _(folder: Path) -> None:
 
 @case("a folder beside train and test (extra)", "ignored, visibly", "left out and named")
 def _(folder: Path) -> None:
-    noted(found(tree(folder, split_files("extra", 300))), "'extra' is no split and left out")
+    noted(found(tree(folder, split_files("extra", 300))), "'extra' is not a split and left out")
 
 
 @case("Parquet: test labels all -1", "validation as the test set", "validation as the test set, and says so")
@@ -524,7 +524,7 @@ def _(folder: Path) -> None:
 
 @case("--label-column that is not there", "an error", "refused, with those that are")
 def _(folder: Path) -> None:
-    refused(tables(folder), "--label-column: 'x' is no column of classes", "parquet", label_column="x")
+    refused(tables(folder), "--label-column: 'x' is not a column of classes", "parquet", label_column="x")
 
 
 @case("labels as text", "classes by name", "classes in alphabetical order")

@@ -50,7 +50,7 @@ def test_a_pickle_that_would_run_a_command_is_refused(
         where
     ]
     (folder / "data_batch_2").write_bytes(pickle.dumps(content))
-    with pytest.raises(DataError, match=r"asks for (posix|nt)\.system, which is refused"):
+    with pytest.raises(DataError, match=r"needs (posix|nt)\.system, which is refused"):
         find("cifar10", tmp_path)
     assert not (tmp_path / "burnt").exists()
 

@@ -239,7 +239,7 @@ def test_folders_that_are_missing_empty_or_of_another_layout(tmp_path: Path, mon
     assert "0 classes" in refused(f"folder:{empty}")
     (empty / "train" / "ant").mkdir()
     assert "1 of 1 class folders have no image that is read here, first 'ant'" in refused(f"folder:{empty}")
-    assert "is no folder" in refused("cifar10", tmp_path / "nowhere")
+    assert "is not a folder" in refused("cifar10", tmp_path / "nowhere")
     monkeypatch.setenv("XCEPTION_DATA", str(tmp_path / "file"))
     assert "XCEPTION_DATA" in refused("cifar10")
     assert "File name too long".lower() in refused(f"folder:{'x' * 300}")

@@ -119,7 +119,7 @@ def test_wrong_files(tmp_path: Path) -> None:
     save(trained(), tmp_path / "whole.safetensors")
     whole = (tmp_path / "whole.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
-    assert "no readable safetensors file" in refusal(tmp_path / "cut.safetensors")
+    assert "not a readable safetensors file" in refusal(tmp_path / "cut.safetensors")
 
 
 def test_missing_unexpected_misshapen_and_not_finite_are_named(tmp_path: Path) -> None:
