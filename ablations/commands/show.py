@@ -70,7 +70,7 @@ def find_record(store: Store, key: str, said_by: str) -> Record:
     found = store.keys(start)
     if len(found) != 1:
         several = ", ".join(k[:16] for k in found[:5])
-        what = f"begins {len(found)} keys ({several}); more digits" if found else "is no trial"
+        what = f"begins {len(found)} keys ({several}); more digits" if found else "is not a trial"
         raise ValueError(f"{said_by}: {key!r} {what} in {store.name}")
     (record,) = store.get(found).values()
     return record

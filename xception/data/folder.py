@@ -122,7 +122,8 @@ def open_folder(path: Path, layout: Layout = AS_FOUND, display_names: dict[str, 
         {name: name == train or _is_labelled(path / name, classes) for name in names}, layout, f"folder:{path}"
     )
     if no_splits := [name for name in there if name not in names and names != [WHOLE]]:
-        notes += (f"{_listed(no_splits)} {'is' if len(no_splits) == 1 else 'are'} no split and left out",)
+        what = "is not a split and is" if len(no_splits) == 1 else "are not splits and are"
+        notes += (f"{_listed(no_splits)} {what} left out",)
     if not classes:
         raise DataError(f"folder:{path / train}: 0 classes are not allowed; a folder for each class")
     left_out: Counter[str] = Counter()

@@ -416,7 +416,7 @@ def _(folder: Path) -> None:
 
 @case("a folder beside train and test (extra)", "ignored, visibly", "left out and named")
 def _(folder: Path) -> None:
-    noted(found(tree(folder, split_files("extra", 300))), "'extra' is not a split and left out")
+    noted(found(tree(folder, split_files("extra", 300))), "'extra' is not a split and is left out")
 
 
 @case("Parquet: test labels all -1", "validation as the test set", "validation as the test set, and says so")
