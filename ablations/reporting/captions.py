@@ -1,5 +1,5 @@
-"""The sentences below a table and beside a figure: what was trained on which data, what the columns mean, and what to
-be careful of.
+"""The sentences below a table and beside a figure: what was trained on which data, what the columns mean, and
+warnings.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ BUSY_LOAD = 2.0  # processes that ran or waited; the measurement itself is one
 
 
 def any_above_chance(table: pd.DataFrame) -> bool:
-    """Return whether a trial of the comparison ended above chance; else a share of them says nothing of the variants,
-    as in runs so short that no network can do better than guessing.
+    """Return whether a trial of the comparison ended above chance. If none did, the share of such trials says nothing
+    about the variants, as in runs so short that no network does better than guessing.
     """
     return "success_rate" not in table or bool((table["success_rate"] > 0).any())
 
@@ -97,8 +97,8 @@ def _on_bold(table: pd.DataFrame, best: set[str]) -> list[str]:
 
 
 def busy_sentence(table: pd.DataFrame) -> list[str]:
-    """Return a warning where the machine did other work while latency was measured, by its load or by how far the
-    medians' intervals reach; nothing where it did not.
+    """Return a warning if the machine was busy while latency was measured, judged by its load or by the width of the
+    medians' intervals; otherwise nothing.
     """
     loads = [float(one) for one in table["latency_load"].dropna()] if "latency_load" in table else []
     load, spread = max(loads, default=0.0), _latency_spread(table)
@@ -108,7 +108,7 @@ def busy_sentence(table: pd.DataFrame) -> list[str]:
     if spread >= BUSY_SPREAD:
         signs.append(f"an interval as wide as {100 * spread:.0f} % of its median")
     return [
-        f"The machine was busy meanwhile ({', '.join(signs)}): these latencies are longer than on a quiet machine;"
+        f"The machine was busy at the time ({', '.join(signs)}): these latencies are longer than on a quiet machine;"
         " compare them with one another only."
     ]
 
@@ -124,8 +124,8 @@ def _latency_spread(table: pd.DataFrame) -> float:
 
 
 def data_sentence(table: pd.DataFrame, setup: str = "") -> str:
-    """Return which data the rows come from and what was trained on them (the scale alone where no setup is known), and
-    a warning where the data are synthetic.
+    """Return the data that the rows come from, what was trained on them (only the scale if no setup is known), and a
+    warning if the data are synthetic.
     """
     sets = [_line(d) for d in dict.fromkeys(table["dataset"].dropna())]
     scales = [_line(s) for s in dict.fromkeys(table["scale"].dropna())]

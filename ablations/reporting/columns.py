@@ -1,4 +1,4 @@
-"""Every column of `table.csv`, once: its name, unit and meaning, and how people see it.
+"""Every column of `table.csv`, once: its name, unit, meaning and display.
 
 To add a column, add one entry to COLUMNS (and, where it is computed, its value to the comparison). The CSV and Parquet
 files, the tables in Markdown, LaTeX and HTML, and `docs/files.md` are derived from these entries.

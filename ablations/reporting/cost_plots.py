@@ -29,7 +29,7 @@ COSTS: dict[Cost, str] = {
     "params": "trainable parameters",
     "latency_ms": "latency (ms, batch 1, float32)",
 }
-NAMED = 12  # points; more names than these make no sense at column width
+NAMED = 12  # points; more names do not fit into a column
 
 
 def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost, width: float = style.COLUMN_WIDTH) -> Figure:

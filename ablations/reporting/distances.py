@@ -26,7 +26,7 @@ def distances(frame: pd.DataFrame, widths: Sequence[str], variants: Sequence[str
     per variant.
 
     `widths` names the rows that are the baseline at another width; the baseline itself belongs to its curve. `variants`
-    are those to hold against it, all others of the frame unless given. Columns: `variant`, `baseline`, `macs`, `n`
+    are those to compare with it: all others of the frame unless given. Columns: `variant`, `baseline`, `macs`, `n`
     (seeds), `mean` (a fraction of test accuracy), simultaneous `low` and `high` (95 %) with
     `equivalence_low` and `equivalence_high` (90 %) inside them, `p_adjusted`, `verdict` against ±margin, and
     `sentence`. Where trials are still missing on either side of a

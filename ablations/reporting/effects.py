@@ -59,9 +59,9 @@ def _display(effects: pd.DataFrame) -> DisplayTable:
         rows.append(tuple(Cell(text=text, order=text) for text in texts))
     titles = ("Effect", "n", "Mean (pp)", "95 % interval (pp)", "90 % interval (pp)", "Verdict")
     return DisplayTable(
-        caption="An effect is what moving a factor from its baseline level changes, averaged over the levels of the"
-        " other factors; an interaction (×) is by how much one effect changes when the other factor moves too."
-        f" Intervals hold together for all {len(rows)} effects.",
+        caption="An effect is the change in accuracy when a factor moves from its baseline level, averaged over the"
+        " levels of the other factors; an interaction (×) is how much one effect changes when the other factor moves"
+        f" too. Intervals are simultaneous over all {len(rows)} effects.",
         columns=tuple(Column(title=title, numeric=title not in ("Effect", "Verdict")) for title in titles),
         rows=tuple(rows),
     )

@@ -1,4 +1,4 @@
-"""What a page needs for figures that can be explored: data and Vega-Lite specification of each, and the scripts.
+"""What a page needs for interactive figures: the data and Vega-Lite specification of each, and the scripts.
 
 Vega (https://vega.github.io) comes from the installed package vl-convert-python when a page is written; without it
 pages keep their static figures. It runs with its expression interpreter, so that a page needs no `eval` in its policy:
@@ -41,10 +41,10 @@ __all__ = [
 
 PACKAGE = "vl-convert-python"
 HOW_TO_EXPLORE = (
-    f"The figures of this page are static. Where the package {PACKAGE} (the extra 'report') is installed, those of the"
-    " next page can be pointed at, filtered and zoomed."
+    f"The figures on this page are static. With the package {PACKAGE} installed (the extra 'report'), pages are written"
+    " with interactive ones: values on hover, filters and zoom."
 )
-MOST_ROWS = 10_000  # of one figure; a browser draws more only slowly
+MOST_ROWS = 10_000  # of one figure; browsers are slow to draw more
 MOST_BYTES = 1_000_000  # of all data of one page, which stays below 3 MB with its static figures and Vega
 DIGITS = 6  # significant
 CURRENT = "currentColor"  # the page's ink, light or dark
@@ -74,7 +74,7 @@ class ExplorableFigure:
 
     `replaces` are the names of the static figures that show the same; `zoom` the channels that can be zoomed; `domains`
     the places of the specification that list the values of a filter that are switched on, each value a row of `row`
-    pixels where that is not 0.
+    pixels where that is not 0. With a `row_field`, rows are the values of that column instead.
     """
 
     title: str
@@ -86,6 +86,7 @@ class ExplorableFigure:
     choices: Sequence[Choice] = ()
     domains: Mapping[str, str] = field(default_factory=dict)
     row: int = 0
+    row_field: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +98,12 @@ class Explorable:
 
 
 def can_explore() -> bool:
-    """Whether the package is installed that figures to explore need."""
+    """Whether the package that interactive figures need is installed."""
     return _vega() is not None
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return a colour for each name; ink is that of the page, so that it is seen on dark paper too."""
+    """Return a colour for each name; the first is the page's ink, which is visible in light and dark."""
     palette = (CURRENT, *style.PALETTE[1:])
     return {name: palette[i % len(palette)] for i, name in enumerate(names)}
 
@@ -151,7 +152,7 @@ def encoded(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _within(part: Explorable | None, left: int) -> tuple[Markup | None, int]:
-    """The data of a part without the figures for which there is no room, and the room that is left behind it."""
+    """The data of a part, without the figures for which there is no room, and the room that is left after it."""
     from markupsafe import Markup
 
     figures: list[dict[str, Any]] = []
@@ -168,6 +169,7 @@ def _within(part: Explorable | None, left: int) -> tuple[Markup | None, int]:
             "choices": [{"title": one.title, "options": one.options} for one in figure.choices],
             "domains": dict(figure.domains),
             "row": figure.row,
+            "row_field": figure.row_field,
         }
         size = len(_json(content))
         if size <= left:

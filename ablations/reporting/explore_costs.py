@@ -1,4 +1,4 @@
-"""Accuracy against costs, to explore."""
+"""Accuracy against costs, interactive."""
 
 from __future__ import annotations
 

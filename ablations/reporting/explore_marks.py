@@ -1,4 +1,4 @@
-"""The marks of figures that can be explored: what pointing at one says, effects with their intervals, kinds of axes.
+"""The marks of interactive figures: their tooltips, effects with their intervals, and kinds of axes.
 
 A colour is a variant's, the same as beside its name in the filter; the shape of a mean is its verdict's.
 """
@@ -19,16 +19,14 @@ __all__ = ["KEY", "SHAPES_SAID", "axis_choice", "effect_layers", "in_points", "m
 
 KEY = 12  # characters of a key, as many as name a trial elsewhere
 SHAPES_SAID = (
-    "The shape of a mean is its verdict: triangle up, helps; down, hurts; square, no meaningful effect; circle,"
-    " inconclusive; diamond, baseline."
+    "The shape of a mean shows its verdict: triangle up, helps; triangle down, hurts; square, no meaningful effect;"
+    " circle, inconclusive; diamond, baseline."
 )
 _SHAPES = {"D": "diamond", "^": "triangle-up", "v": "triangle-down", "s": "square", "o": "circle"}
 
 
 def pointed(mark: Mapping[str, Any], titles: Mapping[str, str], encoding: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mark and its encoding; pointing at it shows the columns with their titles, and a screen reader says
-    them.
-    """
+    """Return a mark and its encoding, with the columns and their titles as its tooltip and for screen readers."""
     said = " + '; ' + ".join(f"'{title}: ' + datum.{name}" for name, title in titles.items())
     shown = [{"field": name, "title": title} for name, title in titles.items()]
     return {"mark": {**mark, "clip": True, "description": {"expr": said}}, "encoding": {**encoding, "tooltip": shown}}

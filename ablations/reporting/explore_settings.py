@@ -1,4 +1,4 @@
-"""Effects to explore with several rows for a variant: a study in several settings, or at fixed and tuned recipes."""
+"""Interactive effects with several rows for a variant: a study in several settings, or at fixed and tuned recipes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ablations.reporting.explore import CURRENT, Choice, Explorable, ExplorableFigure, Filter, colours
+from ablations.reporting.explore import Choice, Explorable, ExplorableFigure, Filter, colours
 from ablations.reporting.explore_marks import SHAPES_SAID, axis_choice, effect_layers, in_points, marked, pointed
 from xception.base import formatting as f
 
@@ -35,7 +35,7 @@ def explorable_settings(result: SettingsComparison) -> Explorable | None:
     fields = [one.name for one in result.fields]
     table = marked(in_points(effects), named).assign(
         variant=effects["variant"].astype(str),
-        row=[f"{row['variant']}: {row['setting']}" for row in effects.to_dict("records")],
+        row=[f"{row['variant']}: {', '.join(str(row[name]) for name in fields)}" for row in effects.to_dict("records")],
         **{_column(name): effects[name] for name in fields},
     )
     pooled = _pooled(result, named)
@@ -51,7 +51,7 @@ def explorable_settings(result: SettingsComparison) -> Explorable | None:
         order,
         _margins(effects),
         title="Effects in every setting",
-        note=f"{THIN_AND_THICK} Both hold together over variants × settings."
+        note=f"Rows: variant, {', '.join(fields)}. {THIN_AND_THICK} Both hold together over variants × settings."
         + (" Pooled: thick, the mean over the settings; thin, another setting like these." if len(pooled) else "")
         + f" {SHAPES_SAID}",
         replaces=("settings",),
@@ -109,10 +109,11 @@ def _forest(
         note=note,
         replaces=replaces,
         zoom=("x",),
+        row=ROW,
+        row_field="row",
         data={"effects": rows},
         spec={
             "description": f"{title}, in percentage points.",
-            "height": {"step": ROW},
             "encoding": {
                 "x": {"type": "quantitative", "title": "difference from the baseline (pp)", "scale": {"zero": False}},
                 "y": {
@@ -169,11 +170,11 @@ def _over_budgets(result: SettingsComparison, table: pd.DataFrame, fields: Seque
         name: {
             "encoding.x.field": _column(name),
             "encoding.x.title": name,
-            "layer.2.encoding.detail": [{"field": _column(other)} for other in ("variant", *fields) if other != name],
+            "layer.1.encoding.detail": [{"field": _column(other)} for other in ("variant", *fields) if other != name],
         }
         for name in numeric
     }
-    x = {"field": _column(first), "type": "quantitative", "title": first, "scale": {}}
+    x = {"field": _column(first), "type": "quantitative", "title": first, "scale": {"nice": False, "padding": 24}}
     titles = {"variant": "Variant", "row": "Setting", "said": "Effect and 95 % interval (pp)", "n": "Pairs"}
     colour = {"field": "colour", "type": "nominal", "scale": None}
     yield ExplorableFigure(
@@ -199,17 +200,12 @@ def _over_budgets(result: SettingsComparison, table: pd.DataFrame, fields: Seque
             },
             "layer": [
                 {
-                    "data": {"values": [{}]},
-                    "mark": {"type": "rule", "color": CURRENT, "aria": False, "clip": True},
-                    "encoding": {"y": {"datum": 0}, "x": None, "color": {"value": CURRENT}},
-                },
-                {
                     "mark": {"type": "rule", "strokeWidth": 1.2, "aria": False, "clip": True},
                     "encoding": {"y": {"field": "delta_ci_low"}, "y2": {"field": "delta_ci_high"}},
                 },
                 {
                     "mark": {"type": "line", "strokeWidth": 1.3, "aria": False, "clip": True},
-                    "encoding": {"detail": options[first]["layer.2.encoding.detail"]},
+                    "encoding": {"detail": options[first]["layer.1.encoding.detail"]},
                 },
                 {
                     "params": [{"name": "brush", "select": {"type": "interval"}}],

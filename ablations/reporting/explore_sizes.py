@@ -1,4 +1,4 @@
-"""Accuracy over MACs of a baseline at several widths and of the variants compared with it, to explore."""
+"""Accuracy over MACs of a baseline at several widths and of the variants compared with it, interactive."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["size_figures"]
 
 
 def size_figures(
-    frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], held: pd.DataFrame, named: Mapping[str, str]
+    frame: pd.DataFrame, curves: Sequence[Mapping[str, Any]], distances: pd.DataFrame, named: Mapping[str, str]
 ) -> Iterator[ExplorableFigure]:
-    """Yield a figure for each baseline that was trained at several widths; `frame` has their rows too, `held` the
+    """Yield a figure for each baseline that was trained at several widths; `frame` has their rows too, `distances` the
     variants' distances, `named` the colours of the variants.
     """
     for number, curve in enumerate(curves):
@@ -37,22 +37,25 @@ def size_figures(
             continue
         line = means[on_curve].sort_values("macs")
         name = "distances" + (f"_{number + 1}" if number else "")
-        yield _figure(trials, means, line, held[held["variant"].isin(curve["variants"])], curve, named, name)
+        yield _figure(trials, means, line, distances[distances["variant"].isin(curve["variants"])], curve, named, name)
 
 
 def _figure(
     trials: pd.DataFrame,
     means: pd.DataFrame,
     line: pd.DataFrame,
-    held: pd.DataFrame,
+    distances: pd.DataFrame,
     curve: Mapping[str, Any],
     named: Mapping[str, str],
     name: str,
 ) -> ExplorableFigure:
-    colour_of = {**dict.fromkeys(line["variant"], CURRENT), **{n: named.get(str(n), CURRENT) for n in held["variant"]}}
-    own = means[means["variant"].isin(held["variant"])].merge(held, on="variant", suffixes=("", "_held"))
+    colour_of = {
+        **dict.fromkeys(line["variant"], CURRENT),
+        **{n: named.get(str(n), CURRENT) for n in distances["variant"]},
+    }
+    own = means[means["variant"].isin(distances["variant"])].merge(distances, on="variant", suffixes=("", "_held"))
     below = np.interp(np.log(own["macs"].astype(float)), np.log(line["macs"].astype(float)), line["percent"])
-    distances = marked(own, {str(n): str(c) for n, c in colour_of.items()}).assign(
+    shown = marked(own, {str(n): str(c) for n, c in colour_of.items()}).assign(
         below=below,
         said=[
             f"{f.points(row['mean'])} {f.interval(row['low'], row['high'], signed=True)}"
@@ -71,7 +74,7 @@ def _figure(
         note=f"Line: {curve['baseline']} at several widths, means over seeds. Vertical: how far a variant is from it at"
         f" the variant's own MACs. Small marks: trials. {SHAPES_SAID}",
         replaces=(name,),
-        data={"line": line[["variant", "macs", "percent"]], "trials": points, "distances": distances},
+        data={"line": line[["variant", "macs", "percent"]], "trials": points, "distances": shown},
         choices=(axis_choice("x", "MACs axis", first="log"),),
         spec={
             "description": "Test accuracy against MACs of a baseline at several widths, and of variants.",

@@ -73,10 +73,10 @@ def _effects(frame: pd.DataFrame, comparison: pd.DataFrame, named: Mapping[str, 
         shape=["cross" if diverged else "circle" for diverged in pairs["diverged"]],
         colour=pairs["variant"].astype(str).map(named),
     ).drop(columns="diverged")
-    told = comparison[(comparison["verdict"] != "baseline") & comparison["delta_mean"].notna()]
-    effects = marked(in_points(told), named)
+    compared = comparison[(comparison["verdict"] != "baseline") & comparison["delta_mean"].notna()]
+    effects = marked(in_points(compared), named)
     effects = effects[list(SHOWN)]
-    margins = [100 * float(one) for one in told["delta_margin"].dropna().unique()]
+    margins = [100 * float(one) for one in compared["delta_margin"].dropna().unique()]
     layers = effect_layers("variant", margins if len(margins) == 1 else [])
     points = {
         "data": {"name": "pairs"},
@@ -100,8 +100,8 @@ def _effects(frame: pd.DataFrame, comparison: pd.DataFrame, named: Mapping[str, 
     }
     yield ExplorableFigure(
         title="Effects by seed",
-        note="Each point is a pair of trials with the same seed. Effects and intervals (95 % thin, 90 % thick) stay"
-        " those of all seeds, whatever is switched off; grey band: ±δ."
+        note="Each point is a pair of trials with the same seed. Effects and intervals (95 % thin, 90 % thick)"
+        " are always those of all seeds, whatever is switched off; grey band: ±δ."
         f" {SHAPES_SAID}",
         replaces=("differences",),
         zoom=("x",),
@@ -115,7 +115,7 @@ def _effects(frame: pd.DataFrame, comparison: pd.DataFrame, named: Mapping[str, 
                     "type": "quantitative",
                     "title": "difference from the baseline (pp)",
                     "scale": {"zero": False},
-                    "axis": {"orient": "top" if len(told) > FEW else "bottom"},
+                    "axis": {"orient": "top" if len(compared) > FEW else "bottom"},
                 },
                 "y": {"type": "nominal", "title": None, "scale": {}, "axis": {"labelLimit": 220, "grid": False}},
             },

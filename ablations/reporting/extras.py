@@ -1,5 +1,5 @@
-"""What some studies have beside their table: effects and interactions of a factorial, the paper's cells, and what these
-need measured.
+"""What some studies have besides their table: effects and interactions of a factorial, the paper's cells, and the
+measurements that these need.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def write_extras(
 
 
 def measure_extras(plan: StudyPlan, store: Store, *, device: str) -> None:
-    """Measure what the extras of a study need and trials do not give, once; run it while nothing trains.
+    """Measure once what the extras of a study need beyond its trials; run it while nothing trains.
 
-    At `smoke` nothing is: two networks of full size would take longer than all else.
+    At `smoke` nothing is measured: two networks of full size would take longer than everything else.
     """
     if plan.study.name == "paper_table3" and plan.scale.name != "smoke":
         measure_steps(store, device=device)

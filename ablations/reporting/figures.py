@@ -81,7 +81,7 @@ def study_figures(
 def distance_figures(
     frame: pd.DataFrame,
     curves: Sequence[Mapping[str, Any]],
-    held: pd.DataFrame | None,
+    distances: pd.DataFrame | None,
     width: float = style.COLUMN_WIDTH,
 ) -> list[StudyFigure]:
     """Return a figure for each baseline that was trained at several widths, from a frame with their rows and the
@@ -91,8 +91,8 @@ def distance_figures(
 
     figures = []
     for number, curve in enumerate(curves):
-        assert held is not None  # distances are computed wherever there are curves
-        own = held[held["variant"].isin(curve["variants"])]
+        assert distances is not None  # distances are computed wherever there are curves
+        own = distances[distances["variant"].isin(curve["variants"])]
         figure = size_plot(frame, curve, own, width)
         if figure is not None:
             alt = (

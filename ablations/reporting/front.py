@@ -1,4 +1,4 @@
-"""Which variants are on the front of accuracy against a cost, and how sure that is."""
+"""Which variants are on the front of accuracy against a cost, and with what probability."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def display_front(table: pd.DataFrame) -> DisplayTable | None:
     seeds = f.join_words(str(n) for n in dict.fromkeys(table["n"]))
     return DisplayTable(
         caption="Probability (%) that a variant is on the front of accuracy against each cost: that no other costs less"
-        f" or the same and is better. From n = {seeds} seeds that all variants completed: true means are drawn together"
+        f" or the same and is better. From n = {seeds} seeds that all variants completed: true means are drawn jointly"
         " from Student's t with the seeds' covariance, and costs are taken as known. Bold: on the front of the measured"
         " means.",
         columns=(

@@ -120,16 +120,16 @@ def _statistics(frame: pd.DataFrame, comparison: pd.DataFrame) -> list[str]:
 
 
 def _outcome(comparison: pd.DataFrame) -> list[str]:
-    told = comparison[comparison["verdict"] != "baseline"]
-    if not len(told):
+    compared = comparison[comparison["verdict"] != "baseline"]
+    if not len(compared):
         return []
     parts = [
         f"{row['variant']}: {f.points(row['delta_mean'])} pp"
         f" {f.interval(row['delta_ci_low'], row['delta_ci_high'], signed=True)}, n = {row['n']}, {row['verdict']}"
-        for row in told.head(12).to_dict("records")
+        for row in compared.head(12).to_dict("records")
         if f.is_number(row["delta_mean"])
     ]
-    more = f"; and {len(told) - 12} more" if len(told) > 12 else ""
+    more = f"; and {len(compared) - 12} more" if len(compared) > 12 else ""
     return [f"Effects with 95 % intervals: {'; '.join(parts)}{more}."] if parts else []
 
 

@@ -1,6 +1,6 @@
 """A folder of results in which our own files are written and replaced, and whatever else is there stays.
 
-`provenance.json` lists them under `files`. A file that is not listed is somebody else's.
+`provenance.json` lists them under `files`. A file that is not listed is not ours.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def replacing_own_files(folder: Path) -> Iterator[Path]:
     removed. Writers of the same folder wait for each other.
 
     Raises:
-        ValueError: a file or folder of somebody else's is in the way; nothing was replaced.
+        ValueError: a file or folder that is not ours is in the way; nothing was replaced.
         OSError: the folder cannot be written.
     """
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -72,19 +72,19 @@ def replacing_own_files(folder: Path) -> Iterator[Path]:
 
 
 def require_own_folder(folder: Path) -> None:
-    """Look whether results could be written into a folder, before anything is trained for them.
+    """Check that results can be written into a folder, before anything is trained.
 
     Raises:
-        ValueError: it is a file, or holds a file of somebody else's where one of ours would be.
+        ValueError: it is a file, or has a file that is not ours where one of ours would be.
     """
     _require_own(folder, _NAMES)
 
 
 def require_own_page(path: Path) -> None:
-    """Look whether a page beside the folders of runs, which no list names, could be written.
+    """Check that a page beside the folders of runs, which is in no list, can be written.
 
     Raises:
-        ValueError: a folder or a file of somebody else's is there.
+        ValueError: a folder, or a file that is not ours, is there.
         OSError: what is there cannot be read.
     """
     if path.is_dir():
@@ -118,7 +118,7 @@ def remove_own_files(folder: Path) -> None:
 
 
 def _require_own(folder: Path, names: Sequence[str]) -> None:
-    """Look whether files of these names could be written into a folder.
+    """Check that files of these names can be written into a folder.
 
     Raises:
         ValueError: one is there and is not ours, or the folder is none.

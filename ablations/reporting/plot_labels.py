@@ -1,7 +1,7 @@
 """Names for fixed points: beside the mark where they fit, else numbers with a key below the figure.
 
 The library adjustText does less: with sixteen crowded names, four runs gave four layouts, with one or two overlaps and
-one to seven covered points each, and it does not say when names do not fit.
+one to seven covered points each, and it does not report when names do not fit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The numbers behind each figure as frames, written as CSV beside it, so that a figure can be drawn anew elsewhere.
+"""The numbers behind each figure as frames, written as CSV beside it, so that a figure can be redrawn elsewhere.
 
 Accuracies and differences are fractions, as in all files.
 """

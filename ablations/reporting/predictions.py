@@ -1,4 +1,4 @@
-"""What kept predictions add to a results folder and its page: three tables as CSV, and what people read of them."""
+"""What kept predictions add to a results folder and its page: four tables as files, and a part of each on the page."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _classes(tables: PredictionTables) -> DisplayTable:
         )
         for row in part.to_dict("records")
     ]
-    some = "" if len(part) == len(whole) else f" Here are the {LISTED} with the least p; all are in classes.csv."
+    some = "" if len(part) == len(whole) else f" Shown are the {LISTED} with the smallest p; classes.csv has all."
     return _table(
         f"Test accuracy by class (the share of its images that are recognised), beside the baseline's of the same n"
         f" seeds. The 95 % intervals hold together over all {tables.family} rows"
@@ -123,8 +123,9 @@ def _agreement(agreement: pd.DataFrame) -> DisplayTable:
         for row in agreement.to_dict("records")
     ]
     return _table(
-        "Agreement: the share of test images that two networks give the same class, right or wrong. A variant that"
-        " agrees with its baseline as much as two seeds of the baseline do differs from it no more than another seed.",
+        "Agreement: the share of test images to which two networks assign the same class, right or wrong. A variant"
+        " that agrees with its baseline as often as two seeds of the baseline agree with each other differs from it no"
+        " more than another seed does.",
         ("Variant", "Baseline"),
         ("With the baseline, same seed (%)", "Other seed (%)", "Variant's own seeds (%)", "Baseline's seeds (%)", "n"),
         rows,
@@ -144,8 +145,8 @@ def _confusion(confusion: pd.DataFrame) -> DisplayTable:
         for row in wrong.loc[order].to_dict("records")
     ]
     return _table(
-        f"Confusions that change most, in percent of the images of the true class, means over seeds: the first"
-        f" {len(rows)}, chosen for their size and without an interval; confusion.csv has the whole matrices.",
+        f"Confusions that change most, in percent of the images of the true class, means over seeds: the {len(rows)}"
+        " largest changes, chosen for their size and without intervals; confusion.csv has the whole matrices.",
         ("Variant", "True class", "Taken for"),
         ("Baseline (%)", "Variant (%)", "Δ (pp)"),
         rows,

@@ -1,8 +1,8 @@
 """One self-contained HTML page per study, and one for all: verdicts first, then table, figures, every seed, fairness,
 what went wrong.
 
-The page needs no network: figures are inside, the only script is ours and named by its hash in the page's security
-policy.
+The page needs no network: figures are inside, and the page's security policy allows only its own scripts, by their
+hashes.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ VERDICTS = ("helps", "hurts", "no meaningful effect", "inconclusive")
 
 @dataclass(frozen=True, kw_only=True)
 class ReportContext:
-    """All that the page of one study is made of.
+    """The content of the page of one study.
 
-    `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` says what the runner
-    knows of budget, matching and tuning, `notices` what the reader must see first, `setup` what was trained, `changes`
+    `frame` and `comparison` are those of `ablations.load` and `ablations.compare`; `fairness` describes budget,
+    matching and tuning, `notices` what the reader must see first, `setup` what was trained, `changes`
     the fields that each variant changes, `left_out` the variants that cannot exist here, `effects` those of a
     factorial, `predictions` and `calibration` what records keep of the test set, `thumbnails` pictures of test images
     by variant and number, `front` how sure the front of accuracy against costs is, `distances` how far variants are
@@ -115,7 +115,7 @@ def write_report(context: ReportContext, path: Path) -> None:
 
 
 def study_page(context: ReportContext, live: LiveStatus | None = None) -> str:
-    """Return the page of one study; of one that runs, with how far it is, and reloading itself where it is served."""
+    """Return the page of one study. While the study runs, the page shows its progress, and reloads itself if served."""
     title = f"{'Provisional: ' if live else ''}{context.study}: {context.question}"
     return _page([context], title=title, overviews=[], live=live)
 
@@ -136,7 +136,7 @@ def write_store_report(
         OSError: a figure cannot be read or the page not be written.
     """
     if not contexts:
-        raise ValueError("contexts: no studies are not allowed; run a study first")
+        raise ValueError("contexts: none given; at least one study, so run one first")
     together = page_comparisons([context.frame for context in contexts])
     overviews = [_overview(contexts), *([page_table(together)] if len(together) else []), *([beside] if beside else [])]
     write_atomically(path, _page(contexts, title=name, overviews=overviews, explorable=explorable))
@@ -278,7 +278,7 @@ def _overview(contexts: Sequence[ReportContext]) -> DisplayTable:
         )
     titles = ("Study", "Question", "Verdicts", "Data", "Trials ended")
     return DisplayTable(
-        caption="All studies in this store.",
+        caption="The studies of this page.",
         columns=tuple(Column(title=t, numeric=False) for t in titles),
         rows=tuple(rows),
     )

@@ -1,4 +1,4 @@
-"""What is left of a run: its folder and the frames that the folder was written from."""
+"""The results of a run: its folder, and the frames that it was written from."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _SHOWN = {
 class Results:
     """The folder of a run, the frame of its records, and the comparison with costs, one row per variant.
 
-    Of a study in several settings both frames have the rows of all settings, with a column for each field in which
-    they differ, and `settings` has what they say together. A notebook shows verdicts, table and first figures.
+    For a study in several settings, both frames have the rows of all settings, with a column for each field in which
+    they differ, and `settings` is their joint comparison. A notebook shows verdicts, table and the first figures.
     """
 
     folder: Path
@@ -42,8 +42,8 @@ class Results:
         from ablations.reporting.templates import render
 
         if self.settings is None:
-            told = self.comparison[self.comparison["verdict"] != "baseline"]
-            verdicts = list(zip(told["variant"], told["verdict_text"], told["sentence"], strict=True))
+            compared = self.comparison[self.comparison["verdict"] != "baseline"]
+            verdicts = list(zip(compared["variant"], compared["verdict_text"], compared["sentence"], strict=True))
             table = display_table(self.comparison, title=self._study) if len(self.comparison) else None
         else:
             answers = self.settings.answers

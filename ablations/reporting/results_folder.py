@@ -81,7 +81,7 @@ def write_results(
     `write_study`.
 
     Raises:
-        ValueError: a file of somebody else's is where one of ours would be.
+        ValueError: a file that is not ours is where one of ours would be.
         OSError: the folder cannot be written.
     """
     context = write_study(store, plan, out, tuned=tuned, presentation=presentation)
@@ -96,14 +96,14 @@ def write_study(
     tuned: tuple[StoredPlan, pd.DataFrame] | None = None,
     presentation: Presentation = AS_USUAL,
 ) -> ReportContext:
-    """Write the results of a plan into the folder `<out>/<run>`; return what the page is made of that they have there.
+    """Write the results of a plan into the folder `<out>/<run>`; return the content of its page.
 
-    Our own files are replaced once all new ones are whole; whatever else is in the folder stays. `tuned` is the plan of
+    Our own files are replaced once all new ones are complete; other files in the folder stay. `tuned` is the plan of
     the same study at tuned recipes, with the tuning trials: their tables are in the folder `tuned`, and both stand side
     by side in `side_by_side.csv`, `.md` and `.tex`.
 
     Raises:
-        ValueError: a file of somebody else's is where one of ours would be.
+        ValueError: a file that is not ours is where one of ours would be.
         OSError: the folder cannot be written.
     """
     folder = out / plan.run
@@ -135,7 +135,7 @@ def write_overview(contexts: Sequence[ReportContext], out: Path) -> Path:
     """Write one page about several studies, as `write_study` returned them; return its path.
 
     Raises:
-        ValueError: a file of somebody else's has its place.
+        ValueError: a file that is not ours has its name.
         OSError: a figure cannot be read or the page not be written.
     """
     require_own_page(out / OVERVIEW)
@@ -144,10 +144,10 @@ def write_overview(contexts: Sequence[ReportContext], out: Path) -> Path:
 
 
 def provisional_page(store: Store, plan: StoredPlan, live: LiveStatus) -> str:
-    """Return the page of a plan that still trains, of the trials that have ended.
+    """Return the page of a plan that is still training, from the trials that have ended.
 
-    It is no look of a sequential design, and its figures are those that can be explored, or without these the curves
-    and differences so far.
+    It does not count as a look of a sequential design. Its figures are the interactive ones or, without them, the
+    curves and differences so far.
     """
     whole = plan_frame(store, plan, widths=True)
     widths = {name for curve in plan.description.curves for name in curve["widths"]}
@@ -164,7 +164,7 @@ def provisional_page(store: Store, plan: StoredPlan, live: LiveStatus) -> str:
 def _context(
     plan: StoredPlan, whole: pd.DataFrame, frame: pd.DataFrame, comparison: pd.DataFrame, setup: str
 ) -> ReportContext:
-    """What a page is made of, without what takes long to make."""
+    """The content of a page, without the parts that take long to make."""
     provenance = _provenance(plan, whole)
     return ReportContext(
         study=plan.study,
@@ -183,7 +183,7 @@ def _context(
 
 
 def _write_comparison(store: Store, plan: StoredPlan, folder: Path, presentation: Presentation) -> ReportContext:
-    """Write one plan's tables, runs, curves, figures and provenance; return what its page is made of."""
+    """Write one plan's tables, runs, curves, figures and provenance; return the content of its page."""
     curves = plan.description.curves
     whole = plan_frame(store, plan, widths=True)
     widths = {name for curve in curves for name in curve["widths"]}
@@ -208,13 +208,13 @@ def _write_comparison(store: Store, plan: StoredPlan, folder: Path, presentation
     people = display_front(front)
     write_table(folder, "pareto", front, people, study=plan.study)
     effects = write_extras(store, plan, frame, comparison, folder)
-    held = write_distances(whole, curves, folder, study=plan.study) if curves else None
+    distances = write_distances(whole, curves, folder, study=plan.study) if curves else None
     data = data_sentence(comparison, setup)
     one, both = (presentation.figure_width or own for own in (style.COLUMN_WIDTH, style.FULL_WIDTH))
     figures = save_figures(
         [
             *study_figures(frame, comparison, one),
-            *distance_figures(whole, curves, held, one),
+            *distance_figures(whole, curves, distances, one),
             *confusion_figures(predictions, data, both),
             *reliability_figures(calibration, data, one),
         ],
@@ -226,41 +226,41 @@ def _write_comparison(store: Store, plan: StoredPlan, folder: Path, presentation
     return replace(
         _context(plan, whole, frame, comparison, setup),
         figures=figures,
-        fairness=_fairness(plan, held),
+        fairness=_fairness(plan, distances),
         effects=effects,
         predictions=predictions,
         calibration=calibration,
         thumbnails=thumbnails(store, frame, shown_examples(predictions.examples)),
         front=people,
-        distances=None if held is None else display_distances(held, curves),
-        explorable=() if held is None else tuple(size_figures(whole, curves, held, colours(variants))),
+        distances=None if distances is None else display_distances(distances, curves),
+        explorable=() if distances is None else tuple(size_figures(whole, curves, distances, colours(variants))),
         columns=presentation.columns,
     )
 
 
 def _notices(plan: StoredPlan) -> list[str]:
-    told = plan.description
-    return [line for line in (told.notice, *told.remarks, *told.data_warnings) if line]
+    about = plan.description
+    return [line for line in (about.notice, *about.remarks, *about.data_warnings) if line]
 
 
-def _fairness(plan: StoredPlan, held: pd.DataFrame | None) -> dict[str, str]:
-    """Return how sizes were matched and recipes tuned, from the plan, and how the budget held, from the records."""
-    told: dict[str, str] = {}
+def _fairness(plan: StoredPlan, distances: pd.DataFrame | None) -> dict[str, str]:
+    """Return how sizes were matched and recipes tuned, from the plan, and distances at equal MACs, from the records."""
+    out: dict[str, str] = {}
     if plan.description.mismatch:
-        told["Sizes"] = "; ".join(
+        out["Sizes"] = "; ".join(
             f"{variant}: {ratio:+.2%} from the baseline" for variant, ratio in plan.description.mismatch.items()
         )
-    if held is not None:
-        told["Held against the baseline's accuracy over MACs"] = "; ".join(
-            f"{row['variant']}: {row['verdict']}, {row['sentence']}" for row in held.to_dict("records")
+    if distances is not None:
+        out["Distance from the baseline's accuracy at equal MACs"] = "; ".join(
+            f"{row['variant']}: {row['verdict']}, {row['sentence']}" for row in distances.to_dict("records")
         )
     if plan.description.tune:
         num = plan.description.tune
-        told["Tuning"] = (
+        out["Tuning"] = (
             f"{num} trials for each variant and replicate over learning rate and weight decay, on validation data of"
             " other seeds; replicate i of every variant is tuned with the same seed"
         )
-    return told
+    return out
 
 
 def comparison_with_costs(store: Store, plan: StoredPlan, frame: pd.DataFrame) -> pd.DataFrame:
@@ -274,7 +274,7 @@ def comparison_with_costs(store: Store, plan: StoredPlan, frame: pd.DataFrame) -
 
 
 def _setup(plan: StoredPlan, frame: pd.DataFrame) -> dict[str, Any]:
-    """The planned setup with the device and the number of seeds that the records say; empty in an older store."""
+    """The planned setup, with the device and the number of seeds from the records; empty in an older store."""
     if not plan.description.setup:
         return {}
     trained = frame[frame["status"].isin(["complete", "diverged"])]

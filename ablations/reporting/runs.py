@@ -1,4 +1,4 @@
-"""Runs of a store: what each was, and several of them beside each other in one table and figure."""
+"""The runs of a store: a description of each, and several of them side by side in one table and figure."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def write_comparison_of_runs(store: Store, plans: Sequence[StoredPlan], folder: 
     """Write `compare.csv`, `.md`, `.tex`, `.html` and the figure of all effects into a folder; return the table.
 
     Raises:
-        ValueError: a file of somebody else's is where one of ours would be.
+        ValueError: a file that is not ours is where one of ours would be.
         OSError: the folder cannot be written.
     """
     table = compared(store, plans)
@@ -126,8 +126,8 @@ def _people(table: pd.DataFrame, plans: Sequence[StoredPlan]) -> DisplayTable:
     words = ("Variant", "Run", "Verdict")
     setups = [f"{plan.run}: {setup_sentence(plan.description.setup) or 'setup not stored'}" for plan in plans]
     return DisplayTable(
-        caption="Runs beside each other; each effect is against the baseline of its own run, and its interval holds"
-        f" over the comparisons of that run. {' '.join(setups)}",
+        caption="Runs side by side. Each effect is against the baseline of its own run, and its interval holds over"
+        f" the comparisons of that run. {' '.join(setups)}",
         columns=tuple(Column(title=title, numeric=title not in words) for title in titles),
         rows=tuple(rows),
     )

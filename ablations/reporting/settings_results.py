@@ -72,7 +72,7 @@ def write_settings(
     `num_planned` is the number of settings that were asked for, where some are not there yet.
 
     Raises:
-        ValueError: the settings cannot be compared, or a file of somebody else's is in the way.
+        ValueError: the settings cannot be compared, or a file that is not ours is in the way.
         OSError: the folder cannot be written.
     """
     first = plans[0]

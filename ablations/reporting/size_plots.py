@@ -1,4 +1,4 @@
-"""Accuracy over MACs of a baseline at several widths, with the variants that are held against this curve."""
+"""Accuracy over MACs of a baseline at several widths, with the variants that are compared with this curve."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ POINTS_ALONG = 80  # of the line, for names to keep clear of
 
 
 def size_plot(
-    frame: pd.DataFrame, curve: Mapping[str, Any], held: pd.DataFrame, width: float = style.COLUMN_WIDTH
+    frame: pd.DataFrame, curve: Mapping[str, Any], distances: pd.DataFrame, width: float = style.COLUMN_WIDTH
 ) -> Figure | None:
     """Return the figure of one curve; None where fewer than two of its widths have a result.
 
-    `curve` names its `baseline`, `widths` and `variants`, all in the frame; `held` has the variants' distances and
-    verdicts.
+    `curve` names its `baseline`, `widths` and `variants`, all in the frame; `distances` has the variants' distances
+    from the curve, with verdicts.
     """
     part = frame[frame["variant"].isin([curve["baseline"], *curve["widths"], *curve["variants"]])]
     measured = measure(part, "fixed")
@@ -42,7 +42,7 @@ def size_plot(
     if len(line) < 2:
         return None
     line = line[np.argsort(macs[line])]
-    verdicts = dict(zip(held["variant"], held["verdict"], strict=True))
+    verdicts = dict(zip(distances["variant"], distances["verdict"], strict=True))
     done = counted(part)
     with style.context():
         figure = style.new_figure(2.3, width=width)
@@ -72,12 +72,12 @@ def size_plot(
         axes.set_ylabel("test accuracy (%)")
         axes.margins(x=0.12, y=0.14)
         style.within_percent(axes, "y")
-        told = f.join_words(
-            f"{row['variant']} {f.points(row['mean'])} pp ({row['verdict']})" for row in held.to_dict("records")
+        summary = f.join_words(
+            f"{row['variant']} {f.points(row['mean'])} pp ({row['verdict']})" for row in distances.to_dict("records")
         )
         note = (
             f"{data_note(part)} Line: {curve['baseline']} at several widths, mean over seeds; vertical: distance of a"
-            f" variant from it at the variant's own MACs: {told}."
+            f" variant from it at the variant's own MACs: {summary}."
         )
         style.finish(figure, title=titled(part, "accuracy at equal MACs"), note=note)
         order = list(np.flatnonzero(shown))

@@ -53,7 +53,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """How a verdict is drawn: its shape tells it apart where colour is lost."""
+    """How a verdict is drawn: its shape distinguishes it where colour is lost."""
 
     colour: str
     marker: str
@@ -71,7 +71,7 @@ VERDICT_MARKS = {
 
 @contextmanager
 def context() -> Iterator[None]:
-    """Apply the shared style to what is made (or saved) inside; matplotlib's own settings are restored behind."""
+    """Apply the shared style to what is made (or saved) inside; matplotlib's own settings are restored afterwards."""
     load_matplotlib()
     import matplotlib as mpl
     import seaborn as sns
@@ -147,8 +147,8 @@ def finish(figure: Figure, *, title: str, note: str) -> Figure:
 
 
 def without_words(figure: Figure) -> tuple[str, str]:
-    """Take the title and the note from a finished figure, but for the key to numbered points, and return them: a paper
-    has them in its caption.
+    """Remove the title and the note of a finished figure, except the key to numbered points, and return both for a
+    paper's caption.
     """
     heading, note = figure.get_suptitle(), figure.get_supxlabel()
     above, sign, key = f"\n{note}".partition("\n1  ")
@@ -161,13 +161,13 @@ def without_words(figure: Figure) -> tuple[str, str]:
 
 
 def _height(heading: str, note: str) -> float:
-    """The room in inches that a title and a note of so many lines need."""
+    """The height in inches that a title and a note take up."""
     lines = [len(text.splitlines()) for text in (heading, note)]
     return 0.125 * lines[0] + 0.105 * lines[1]
 
 
 def within_percent(axes: Axes, axis: Literal["x", "y"]) -> None:
-    """Let an axis of accuracies in percent begin and end no farther out than a mark at 0 or 100 needs."""
+    """Limit an axis of accuracies in percent to 0 to 100, with room for a mark at either end."""
     low, high = axes.get_xlim() if axis == "x" else axes.get_ylim()
     room = 0.03 * (high - low)
     ends = max(low, -room), min(high, 100 + room)

@@ -25,11 +25,11 @@ def fitted(markdown: str, width: int) -> str:
             if at in kept and not is_kept and _width(rows, kept) > width:
                 kept.remove(at)
     lines = ["|" + "|".join(row[at] for at in kept) + "|" for row in rows]
-    told = [line for paragraph in caption.split("\n\n") for line in textwrap.wrap(paragraph, width)]
+    below = [line for paragraph in caption.split("\n\n") for line in textwrap.wrap(paragraph, width)]
     left_out = [title for at, title in enumerate(titles) if at not in kept]
     if left_out:
-        told += textwrap.wrap(f"Left out at this width, and in the files: {', '.join(left_out)}.", width)
-    return "\n".join([*lines, "", *told, ""])
+        below += textwrap.wrap(f"Left out at this width, and in the files: {', '.join(left_out)}.", width)
+    return "\n".join([*lines, "", *below, ""])
 
 
 def _width(rows: list[list[str]], kept: list[int]) -> int:

@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from selenium import webdriver
 from selenium.webdriver import Chrome
@@ -24,12 +25,19 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from ablations.analysis.predictions import prediction_tables
+from ablations.analysis.settings import compare_settings
 from ablations.execution.progress import Status
 from ablations.reporting import figures as plots
 from ablations.reporting import report
+from ablations.reporting.explore import page_parts
+from ablations.reporting.explore_settings import explorable_settings, explorable_tuning
 from ablations.reporting.front import display_front, front_table
+from ablations.reporting.markup import Column, DisplayTable
+from ablations.reporting.side_by_side import display_side_by_side, side_by_side
+from ablations.reporting.templates import render
 from ablations.running.page_server import PageServer
 from tests import frames
+from tests.ablations.analysis.test_settings import two_by_two
 
 HERE = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
 pytestmark = pytest.mark.skipif(
@@ -70,7 +78,44 @@ def pages(tmp_path_factory: pytest.TempPathFactory, svg_alone: None) -> dict[str
         )
         report.write_report(contexts[-1], folder / f"{name}.html")
     report.write_store_report(contexts, folder / "store.html")
+    _write_tuned(contexts[0], folder)
+    _write_settings(folder)
     return {path.stem: path for path in folder.glob("*.html")}
+
+
+def _write_tuned(context: report.ReportContext, folder: Path) -> None:
+    """A page with a study at the fixed recipe and at tuned ones."""
+    trials = pd.DataFrame({"variant": context.comparison["variant"], "seed": 0, "learning_rate": 0.1})
+    both = side_by_side(
+        context.comparison, context.comparison, trials.assign(weight_decay=5e-4, val_accuracy=0.6, trial=0)
+    )
+    beside, explorable = display_side_by_side(both), explorable_tuning(both, 0.005)
+    report.write_store_report([context, context], folder / "tuned.html", beside=beside, explorable=explorable)
+
+
+def _write_settings(folder: Path) -> None:
+    """The page of a study in several settings, with what can be explored."""
+    result = compare_settings(two_by_two())
+    parts = page_parts([explorable_settings(result)])
+    text = render(
+        "settings.html.jinja",
+        study="residuals",
+        question="Do they help?",
+        reference="",
+        command="python run_ablation.py",
+        settings=[("recipe.epochs=6", "a")],
+        remarks=[],
+        answers=result.answers.to_dict("records"),
+        effects=DisplayTable(caption="Effects.", columns=(Column(title="Variant"),), rows=()),
+        trends=None,
+        decisions=None,
+        figures=[],
+        method="Method.",
+        citation="Us.",
+        explored=parts.pop("explored")[0],
+        **parts,
+    )
+    (folder / "settings.html").write_text(text, encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +150,7 @@ def _until(browser: Chrome, script: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1400, "light")])
-@pytest.mark.parametrize("name", [*CASES, "store"])
+@pytest.mark.parametrize("name", [*CASES, "store", "tuned", "settings"])
 def test_the_page_is_quiet_and_fits(
     browser: Chrome, pages: dict[str, Path], name: str, width: int, scheme: str
 ) -> None:
@@ -211,7 +256,7 @@ def test_switches_hide_and_show_in_every_figure(browser: Chrome, pages: dict[str
     nothing, everything = (seeds.find_element(By.XPATH, f".//button[text()='{text}']") for text in ("None", "All"))
     nothing.send_keys(Keys.ENTER)
     _until(browser, f"return !{MARKS}.some(label => label.includes('Seed: '))")
-    _until(browser, "return document.body.textContent.includes('Nothing of this figure is switched on.')")
+    _until(browser, "return document.body.textContent.includes('Everything in this figure is switched off.')")
     everything.send_keys(Keys.ENTER)
     _until(browser, f"return {MARKS}.some(label => label.includes('Seed: 4'))")
     assert browser.get_log("browser") == []
@@ -284,5 +329,19 @@ def test_a_live_page_follows_its_run(browser: Chrome) -> None:
         publish(2)
         _until(browser, "return document.getElementById('live').dataset.version === '2'")
         assert browser.get_log("browser") == []
-    _until(browser, f"{shown}('it has been stopped')")
+    _until(browser, f"{shown}('it no longer answers')")
     browser.get_log("browser")  # the notice of a lost connection
+
+
+@needs_vega
+def test_settings_can_be_switched_off(browser: Chrome, pages: dict[str, Path]) -> None:
+    _open(browser, pages["settings"])
+    rows = f"return {MARKS}.filter(label => label.includes('Row: ELU: 24')).length"
+    assert browser.execute_script(rows) == 2  # on CIFAR-10 and Imagenette
+    height = "return document.querySelector('.chart svg').getBoundingClientRect().height"
+    before = browser.execute_script(height)
+    box = browser.find_elements(By.CSS_SELECTOR, ".filters fieldset:nth-child(2) input")[1]
+    box.send_keys(Keys.SPACE)
+    _until(browser, f"return {MARKS}.length && !({rows.removeprefix('return ')})")
+    assert browser.execute_script(height) < before
+    assert browser.get_log("browser") == []

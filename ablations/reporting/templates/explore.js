@@ -1,4 +1,4 @@
-// Draws the figures that can be explored: filters as checkboxes, choices as lists, zoom by dragging or buttons, marks
+// Draws the interactive figures: filters as checkboxes, choices as lists, zoom by dragging or buttons, marks
 // by arrow keys. A figure that is drawn takes the place of its static ones on the screen.
 "use strict";
 for (const place of document.querySelectorAll(".explore")) {
@@ -60,13 +60,19 @@ for (const place of document.querySelectorAll(".explore")) {
       datasets: Object.fromEntries(
         Object.entries(figure.rows).map(([name, rows]) => [name, rows.filter((row) => shown(row) && positive(row))])),
     });
+    if (figure.row_field) {
+      const rows = Object.values(spec.datasets).flat().map((row) => row[figure.row_field]);
+      spec.height = figure.row * new Set(rows).size;
+    }
+    const labels = spec.encoding.y.axis;
+    if (labels?.labelLimit) labels.labelLimit = Math.min(labels.labelLimit, 0.5 * figure.chart.clientWidth);
     figure.drawing?.finalize();
     figure.at = -1;
     figure.brushed = figure.drawing = null;
     figure.said.textContent = "";
     if (!Object.values(spec.datasets).some((rows) => rows.length)) {
       figure.chart.replaceChildren();
-      figure.said.textContent = "Nothing of this figure is switched on.";
+      figure.said.textContent = "Everything in this figure is switched off.";
       return;
     }
     const theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
@@ -75,7 +81,7 @@ for (const place of document.querySelectorAll(".explore")) {
       padding: { left: 2, right: 16, top: 6, bottom: 2 }, logLevel: 1 });
     figure.drawing.view.addSignalListener("brush", (_, brushed) => { figure.brushed = brushed; });
   };
-  // One drawing after the other: what was asked for last is what is seen.
+  // One drawing after the other, so that the last request is the one that is seen.
   const redraw = (figure) => (figure.waiting = (figure.waiting ?? Promise.resolve()).then(() => draw(figure)));
   const all = () => Promise.all(figures.map(redraw));
 

@@ -14,7 +14,7 @@ if (location.protocol === "http:") {
       list.replaceChildren(...now.running.map((line) => Object.assign(document.createElement("li"), { textContent: line })));
       setTimeout(look, 2000);
     } catch {
-      text.textContent = "it has been stopped, and this is how far it was.";
+      text.textContent = "it no longer answers; this is its last known state.";
       list.replaceChildren();
     }
   };

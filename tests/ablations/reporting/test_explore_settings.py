@@ -44,7 +44,7 @@ def test_every_effect_of_every_setting_is_a_row() -> None:
     assert set(rows["row"]) == set(forest.spec["encoding"]["y"]["sort"])
     own = result.effects.iloc[0]
     assert rows["delta_mean"].iloc[0] == pytest.approx(100 * own["delta_mean"])
-    assert rows["row"].iloc[0] == f"{own['variant']}: {own['setting']}"
+    assert rows["row"].iloc[0] == "without residuals: 6, cifar10"
     assert [one.title for one in part.filters] == ["Variants", "recipe.epochs", "dataset"]
     assert forest.replaces == ("settings",)
     assert budget.replaces == ["effect_recipe_epochs"]
