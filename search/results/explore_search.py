@@ -70,7 +70,7 @@ def _front(shown: pd.DataFrame, objectives: Sequence[str], told: dict[str, str])
     names = {f"front_{objectives[0]}_{other}" for other in objectives[1:]}
     yield ExplorableFigure(
         title="Front",
-        note=f"Every complete candidate; red: no other is better in all of {len(objectives)} objectives.",
+        note="Every complete candidate; red: on the front, as no other candidate dominates it.",
         replaces=sorted(names),
         data={"trials": shown},
         choices=(Choice(title="Against", options=options), axis_choice("x", "Axis")),
@@ -129,7 +129,7 @@ def _history(
                     "field": "number",
                     "type": "quantitative",
                     "title": "candidate",
-                    "scale": {},
+                    "scale": {"nice": False, "padding": 12},
                     "axis": {"grid": False, "tickMinStep": 1},
                 },
                 "y": {

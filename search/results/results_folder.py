@@ -16,7 +16,7 @@ from ablations.design.study_plan import StudyPlan
 from ablations.records.store import Store
 from ablations.reporting.figures import StudyFigure, save_figures
 from ablations.reporting.own_files import MANIFEST, replacing_own_files
-from ablations.reporting.tables import csv_text
+from ablations.reporting.tables import csv_text, write_table
 from ablations.statistics.pareto import front
 from search.benchmark.importance import ped_anova
 from search.design.definition import MAXIMISED
@@ -26,6 +26,7 @@ from search.engine.proxies import rank_correlation
 from search.engine.running import accuracy_of
 from search.engine.search_plan import SearchPlan
 from search.results.confirm import losses
+from search.results.page_tables import candidates_table
 from search.results.plots import front_over_time, history_plot, hypervolume_plot, importance_plot
 from xception.base.files import write_atomic, write_atomically
 
@@ -38,6 +39,8 @@ __all__ = [
     "write_networks",
     "write_search",
 ]
+
+_FRONT = "Candidates that no other dominates; their accuracies are those of the search."
 
 
 def trials_frame(search: Search) -> pd.DataFrame:
@@ -118,10 +121,10 @@ def _write_search(search: Search, winners: Sequence[Row], folder: Path, command:
     (folder / "best").mkdir()
     frame = trials_frame(search)
     write_atomically(folder / "trials.csv", csv_text(frame))
-    write_atomically(folder / "front.csv", csv_text(frame[frame["is_on_front"]] if len(frame) else frame))
+    _write_table(search, folder, "front", frame[frame["is_on_front"]] if len(frame) else frame, _FRONT)
     states = search.states
     counts = pd.DataFrame([{"state": state, "suggestions": states[state]} for state in FINAL])
-    write_atomically(folder / "counts.csv", csv_text(counts))
+    _write_table(search, folder, "counts", counts, "What became of the suggestions.")
     for row in dict.fromkeys(row.number for row in (*winners, *front_rows(search))):
         write_atomically(
             folder / "best" / f"candidate_{row}.json", json.dumps(json.loads(search.rows[row].model), indent=1) + "\n"
@@ -133,11 +136,18 @@ def _write_search(search: Search, winners: Sequence[Row], folder: Path, command:
             for o, part in shares.items()
             for name, share in part.items()
         ]
-        write_atomically(folder / "importance.csv", csv_text(pd.DataFrame(rows)))
+        _write_table(search, folder, "importance", pd.DataFrame(rows), "Importance of each dimension (PED-ANOVA).")
     if measured := correlations(search):
         write_atomically(folder / "proxies.csv", csv_text(pd.DataFrame(measured)))
     save_figures(_figures(search, frame, shares), folder / "figures")
     write_atomically(folder / MANIFEST, json.dumps(_provenance(search, winners, command), indent=1) + "\n")
+
+
+def _write_table(search: Search, folder: Path, name: str, frame: pd.DataFrame, caption: str) -> None:
+    """Write a table as CSV and, where it has rows, as people read it."""
+    shown = frame.drop(columns=["model", "keys", "reason"], errors="ignore")
+    people = candidates_table(shown, caption) if len(frame) else None
+    write_table(folder, name, frame, people, study=f"search-{search.plan.space.name}")
 
 
 def write_confirmation(
