@@ -4,6 +4,8 @@ python -m tests.fuzz [--inputs 100000]
 
 A tenth of the inputs are drawn by Hypothesis, which finds the smallest one that fails; the rest are valid files with
 bytes replaced, removed or inserted at random, which is fast. The short form is `tests/test_fuzz.py`.
+
+One module, since a target is a few lines, and all are listed in one table.
 """
 
 from __future__ import annotations

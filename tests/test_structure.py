@@ -23,6 +23,20 @@ def test_every_module_is_in_a_room() -> None:
     assert not deep, "rooms have one level"
 
 
+def test_every_room_has_a_folder_of_tests() -> None:
+    assert not [room for room in FLOORS if not (ROOT / "tests" / room.replace(".", "/")).is_dir()]
+
+
+def test_long_modules_say_why() -> None:
+    for folder in ("xception", "ablations", "search", "benchmarks", "tests"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            if len(text.splitlines()) > 350:
+                assert "One module, since " in (ast.get_docstring(ast.parse(text)) or ""), (
+                    f"{path}: split it, or say why"
+                )
+
+
 @pytest.mark.parametrize("name", sorted(modules()))
 def test_imports_go_downwards(name: str) -> None:
     known = modules()

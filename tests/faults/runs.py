@@ -1,4 +1,7 @@
-"""Faults of a whole run: killed, interrupted, started twice, out of space, out of reach."""
+"""Faults of a whole run: killed, interrupted, started twice, out of space, out of reach.
+
+One module, since all faults of a run share the process that they disturb.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Faults of a store: locked, damaged, full, started by many at once, killed while it writes."""
+"""Faults of a store: locked, damaged, full, started by many at once, killed while it writes.
+
+One module, since all faults of a store share its making and its check.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""From a frame of records to one row per variant: the numbers, the odd cases in words, and seeds as needed."""
+"""From a frame of records to one row per variant: the numbers, the odd cases in words, and seeds as needed.
+
+One module, since every case is a small frame made by the same helper.
+"""
 
 from __future__ import annotations
 

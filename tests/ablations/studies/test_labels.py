@@ -1,4 +1,7 @@
-"""Every study on every preset and on networks of the search spaces: each label describes the network and recipe."""
+"""Every study on every preset and on networks of the search spaces: each label describes the network and recipe.
+
+One module, since it is one table of what each label claims, with the checks of it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`python -m search` as a user runs it, with simulated trainings except in one long test."""
+"""`python -m search` as a user runs it, with simulated trainings except in one long test.
+
+One module, since all commands share the simulated trainings and one table of wrong use.
+"""
 
 from __future__ import annotations
 

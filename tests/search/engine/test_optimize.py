@@ -1,5 +1,7 @@
 """The search itself, with simulated trainings: killed at any point, with several workers, with limits, pruners and
 proxies.
+
+One module, since all tests run the one loop, and share its simulated trainings.
 """
 
 from __future__ import annotations
@@ -541,7 +543,7 @@ def test_filter_turns_away_the_worst_by_a_proxy(tmp_path: Path) -> None:
     assert search.states["filtered"] > 0
 
 
-# Results, and wrong use
+# Results, and refusals
 
 
 def test_results_are_written(tmp_path: Path) -> None:
@@ -576,44 +578,6 @@ def test_constraints_that_nothing_keeps_are_refused_before_anything_is_written(t
     ):
         require_feasible(plan)
     assert not list(tmp_path.glob("*.db"))
-
-
-@pytest.mark.parametrize(
-    ("wishes", "message"),
-    [
-        ({"sampler": "annealing"}, "--sampler: 'annealing' is not known; allowed: random"),
-        ({"pruner": "ash"}, "--pruner: 'ash' is not known"),
-        ({"objectives": ("accuracy",)}, "--objectives: 'accuracy' is not known; allowed: val_accuracy"),
-        ({"objectives": ("macs", "macs")}, "each at most once"),
-        ({"objectives": ()}, "--objectives"),
-        (
-            {"pruner": "median", "objectives": ("val_accuracy", "macs")},
-            "--pruner: 'median' is not allowed with several objectives; asha or none",
-        ),
-        ({"pruner": "asha", "epochs": 9, "seeds_per_candidate": 2}, "which continues one training"),
-        ({"sampler": "predictor", "objectives": ("macs",)}, "--sampler: 'predictor' has nothing to learn from"),
-        ({"pruner": "median", "objectives": ("macs",)}, "has no effect where nothing is trained"),
-        ({"pruner": "asha", "epochs": 2}, "nothing to stop in trainings of 2 epochs"),
-        ({"pruner": "wilcoxon"}, "--seeds-per-candidate 5 or more"),
-        ({"sampler": "cmaes"}, "--sampler: 'cmaes' needs dimensions that are all numbers"),
-        ({"limits": (("macs", -1.0),)}, "--max-macs: -1 is not allowed"),
-        ({"seed": -1}, "--seed: -1 is not allowed; 0 or more"),
-        ({"seeds_per_candidate": 0}, "--seeds-per-candidate: 0 is not allowed"),
-        ({"accuracy_at_most": 1.5}, "--accuracy-at-most: 1.5 is not allowed"),
-        ({"population": 30}, "--population: 30 has no effect with --sampler tpe; leave it out, or use nsga2"),
-        ({"accuracy_at_most": 0.5}, "--accuracy-at-most: 0.5 has no effect without val_accuracy and another objective"),
-        (
-            {"objectives": ("macs",), "seeds_per_candidate": 2},
-            "--seeds-per-candidate: 2 has no effect where nothing is trained",
-        ),
-        ({"objectives": ("macs",), "filter": "synflow"}, "--filter: 'synflow' has no effect where nothing is trained"),
-        ({"warm_start": "luck"}, "--warm-start: 'luck' is not known; allowed: grad_norm, synflow, naswot"),
-    ],
-)
-def test_wrong_use_is_named(tmp_path: Path, wishes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        make_plan(tmp_path, **wishes)  # type: ignore[arg-type]
-    assert message in str(caught.value)
 
 
 def test_seeds_are_those_of_ablations(tmp_path: Path) -> None:

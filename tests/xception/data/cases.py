@@ -2,6 +2,8 @@
 checks.
 
 python -m tests.xception.data.cases      # the table in Markdown
+
+One module, since it is one table of cases, which the documentation prints.
 """
 
 from __future__ import annotations

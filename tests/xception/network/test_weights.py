@@ -1,4 +1,7 @@
-"""Weights from files: matching tensors are loaded exactly, others are refused by name, and no code in a file runs."""
+"""Weights from files: matching tensors are loaded exactly, others are refused by name, and no code in a file runs.
+
+One module, since every case loads files made by the same few helpers.
+"""
 
 from __future__ import annotations
 

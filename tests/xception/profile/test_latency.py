@@ -1,4 +1,7 @@
-"""Latency against models of known cost on a fake clock, what cannot be measured, and that the model is unchanged."""
+"""Latency against models of known cost on a fake clock, what cannot be measured, and that the model is unchanged.
+
+One module, since all tests share the fake clock and the models of known cost.
+"""
 
 from __future__ import annotations
 
