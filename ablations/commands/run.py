@@ -11,6 +11,7 @@ from ablations.design.across import expand
 from ablations.design.options import Options
 from ablations.design.plan_study import plan_study
 from ablations.design.study_plan import StudyPlan
+from ablations.execution.backend import Backend, is_distributed, open_backend
 from ablations.records.databases import file_of
 from ablations.records.store import Store
 from ablations.running.across import AcrossPlan, plan_across, run_across, show_across
@@ -32,14 +33,19 @@ def run(study: str, options: Options, *, dry_run: bool = False, again: str = "")
     settings = expand(chosen, options)
     if len(settings) > 1:
         return _run_across(plan_across(chosen, options, unasked=dry_run), dry_run=dry_run, again=again)
-    return run_plan(plan_study(chosen, settings[0].options if settings else options), dry_run=dry_run, again=again)
+    options = settings[0].options if settings else options
+    if dry_run or options.executor != "local" or is_distributed():
+        return run_plan(plan_study(chosen, options), dry_run=dry_run, again=again)
+    backend = open_backend(options)
+    with backend.keeping_workers(len(chosen.variants)):  # which import torch while the study is planned
+        return run_plan(plan_study(chosen, options), dry_run=dry_run, again=again, backend=backend)
 
 
-def run_plan(plan: StudyPlan, *, dry_run: bool, again: str) -> int:
+def run_plan(plan: StudyPlan, *, dry_run: bool, again: str, backend: Backend | None = None) -> int:
     """Run a plan and print its table, or preview it; return the exit status."""
     if dry_run:
         return _show(plan)
-    with open_context(plan) as context:
+    with open_context(plan, backend=backend) as context:
         print(first_line(plan), file=sys.stderr)
         outcome = run_study(context)
     return _conclude(plan, outcome, again or plan.command)

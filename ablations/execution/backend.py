@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from ablations.design.options import BackendOptions
@@ -30,6 +31,15 @@ class Backend:
     own_device: str
     num_workers: int = 1
     close: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def keeping_workers(self, num_workers: int = 0) -> Iterator[None]:
+        """Let worker processes of this machine, some of them started now, wait for the next tasks within the block."""
+        if isinstance(self.executor, LocalExecutor):
+            with self.executor.keeping_workers(num_workers):
+                yield
+        else:
+            yield
 
 
 def open_backend(options: BackendOptions, *, in_process: bool = False) -> Backend:

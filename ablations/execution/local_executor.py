@@ -60,16 +60,40 @@ class LocalExecutor:
     seed_batch: int = 1
     execution: Execution = QUICK
     _attempts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+    _idle: list[_Worker] = field(default_factory=list, init=False, repr=False)
+    _keeps_workers: bool = field(default=False, init=False, repr=False)
+
+    @contextlib.contextmanager
+    def keeping_workers(self, num_workers: int = 0) -> Iterator[None]:
+        """Keep the workers of a `run` for the next one within the block, so that not each of them imports torch anew.
+
+        Some are started now, which import while the caller still plans.
+        """
+        self._keeps_workers = True
+        try:
+            for _ in range(min(num_workers, self.num_workers)):
+                self._idle.append(_start_worker())
+            yield
+        finally:
+            self._keeps_workers = False
+            self.release()
+
+    def release(self) -> None:
+        """End the workers that were kept; they need memory."""
+        idle, self._idle = self._idle, []
+        _stop(idle, self.stop_seconds)
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
         """Yield events until every task has a `Finished`."""
         upcoming = Upcoming(tasks)
-        workers: list[_Worker] = []
+        workers, self._idle = self._idle, []
         try:
             while True:
                 yield from self._fill(workers, upcoming)
                 busy = [w for w in workers if w.tasks]
                 if not busy:
+                    if self._keeps_workers:
+                        workers, self._idle = [], workers
                     return
                 _wait(busy)
                 for worker in busy:
@@ -237,7 +261,9 @@ def _received(worker: _Worker) -> Iterator[Event | Parted]:
 def _stop(workers: list[_Worker], seconds: float) -> None:
     """End workers: idle ones at once, busy ones after they saved their state."""
     for worker in workers:
-        if not worker.tasks:
+        if not worker.is_known and not worker.tasks:
+            worker.process.kill()  # it imports, and would read no message before the end of that
+        elif not worker.tasks:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 worker.pipe.send(None)
         else:

@@ -52,6 +52,11 @@ def train(context: Context, *, after_look: Callable[[StoredPlan], None] = lambda
     With seeds as needed the looks of the sequential design decide after each round which variants continue;
     `after_look` gets the plan of every look but the last.
     """
+    with context.backend.keeping_workers():  # from look to look
+        return _train_all(context, after_look)
+
+
+def _train_all(context: Context, after_look: Callable[[StoredPlan], None]) -> Training:
     plan, store, display = context.plan, context.store, context.display
     trained: set[str] = set()
     found: set[str] = set()

@@ -169,3 +169,28 @@ def test_running_out_of_memory_is_distinguished_from_other_failures(
 def test_a_workers_environment_is_read_without_torch() -> None:
     code = "import pickle, sys; pickle.load(sys.stdin.buffer); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], input=pickle.dumps(environment()), check=False).returncode == 0
+
+
+def test_workers_are_kept_from_one_run_to_the_next(tmp_path: Path, reference: dict[str, object]) -> None:
+    work, seen, executor = tasks(tmp_path), list[set[int | None]](), LocalExecutor(num_workers=2)
+    found: dict[str, object] = {}
+    with executor.keeping_workers(1):
+        seen.append({process.pid for process in multiprocessing.active_children()})
+        for task in work:
+            found |= {key: bits(record) for key, record in finished(executor.run([task])).items()}
+            seen.append({process.pid for process in multiprocessing.active_children()})
+        signalled(signal.SIGKILL)  # a kept worker that dies is replaced
+        (again,) = finished(executor.run([small_task(2)])).values()
+        assert again.status == "complete"
+        assert seen[0].isdisjoint({process.pid for process in multiprocessing.active_children()})
+    assert found == reference
+    assert [len(pids) for pids in seen] == [1, 1, 1]
+    assert seen[0] == seen[1] == seen[2]
+    assert not multiprocessing.active_children()
+
+
+def test_workers_that_no_task_needs_end_with_the_block() -> None:
+    with LocalExecutor(num_workers=3).keeping_workers(2):
+        workers = multiprocessing.active_children()
+        assert len(workers) == 2
+    assert {worker.exitcode for worker in workers} == {-signal.SIGKILL}  # while they import
