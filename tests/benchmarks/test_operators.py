@@ -12,6 +12,7 @@ from torch import nn
 
 from benchmarks import operators
 from benchmarks.candidate_kernels import use_candidates
+from xception.profile.subjects import read_subjects
 
 
 def as_it_is(kernel: Callable[..., None]) -> Callable[..., None]:
@@ -49,7 +50,9 @@ def test_norm_without_a_relu_after_it_stays() -> None:
 
 def test_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(operators, "prepare_process", lambda threads: None)
-    monkeypatch.setattr(operators, "PRESET", "cifar_tiny")
+    one_module = ("model.entry.widths=16", "model.entry.strides=2", "model.middle.modules=0", "model.exit=null")
+    (small,) = read_subjects("cifar_tiny", None, 8, set=one_module)  # the profiler takes long over many operators
+    monkeypatch.setattr(operators, "read_subjects", lambda *_: [small])
     monkeypatch.setattr(operators, "BATCH_SIZE", 2)
     monkeypatch.setattr(operators, "CANDIDATES", {"depthwise by the flipped kernel": (False, True)})
     assert operators.main(["--short", "--json"]) == 0
