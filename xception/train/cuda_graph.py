@@ -20,7 +20,7 @@ from xception.train.optimiser import WeightAverage
 from xception.train.recipe import Recipe
 from xception.train.step import Step
 
-__all__ = ["FixedBatch", "RecordedStep", "build_step"]
+__all__ = ["FixedBatch", "RecordedStep", "record_on_cuda"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,33 +30,16 @@ Record = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
 _NUM_PLAIN = 3  # eager steps before the recording, as in PyTorch's notes on CUDA graphs
 
 
-def build_step(
-    optimiser: torch.optim.Optimizer,
-    recipe: Recipe,
-    average: WeightAverage | None,
-    device: torch.device,
-    *,
-    cuda_graph: bool,
-    num_members: int | None = None,
-    generators: Sequence[torch.Generator] = (),
-) -> Step:
-    """Return the step of a recipe. It is recorded if that is enabled and possible: on CUDA, and not in float16.
-
-    In float16 the host reads after each step whether the gradient overflowed. `generators` are those that the network
-    draws from, besides the device's own.
-    """
-    if not cuda_graph or device.type != "cuda" or recipe.precision == "float16":
-        return Step(optimiser, recipe, average, device, num_members=num_members)
-
-    def record(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        graph = torch.cuda.CUDAGraph()
-        for generator in generators:
-            graph.register_generator_state(generator)
-        with torch.cuda.graph(graph):
-            result = run()
-        return graph.replay, result
-
-    return RecordedStep(optimiser, recipe, average, device, num_members=num_members, record=record)
+def record_on_cuda(
+    generators: Sequence[torch.Generator], run: Callable[[], Tensor]
+) -> tuple[Callable[[], None], Tensor]:
+    """Record a step as a CUDA graph; `generators` are those that it draws from, besides the device's own."""
+    graph = torch.cuda.CUDAGraph()
+    for generator in generators:
+        graph.register_generator_state(generator)
+    with torch.cuda.graph(graph):
+        result = run()
+    return graph.replay, result
 
 
 class FixedBatch:

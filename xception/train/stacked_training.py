@@ -15,11 +15,10 @@ from xception.data.augment import augment, normalise
 from xception.data.config import DatasetConfig
 from xception.data.dataset import Images
 from xception.network.stacked import stack, use_generators
-from xception.train.cuda_graph import build_step
 from xception.train.evaluate import Evaluation, evaluate_members
 from xception.train.execution import Execution
 from xception.train.optimiser import WeightAverage, stack_optimisers, unstack_optimiser
-from xception.train.step import at_least_float32
+from xception.train.step import at_least_float32, build_step
 from xception.train.trainer import Trainer, choose_depthwise
 
 __all__ = ["StackedTraining"]

@@ -6,6 +6,8 @@ device alone, so that `xception.train.cuda_graph` can record it once and replay 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from xception.train.optimiser import WeightAverage
 from xception.train.recipe import Recipe
 
-__all__ = ["Step", "at_least_float32"]
+__all__ = ["Step", "at_least_float32", "build_step"]
 
 
 class Step:
@@ -114,3 +116,26 @@ class Step:
 def at_least_float32(logits: Tensor) -> Tensor:
     """Return logits of a lower precision as float32, others unchanged: losses are computed in at least float32."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def build_step(
+    optimiser: torch.optim.Optimizer,
+    recipe: Recipe,
+    average: WeightAverage | None,
+    device: torch.device,
+    *,
+    cuda_graph: bool,
+    num_members: int | None = None,
+    generators: Sequence[torch.Generator] = (),
+) -> Step:
+    """Return the step of a recipe. It is recorded if that is enabled and possible: on CUDA, and not in float16.
+
+    In float16 the host reads after each step whether the gradient overflowed. `generators` are those that the network
+    draws from, besides the device's own.
+    """
+    if not cuda_graph or device.type != "cuda" or recipe.precision == "float16":
+        return Step(optimiser, recipe, average, device, num_members=num_members)
+    from xception.train.cuda_graph import RecordedStep, record_on_cuda
+
+    record = partial(record_on_cuda, generators)
+    return RecordedStep(optimiser, recipe, average, device, num_members=num_members, record=record)

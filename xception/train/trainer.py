@@ -24,7 +24,6 @@ from xception.network.transfer import freeze
 from xception.network.weights import load_pretrained
 from xception.train.checkpoint import CheckpointFolder
 from xception.train.compiled import CompiledNetwork
-from xception.train.cuda_graph import build_step
 from xception.train.distributed import Group
 from xception.train.evaluate import Evaluation, evaluate
 from xception.train.execution import Execution
@@ -32,7 +31,7 @@ from xception.train.optimiser import WeightAverage, build_optimiser
 from xception.train.randomness import derive_seed
 from xception.train.recipe import Recipe
 from xception.train.saved_state import save
-from xception.train.step import at_least_float32
+from xception.train.step import at_least_float32, build_step
 
 __all__ = ["Diverged", "Stopwatch", "Trainer", "choose_depthwise", "require_finite"]
 

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 import xception.train.stacked_training as stacked_training
 import xception.train.trainer as trainer
 from tests.xception.train.tiny_training import PLAIN, Training, tiny_model, tiny_recipe
-from xception.train.cuda_graph import FixedBatch, RecordedStep, build_step
+from xception.train.cuda_graph import FixedBatch, RecordedStep
 from xception.train.execution import QUICK
 from xception.train.loop import FitResult
 from xception.train.optimiser import WeightAverage, build_optimiser
 from xception.train.recipe import SGD, AdamW, Cosine, Muon, Recipe, RMSprop, Transfer
 from xception.train.seed_batch import Member, fit_members
-from xception.train.step import Step
+from xception.train.step import Step, build_step
 
 pytestmark = pytest.mark.numeric
 
