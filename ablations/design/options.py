@@ -164,7 +164,8 @@ class PresentationOptions:
 
     columns: str | None = None
     """NAME,NAME,… shows these columns of table.csv, in this order, in table.md, table.tex, table.html and the report;
-    docs/files.md lists the names. Default: all that people can read. table.csv keeps every column."""
+    docs/files.md lists the names. Default: every column that is made for reading and has a value. table.csv always
+    has all."""
     figure_style: FigureStyle = "report"
     """report, or paper: figures without title and note, which are in a text file next to each."""
     figure_width: float | FigureWidth | None = None

@@ -31,7 +31,7 @@ def write_calibration(plan: StoredPlan, frame: pd.DataFrame, folder: Path) -> Ca
 
 
 def display_calibration(tables: CalibrationTables) -> DisplayTable | None:
-    """Return what people read of the calibration; None where no record keeps confidences."""
+    """Return the calibration for display; None if no record keeps confidences."""
     if tables.summary.empty:
         return None
     rows = []
@@ -61,8 +61,8 @@ def display_calibration(tables: CalibrationTables) -> DisplayTable | None:
         caption="Expected calibration error (ECE) on the test set: the mean distance between confidence and accuracy"
         f" in {NUM_BINS} bins of equal width, weighted by their images. Confidence is the softmax probability of the"
         " predicted class. Means over n seeds; Δ is the mean of the per-seed differences from the baseline, with"
-        " intervals that hold together over all variants. A finite test set makes every ECE larger than it is, so"
-        " compare them with one another.",
+        " intervals that hold together over all variants, and over all looks of --seeds auto. A finite test set makes"
+        " every ECE larger than it is, so compare them with one another.",
         columns=(Column(title="Variant", numeric=False), *(Column(title=title) for title in titles)),
         rows=tuple(rows),
     )

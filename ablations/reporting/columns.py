@@ -21,12 +21,13 @@ Row = Mapping[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class TableColumn:
-    """A column: `name`, `unit` and `meaning` are those of the files; with a `title` people see it, as `show` writes it.
+    """A column: `name`, `unit` and `meaning` are those of the files; with a `title` it is in display tables, with the
+    text that `show` returns.
 
-    `show` gets the whole row, so that one column for people can hold several of the files. `of_baseline` is what the
-    baseline's cell shows instead. A column that is `rare` is shown only where one of its values is above 0, one that is
-    `optional` only where `--columns` names it; one that is `measured_later` may be missing from a comparison, and one
-    that is `extra` follows those of the contract.
+    `show` gets the whole row, so that one display column can combine several of the files. `of_baseline` is what the
+    baseline's cell shows instead. A column that is `rare` is shown only if one of its values is above 0, one that is
+    `optional` only if `--columns` names it; one that is `measured_later` may be missing from a comparison, and one that
+    is `extra` follows those of the contract.
     """
 
     name: str
@@ -44,7 +45,7 @@ class TableColumn:
     extra: bool = False
 
     def text(self, row: Row) -> str:
-        """Return what people see of a row in this column."""
+        """Return the text of a row in this column."""
         if self.of_baseline is not None and row["verdict"] == "baseline":
             return self.of_baseline
         if self.show is not None:
@@ -294,14 +295,14 @@ COLUMNS = (
     ),
 )
 TABLE_COLUMNS = tuple(column.name for column in COLUMNS if not column.extra)
-UNSTEADY = ("success_rate", "delta_mean_at_chance")  # for people only where a trial diverged or collapsed
+UNSTEADY = ("success_rate", "delta_mean_at_chance")  # displayed only where a trial diverged or collapsed
 
 
 def chosen_columns(text: str) -> tuple[str, ...]:
     """Return the columns that `--columns` names, in its order; `variant`, which names a row, is first.
 
     Raises:
-        ValueError: a name is not that of a column for people, or is given twice.
+        ValueError: a name is not that of a display column, or is given twice.
     """
     allowed = [column.name for column in COLUMNS if column.title is not None]
     names = [name.strip() for name in text.split(",")]
@@ -321,10 +322,10 @@ def documentation() -> str:
         "## Columns of `table.csv`",
         "",
         "One row per variant. Accuracies and differences are fractions in files, percent and percentage points (pp) in"
-        " tables for people. What was not measured is an empty cell. `--columns` takes the names of columns with an"
-        " entry under *In tables for people*; some of these are shown only where they are named.",
+        " display tables. What was not measured is an empty cell. `--columns` takes the names of columns with an"
+        " entry under *In display tables*; some of these are shown only if they are named.",
         "",
-        "| Column | Unit | In tables for people | Meaning |",
+        "| Column | Unit | In display tables | Meaning |",
         "| --- | --- | --- | --- |",
     ]
     for c in COLUMNS:

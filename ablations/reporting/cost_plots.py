@@ -1,4 +1,4 @@
-"""Accuracy against what it costs (MACs, parameters, latency) with the Pareto front, and MACs against latency."""
+"""Accuracy against costs (MACs, parameters, latency) with the Pareto front, and latency against MACs."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def cost_plot(frame: pd.DataFrame, comparison: pd.DataFrame, cost: Cost, width: 
 
 
 def latency_plot(frame: pd.DataFrame, comparison: pd.DataFrame, width: float = style.COLUMN_WIDTH) -> Figure:
-    """Return a figure of latency against MACs, one point per variant: where MACs mislead, points leave the common line.
+    """Return a figure of latency against MACs, one point per variant; MACs mislead for points off the common line.
 
     Raises:
         ValueError: no variant has both MACs and latency.

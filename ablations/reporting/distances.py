@@ -1,4 +1,4 @@
-"""Variants that no width matches in size, by their distance from the baseline's accuracy over MACs."""
+"""Variants whose size no width matches, by their distance from the baseline's curve of accuracy over MACs."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def write_distances(
 
 
 def display_distances(table: pd.DataFrame, curves: Sequence[Mapping[str, Any]]) -> DisplayTable:
-    """Return the distances as people read them, in percentage points."""
+    """Return the distances for display, in percentage points."""
     rows = []
     for row in table.to_dict("records"):
         texts = (
@@ -104,7 +104,7 @@ def display_distances(table: pd.DataFrame, curves: Sequence[Mapping[str, Any]]) 
 
 
 def _from_curve(measured: Measurements, index: int, macs: np.ndarray, on_curve: np.ndarray) -> np.ndarray:
-    """The distance of one variant per seed; NaN where the curve or the variant has no trial yet."""
+    """The distance of one variant per seed; NaN if the curve or the variant has no trial yet."""
     known = on_curve & np.isfinite(macs)
     if not np.isfinite(macs[index]) or (
         known.sum() < on_curve.sum() and not macs[known].min() <= macs[index] <= macs[known].max()

@@ -38,7 +38,7 @@ def has_effects(frame: pd.DataFrame) -> bool:
 
 
 def write_effects(frame: pd.DataFrame, folder: Path, *, study: str) -> DisplayTable:
-    """Write `effects.csv`, `.md` and `.tex` into a folder and return the effects as people read them."""
+    """Write `effects.csv`, `.md` and `.tex` into a folder and return the effects for display."""
     effects = interactions(frame)
     table = _display(effects)
     write_table(folder, "effects", effects.reindex(columns=list(COLUMNS)), table, study=study)

@@ -1,6 +1,6 @@
 """The marks of interactive figures: their tooltips, effects with their intervals, and kinds of axes.
 
-A colour is a variant's, the same as beside its name in the filter; the shape of a mean is its verdict's.
+The colour is that of the variant, as beside its name in the filter; the shape of a mean is that of its verdict.
 """
 
 from __future__ import annotations

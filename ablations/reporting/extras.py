@@ -25,7 +25,7 @@ def write_extras(
     store: Store, plan: StoredPlan, frame: pd.DataFrame, comparison: pd.DataFrame, folder: Path
 ) -> DisplayTable | None:
     """Write into a study's folder `effects.*` where its variants are a full factorial, and `paper.*` for the paper's
-    own tables; return the effects as people read them.
+    own tables; return the effects for display.
     """
     effects = write_effects(frame, folder, study=plan.study) if has_effects(frame) else None
     if plan.study in PAPER_STUDIES:

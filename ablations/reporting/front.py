@@ -51,7 +51,7 @@ def front_table(frame: pd.DataFrame, comparison: pd.DataFrame) -> pd.DataFrame:
 
 
 def display_front(table: pd.DataFrame) -> DisplayTable | None:
-    """Return the front as people read it, a row per variant and a column per cost; None where there is none."""
+    """Return the front for display, a row per variant and a column per cost; None if there is none."""
     if table.empty:
         return None
     titles = {"macs": "MACs", "params": "parameters", "latency_ms": "latency"}

@@ -1,4 +1,4 @@
-"""Tables for people, and their text in Markdown (by tabulate), LaTeX (by pandas' Styler, with booktabs) and HTML (by a
+"""Display tables, and their text in Markdown (by tabulate), LaTeX (by pandas' Styler, with booktabs) and HTML (by a
 template).
 """
 
@@ -81,7 +81,7 @@ LATEX_AFTER = "\\tableend\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column for people: its title with the unit, and whether it holds numbers (set to the right) or words."""
+    """A display column: its title with the unit, and whether it holds numbers (set to the right) or words."""
 
     title: str
     numeric: bool = True
@@ -89,7 +89,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A cell for people: its text, the number or text it sorts by (None sorts last), whether it is bold, and a picture
+    """A display cell: its text, the number or text it sorts by (None sorts last), whether it is bold, and a picture
     that HTML shows before the text, as a data URI.
     """
 
@@ -101,7 +101,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class DisplayTable:
-    """A table made for people, before it is written in one language or another."""
+    """A table for readers, before it is written in a markup language."""
 
     caption: str
     columns: tuple[Column, ...]

@@ -1,5 +1,5 @@
-"""What fits on a page of limited size: first the text of each study, then its figures, the first of every study before
-the second of any.
+"""What fits on a page of limited size: the text of each study first, then the first figure of every study, then the
+second ones, and so on.
 """
 
 from __future__ import annotations

@@ -23,8 +23,9 @@ CELLS = 20
 
 
 def write_predictions(plan: StoredPlan, frame: pd.DataFrame, folder: Path) -> PredictionTables:
-    """Write `classes`, `confusion`, `agreement` and `examples` of a plan into a folder, each as `.csv`, and what people
-    read of it as `.md` and `.tex`; where no record keeps predictions, the headers of the CSV alone. Return the tables.
+    """Write `classes`, `confusion`, `agreement` and `examples` of a plan into a folder: all rows as `.csv`, the
+    displayed ones as `.md` and `.tex`. If no record keeps predictions, the CSV files have headers alone. Return the
+    tables.
     """
     data = plan.description.data
     tables = prediction_tables(frame, data[0].get("class_names", ()) if len(data) == 1 else ())
@@ -37,14 +38,14 @@ def write_predictions(plan: StoredPlan, frame: pd.DataFrame, folder: Path) -> Pr
 def display_predictions(
     tables: PredictionTables, thumbnails: Mapping[tuple[str, int], str] | None = None
 ) -> list[DisplayTable]:
-    """Return what people read of the predictions; nothing where no record keeps any. `thumbnails` are pictures of test
+    """Return the predictions for display; nothing if no record keeps any. `thumbnails` are pictures of test
     images by variant and number.
     """
     return list(_displayed(tables, thumbnails or {}).values())
 
 
 def shown_examples(examples: pd.DataFrame) -> pd.DataFrame:
-    """Return the test images that people see, those first whose correctness changes in most seeds."""
+    """Return the test images that are displayed, first those whose correctness changes in most seeds."""
     most = examples.assign(size=(examples["num_only_variant"] - examples["num_only_baseline"]).abs())
     return most.sort_values("size", ascending=False, kind="stable").head(CELLS)
 

@@ -1,4 +1,4 @@
-"""How results are shown: the columns of the table for people, the style and the width of figures."""
+"""How results are shown: the columns of the main display table, the style and the width of figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEAST_WIDTH, MOST_WIDTH = 3.0, 10.0  # inches; in less the labels of an axis lea
 
 @dataclass(frozen=True, kw_only=True)
 class Presentation:
-    """The columns of the table for people (none: all that have something to show), and the style and the width in
+    """The columns of the main display table (none: all that have something to show), and the style and the width in
     inches of figures (None: each figure's own).
     """
 

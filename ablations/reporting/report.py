@@ -97,7 +97,7 @@ class ReportContext:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveStatus:
-    """How far a run is: the number of this page, progress in words, and a line for each trial that runs."""
+    """The progress of a run: the number of this page, progress in words, and a line for each running trial."""
 
     version: int
     text: str
@@ -128,8 +128,8 @@ def write_store_report(
     beside: DisplayTable | None = None,
     explorable: Explorable | None = None,
 ) -> None:
-    """Write one page for several studies: an overview, with the table and the figures to explore that are given, then
-    each study whole. Studies and figures for which a page of 3 MB has no room are named with where they are.
+    """Write one page for several studies: an overview, with the given table and interactive figures, then each study.
+    Studies and figures for which a page of 3 MB has no room are listed with links to them.
 
     Raises:
         ValueError: there are no studies, or one has no trials.
@@ -172,7 +172,7 @@ def _page(
 
 
 def _study(context: ReportContext, *, number: int) -> dict[str, Any]:
-    """What the template shows of one study."""
+    """The values of one study for the template."""
     frame, comparison = context.frame, context.comparison
     if frame.empty or comparison.empty:
         raise ValueError(f"frame: study {context.study!r} has no trials; run it first")
@@ -238,8 +238,8 @@ def _verdict(row: Mapping[Any, Any], baselines: Mapping[str, str]) -> dict[str, 
 
 
 def embedded(figure: SavedFigure) -> dict[str, str]:
-    """Return a saved figure as a page holds it: name, alternative text, kind, content in base64, and its class, `wide`
-    for one of more than a column.
+    """Return a saved figure for a page: name, alternative text, kind, content in base64, and its shape, `wide` if it is
+    wider than a column.
     """
     path, kind = (figure.svg, "svg+xml") if figure.svg.stat().st_size <= LARGEST_SVG else (figure.png, "png")
     return {

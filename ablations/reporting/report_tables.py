@@ -1,4 +1,4 @@
-"""The tables of a report beside the main one: what variants change, every seed, fairness, a whole page together."""
+"""The tables of a report besides the main one: what variants change, every seed, fairness, a whole page together."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def changes_table(
 
 
 def seed_table(frame: pd.DataFrame) -> DisplayTable:
-    """Return every seed's test accuracy, a column per seed; of trials that are not complete, the status."""
+    """Return every seed's test accuracy, a column per seed; for trials that are not complete, the status."""
     seeds = sorted({int(s) for s in frame["seed"]})
     rows = []
     for variant, group in frame.groupby("variant", sort=False):
@@ -101,7 +101,7 @@ def seed_table(frame: pd.DataFrame) -> DisplayTable:
 
 
 def fairness_table(frame: pd.DataFrame, comparison: pd.DataFrame, baselines: Mapping[str, str]) -> DisplayTable:
-    """Return what each variant was given and cost, beside the baseline."""
+    """Return what each variant was given and what it cost, relative to the baseline."""
     recipes = _recipes(frame)
     by_name = {str(row["variant"]): row for row in comparison.to_dict("records")}
     rows = []
@@ -171,7 +171,7 @@ def _flat(value: object, path: str = "") -> list[tuple[str, object]]:
 
 
 def page_table(together: pd.DataFrame) -> DisplayTable:
-    """Return the comparisons of a page as people read them, with intervals that hold over all of the page."""
+    """Return the comparisons of a page for display, with intervals that hold over the whole page."""
     titles = ("Study", "Variant", "Baseline", "n", "Δ (pp)", "95 % interval (pp)", "90 % interval (pp)", "p", "Verdict")
     rows = []
     for row in together.to_dict("records"):

@@ -31,7 +31,7 @@ _ROW_HEIGHT, _MARGIN = 0.24, 0.9  # inches
 
 
 def described_run(store: Store, plan: StoredPlan) -> dict[str, Any]:
-    """Return what a run was: study, data, setup, pairs, when, and the verdict of every variant."""
+    """Return the description of a run: study, data, setup, pairs, when, and the verdict of every variant."""
     frame = plan_frame(store, plan)
     about = plan.description
     out: dict[str, Any] = {
@@ -85,13 +85,13 @@ def write_comparison_of_runs(store: Store, plans: Sequence[StoredPlan], folder: 
         OSError: the folder cannot be written.
     """
     table = compared(store, plans)
-    people = _people(table, plans)
+    shown = _display(table, plans)
     figure = _effects_figure(table, [plan.run for plan in plans])
     with replacing_own_files(folder) as made:
         write_atomically(made / "compare.csv", csv_text(table))
-        write_atomically(made / "compare.md", to_markdown(people))
-        write_atomically(made / "compare.tex", to_latex(people, label="tab:runs"))
-        write_atomically(made / "compare.html", to_html(people))
+        write_atomically(made / "compare.md", to_markdown(shown))
+        write_atomically(made / "compare.tex", to_latex(shown, label="tab:runs"))
+        write_atomically(made / "compare.html", to_html(shown))
         if figure is not None:
             for kind in ("png", "svg", "pdf"):
                 with style.context():
@@ -101,7 +101,7 @@ def write_comparison_of_runs(store: Store, plans: Sequence[StoredPlan], folder: 
     return table
 
 
-def _people(table: pd.DataFrame, plans: Sequence[StoredPlan]) -> DisplayTable:
+def _display(table: pd.DataFrame, plans: Sequence[StoredPlan]) -> DisplayTable:
     rows = []
     for row in table.to_dict("records"):
         is_base = row["verdict"] == "baseline"

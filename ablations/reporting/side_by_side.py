@@ -1,4 +1,4 @@
-"""A study at the fixed recipe and at tuned ones, side by side, with the budget that was spent."""
+"""A study at the fixed recipe and at tuned ones, side by side, with the budget spent on tuning."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def side_by_side(fixed: pd.DataFrame, tuned: pd.DataFrame, trials: pd.DataFrame)
 
 
 def display_side_by_side(table: pd.DataFrame) -> DisplayTable:
-    """Return the table for people, in percent and percentage points."""
+    """Return the table for display, in percent and percentage points."""
     rows = [
         {
             "Variant": row["variant"],

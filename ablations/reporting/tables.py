@@ -1,7 +1,7 @@
 """One comparison as CSV, Parquet, Markdown, LaTeX and HTML, and the trials behind it as `runs.csv` and `curves.csv`.
 
-Files for programs hold plain numbers and fractions; tables for people hold percent, points and SI prefixes, made once
-by `display_table`. `columns.py` says what each column is; a cell is bold only where the statistics bear it out.
+Files for programs have plain numbers and fractions; display tables have percent, points and SI prefixes, made once by
+`display_table`. `columns.py` defines the columns; a cell is bold only where the statistics bear it out.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def curves_frame(frame: pd.DataFrame) -> pd.DataFrame:
 def display_table(
     comparison: pd.DataFrame, *, title: str, setup: str = "", columns: Sequence[str] = ()
 ) -> DisplayTable:
-    """Return the comparison as people read it: percent, points, SI prefixes, "not measured", and a caption that says
+    """Return the comparison for display: percent, points, SI prefixes, "not measured", and a caption that says
     what everything means. `columns` are the names of those that are shown; without any, all that have something to
     show.
 
@@ -142,7 +142,7 @@ def _is_shown(column: TableColumn, table: pd.DataFrame) -> bool:
 
 
 def _cells(column: TableColumn, rows: Sequence[Mapping[Any, Any]], best: set[str]) -> list[Cell]:
-    """One column for people; numbers sort by their value, text by itself."""
+    """The cells of a column; numbers sort by value, text alphabetically."""
     texts = [column.text(row) for row in rows]
     shown = f.aligned(texts) if column.numeric and column.aligned else texts
     orders: list[float | str | None]
@@ -155,7 +155,7 @@ def _cells(column: TableColumn, rows: Sequence[Mapping[Any, Any]], best: set[str
 
 
 def write_table(folder: Path, name: str, table: pd.DataFrame, people: DisplayTable | None, *, study: str) -> None:
-    """Write a table as `NAME.csv`, and what people read of it, where there is something, as `NAME.md` and `NAME.tex`.
+    """Write a table as `NAME.csv` and, if there is a display table, that as `NAME.md` and `NAME.tex`.
 
     Raises:
         OSError: the folder cannot be written.
@@ -176,8 +176,8 @@ def write_tables(
     columns: Sequence[str] = (),
 ) -> DisplayTable:
     """Write `table.csv`, `.parquet`, `.md`, `.tex` and `.html` into a folder, each whole or not at all; return the
-    table for people. `setup` is the sentence that says what was trained; `columns` are those for people, as in
-    `display_table`, and no fewer are in `table.csv`.
+    display table. `setup` is the sentence on what was trained; `columns` are those of the display table, while
+    `table.csv` always has all.
 
     Raises:
         ValueError: the comparison is empty or lacks a column.
@@ -202,7 +202,7 @@ def write_runs(frame: pd.DataFrame, folder: Path) -> None:
 
 
 def csv_text(table: pd.DataFrame) -> str:
-    """Return the table as CSV in which no text is taken for a formula by a spreadsheet.
+    """Return the table as CSV in which a spreadsheet takes no text for a formula.
 
     Text that a spreadsheet would compute (it begins with =, @ or a control character, or with + or - and is more
     than a name) gets an apostrophe in front, as OWASP advises.

@@ -1,4 +1,4 @@
-"""Small pictures of test images, for a page that needs nothing outside it."""
+"""Small pictures of test images, inlined into a page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def thumbnails(store: Store, frame: pd.DataFrame, examples: pd.DataFrame) -> dic
     """Return a picture, as a data URI, of each test image that `examples` names by variant and number, where the
     variant's test set is in the cache of decoded images.
 
-    An image whose class is not that of the records is left out: then the test set is another.
+    An image whose class differs from that in the records is left out, as the test set is then a different one.
     """
     out: dict[tuple[str, int], str] = {}
     for variant, rows in examples.groupby("variant", sort=False):

@@ -144,7 +144,7 @@ def _write_search(search: Search, winners: Sequence[Row], folder: Path, command:
 
 
 def _write_table(search: Search, folder: Path, name: str, frame: pd.DataFrame, caption: str) -> None:
-    """Write a table as CSV and, where it has rows, as people read it."""
+    """Write a table as CSV and, if it has rows, as display tables."""
     shown = frame.drop(columns=["model", "keys", "reason"], errors="ignore")
     people = candidates_table(shown, caption) if len(frame) else None
     write_table(folder, name, frame, people, study=f"search-{search.plan.space.name}")
