@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ablations.records.record import Record
+from ablations.records.record import PACKED, Record
 from ablations.records.store import Store
 
 __all__ = ["find_record", "show_trial"]
@@ -28,7 +28,7 @@ def show_trial(store: Store, key: str, *, out: Path, as_json: bool) -> int:
     runs = sorted({plan.run for plan in store.plans() if any(m.key == record.key for m in plan.members)})
     network = out / "networks" / f"{record.key}.safetensors"
     row: dict[str, Any] = {
-        **{name: value for name, value in record.values().items() if name not in ("trial", "correct", "predictions")},
+        **{name: value for name, value in record.values().items() if name not in ("trial", *PACKED)},
         "trial": record.plain_trial(),
         "runs": runs,
         "network": str(network) if network.is_file() else None,

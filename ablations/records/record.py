@@ -76,7 +76,7 @@ def chance_accuracy(num_classes: float) -> float:
 def record_to_plain(record: Record) -> dict[str, Any]:
     """Return a record as plain values, from which `record_from_plain` restores it."""
     values = record.values()
-    packed = {name: values[name] for name in _PACKED if values[name] is not None}
+    packed = {name: values[name] for name in PACKED if values[name] is not None}
     return values | {name: base64.b64encode(value).decode("ascii") for name, value in packed.items()}
 
 
@@ -105,7 +105,7 @@ def record_from_plain(plain: Any) -> Record:
         raise ValueError(f"record.key: {known['key'][:64]!r} is not the SHA-256 of its trial")
     if not all(isinstance(row, dict) for row in known.get("curves", [])):
         raise ValueError("record.curves: not allowed; a list of objects")
-    for name in _PACKED:
+    for name in PACKED:
         if known.get(name) is not None:
             known[name] = base64.b64decode(known[name], validate=True)
     return Record(**known)
@@ -127,7 +127,7 @@ def _types() -> dict[str, tuple[type, ...]]:
     return out
 
 
-_PACKED = ("correct", "predictions", "confidence")
+PACKED = ("correct", "predictions", "confidence")  # bytes: base64 in plain values
 _TYPES = _types()
 _NEEDED = tuple(f.name for f in fields(Record) if f.default is MISSING and f.default_factory is MISSING)
 

@@ -226,6 +226,6 @@ def test_without_trials_there_is_one_line(tmp_path: Path) -> None:
             replace(context(frames.records(), tmp_path), frame=frames.records().iloc[:0]), tmp_path / "report.html"
         )
     assert "\n" not in str(error.value)
-    with pytest.raises(ValueError, match="run a study first"):
+    with pytest.raises(ValueError, match="contexts: none given"):
         report.write_store_report([], tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
