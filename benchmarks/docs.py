@@ -225,7 +225,7 @@ def _files() -> str:
         r" `.tex` file is self-contained, and `\input` includes it in a paper that loads `booktabs` and `graphicx` (and"
         " `longtable` for more than 40 rows).",
         "",
-        "Beside the folders are `records.db` (the store), `trials/` (checkpoints and records of trials), `networks/`"
+        "Next to the folders are `records.db` (the store), `trials/` (checkpoints and records of trials), `networks/`"
         " (with `--keep-weights`) and `speed.json` (the speed of training on this machine). Accuracies are fractions in"
         " files, percent and percentage points (pp) in formatted tables. What was not measured is an empty cell.",
         "",

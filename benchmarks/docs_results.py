@@ -39,7 +39,7 @@ def page(results: Path) -> str:
         "What is published below `results/`, each with the command that made it. Tables and figures are made again from"
         " the records by `python -m benchmarks.published`; [Files and columns](files.md) says what every column means."
         " Five thousand training images and a network of 0.1 M parameters are not ImageNet: see [Limits](limits.md)."
-        " `results/README.md` is the index: the paper's claims and tables beside what came out, the cost of each run in"
+        " `results/README.md` is the index: the paper's claims and tables with our results, the cost of each run in"
         " core-hours, and what was not run.",
         "",
         "An *inception module* of these tables is that of the papers: a norm and an activation after every convolution"

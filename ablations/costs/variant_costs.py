@@ -55,7 +55,7 @@ def uncounted(designs: Iterable[Design], store: Store) -> dict[str, Design]:
 
 def count(design: Design, device: str) -> dict[str, dict[str, Any]]:
     """Return what `measure_costs` counts of a design's network, by the measurements' keys; nothing where it does not
-    fit into memory. Unlike timing, counting may go on beside training.
+    fit into memory. Unlike timing, counting may run during training.
     """
     out: dict[str, dict[str, Any]] = {}
     with _measured_where_it_fits():

@@ -26,7 +26,7 @@ __all__ = ["FUTILE", "FUTILITY", "LOOKS", "RUNNING", "SETTLED", "SPENT", "Look",
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """One look at the data: after so many seeds, at this level."""
+    """One look at the data: after a number of seeds, at a level."""
 
     seeds: int
     alpha: float

@@ -22,7 +22,7 @@ _MOST_COLUMNS = 4
 
 def regret_plot(runs: Sequence[Run], trials: int, *, title: str, note: str) -> Figure:
     """Return the mean regret in test accuracy of each method, over trials and over simulated hours, with 95 % t bands
-    over repeats: a panel for each method, beside the means of all others in grey and of the first one dashed.
+    over repeats: a panel for each method, with the means of all others in grey and of the first one dashed.
 
     Over simulated hours a line ends where its first search ends.
     """

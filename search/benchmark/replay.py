@@ -96,8 +96,8 @@ def replay(
     """Return one search of that many trials, simulated on the table; with `all_seeds` it sees the mean over a network's
     seeds.
 
-    `trials` are whole trainings; rungs of a pruner cost their share. `objectives` are val_accuracy and, beside it, macs
-    or params.
+    `trials` are whole trainings; rungs of a pruner cost their share. `objectives` are val_accuracy and possibly macs or
+    params.
     """
     began = time.perf_counter()
     view = View(table, method, seed, all_seeds=all_seeds)

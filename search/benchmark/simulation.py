@@ -170,6 +170,6 @@ def _plan(table: Table, definition: Definition) -> tuple[SearchPlan, Repair]:
 
 @functools.cache
 def plan_without_data() -> StudyPlan:
-    """Return the plan of a study on data that nobody reads, for searches that train nothing."""
+    """Return the plan of a study on data that is not read, for searches that train nothing."""
     with tempfile.TemporaryDirectory() as folder:
         return plan_base("replayed", "?", Options(scale="smoke", dataset="synthetic", out=Path(folder)))

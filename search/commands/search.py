@@ -218,13 +218,13 @@ def _conclude(
         if settings is None:
             num_seeds = options.confirm_seeds or max(plan.base.scale.num_seeds, 2)
             confirmation = confirmation_plan(plan, chosen, num_seeds=num_seeds, command=command)
-            line = f"Training the best {len(chosen)} again beside the baseline, with {num_seeds} fresh seeds"
+            line = f"Training the best {len(chosen)} again with the baseline, with {num_seeds} fresh seeds"
             print(line, file=sys.stderr)
             outcome = run_study(context.with_plan(confirmation, ProgressDisplay()))
         else:
             across = settings.across(chosen, num_seeds=options.confirm_seeds, command=command)
             confirmation = across.plans[0]
-            line = f"Training the best {len(chosen)} again beside the baseline in {len(across.plans)} settings"
+            line = f"Training the best {len(chosen)} again with the baseline in {len(across.plans)} settings"
             print(f"{line}, with {len(confirmation.seeds)} fresh seeds", file=sys.stderr)
             whole = run_settings(across, context)
             outcome, sentences = whole.outcomes[0], whole.sentences

@@ -182,7 +182,7 @@ def write_confirmation(
 
 
 def write_networks(folder: Path, winners: Sequence[Row], confirmation: StudyPlan) -> None:
-    """Copy the network that each winner's first fresh seed trained beside its config, where it was kept."""
+    """Copy the network of each winner's first fresh seed next to the winner's config, if it was kept."""
     trials = confirmation.trials()
     for row in winners:
         key = trials[f"candidate {row.number}", confirmation.seeds[0]].key
