@@ -139,17 +139,14 @@ def plot(points: Sequence[Point], note: str) -> Figure:
         for panel, kind in zip(axes, kinds, strict=True):
             chosen = [point for point in points if point.against == kind]
             x = [point.x / 1e6 if kind == MACS else point.x for point in chosen]
-            panel.plot(x, [point.linear for point in chosen], color="#777777", linestyle=":")
-            end = (x[-1], chosen[-1].linear)
-            panel.annotate(
-                "in proportion", end, xytext=(-3, 0), textcoords="offset points", ha="right", color="#555555"
-            )
+            panel.plot(x, [point.linear for point in chosen], color="#777777", linestyle=":", label="in proportion")
             spread = [[p.seconds - p.low for p in chosen], [p.high - p.seconds for p in chosen]]
             panel.errorbar(x, [point.seconds for point in chosen], yerr=spread, color=_COLOUR, marker="o", capsize=2)
             panel.set_xlabel({MACS: f"million {MACS} an image"}.get(kind, kind))
             panel.set_title(titles[kind], loc="left")
             panel.set_xlim(left=0)
             panel.set_ylim(bottom=0)
+        axes[0].legend(loc="upper left")
         return finish(figure, title="What a training costs on a CPU", note=note)
 
 

@@ -50,7 +50,8 @@ class Arguments:
     """Options of the command."""
 
     study: tuple[str, ...] = ()
-    """A study to settle; may be repeated. Default: residuals, operators and aa; residuals with --short."""
+    """A study to settle, as operators@params where --match is not none; may be repeated. Default: residuals, operators
+    and aa; residuals with --short."""
     recipes_alone: bool = False
     """Settle no study: measure only the seconds that recipes take to an accuracy."""
     recipe: tuple[str, ...] = ()
@@ -63,6 +64,9 @@ class Arguments:
     """Training images, instead of the scale's."""
     epochs: int | None = None
     """Epochs, instead of the scale's."""
+    set: tuple[str, ...] = ()
+    """FIELD=VALUE set in our trials and rates, such as recipe.precision=bfloat16; may be repeated. The usual loop has
+    the recipe as documented."""
     workers: int = 1
     """Trials trained at a time."""
     store: str | None = None
@@ -98,7 +102,7 @@ def options_of(asked: Arguments) -> Options:
     """Return the options of every study."""
     from ablations.design.options import Options
 
-    common = Options(out=asked.out, store=asked.store, workers=asked.workers, device="cpu")
+    common = Options(out=asked.out, store=asked.store, workers=asked.workers, device="cpu", set=asked.set)
     if asked.short:
         return common.replace(scale=asked.scale, dataset="synthetic", train_size=SHORT_IMAGES, epochs=2)
     return common.replace(scale=asked.scale, dataset=asked.dataset, train_size=asked.train_size, epochs=asked.epochs)
@@ -129,7 +133,8 @@ def settle(name: str, options: Options) -> tuple[Settled, dict[str, Loop], dict[
     from ablations.records.store import Store
     from ablations.studies import get_study
 
-    plan = plan_study(get_study(name), options.replace(seeds="auto"))
+    study, _, match = name.partition("@")
+    plan = plan_study(get_study(study), options.replace(seeds="auto", match=match or "none"))
     stored, _ = trained(plan)
     with closing(Store(options.store_url)) as store:
         step = next_step(plan_frame(store, stored))
@@ -278,6 +283,7 @@ def main(args: Sequence[str] | None = None) -> int:
             "dataset": options.dataset,
             "train_size": options.train_size,
             "epochs": options.epochs,
+            "set": ", ".join(options.set) or None,
         },
         "environment": environment,
     }

@@ -15,6 +15,7 @@ from xception.train.recipe import Recipe
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ablations.records.plan_table import PlanHead
     from ablations.records.record import StoredPlan
     from ablations.records.store import Store
 
@@ -84,18 +85,19 @@ def named_runs(store: Store, name: str | None = None) -> list[StoredPlan]:
     Raises:
         ValueError: there is none of that name.
     """
-    runs: dict[str, StoredPlan] = {}
-    for plan in store.plans():
-        runs.setdefault(plan.run, plan)
-    found = [plan for plan in runs.values() if name is None or name in (plan.run, plan.study)]
-    exact = [plan for plan in found if plan.run == name and plan.study != name]
+    runs: dict[str, PlanHead] = {}
+    for head in store.plan_heads():
+        runs.setdefault(head.run, head)
+    found = [head for head in runs.values() if name is None or name in (head.run, head.study)]
+    exact = [head for head in found if head.run == name and head.study != name]
     if not found and name is not None:
-        known = sorted({*runs, *(plan.study for plan in runs.values())})
+        known = sorted({*runs, *(head.study for head in runs.values())})
         more = did_you_mean(name, known)
         raise ValueError(
             f"study: {name!r} is not in {store.name}; runs and studies there: {', '.join(known) or 'none'}{more}"
         )
-    return exact or found
+    plans = (store.plan(head.plan) for head in exact or found)
+    return [plan for plan in plans if plan is not None]
 
 
 def _setup(trial: Mapping[str, Any], setup: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def resume(key: str, options: Options, *, dry_run: bool = False, again: str = ""
     store = Store(options.store_url)
     try:
         record = find_record(store, key, "--resume-from")
-        commands = [p.description.command for p in store.plans() if any(m.key == record.key for m in p.members)]
+        commands = [p.description.command for p in store.plans(key=record.key)]
     finally:
         store.close()
     if record.status != "complete":

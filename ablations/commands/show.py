@@ -25,7 +25,7 @@ def show_trial(store: Store, key: str, *, out: Path, as_json: bool) -> int:
         ValueError: no trial in the store, or more than one, has a key with this beginning.
     """
     record = find_record(store, key, "show")
-    runs = sorted({plan.run for plan in store.plans() if any(m.key == record.key for m in plan.members)})
+    runs = sorted({plan.run for plan in store.plans(key=record.key)})
     network = out / "networks" / f"{record.key}.safetensors"
     row: dict[str, Any] = {
         **{name: value for name, value in record.values().items() if name not in ("trial", *PACKED)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,18 @@ from ablations.records import schema
 from ablations.records.open_database import OpenDatabase, now
 from ablations.records.record import Description, Member, StoredPlan
 
-__all__ = ["PlanTable"]
+__all__ = ["PlanHead", "PlanTable"]
+
+_LATEST_FIRST = sa.select(schema.plans).order_by(schema.plans.c.planned_at.desc(), schema.plans.c.plan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanHead:
+    """What names a stored plan, without its trials: a store may hold thousands of plans."""
+
+    plan: str
+    study: str
+    run: str
 
 
 class PlanTable(OpenDatabase):
@@ -38,11 +50,25 @@ class PlanTable(OpenDatabase):
 
         self.write(put)
 
-    def plans(self, study: str | None = None) -> list[StoredPlan]:
-        """Return the plans of a study (of all studies without a name), the latest first."""
-        query = sa.select(schema.plans).order_by(schema.plans.c.planned_at.desc(), schema.plans.c.plan)
-        found = self.rows(query if study is None else query.where(schema.plans.c.study == study))
-        return [self._plan(row) for row in found]
+    def plans(self, study: str | None = None, *, key: str | None = None) -> list[StoredPlan]:
+        """Return the plans of a study (of all studies without a name), the latest first; with the key of a trial, those
+        that it is in.
+        """
+        query = _LATEST_FIRST if study is None else _LATEST_FIRST.where(schema.plans.c.study == study)
+        if key is not None:
+            having = sa.select(schema.members.c.plan).where(schema.members.c.key == key)
+            query = query.where(schema.plans.c.plan.in_(having))
+        return [self._plan(row) for row in self.rows(query)]
+
+    def plan_heads(self) -> list[PlanHead]:
+        """Return what names each plan, the latest first."""
+        named = ((row, json.loads(row["options"]).get("run")) for row in self.rows(_LATEST_FIRST))
+        return [PlanHead(plan=row["plan"], study=row["study"], run=run or row["study"]) for row, run in named]
+
+    def plan(self, digest: str) -> StoredPlan | None:
+        """Return the plan with a digest; None if there is none, or if it was removed."""
+        found = self.rows(sa.select(schema.plans).where(schema.plans.c.plan == digest))
+        return self._plan(found[0]) if found else None
 
     def _plan(self, row: dict[str, Any]) -> StoredPlan:
         order = schema.members.c.position, schema.members.c.seed, schema.members.c.stream

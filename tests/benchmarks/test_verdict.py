@@ -46,6 +46,25 @@ def test_recipes_alone_leave_studies_out(capsys: pytest.CaptureFixture[str]) -> 
     assert "leave out --study" in capsys.readouterr().err
 
 
+def test_a_study_is_matched_and_its_fields_are_set_as_asked(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {}
+
+    def stop_at(plan: Any) -> Any:
+        asked[plan.study.name] = {d.recipe.precision for d in plan.designs.values()}, plan.options.match
+        raise ValueError("seen")
+
+    monkeypatch.setattr(benchmark, "trained", stop_at)
+    monkeypatch.setattr(benchmark, "accuracies", lambda *_: [])
+    setting = ["--short", "--set", "recipe.precision=bfloat16", "--out", str(tmp_path)]
+    for study in ("operators@params", "aa", "aa@width"):
+        with pytest.raises(SystemExit, match="2"):
+            benchmark.main([*setting, "--study", study])
+    assert asked == {"operators": ({"bfloat16"}, "params"), "aa": ({"bfloat16"}, "none")}
+    assert "width" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.long
 def test_a_study_is_settled_and_shown(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

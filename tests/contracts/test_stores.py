@@ -95,6 +95,22 @@ def test_the_same_plan_again_is_the_latest_and_has_its_new_members(store: Store)
         store.put_plan(one)
     assert store.plans("s") == [again, other]
     assert store.plans("nothing") == []
+    assert store.plans(key=f"{0:064d}") == [again, other]
+    assert store.plans("s", key=f"{2:064d}") == [again]
+    assert store.plans(key="no trial") == []
+
+
+def test_the_head_of_a_plan_names_it_without_its_trials(store: Store) -> None:
+    def plan(name: str, run: str, at: str) -> StoredPlan:
+        member = Member(variant="a", seed=0, stream=0, position=0, is_baseline=True, key="k")
+        about = Description(scale="smoke", run=run)
+        return StoredPlan(plan=name, study="s", description=about, members=(member,), planned_at=at)
+
+    for one in (plan("p", "s_1", "2026-01-01"), plan("q", "", "2026-01-02")):
+        store.put_plan(one)
+    assert [(head.plan, head.study, head.run) for head in store.plan_heads()] == [("q", "s", "s"), ("p", "s", "s_1")]
+    assert store.plan("p") == plan("p", "s_1", "2026-01-01")
+    assert store.plan("no plan") is None
 
 
 def test_a_measurement_is_replaced_by_a_later_one(store: Store) -> None:
