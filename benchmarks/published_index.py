@@ -102,7 +102,11 @@ class PublishedRun:
         first = self.trials.iloc[0]
         size = f.count(int(self.table["params"].iloc[0]))
         epochs, images = f.plural(int(first["epochs"]), "epoch"), f"{int(first['train_size']):,} images"
-        return f"{self.about['dataset']}, {epochs} of {images} at {int(first['image_size'])} pixels, {size} parameters"
+        batches = f"batches of {int(first['batch_size'])}"
+        if first["precision"] != "float32":
+            batches += f" in {first['precision']}"
+        pixels = f"{int(first['image_size'])} pixels"
+        return f"{self.about['dataset']}, {epochs} of {images} at {pixels}, {batches}, {size} parameters"
 
     def machines(self) -> str:
         """Return the processors and versions of PyTorch that trained it, empty if unknown."""
