@@ -230,7 +230,7 @@ def _one_network() -> Study:
         question="How many seconds does a recipe take to an accuracy?",
         variants=(Variant(name="network"),),
         baseline="network",
-        varies=("recipe",),
+        varies=(),
         reference="none",
     )
 
