@@ -82,6 +82,8 @@ _NOT_THE_PAPERS = (
     " setting."
 )
 
+_DEPENDS = "The two settings differ in more than one thing, so that these runs do not tell which of them the answer depends on."
+
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedRun:
@@ -97,12 +99,20 @@ class PublishedRun:
         """The command that made it; for one of several settings, the command of all."""
         return str(self.about.get("across") or self.about["command"])
 
+    @property
+    def setup(self) -> dict[str, Any]:
+        """How it was trained; of the first setting if there are several, and empty where an earlier version kept none."""
+        setup = self.about.get("setup") or {}
+        return next((one for one in setup.values() if isinstance(one, dict)), setup)
+
     def what(self) -> str:
         """Return data and scale of its baseline in a few words."""
         first = self.trials.iloc[0]
         size = f.count(int(self.table["params"].iloc[0]))
         epochs, images = f.plural(int(first["epochs"]), "epoch"), f"{int(first['train_size']):,} images"
         batches = f"batches of {int(first['batch_size'])}"
+        if optimizer := self.setup.get("optimizer"):
+            batches += f" by {optimizer}"
         if first["precision"] != "float32":
             batches += f" in {first['precision']}"
         pixels = f"{int(first['image_size'])} pixels"
@@ -193,6 +203,14 @@ def _claims(runs: list[PublishedRun]) -> list[str]:
         if against:
             found = "; ".join(f"{row['variant']} {row['verdict']}: {_interval(row)} pp" for _, row in against)
             lines += ["", f"Against the statement: {found}. {_NOT_THE_PAPERS}"]
+            variants = {row["variant"] for _, row in against}
+            agreeing = [
+                f"{row['variant']} {row['verdict']} in {run.name}: {_interval(row)} pp"
+                for run, row, expected in rows
+                if row["variant"] in variants and agreement(row["verdict"], expected) == "agrees"
+            ]
+            if agreeing:
+                lines += ["", f"In another setting it agrees: {'; '.join(agreeing)}. {_DEPENDS}"]
     return lines
 
 
