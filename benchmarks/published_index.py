@@ -82,7 +82,9 @@ _NOT_THE_PAPERS = (
     " setting."
 )
 
-_DEPENDS = "The two settings differ in more than one thing, so that these runs do not tell which of them the answer depends on."
+_DEPENDS = (
+    "The settings differ in more than one thing, so that these runs do not tell which of them the answer depends on."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,7 @@ class PublishedRun:
 
     @property
     def setup(self) -> dict[str, Any]:
-        """How it was trained; of the first setting if there are several, and empty where an earlier version kept none."""
+        """How it was trained, in the first of several settings; empty where an earlier version kept nothing."""
         setup = self.about.get("setup") or {}
         return next((one for one in setup.values() if isinstance(one, dict)), setup)
 
