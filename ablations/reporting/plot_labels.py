@@ -50,8 +50,8 @@ def name_points(
     frame = np.array([window.x0, window.y0, window.x1, window.y1])
     texts = [f.wrapped(style.legible(name), 18) for name in names]
     offsets: list[tuple[float, float]] = []
-    for mark, text in zip(marks, texts, strict=False):
-        found = _free_place(mark, _size(axes, text), frame, taken, scale)
+    for number, text in enumerate(texts):
+        found = _free_place(marks, number, _size(axes, text), frame, taken, scale)
         if found is None:
             return False
         offset, box = found
@@ -74,10 +74,15 @@ def name_points(
 
 
 def _free_place(
-    mark: Boxes, size: tuple[float, float], frame: Boxes, taken: Boxes, scale: float
+    marks: Boxes, number: int, size: tuple[float, float], frame: Boxes, taken: Boxes, scale: float
 ) -> tuple[tuple[float, float], Boxes] | None:
-    """The nearest free place: the offset of the name's centre from its mark in points, and the box there in pixels."""
+    """The nearest free place for the name of one mark: the offset of the name's centre in points, and its box in
+    pixels.
+
+    Without a line that leads there, the mark must be the nearest of all.
+    """
     width, height = size
+    mark = marks[number]
     for distance in DISTANCES:
         for turn in range(DIRECTIONS):
             angle = 2 * math.pi * turn / DIRECTIONS
@@ -89,7 +94,10 @@ def _free_place(
             box = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
             inside = (box[:2] >= frame[:2]).all() and (box[2:] <= frame[2:]).all()
             room = box + np.array([-1, -1, 1, 1]) * GAP * scale
-            if inside and not ((taken[:, :2] < room[2:]).all(axis=1) & (taken[:, 2:] > room[:2]).all(axis=1)).any():
+            if not inside or ((taken[:, :2] < room[2:]).all(axis=1) & (taken[:, 2:] > room[:2]).all(axis=1)).any():
+                continue
+            away = np.hypot(*np.maximum(np.maximum(box[:2] - marks, marks - box[2:]), 0).T)
+            if distance > FAR or away[number] <= away.min() + 1e-6:
                 return (dx / scale, dy / scale), room
     return None
 
