@@ -276,7 +276,8 @@ def _runs(runs: list[PublishedRun]) -> list[str]:
 
 def _not_run(runs: list[PublishedRun]) -> list[str]:
     done = {run.about["study"] for run in runs}
-    rate = training_rate((run.about["study"], run.trials) for run in runs if "/" not in run.name)
+    whole = [run for run in runs if "/" not in run.name and run.about["study"] in names()]
+    rate = training_rate((run.about["study"], run.trials) for run in whole)
     hours = {name: None if rate is None else estimated_hours(name, rate) for name in names() if name not in done}
     lines = [
         "## Not run",

@@ -114,6 +114,8 @@ def main(args: Sequence[str] | None = None) -> int:
         if name not in runs:
             known = f"allowed: {', '.join(runs) or 'none'}{did_you_mean(name, list(runs))}"
             refuse(PROG, f"NAMES: {name!r} is not published; {known}")
+        if not (command := str(runs[name].about["command"])).startswith("python run_ablation.py "):
+            refuse(PROG, f"NAMES: {name!r} is no study of run_ablation.py; its command: {command}")
     if not 0 < options.share <= 1:
         refuse(PROG, f"--share: {options.share} is not allowed; above 0 and up to 1")
     if options.seeds < 3:

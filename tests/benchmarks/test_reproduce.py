@@ -97,3 +97,9 @@ def test_a_repetition_of_a_run_on_drawn_images_has_its_verdicts(
     (one,) = json.loads(capsys.readouterr().out)["drawn"]
     assert one["variant"] == "without residuals"
     assert one["compatibility"] in ("compatible", "undecided")
+
+
+def test_what_no_study_made_is_not_repeated_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        reproduce.main(["contest_2_epochs_cpu"])
+    assert "its command: python -m search contest" in capsys.readouterr().err
