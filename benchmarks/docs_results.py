@@ -92,6 +92,7 @@ def page(results: Path) -> str:
 def figures(results: Path) -> Iterator[tuple[str, bytes]]:
     """Yield each figure of the page with its path below the folder of the documentation."""
     yield "images/regret.png", (results / "table_quick_cpu" / "replay" / "figures" / "regret.png").read_bytes()
+    yield "images/contest.png", (results / "contest_cpu" / "figures" / "contest.png").read_bytes()
     for folder, _ in _published(results):
         yield f"images/results/{folder.name}.png", (folder / "figures" / "differences.png").read_bytes()
     for folder, _ in _published_settings(results):

@@ -89,3 +89,17 @@ def test_a_name_that_cannot_be_is_refused(words: list[str], capsys: pytest.Captu
         published.main(words)
     assert ended.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_contest_is_that_of_its_confirmations() -> None:
+    contest = pd.read_csv(RESULTS / "contest_cpu" / "contest.csv")
+    assert set(contest["epochs"]) == {2, 24}
+    for epochs, rows in contest.groupby("epochs"):
+        table = pd.read_csv(RESULTS / f"contest_{epochs}_epochs_cpu" / "table.csv").set_index("variant")
+        for row in rows.to_dict("records"):
+            variant = table.loc["baseline" if row["network"] == "default" else row["network"]]
+            assert row["n"] == variant["n"] == 10
+            assert row["test_accuracy_mean"] == pytest.approx(variant["test_accuracy_mean"])
+            if row["network"] != "default":
+                assert row["delta_ci_low"] == pytest.approx(variant["delta_ci_low"])
+                assert row["verdict"] == variant["verdict"]
