@@ -208,7 +208,10 @@ def _confirmation(asked: _Contest, found: list[Found], epochs: int) -> FixedPlan
     )
     seeds = range(CONFIRMATION_SEED, CONFIRMATION_SEED + asked.options.confirm_seeds)
     designs = study.designs(asked.design.replace_at("recipe.epochs", epochs))
-    return fixed_plan(asked.base, study, designs, seeds=seeds, command=asked.command)
+    base = asked.base
+    if epochs != asked.design.recipe.epochs:  # so that its folder and tables name the epochs that it was trained for
+        base = plan_base(base.study.name, asked.space.question, base.options.replace(epochs=epochs))
+    return fixed_plan(base, study, designs, seeds=seeds, command=asked.command)
 
 
 def _confirmed(context: Context, plan: FixedPlan, *, report: bool) -> tuple[Results, int]:

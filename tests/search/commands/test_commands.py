@@ -225,7 +225,9 @@ def test_contest_confirms_the_best_of_each_sampler_at_two_budgets(
     words += ["--confirm-seeds", "3", "--longer-epochs", "5", "--out", str(tmp_path)]
     assert main(words) == 0
     for epochs in (2, 5):
-        table = pd.read_csv(run_folder(tmp_path, f"contest_table_{epochs}_epochs") / "table.csv")
+        folder = run_folder(tmp_path, f"contest_table_{epochs}_epochs")
+        assert folder.name.endswith("-epochs=5") == (epochs == 5)
+        table = pd.read_csv(folder / "table.csv")
         assert table["variant"].iloc[0] == "baseline"
         assert (table["n"] == 3).all()
         assert (table["macs"] <= table["macs"].iloc[0]).all()
